@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A sorted array of what is known of each service. Smoothing is y += (x − y) · dt/(dt + tau): the implicit step of
+ * the exponential filter, which needs no libm, is stable for any dt, and depends on time rather than on cycles. */
+#include "core/history.h"
+
+#include <string.h>
+
+#include "core/util.h"
+
+/* Allocated elsewhere while the move went on, more likely than not. */
+#define UNMOVABLE_NOISE_BYTES (256 * KIB)
+
+/* Index of the first entry that is not before the key. */
+static size_t lower_bound(const struct history *h, const char *cgroup) {
+        size_t low = 0, high = h->n_entries;
+        while (low < high) {
+                size_t mid = low + (high - low) / 2;
+                if (strcmp(h->entries[mid].cgroup, cgroup) < 0)
+                        low = mid + 1;
+                else
+                        high = mid;
+        }
+        return low;
+}
+
+struct history_entry *history_find(const struct history *h, const char *cgroup) {
+        size_t i = lower_bound(h, cgroup);
+        if (i >= h->n_entries || strcmp(h->entries[i].cgroup, cgroup) != 0)
+                return NULL;
+        return &h->entries[i];
+}
+
+struct history_entry *history_get(struct history *h, const char *cgroup) {
+        size_t i = lower_bound(h, cgroup);
+        if (i < h->n_entries && strcmp(h->entries[i].cgroup, cgroup) == 0)
+                return &h->entries[i];
+        if (array_reserve(&h->entries, &h->capacity, h->n_entries + 1, sizeof *h->entries) < 0)
+                return NULL;
+        char *key = strdup(cgroup);
+        if (!key)
+                return NULL;
+        memmove(h->entries + i + 1, h->entries + i, (h->n_entries - i) * sizeof *h->entries);
+        h->n_entries++;
+        h->entries[i] = (struct history_entry){ .cgroup = key };
+        return &h->entries[i];
+}
+
+/* value moved towards target by dt/(dt + tau) of the difference. */
+static uint64_t smooth(uint64_t value, uint64_t target, uint64_t dt_usec, uint64_t tau_usec) {
+        double share = (double) dt_usec / ((double) dt_usec + (double) tau_usec);
+        double result = (double) value + ((double) target - (double) value) * share;
+        return result > 0 ? (uint64_t) (result + 0.5) : 0;
+}
+
+/* The arrays for another number of nodes (which only a restart could bring) hold nothing worth keeping. */
+static void fit_arrays(struct history_entry *e, unsigned n_ids) {
+        if (e->n_ids == n_ids)
+                return;
+        free(e->share_by_node);
+        free(e->fixed_by_node);
+        e->share_by_node = NULL;
+        e->fixed_by_node = NULL;
+        e->n_ids = n_ids;
+}
+
+/* The first shares are taken as they are; a sample without threads changes nothing. */
+static int update_shares(struct history_entry *e, const struct service_sample *s, unsigned n_ids) {
+        uint64_t sum = 0;
+        for (unsigned i = 0; i < n_ids; i++)
+                sum += s->cpu_share_by_node[i];
+        if (sum == 0)
+                return 0;
+        if (!e->share_by_node) {
+                e->share_by_node = calloc((size_t) n_ids + 1, sizeof *e->share_by_node);
+                if (!e->share_by_node)
+                        return -ENOMEM;
+                memcpy(e->share_by_node, s->cpu_share_by_node, n_ids * sizeof *e->share_by_node);
+                return 0;
+        }
+        for (unsigned i = 0; i < n_ids; i++)
+                e->share_by_node[i] = (uint32_t) smooth(e->share_by_node[i], s->cpu_share_by_node[i], s->cpu_window_usec,
+                                                        HISTORY_SHARE_TAU_USEC);
+        return 0;
+}
+
+static int update_fixed(struct history_entry *e, const struct service_sample *s, unsigned n_ids, uint64_t now_usec) {
+        if (!s->deep)
+                return 0;
+        if (!e->fixed_by_node)
+                e->fixed_by_node = calloc((size_t) n_ids + 1, sizeof *e->fixed_by_node);
+        if (!e->fixed_by_node)
+                return -ENOMEM;
+        for (unsigned i = 0; i < n_ids; i++)
+                e->fixed_by_node[i] = s->bytes_by_node[i] - MIN2(s->bytes_by_node[i], s->movable_by_node[i]);
+        e->deep_usec = MAX2(now_usec, (uint64_t) 1);
+        return 0;
+}
+
+static int update_entry(struct history_entry *e, const struct service_sample *s, unsigned n_ids, uint64_t now_usec) {
+        if (s->cpu_window_usec > 0) {
+                double usec = (double) sum_by_node(s->cpu_usec_by_node, n_ids);
+                uint64_t mcpu = (uint64_t) (usec * 1000.0 / (double) s->cpu_window_usec + 0.5);
+                e->demand_mcpu =
+                        e->demand_known ? smooth(e->demand_mcpu, mcpu, s->cpu_window_usec, HISTORY_DEMAND_TAU_USEC) : mcpu;
+                e->demand_known = true;
+        }
+        uint64_t bytes = sum_by_node(s->bytes_by_node, n_ids);
+        uint64_t dt = now_usec > e->last_seen_usec ? now_usec - e->last_seen_usec : 0;
+        if (bytes >= e->peak_bytes)
+                e->peak_bytes = bytes;
+        else
+                e->peak_bytes = smooth(e->peak_bytes, bytes, dt, HISTORY_PEAK_TAU_USEC);
+        e->last_seen_usec = now_usec;
+        e->seen = true;
+        fit_arrays(e, n_ids);
+        int r = update_fixed(e, s, n_ids, now_usec);
+        return r < 0 ? r : update_shares(e, s, n_ids);
+}
+
+static void entry_done(struct history_entry *e) {
+        free(e->cgroup);
+        free(e->share_by_node);
+        free(e->fixed_by_node);
+}
+
+static bool is_forgotten(const struct history_entry *e, uint64_t now_usec) {
+        return !e->seen && now_usec > e->last_seen_usec && now_usec - e->last_seen_usec > HISTORY_FORGET_USEC;
+}
+
+static void forget(struct history *h, uint64_t now_usec) {
+        size_t kept = 0;
+        for (size_t i = 0; i < h->n_entries; i++) {
+                if (is_forgotten(&h->entries[i], now_usec))
+                        entry_done(&h->entries[i]);
+                else
+                        h->entries[kept++] = h->entries[i];
+        }
+        h->n_entries = kept;
+}
+
+int history_update(struct history *h, const struct service_sample *samples, size_t n_samples, unsigned n_ids, uint64_t now_usec) {
+        for (size_t i = 0; i < h->n_entries; i++)
+                h->entries[i].seen = false;
+        for (size_t i = 0; i < n_samples; i++) {
+                struct history_entry *e = history_get(h, samples[i].cgroup);
+                if (!e || update_entry(e, &samples[i], n_ids, now_usec) < 0)
+                        return -ENOMEM;
+        }
+        forget(h, now_usec);
+        return 0;
+}
+
+bool history_is_placed(const struct history *h, const char *cgroup) {
+        const struct history_entry *e = history_find(h, cgroup);
+        return e && e->placed;
+}
+
+void history_done(struct history *h) {
+        for (size_t i = 0; i < h->n_entries; i++)
+                entry_done(&h->entries[i]);
+        free(h->entries);
+        *h = (struct history){ 0 };
+}
+
+int history_record_placed(struct history *h, const char *cgroup, const struct node_set *home, uint64_t now_usec) {
+        struct history_entry *e = history_get(h, cgroup);
+        if (!e)
+                return -ENOMEM;
+        if (!e->placed || !node_set_equal(&e->home, home)) {
+                e->placed = true;
+                e->home = *home;
+                e->placed_usec = now_usec;
+                e->unmovable_bytes = 0;
+                e->retry_usec = 0;
+                e->n_failed_moves = 0;
+                e->failed = false;
+        }
+        e->started_usec = now_usec;
+        if (e->last_seen_usec == 0) /* created here: not to be forgotten at once */
+                e->last_seen_usec = now_usec;
+        return 0;
+}
+
+static void wait_for_retry(struct history_entry *e, uint64_t now_usec) {
+        e->retry_usec = now_usec + (HISTORY_RETRY_USEC << MIN2(e->n_failed_moves, HISTORY_RETRY_DOUBLINGS));
+        e->n_failed_moves++;
+}
+
+void history_record_settled(struct history *h, const char *cgroup, uint64_t unmovable_bytes, uint64_t now_usec) {
+        struct history_entry *e = history_find(h, cgroup);
+        if (!e)
+                return;
+        e->settled_usec = now_usec;
+        e->failed = false;
+        e->unmovable_bytes = unmovable_bytes < UNMOVABLE_NOISE_BYTES ? 0 : unmovable_bytes;
+        if (e->unmovable_bytes > 0) {
+                wait_for_retry(e, now_usec);
+                return;
+        }
+        e->retry_usec = 0;
+        e->n_failed_moves = 0;
+}
+
+void history_record_failed(struct history *h, const char *cgroup, uint64_t now_usec) {
+        struct history_entry *e = history_find(h, cgroup);
+        if (!e)
+                return;
+        e->settled_usec = now_usec;
+        e->failed = true;
+        wait_for_retry(e, now_usec);
+}
+
+void history_record_widened(struct history *h, const char *cgroup, uint64_t now_usec) {
+        struct history_entry *e = history_find(h, cgroup);
+        if (e)
+                e->widened_usec = now_usec;
+}

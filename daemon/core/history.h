@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the planner must remember from cycle to cycle about each service: where it was placed, when, what it moved,
+ * and its smoothed CPU demand. Keyed by cgroup path, kept sorted; entries of services gone for a while are dropped.
+ * The planner only reads it; history_update() and, when a transition starts and ends, history_record_…() write. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/bitmap.h"
+#include "core/sample.h"
+
+struct history_entry {
+        char *cgroup;
+        bool placed; /* `home` holds */
+        struct node_set home;
+        uint64_t placed_usec;    /* when this home was decided: kept when a later transition goes to the same home */
+        uint64_t started_usec;   /* when the last transition began; 0: never */
+        uint64_t settled_usec;   /* when the last transition to it ended; 0: never. Before started: it is under way */
+        uint64_t widened_usec;   /* when memory nodes were last given back under pressure; 0: never, or over */
+        uint64_t demand_mcpu;    /* smoothed CPU demand in thousandths of a CPU */
+        bool demand_known;       /* demand_mcpu was measured at least once */
+        uint32_t *share_by_node; /* smoothed share of CPU time in millionths, n_ids entries; NULL: not seen yet */
+        uint64_t *fixed_by_node; /* bytes that the last deep read found not ours to move, n_ids entries; NULL: no deep read yet */
+        unsigned n_ids;
+        uint64_t peak_bytes;      /* most resident bytes seen, decaying slowly */
+        uint64_t unmovable_bytes; /* found by the last move: still off home and not worth another try … */
+        uint64_t retry_usec;      /* … before this time */
+        unsigned n_failed_moves;  /* in a row that left something behind: the wait before a retry doubles with each */
+        bool failed;              /* the last transition had no effect at all: nothing is tried before retry_usec */
+        uint64_t deep_usec;       /* when numa_maps was last read; 0: never */
+        bool seen;                /* internal: in this cycle */
+        uint64_t last_seen_usec;
+};
+
+struct history {
+        struct history_entry *entries;
+        size_t n_entries, capacity;
+};
+
+/* Time constants of the smoothing, and how long a service that is gone is remembered. */
+#define HISTORY_DEMAND_TAU_USEC (60ULL * 1000000ULL)
+#define HISTORY_SHARE_TAU_USEC  (300ULL * 1000000ULL) /* memory must not run after every thread that moves */
+#define HISTORY_PEAK_TAU_USEC   (3600ULL * 1000000ULL)
+#define HISTORY_FORGET_USEC     (600ULL * 1000000ULL)
+#define HISTORY_RETRY_USEC      (600ULL * 1000000ULL) /* after a first failed move, then twice that, … */
+#define HISTORY_RETRY_DOUBLINGS 7u                    /* … up to 128 times: a little less than a day */
+
+struct history_entry *history_find(const struct history *h, const char *cgroup);
+/* Finds or creates; NULL when memory ran out. Pointers into the history are invalidated by creation. */
+struct history_entry *history_get(struct history *h, const char *cgroup);
+/* Takes in one cycle's samples (smooths demand and shares: exponential with a time constant of about 60 s, 300 s of *time*,
+ * not cycles) and forgets services not seen for 10 minutes. A sample without a CPU window leaves the demand as it was.
+ * Returns 0 or -ENOMEM (what was taken in stays). */
+int history_update(struct history *h, const struct service_sample *samples, size_t n_samples, unsigned n_ids, uint64_t now_usec);
+/* Has this service a home that was decided? */
+bool history_is_placed(const struct history *h, const char *cgroup);
+void history_done(struct history *h);
+
+/* What the manager reports. A transition starts: home decided (memory, or where memory is untouched CPUs). */
+int history_record_placed(struct history *h, const char *cgroup, const struct node_set *home, uint64_t now_usec);
+/* It ended: `unmovable_bytes` are still off home and could not be moved (0, or less than 256 KiB: all is home). Does
+ * nothing for an unknown service. */
+void history_record_settled(struct history *h, const char *cgroup, uint64_t unmovable_bytes, uint64_t now_usec);
+/* It ended without effect, and not because the service ended: a cpuset was refused, nothing may be moved, … The planner waits longer
+ * after each such end in a row before it wants the same again. */
+void history_record_failed(struct history *h, const char *cgroup, uint64_t now_usec);
+/* The memory nodes that we had narrowed were given back: they stay so for the rule's cooldown. */
+void history_record_widened(struct history *h, const char *cgroup, uint64_t now_usec);

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What nodes hold: room for memory, CPU load, and what the plan has given away so far. Room that other services will
+ * leave behind is not counted: their moves may wait or fail, and it shows by itself in a later cycle. */
+#include <string.h>
+
+#include "core/plan-internal.h"
+
+uint64_t node_room_bytes(const struct node_memory *m, unsigned keep_free_permille) {
+        uint64_t keep = m->bytes_total / 1000 * keep_free_permille + m->bytes_total % 1000 * keep_free_permille / 1000;
+        uint64_t reserve = MAX2(keep, m->bytes_low_mark);
+        uint64_t available = m->bytes_free + m->bytes_droppable / 2;
+        return available > reserve ? available - reserve : 0;
+}
+
+struct node_set job_cpus(const struct planner *pl, const struct job *j, const struct node_set *nodes) {
+        struct node_set s = node_set_intersect(nodes, &pl->cpu_nodes);
+        return node_set_intersect(&s, &j->may_cpus);
+}
+
+struct node_set job_mems(const struct planner *pl, const struct job *j, const struct node_set *nodes) {
+        struct node_set s = node_set_intersect(nodes, &pl->mem_nodes);
+        return node_set_intersect(&s, &j->may_mems);
+}
+
+double node_free_load(const struct plan_node *n, const struct job *j) {
+        return j->has_home ? n->even_load : n->free_load;
+}
+
+static uint64_t room_of(const struct planner *pl, unsigned i, bool huge, const uint64_t *into) {
+        uint64_t room = huge ? pl->nodes[i].huge_room_bytes : pl->nodes[i].room_bytes;
+        return room > into[i] ? room - into[i] : 0;
+}
+
+#define EQUALLY_NEAR 1e-6
+
+static bool is_near(const struct planner *pl, unsigned i, double near) {
+        return pl->far[i] >= near && pl->far[i] <= near + EQUALLY_NEAR;
+}
+
+/* One group of equally near nodes: each its part by cores, then what is left wherever there is room. */
+static uint64_t pour_group(const struct planner *pl, const struct members *mems, bool huge, double near, uint64_t bytes,
+                           uint64_t *into) {
+        double cores = 0;
+        uint64_t left = bytes;
+        for (unsigned k = 0; k < mems->n; k++)
+                if (is_near(pl, mems->index[k], near))
+                        cores += pl->nodes[mems->index[k]].n_cores;
+        for (int pass = cores > 0 ? 0 : 1; pass < 2 && left > 0; pass++)
+                for (unsigned k = 0; k < mems->n && left > 0; k++) {
+                        unsigned i = mems->index[k];
+                        if (!is_near(pl, i, near))
+                                continue;
+                        uint64_t part = left;
+                        if (pass == 0)
+                                part = MIN2(left, (uint64_t) ((double) bytes * (pl->nodes[i].n_cores / cores)));
+                        part = MIN2(part, room_of(pl, i, huge, into));
+                        into[i] += part;
+                        left -= part;
+                }
+        return bytes - left;
+}
+
+uint64_t pour(const struct planner *pl, const struct members *mems, bool huge, uint64_t bytes, uint64_t *into) {
+        uint64_t left = bytes;
+        double last = -1;
+        memset(into, 0, pl->n_nodes * sizeof *into);
+        while (left > 0) {
+                double near = -1;
+                for (unsigned k = 0; k < mems->n; k++) {
+                        double far = pl->far[mems->index[k]];
+                        if (far > last && (near < 0 || far < near))
+                                near = far;
+                }
+                if (near < 0)
+                        break;
+                left -= pour_group(pl, mems, huge, near, left, into);
+                last = near + EQUALLY_NEAR;
+        }
+        return bytes - left;
+}
+
+void members_of(const struct planner *pl, const struct node_set *nodes, struct members *ret) {
+        ret->n = 0;
+        NODE_SET_FOREACH (id, nodes)
+                ret->index[ret->n++] = pl->index_of[id];
+}
+
+/* Adds to (sign 1) or takes from (-1) the load of the nodes that the job's CPUs are restricted to. */
+static void move_load(struct planner *pl, const struct job *j, double sign) {
+        if (!j->restricts)
+                return;
+        struct node_set cpus = job_cpus(pl, j, &j->chosen.nodes);
+        double cores = 0;
+        for (unsigned i = 0; i < pl->n_nodes; i++)
+                if (node_set_has(&cpus, pl->nodes[i].id))
+                        cores += pl->nodes[i].n_cores;
+        for (unsigned i = 0; i < pl->n_nodes && cores > 0; i++)
+                if (node_set_has(&cpus, pl->nodes[i].id)) {
+                        struct plan_node *n = &pl->nodes[i];
+                        n->pinned_load += sign * j->weight * (n->n_cores / cores);
+                        if (n->pinned_load < 1e-9)
+                                n->pinned_load = 0;
+                }
+}
+
+void job_assign(struct planner *pl, struct job *j, const struct option *o) {
+        struct option fresh;
+        option_evaluate(pl, j, &o->nodes, &fresh); /* leaves the division of bytes in pl->incoming */
+        j->chosen = fresh;
+        j->assigned = true;
+        for (unsigned i = 0; i < pl->n_nodes; i++) {
+                j->incoming[i] = pl->incoming[i];
+                j->incoming_huge[i] = pl->incoming_huge[i];
+                pl->nodes[i].room_bytes -= j->incoming[i];
+                pl->nodes[i].huge_room_bytes -= j->incoming_huge[i];
+        }
+        move_load(pl, j, 1);
+}
+
+void job_unassign(struct planner *pl, struct job *j) {
+        if (!j->assigned)
+                return;
+        move_load(pl, j, -1);
+        for (unsigned i = 0; i < pl->n_nodes; i++) {
+                pl->nodes[i].room_bytes += j->incoming[i];
+                pl->nodes[i].huge_room_bytes += j->incoming_huge[i];
+                j->incoming[i] = j->incoming_huge[i] = 0;
+        }
+        j->assigned = false;
+}
+
+void job_release(struct planner *pl, struct job *j) {
+        double cpus = 0;
+        job_unassign(pl, j);
+        for (unsigned i = 0; i < pl->n_nodes; i++)
+                cpus += pl->nodes[i].n_cpus;
+        for (unsigned i = 0; i < pl->n_nodes; i++) {
+                pl->nodes[i].free_load += j->demand * j->share[i];
+                if (cpus > 0)
+                        pl->nodes[i].even_load += j->demand * (pl->nodes[i].n_cpus / cpus);
+        }
+}

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* From a home to what is due now: what differs from what is in force, may be done, and is worth it. */
+#include "core/plan-internal.h"
+
+#include <string.h>
+
+/* A cpuset.mems write has the kernel move what is left elsewhere, in one blocking call: not with more than this. */
+#define NARROW_LEFT_MAX_BYTES (64 * MIB)
+/* Memory pressure "some avg10" from which on memory nodes are given back. */
+#define PRESSURE_CENTIPERCENT 1000
+/* With less room than needed, a move is begun for so much at least: 1/16 of it, or this. */
+#define PARTIAL_SHARE     16
+#define PARTIAL_MAX_BYTES (32 * MIB)
+/* A service grows while it is moved: so much more may come, where there is room. */
+#define SLACK_SHARE 16
+#define SLACK_BYTES (2 * MIB)
+/* More than this share of its memory that cannot be moved is worth an administrator's look. */
+#define UNMOVABLE_SHARE 20
+
+static uint64_t bytes_left_behind(const struct planner *pl, const struct job *j, const struct node_set *mems) {
+        uint64_t left = 0;
+        for (unsigned i = 0; i < pl->n_nodes; i++)
+                if (!node_set_has(mems, pl->nodes[i].id))
+                        left += j->resident[i];
+        return left > j->chosen.bytes_in ? left - j->chosen.bytes_in : 0;
+}
+
+/* Half of keep-free is gone on all home nodes: others need the memory more than we need it local. */
+static bool home_is_short(const struct planner *pl, const struct node_set *mems) {
+        unsigned keep = pl->in->config->settings.keep_free_permille / 2;
+        NODE_SET_FOREACH (id, mems)
+                if (node_room_bytes(&pl->in->machine->nodes[id], keep) > 0)
+                        return false;
+        return true;
+}
+
+static bool recently_widened(const struct planner *pl, const struct job *j) {
+        const struct history_entry *h = j->history;
+        uint64_t now = pl->in->now_usec;
+        return h && h->widened_usec > 0 && (now < h->widened_usec || now - h->widened_usec < j->rule->cooldown_usec);
+}
+
+/* memory: strict, where nothing stands against it. */
+static bool wants_narrow(const struct planner *pl, struct job *j, struct due *d) {
+        const struct service_sample *s = j->sample;
+        if (j->rule->memory != MEMORY_STRICT || !j->assigned)
+                return false;
+        bool in_force = node_set_is_subset(&s->effective_mems, &d->mems);
+        if (s->admin_mems)
+                strbuf_append(&j->notes, "; its memory nodes are left as the administrator set them");
+        else if (s->owner == OWNER_NONE)
+                strbuf_append(&j->notes, "; its memory nodes cannot be narrowed");
+        else if (s->has_bound_mappings)
+                strbuf_append(&j->notes, "; its memory nodes are not narrowed, because it bound some of its memory itself");
+        else if (s->memory_pressure_centipercent >= PRESSURE_CENTIPERCENT) {
+                d->pressure = true;
+                strbuf_printf(&j->notes, "; memory pressure is %d.%02d%%, so its memory nodes are not narrowed",
+                              s->memory_pressure_centipercent / 100, s->memory_pressure_centipercent % 100);
+        } else if (home_is_short(pl, &d->mems)) {
+                d->pressure = true;
+                strbuf_append(&j->notes, "; ");
+                text_nodes(&j->notes, &d->mems);
+                strbuf_append(&j->notes, " is short of memory, so its memory nodes are not narrowed");
+        } else if (recently_widened(pl, j))
+                strbuf_append(&j->notes, "; its memory nodes were given back under pressure a short time ago");
+        else if (!in_force && bytes_left_behind(pl, j, &d->mems) > NARROW_LEFT_MAX_BYTES) {
+                strbuf_append(&j->notes, "; its memory nodes are not narrowed, because ");
+                text_bytes(&j->notes, bytes_left_behind(pl, j, &d->mems));
+                strbuf_append(&j->notes, " would stay behind");
+        } else
+                return true;
+        return false;
+}
+
+/* Bytes that are off home, have room there, and did not just resist. */
+static void find_move(const struct planner *pl, const struct job *j, struct due *d) {
+        const struct option *o = &j->chosen;
+        const struct history_entry *h = j->history;
+        if (!j->assigned || j->hold_memory)
+                return;
+        uint64_t tolerated = job_tolerated_bytes(j), without_room = o->bytes_off - o->bytes_in, worth = o->bytes_in;
+        if (d->same_home && h && pl->in->now_usec < h->retry_usec) {
+                d->bytes_unmovable = MIN2(h->unmovable_bytes, o->bytes_off);
+                worth -= MIN2(worth, d->bytes_unmovable);
+        }
+        if (without_room > tolerated) {
+                d->bytes_without_room = without_room;
+                tolerated = MAX2(tolerated, MIN2(o->bytes_off / PARTIAL_SHARE, (uint64_t) PARTIAL_MAX_BYTES));
+        }
+        d->move = worth > tolerated;
+}
+
+/* Are the CPUs that we want in force? A parent can grant less: once a transition to this home has ended, less will do. */
+static bool cpus_in_force(const struct job *j, const struct due *d) {
+        const struct node_set *now = &j->sample->effective_cpu_nodes;
+        const struct history_entry *h = j->history;
+        bool tried = d->same_home && h && h->placed && h->settled_usec > 0 && h->settled_usec >= h->started_usec;
+        if (!j->applied_cpus)
+                return false;
+        return tried ? node_set_is_subset(now, &d->cpus) : node_set_equal(now, &d->cpus);
+}
+
+static void find_due(const struct planner *pl, struct job *j, struct due *d) {
+        const struct service_sample *s = j->sample;
+        *d = (struct due){ .same_home = j->assigned && j->has_home && node_set_equal(&j->chosen.nodes, &j->home) };
+        if (j->assigned) {
+                d->mems = job_mems(pl, j, &j->chosen.nodes);
+                if (j->restricts)
+                        d->cpus = job_cpus(pl, j, &j->chosen.nodes);
+                /* All that it may have anyway: nothing to restrict. */
+                struct node_set all = node_set_intersect(&pl->cpu_nodes, &j->may_cpus);
+                if (node_set_is_subset(&all, &d->cpus))
+                        d->cpus = (struct node_set){ 0 };
+        }
+        find_move(pl, j, d);
+        bool restricts = !node_set_is_empty(&d->cpus);
+        d->restrict_cpus = restricts && !cpus_in_force(j, d);
+        d->give_back_cpus = !restricts && j->applied_cpus && !s->admin_cpus;
+        bool narrows = wants_narrow(pl, j, d);
+        d->narrow_mems = narrows && !node_set_is_subset(&s->effective_mems, &d->mems);
+        d->give_back_mems = !narrows && j->applied_mems && !s->admin_mems;
+        j->placement->restrict_cpus = restricts;
+        j->placement->narrow_mems = narrows;
+        j->placement->widen_mems = d->give_back_mems;
+}
+
+/* What this placement may put on each node. */
+static int grant_room(struct planner *pl, struct job *j) {
+        uint64_t *room = calloc((size_t) pl->topology->n_ids + 1, sizeof *room);
+        if (!room)
+                return -ENOMEM;
+        for (unsigned i = 0; i < pl->n_nodes; i++) {
+                struct plan_node *n = &pl->nodes[i];
+                uint64_t in = j->incoming[i] + j->incoming_huge[i];
+                if (in == 0)
+                        continue;
+                uint64_t slack = MIN2(j->incoming[i] / SLACK_SHARE + SLACK_BYTES, n->room_bytes);
+                n->room_bytes -= slack;
+                room[n->id] = in + slack;
+        }
+        j->placement->room_by_node = room;
+        return 0;
+}
+
+static void set_state(struct job *j, const struct due *d) {
+        struct placement *p = j->placement;
+        bool any = d->move || d->restrict_cpus || d->narrow_mems || d->give_back_cpus || d->give_back_mems;
+        bool urgent = d->pressure && d->give_back_mems;
+        bool rests = j->rest_usec > 0 && (d->same_home || !j->assigned);
+        p->act = any && (urgent || !j->under_way) && (urgent || !rests) && (urgent || j->sample->deep);
+        p->wants_deep = any && !j->under_way && !rests && !j->sample->deep;
+
+        bool homeless = !j->assigned && !j->declined && !j->waits; /* nothing has room for it */
+        bool obstructed = d->bytes_without_room > 0 || d->bytes_unmovable > j->bytes / UNMOVABLE_SHARE;
+        if (any)
+                p->state = STATE_PENDING;
+        else if (homeless || obstructed)
+                p->state = STATE_BLOCKED;
+        else
+                p->state = j->waits || j->under_way ? STATE_PENDING : STATE_STABLE;
+}
+
+static void conclude(struct planner *pl, struct job *j) {
+        struct placement *p = j->placement;
+        struct due d;
+        find_due(pl, j, &d);
+        p->home_cpus = d.cpus;
+        p->home_mems = d.mems;
+        /* The whole home, also where its CPUs are all that it may have: what it is compared with next time. */
+        p->home = j->assigned ? j->chosen.nodes : (struct node_set){ 0 };
+        set_state(j, &d);
+        if (d.move) {
+                p->move_memory = true;
+                p->bytes_to_move = j->chosen.bytes_in;
+                if (grant_room(pl, j) < 0)
+                        pl->failed = true;
+        }
+        if (j->assigned && (d.move || d.restrict_cpus))
+                p->distance_after = j->chosen.distance;
+        reason_write(pl, j, &d);
+}
+
+void plan_conclude(struct planner *pl) {
+        for (size_t i = 0; i < pl->n_jobs && !pl->failed; i++) {
+                struct job *j = &pl->jobs[i];
+                if (j->kind == JOB_TOLD)
+                        continue;
+                conclude(pl, j);
+                plan_verdicts(pl, j);
+                if (j->notes.failed || !j->placement->reason)
+                        pl->failed = true;
+        }
+}

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What it costs a service to live on a set of nodes. The unit is SLIT distance (10 = local), so that terms can be
+ * compared with what they trade against:
+ *
+ *   distance   expected access distance: CPU share × byte share × SLIT distance, summed. CPUs that we restrict are taken
+ *              to share the load by cores; others stay where they were seen.
+ *   load       congestion of the CPUs. Each node has a potential, convex in its load: quadratic while cores suffice, steep
+ *              once SMT siblings must be used, steeper past the last CPU. Load of services that may run anywhere crowds (it counts
+ *              in the quadratic part), but does not fill a node: the scheduler takes it elsewhere. A service pays what it adds
+ *              to the potentials, per CPU of demand. Sums of such costs, weighted by demand, are then exactly the potential of the whole machine, so a
+ *              service that improves its own cost improves the whole, and local improvement ends.
+ *   fill       a little for memory on nodes that are nearly full.
+ *   moving     a little for every byte to be moved: of two equal homes the nearer to the present state wins.
+ *
+ * The weights of load (while cores suffice), fill and moving are shares of `remoteness`, the mean price of remote memory on
+ * this machine: where remote memory is nearly as fast as local, crowding and moving must not be dearer than it. */
+#include "core/plan-internal.h"
+
+#define SPREAD_WEIGHT   0.4   /* × remoteness × (load/cores)² per core */
+#define SIBLING_WEIGHT  40.0  /* per CPU of load beyond the cores */
+#define OVERLOAD_WEIGHT 100.0 /* per CPU of load beyond the CPUs */
+#define FILL_WEIGHT     0.04  /* × remoteness × (share of the node in use)² */
+#define MOVING_WEIGHT   0.05  /* × remoteness × share of its bytes that must move */
+#define HEADROOM        0.8   /* of the cores of a smaller home may be in use, or the service stays on the larger */
+#define HOME_PATIENCE   1.2   /* times its cores or CPUs before a home is called too small: loads tremble */
+#define MIN_GAIN_LEAST  0.01  /* whatever the rule says: below this lies noise */
+#define COST_EPSILON    1e-9
+#define TOLERATED_SHARE 500         /* 1/500 of the resident bytes … */
+#define TOLERATED_BYTES (256 * KIB) /* … or this much may be off home */
+
+/* `patience`: so much more load than cores or CPUs is overlooked. */
+static double potential(const struct planner *pl, const struct plan_node *n, double patience, double pinned, double free_load) {
+        double v = 0, all = pinned + free_load;
+        if (n->n_cores > 0)
+                v += SPREAD_WEIGHT * pl->remoteness * all * all / n->n_cores;
+        if (pinned > n->n_cores * patience)
+                v += SIBLING_WEIGHT * (pinned - n->n_cores * patience);
+        if (pinned > n->n_cpus * patience)
+                v += OVERLOAD_WEIGHT * (pinned - n->n_cpus * patience);
+        return v;
+}
+
+static double added_potential(const struct planner *pl, const struct job *j, unsigned i, double patience, double load) {
+        const struct plan_node *n = &pl->nodes[i];
+        double free_load = node_free_load(n, j);
+        return potential(pl, n, patience, n->pinned_load + load, free_load) -
+               potential(pl, n, patience, n->pinned_load, free_load);
+}
+
+/* Expected distance of each node's memory from the CPUs. */
+static void set_far(struct planner *pl, const struct job *j, double n_cores) {
+        size_t n = pl->n_nodes;
+        if (j->restricts && pl->cpus.n == 1) {
+                pl->far = pl->distance + pl->cpus.index[0] * n;
+                return;
+        }
+        for (unsigned to = 0; to < n; to++)
+                pl->far_mixed[to] = 0;
+        unsigned n_from = j->restricts ? pl->cpus.n : pl->n_nodes;
+        for (unsigned k = 0; k < n_from; k++) {
+                unsigned from = j->restricts ? pl->cpus.index[k] : k;
+                double share = j->restricts ? pl->nodes[from].n_cores / n_cores : j->share[from];
+                if (share <= 0)
+                        continue;
+                for (unsigned to = 0; to < n; to++)
+                        pl->far_mixed[to] += share * pl->distance[from * n + to];
+        }
+        pl->far = pl->far_mixed;
+}
+
+static double fill_price(const struct planner *pl, unsigned i, uint64_t taken) {
+        const struct plan_node *n = &pl->nodes[i];
+        if (n->bytes_total == 0)
+                return 0;
+        uint64_t room = n->room_bytes > taken ? n->room_bytes - taken : 0;
+        double used = 1 - (double) MIN2(room, n->bytes_total) / (double) n->bytes_total;
+        return FILL_WEIGHT * pl->remoteness * used * used;
+}
+
+/* Would it be held there too tightly, coming from a home with more CPUs? */
+static bool is_cramped(const struct planner *pl, const struct job *j, const struct option *o) {
+        if (!j->has_home || j->demand <= HEADROOM * o->n_cores)
+                return false;
+        struct node_set home = job_cpus(pl, j, &j->home);
+        double cpus = 0;
+        NODE_SET_FOREACH (id, &home)
+                cpus += pl->nodes[pl->index_of[id]].n_cpus;
+        return o->n_cpus < cpus;
+}
+
+static void evaluate_cpus(const struct planner *pl, const struct job *j, struct option *o) {
+        double patience = j->has_home && node_set_equal(&o->nodes, &j->home) ? HOME_PATIENCE : 1;
+        if (!j->restricts) {
+                o->fits_cpus = true;
+                return;
+        }
+        for (unsigned k = 0; k < pl->cpus.n; k++) {
+                const struct plan_node *n = &pl->nodes[pl->cpus.index[k]];
+                o->n_cores += n->n_cores;
+                o->n_cpus += n->n_cpus;
+                o->load += n->pinned_load;
+        }
+        o->load += j->demand;
+        o->has_cpus = o->n_cores > 0;
+        if (!o->has_cpus)
+                return;
+        for (unsigned k = 0; k < pl->cpus.n; k++) {
+                unsigned i = pl->cpus.index[k];
+                o->load_cost += added_potential(pl, j, i, patience, j->weight * pl->nodes[i].n_cores / o->n_cores);
+        }
+        o->load_cost /= j->weight;
+        o->cramped = is_cramped(pl, j, o);
+        o->fits_cpus = o->load <= o->n_cpus * patience + COST_EPSILON && !o->cramped;
+}
+
+/* What must come, and what of it finds room. */
+static void evaluate_room(const struct planner *pl, const struct job *j, struct option *o, uint64_t *ret_off,
+                          uint64_t *ret_off_huge) {
+        uint64_t here = 0, here_huge = 0;
+        for (unsigned k = 0; k < pl->mems.n; k++) {
+                unsigned i = pl->mems.index[k];
+                o->bytes_room += pl->nodes[i].room_bytes;
+                here += j->movable[i];
+                here_huge += j->huge[i];
+        }
+        uint64_t off_huge = j->huge_bytes - here_huge, off = j->movable_bytes - here - off_huge;
+        bool stays = j->has_home && node_set_equal(&o->nodes, &j->home);
+        o->has_memory = pl->mems.n > 0;
+        o->bytes_off = off + off_huge;
+        o->bytes_needed = off + (stays ? 0 : j->growth_bytes);
+        o->fits_memory = o->has_memory && o->bytes_needed <= o->bytes_room;
+        *ret_off = off;
+        *ret_off_huge = off_huge;
+}
+
+static double part_left(uint64_t whole, uint64_t gone) {
+        return whole > 0 ? (double) (whole - gone) / (double) whole : 0;
+}
+
+/* Where its bytes would be, and what that is worth: adds up distance and fill. */
+static void evaluate_bytes(const struct planner *pl, const struct job *j, double left, double left_huge, struct option *o) {
+        double distance = 0, fill = 0;
+        for (unsigned i = 0; i < pl->n_nodes; i++) {
+                uint64_t in = pl->incoming[i] + pl->incoming_huge[i];
+                if (j->resident[i] == 0 && in == 0)
+                        continue;
+                double here = (double) j->resident[i] + (double) in;
+                if (!pl->is_mem[i])
+                        here += (double) (j->movable[i] - j->huge[i]) * (left - 1) + (double) j->huge[i] * (left_huge - 1);
+                if (here <= 0)
+                        continue;
+                distance += here * pl->far[i];
+                fill += here * fill_price(pl, i, pl->incoming[i]);
+        }
+        o->distance = distance / (double) j->bytes;
+        o->fill_cost = fill / (double) j->bytes;
+        o->moving_cost = MOVING_WEIGHT * pl->remoteness * (double) o->bytes_in / (double) j->bytes;
+}
+
+void option_evaluate(struct planner *pl, const struct job *j, const struct node_set *nodes, struct option *ret) {
+        struct option *o = ret;
+        struct node_set cpus = job_cpus(pl, j, nodes), mems = job_mems(pl, j, nodes);
+        uint64_t off, off_huge;
+        *o = (struct option){ .nodes = *nodes };
+        members_of(pl, &cpus, &pl->cpus);
+        members_of(pl, &mems, &pl->mems);
+        evaluate_cpus(pl, j, o);
+        evaluate_room(pl, j, o, &off, &off_huge);
+        set_far(pl, j, o->n_cores);
+        uint64_t in = pour(pl, &pl->mems, false, off, pl->incoming);
+        uint64_t in_huge = pour(pl, &pl->mems, true, off_huge, pl->incoming_huge);
+        o->bytes_in = in + in_huge;
+        o->distance = DISTANCE_LOCAL;
+        for (unsigned k = 0; k < pl->mems.n; k++)
+                pl->is_mem[pl->mems.index[k]] = true;
+        if (j->bytes > 0)
+                evaluate_bytes(pl, j, part_left(off, in), part_left(off_huge, in_huge), o);
+        for (unsigned k = 0; k < pl->mems.n; k++)
+                pl->is_mem[pl->mems.index[k]] = false;
+        o->cost = o->distance + o->load_cost + o->fill_cost + o->moving_cost;
+        o->roomy = option_fits(o) && (!j->restricts || o->load <= o->n_cores + COST_EPSILON);
+}
+
+double least_cost(const struct planner *pl, const struct job *j) {
+        double least = -1;
+        for (unsigned i = 0; i < pl->n_nodes; i++) {
+                const struct plan_node *n = &pl->nodes[i];
+                if (n->n_cores <= 0)
+                        continue;
+                /* The first bit of load that is added: the potentials are convex, so all further ones cost more. */
+                double slope = 2 * SPREAD_WEIGHT * pl->remoteness * (n->pinned_load + node_free_load(n, j)) / n->n_cores;
+                if (least < 0 || slope < least)
+                        least = slope;
+        }
+        return DISTANCE_LOCAL + MAX2(least, 0.0);
+}
+
+double present_cost(const struct planner *pl, const struct job *j, double *ret_distance) {
+        double distance = 0, cost = 0, bytes = (double) j->bytes;
+        for (unsigned from = 0; from < pl->n_nodes; from++) {
+                if (j->share[from] <= 0)
+                        continue;
+                double row = 0;
+                for (unsigned to = 0; to < pl->n_nodes; to++)
+                        row += (double) j->resident[to] * pl->distance[(size_t) from * pl->n_nodes + to];
+                distance += row * j->share[from];
+                if (j->restricts)
+                        cost += added_potential(pl, j, from, 1, j->weight * j->share[from]) / j->weight;
+        }
+        distance = bytes > 0 ? distance / bytes : DISTANCE_LOCAL;
+        for (unsigned i = 0; i < pl->n_nodes && bytes > 0; i++)
+                cost += fill_price(pl, i, 0) * (double) j->resident[i] / bytes;
+        *ret_distance = distance;
+        return distance + cost;
+}
+
+bool option_fits(const struct option *o) {
+        return o->fits_memory && o->fits_cpus;
+}
+
+/* Compared as lists of ids: the one that has the lowest id which the other has not. */
+static bool ids_lower(const struct node_set *a, const struct node_set *b) {
+        struct node_set only_a = node_set_subtract(a, b), only_b = node_set_subtract(b, a);
+        int first_a = node_set_next(&only_a, 0), first_b = node_set_next(&only_b, 0);
+        return first_b < 0 ? false : first_a < 0 ? true : first_a < first_b;
+}
+
+bool option_better(const struct job *j, const struct option *a, const struct option *b) {
+        int rank_a = a->fits_memory + option_fits(a), rank_b = b->fits_memory + option_fits(b);
+        if (rank_a != rank_b)
+                return rank_a > rank_b;
+        if (a->cost < b->cost - COST_EPSILON || a->cost > b->cost + COST_EPSILON)
+                return a->cost < b->cost;
+        if (j->has_home) {
+                bool home_a = node_set_equal(&a->nodes, &j->home), home_b = node_set_equal(&b->nodes, &j->home);
+                if (home_a != home_b)
+                        return home_a;
+        }
+        if (a->bytes_off != b->bytes_off)
+                return a->bytes_off < b->bytes_off;
+        return ids_lower(&a->nodes, &b->nodes);
+}
+
+double option_gain(double cost_a, double distance_a, const struct option *b) {
+        if (cost_a <= 0 || b->cost >= cost_a)
+                return 0;
+        double by_cost = (cost_a - b->cost) / cost_a;
+        double by_distance = distance_a > 0 ? (distance_a - b->distance) / distance_a : 0;
+        return MAX2(by_cost, by_distance);
+}
+
+double job_min_gain(const struct job *j) {
+        double min = j->rule->min_gain_permille / 1000.0;
+        return MAX2(min, MIN_GAIN_LEAST);
+}
+
+uint64_t job_tolerated_bytes(const struct job *j) {
+        return MAX2(j->bytes / TOLERATED_SHARE, (uint64_t) TOLERATED_BYTES);
+}

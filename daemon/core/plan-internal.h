@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the parts of the planner share; nobody else includes this.
+ *
+ * A plan is made in this order, each step in a file of its own:
+ *   plan-jobs        each sample is either told at once (no rule, self-managed, too small, …) or becomes a job
+ *   plan-nodes       place: nodes: the home is given
+ *   plan-compact     place: compact: homes for all such services together
+ *   plan-follow      memory goes where the threads are: place: follow, or CPUs that are not ours to restrict
+ *   plan-conclude    what is due now for each job; plan-reason: why; plan-verdicts: its candidates, and why they lost
+ * They stand on plan-capacity (what nodes hold, and what this plan has put there so far), plan-cost (what a candidate
+ * would cost) and plan-candidates (which candidates there are).
+ *
+ * Arrays "by index" have one entry per present node, in order of id: ids can be sparse. CPU load and demand are in CPUs. */
+#pragma once
+
+#include "core/plan.h"
+#include "core/util.h"
+
+struct plan_node {
+        unsigned id;
+        double n_cores, n_cpus;
+        uint64_t bytes_total;
+        uint64_t room_bytes, huge_room_bytes; /* not yet given to anyone in this plan */
+        double pinned_load;                   /* of services whose CPUs this plan restricts to nodes */
+        double free_load;                     /* of everyone else, where it was seen */
+        double even_load;                     /* of everyone else, were it spread evenly, as the scheduler could */
+};
+
+/* Nodes as a list of indexes. */
+struct members {
+        unsigned n;
+        uint16_t *index;
+};
+
+/* A set of nodes that a service might live on, and what that would be like with all others where the plan has them. */
+struct option {
+        struct node_set nodes;
+        double distance;                          /* expected, 10 = all local */
+        double load_cost, fill_cost, moving_cost; /* see plan-cost.c */
+        double cost;                              /* the sum of the four */
+        uint64_t bytes_off;                       /* movable bytes that are elsewhere */
+        uint64_t bytes_in;                        /* those of them that have room here */
+        uint64_t bytes_needed, bytes_room;        /* with room to grow into; room in the whole set */
+        double load, n_cores, n_cpus;             /* pinned to its CPUs, this service included */
+        bool has_cpus, has_memory;
+        bool fits_memory, fits_cpus;
+        bool cramped; /* smaller than the present home, and would leave too little to spare */
+        bool roomy;   /* fits, without SMT siblings */
+};
+
+enum job_kind {
+        JOB_TOLD, /* the placement is complete: nothing to plan */
+        JOB_NODES,
+        JOB_COMPACT,
+        JOB_FOLLOW,
+};
+
+struct job {
+        enum job_kind kind;
+        struct placement *placement;
+        const struct service_sample *sample;
+        const struct rule *rule;
+        const struct history_entry *history; /* NULL: not known yet */
+
+        double demand;       /* CPUs that it uses, or would with more of them */
+        double weight;       /* the same with a floor: an idle service counts a little too */
+        double present_cost; /* of being where it is, for a service without a home */
+        double *share;       /* of its CPU time, by index; sums to 1, or all 0 */
+        uint64_t *resident, *movable, *huge, *incoming, *incoming_huge; /* bytes by index; huge: part of movable */
+        uint64_t bytes, growth_bytes;                                   /* resident in all; what it had at its peak beyond that */
+        uint64_t movable_bytes, huge_bytes;                             /* in all */
+        uint64_t rest_usec;                                             /* cooldown left */
+        struct strbuf notes;                                            /* "; …" to append to the reason */
+
+        struct node_set may_cpus, may_mems; /* nodes that the administrator, or the cgroups above, leave to it */
+        struct node_set home;
+        struct option chosen; /* where it goes or stays, if `assigned` */
+        struct option better; /* what was looked at but not taken: see `waits`, `declined` */
+
+        bool applied_cpus, applied_mems; /* cpusets of ours are in force */
+        bool has_share;
+        bool restricts;     /* its CPUs go with it */
+        bool has_home;      /* `home` holds and still obeys the rule */
+        bool home_lost;     /* it had one that no longer does: a new one is due whatever the gain */
+        bool under_way;     /* a transition has started and not ended */
+        bool after_failure; /* the last one had no effect: rest_usec is the wait for the next */
+        bool assigned;      /* `chosen` holds */
+        bool hold_memory;   /* leave its memory as it is for now */
+        bool waits;         /* `better` would be taken if the home were older */
+        bool declined;      /* `better` is too little of a gain */
+};
+
+/* What is to be done about a job now. */
+struct due {
+        bool move, restrict_cpus, narrow_mems, give_back_cpus, give_back_mems;
+        bool pressure;  /* the home nodes run out of memory: giving back does not wait */
+        bool same_home; /* nothing was decided anew */
+        uint64_t bytes_without_room, bytes_unmovable;
+        struct node_set cpus, mems; /* its home, as CPUs (empty: untouched) and memory */
+};
+
+struct planner {
+        const struct plan_input *in;
+        const struct topology *topology;
+        struct plan_node *nodes;
+        unsigned n_nodes;
+        double *distance; /* n_nodes × n_nodes, row = from */
+        struct node_set cpu_nodes, mem_nodes, all_nodes;
+        double remoteness; /* mean distance of remote memory, beyond local; 10 on one node */
+        struct job *jobs;  /* one per sample */
+        size_t n_jobs;
+        void *job_arrays;
+        struct option *options; /* the candidates of one job at a time */
+        size_t n_options, capacity;
+        /* For one evaluation at a time, by index where not said otherwise */
+        struct members cpus, mems; /* of the set that is looked at */
+        bool *is_mem;
+        const double *far; /* expected distance from the service's CPUs: a row of `distance`, or far_mixed */
+        double *far_mixed;
+        uint64_t *incoming, *incoming_huge;
+        uint64_t *order_keys;
+        double *share_now;
+        uint16_t *index_of; /* by id */
+        /* How a set grows from each node: row = seed, then its nearest, and the nearest to both, …; as far as was asked for */
+        uint16_t *grown;
+        unsigned *n_grown;
+        double *grown_sum; /* distance of each node from those that the seed took in */
+        bool failed;       /* memory ran out */
+};
+
+/* plan-jobs.c */
+int planner_init(struct planner *pl, const struct plan_input *in, struct plan *plan);
+void planner_done(struct planner *pl);
+
+/* This and what follows in parentheses is all that is said of the service. */
+void job_tell(struct job *j, enum service_state state, const char *format, ...) _printf_(3, 4);
+
+/* plan-capacity.c */
+struct node_set job_cpus(const struct planner *pl, const struct job *j, const struct node_set *nodes);
+struct node_set job_mems(const struct planner *pl, const struct job *j, const struct node_set *nodes);
+/* Load of services that may run anywhere, as it counts for this one: where it was seen for one that looks for a home; spread
+ * evenly, as it could be at any moment, for one that has a home and must not flee from what moves by itself. */
+double node_free_load(const struct plan_node *n, const struct job *j);
+/* Divides bytes among nodes, nearest first and equally near ones by cores, within their room. Returns what found room. */
+uint64_t pour(const struct planner *pl, const struct members *mems, bool huge, uint64_t bytes, uint64_t *into);
+void members_of(const struct planner *pl, const struct node_set *nodes, struct members *ret);
+void job_assign(struct planner *pl, struct job *j, const struct option *o);
+void job_unassign(struct planner *pl, struct job *j);
+/* Its load is where it was seen, free to go anywhere. */
+void job_release(struct planner *pl, struct job *j);
+
+/* plan-cost.c */
+void option_evaluate(struct planner *pl, const struct job *j, const struct node_set *nodes, struct option *ret);
+/* The same terms for where the service is now, CPUs free. */
+double present_cost(const struct planner *pl, const struct job *j, double *ret_distance);
+/* No candidate can cost less than this. */
+double least_cost(const struct planner *pl, const struct job *j);
+/* Order of preference: what fits before what does not, then by cost, then the present home, then less to move, then lower ids. */
+bool option_better(const struct job *j, const struct option *a, const struct option *b);
+bool option_fits(const struct option *o);
+/* How much better b is, as a share of a: by cost or by distance, whichever is more; 0 where b costs more. */
+double option_gain(double cost_a, double distance_a, const struct option *b);
+double job_min_gain(const struct job *j);
+/* Bytes off home that are not worth a move. */
+uint64_t job_tolerated_bytes(const struct job *j);
+
+/* plan-candidates.c */
+void candidates_of_set(struct planner *pl, const struct job *j);    /* sets of nodes for compact, into pl->options */
+void candidates_of_memory(struct planner *pl, const struct job *j); /* sets of memory nodes for follow */
+const struct option *candidates_best(const struct planner *pl, const struct job *j); /* NULL: none holds its memory */
+
+void plan_nodes(struct planner *pl);
+void plan_compact(struct planner *pl);
+void plan_follow(struct planner *pl);
+void plan_conclude(struct planner *pl);
+
+/* plan-reason.c, plan-verdicts.c */
+void reason_write(const struct planner *pl, struct job *j, const struct due *due);
+void plan_verdicts(struct planner *pl, struct job *j);
+
+/* plan-text.c: pieces of sentences */
+void text_bytes(struct strbuf *b, uint64_t bytes);               /* "120M" */
+void text_nodes(struct strbuf *b, const struct node_set *nodes); /* "node 2", "nodes 0-1" */
+void text_duration(struct strbuf *b, uint64_t usec);             /* "40s", "9min" */

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Sets up one planning: nodes as they are now, and each sample either told at once or made a job. */
+#include "core/plan-internal.h"
+
+#include <string.h>
+
+/* An idle service counts for so much, in CPUs: many idle ones are spread too, and none is divided by zero. */
+#define WEIGHT_LEAST 0.02
+
+/* A service that we narrowed fills so much of its CPUs, and waits for them so much of the time (PSI "some"): it wants more than
+ * it can show by its use. Without PSI its number of threads has to do. */
+#define SATURATED               0.85
+#define SATURATED_CENTIPERCENT  2500
+#define SATURATED_THREADS_RATIO 2
+
+/* Smoothed; for a service that is looking for a home at least what it uses now. One that has a home is not driven out by a moment. */
+static double used_cpus(const struct planner *pl, const struct job *j) {
+        const struct service_sample *s = j->sample;
+        double now = 0, smoothed = j->history && j->history->demand_known ? (double) j->history->demand_mcpu / 1000 : -1;
+        if (j->has_home && smoothed >= 0)
+                return smoothed;
+        if (s->cpu_window_usec > 0)
+                now = (double) sum_by_node(s->cpu_usec_by_node, pl->topology->n_ids) / (double) s->cpu_window_usec;
+        return MAX2(now, smoothed);
+}
+
+static double wanted_cpus(const struct planner *pl, const struct job *j, double used) {
+        const struct service_sample *s = j->sample;
+        double cpus = 0;
+        for (unsigned i = 0; i < pl->n_nodes; i++)
+                if (node_set_has(&s->effective_cpu_nodes, pl->nodes[i].id))
+                        cpus += pl->nodes[i].n_cpus;
+        double threads = (double) s->n_threads;
+        if (!j->applied_cpus || cpus <= 0 || used < SATURATED * cpus || threads <= cpus)
+                return used;
+        bool waits = s->cpu_pressure_centipercent >= 0 ? s->cpu_pressure_centipercent >= SATURATED_CENTIPERCENT
+                                                       : threads >= SATURATED_THREADS_RATIO * cpus;
+        return waits ? MAX2(used, MIN2(threads, 2 * cpus)) : used;
+}
+
+static void set_demand(const struct planner *pl, struct job *j) {
+        j->demand = wanted_cpus(pl, j, used_cpus(pl, j));
+        j->weight = MAX2(j->demand, WEIGHT_LEAST);
+}
+
+void job_tell(struct job *j, enum service_state state, const char *format, ...) {
+        struct strbuf b = { 0 };
+        va_list args;
+        va_start(args, format);
+        strbuf_vprintf(&b, format, args);
+        va_end(args);
+        j->kind = JOB_TOLD;
+        j->placement->state = state;
+        j->placement->reason = strbuf_steal(&b);
+}
+
+static void set_shares(const struct planner *pl, struct job *j) {
+        const struct service_sample *s = j->sample;
+        const struct history_entry *h = j->history;
+        bool smoothed = h && h->share_by_node && h->n_ids == pl->topology->n_ids;
+        double sum = 0;
+        for (unsigned i = 0; i < pl->n_nodes; i++) {
+                unsigned id = pl->nodes[i].id;
+                j->share[i] = smoothed ? h->share_by_node[id] : s->cpu_share_by_node[id];
+                sum += j->share[i];
+        }
+        j->has_share = sum > 0;
+        for (unsigned i = 0; i < pl->n_nodes && sum > 0; i++)
+                j->share[i] /= sum;
+}
+
+static void set_bytes(const struct planner *pl, struct job *j) {
+        const struct service_sample *s = j->sample;
+        const struct history_entry *h = j->history;
+        for (unsigned i = 0; i < pl->n_nodes; i++) {
+                unsigned id = pl->nodes[i].id;
+                /* Without numa_maps, all of it might be ours to move, but for what the last deep read found not to be. */
+                uint64_t fixed = h && h->fixed_by_node && h->n_ids == pl->topology->n_ids ? h->fixed_by_node[id] : 0;
+                j->movable[i] = s->deep ? s->movable_by_node[id] : s->bytes_by_node[id] - MIN2(fixed, s->bytes_by_node[id]);
+                j->huge[i] = s->deep ? MIN2(s->hugetlb_movable_by_node[id], j->movable[i]) : 0;
+                j->resident[i] = MAX2(s->bytes_by_node[id], j->movable[i]);
+                j->bytes += j->resident[i];
+                j->movable_bytes += j->movable[i];
+                j->huge_bytes += j->huge[i];
+        }
+        if (j->history && j->history->peak_bytes > j->bytes)
+                j->growth_bytes = j->history->peak_bytes - j->bytes;
+}
+
+static struct node_set or_all(const struct planner *pl, const struct node_set *s) {
+        return node_set_is_empty(s) ? pl->all_nodes : *s;
+}
+
+/* What is in force now is a limit where somebody else set it; where we did, it is ours to change. */
+static void set_limits(const struct planner *pl, struct job *j) {
+        const struct service_sample *s = j->sample;
+        bool ours_cpus = j->applied_cpus && !s->admin_cpus, ours_mems = j->applied_mems && !s->admin_mems;
+        j->may_cpus = ours_cpus ? pl->all_nodes : or_all(pl, &s->effective_cpu_nodes);
+        j->may_mems = ours_mems ? pl->all_nodes : or_all(pl, &s->effective_mems);
+}
+
+/* The home it had: from the history, or, where a restart of ours has lost that, from what we left in force. */
+static struct node_set former_home(const struct planner *pl, const struct job *j) {
+        const struct history_entry *h = j->history;
+        struct node_set home = { 0 };
+        if (h && h->placed)
+                home = h->home;
+        else if (j->applied_cpus || j->applied_mems) {
+                struct node_set cpus = j->applied_cpus ? j->sample->effective_cpu_nodes : home;
+                struct node_set mems = j->applied_mems ? j->sample->effective_mems : cpus;
+                home = j->restricts ? node_set_union(&cpus, &mems) : mems;
+        }
+        struct node_set cpus = job_cpus(pl, j, &home);
+        if (j->restricts && j->applied_cpus && node_set_is_empty(&cpus) && !node_set_is_empty(&home))
+                home = node_set_union(&home, &j->sample->effective_cpu_nodes);
+        return home;
+}
+
+static void set_home(const struct planner *pl, struct job *j) {
+        struct node_set home = former_home(pl, j);
+        if (!j->restricts)
+                home = node_set_intersect(&home, &pl->mem_nodes);
+        if (node_set_is_empty(&home))
+                return;
+        struct node_set cpus = job_cpus(pl, j, &home), mems = job_mems(pl, j, &home), usable = node_set_union(&cpus, &mems);
+        bool ok = !node_set_is_empty(&mems) && (!j->restricts || !node_set_is_empty(&cpus)) &&
+                  node_set_is_subset(&home, j->restricts ? &usable : &mems) &&
+                  (j->rule->max_nodes == 0 || node_set_count(&home) <= j->rule->max_nodes || j->kind == JOB_NODES);
+        j->has_home = ok;
+        j->home_lost = !ok;
+        if (ok)
+                j->home = home;
+}
+
+static void set_rest(const struct planner *pl, struct job *j) {
+        const struct history_entry *h = j->history;
+        uint64_t now = pl->in->now_usec;
+        if (!h || !h->placed)
+                return;
+        j->under_way = h->started_usec > h->settled_usec;
+        if (h->failed && now < h->retry_usec) {
+                j->rest_usec = h->retry_usec - now;
+                j->after_failure = true;
+                return;
+        }
+        uint64_t last = MAX2(MAX2(h->placed_usec, h->started_usec), h->settled_usec);
+        if (now < last || now - last < j->rule->cooldown_usec)
+                j->rest_usec = now < last ? j->rule->cooldown_usec : j->rule->cooldown_usec - (now - last);
+}
+
+static enum job_kind kind_of(const struct rule *r, bool restricts) {
+        switch (r->place) {
+        case PLACE_NODES: return JOB_NODES;
+        case PLACE_COMPACT: return restricts ? JOB_COMPACT : JOB_FOLLOW;
+        default: return JOB_FOLLOW;
+        }
+}
+
+static bool wants_cpus(const struct planner *pl, const struct rule *r) {
+        if (r->cpus != CPUS_RESTRICT || r->place == PLACE_FOLLOW)
+                return false;
+        struct node_set given = node_set_intersect(&r->nodes, &pl->cpu_nodes);
+        return r->place == PLACE_COMPACT || !node_set_is_empty(&given);
+}
+
+static void tell_small(struct job *j, uint64_t bytes) {
+        struct strbuf b = { 0 };
+        strbuf_append(&b, "uses ");
+        text_bytes(&b, bytes);
+        strbuf_append(&b, ", less than min-size ");
+        text_bytes(&b, j->rule->min_size_bytes);
+        char *text = strbuf_steal(&b);
+        job_tell(j, STATE_STABLE, "%s", text ? text : "");
+        free(text);
+}
+
+static void set_up(const struct planner *pl, struct job *j) {
+        const struct service_sample *s = j->sample;
+        const char *stays =
+                j->applied_cpus || j->applied_mems ? "; the cpusets that were set for it earlier stay until restored" : "";
+        if (!s->rule || s->rule->place == PLACE_IGNORE) {
+                job_tell(j, STATE_OBSERVED, "%s%s", s->rule ? "place: ignore" : "no rule matches", stays);
+                return;
+        }
+        j->rule = s->rule;
+        if (s->self_managed) {
+                job_tell(j, STATE_STABLE, "self-managed: the application set its own memory policy (%s); left alone",
+                         s->own_policy ? s->own_policy : "not default");
+                return;
+        }
+        bool wants = wants_cpus(pl, j->rule);
+        j->restricts = wants && !s->admin_cpus;
+        j->kind = kind_of(j->rule, j->restricts);
+        set_limits(pl, j);
+        set_home(pl, j);
+        set_rest(pl, j);
+        uint64_t bytes = j->bytes + (s->deep ? 0 : s->hugetlb_bytes);
+        if (!j->has_home && bytes < j->rule->min_size_bytes)
+                tell_small(j, bytes);
+        else if (wants && s->owner == OWNER_NONE)
+                job_tell(j, STATE_BLOCKED, "its CPUs cannot be restricted: %s; `place: follow` works there",
+                         s->owner_detail ? s->owner_detail : "it has no cgroup with a cpuset");
+        else if (!j->has_share && j->kind != JOB_NODES)
+                job_tell(j, STATE_STABLE, "none of its threads was seen on a CPU, so there is nothing to place it by");
+        else if (wants && s->admin_cpus)
+                strbuf_append(&j->notes, "; its CPUs are left as the administrator set them");
+}
+
+static const struct applied *find_applied(const struct plan_input *in, const char *cgroup) {
+        size_t low = 0, high = in->n_applied;
+        while (low < high) {
+                size_t mid = low + (high - low) / 2;
+                int r = strcmp(in->applied[mid].cgroup, cgroup);
+                if (r == 0)
+                        return &in->applied[mid];
+                if (r < 0)
+                        low = mid + 1;
+                else
+                        high = mid;
+        }
+        return NULL;
+}
+
+static int init_jobs(struct planner *pl, struct plan *plan) {
+        const struct plan_input *in = pl->in;
+        size_t n = pl->n_nodes, per_job = 6 * n;
+        pl->n_jobs = in->n_samples;
+        pl->jobs = calloc(pl->n_jobs + 1, sizeof *pl->jobs);
+        uint64_t *arrays = calloc(pl->n_jobs * per_job + 1, sizeof *arrays);
+        pl->job_arrays = arrays;
+        if (!pl->jobs || !arrays)
+                return -ENOMEM;
+        _Static_assert(sizeof(double) == sizeof(uint64_t), "shares share the block");
+        for (size_t i = 0; i < pl->n_jobs; i++) {
+                struct job *j = &pl->jobs[i];
+                const struct applied *a = find_applied(in, in->samples[i].cgroup);
+                uint64_t *block = arrays + i * per_job;
+                j->placement = &plan->placements[i];
+                j->sample = &in->samples[i];
+                j->history = history_find(in->history, in->samples[i].cgroup);
+                /* A full set that was written to give back is no restriction, and tells of no home. */
+                j->applied_cpus = a && a->cpus && !j->sample->whole_cpus;
+                j->applied_mems = a && a->mems && !j->sample->whole_mems;
+                j->share = (double *) block;
+                j->resident = block + n;
+                j->movable = block + 2 * n;
+                j->huge = block + 3 * n;
+                j->incoming = block + 4 * n;
+                j->incoming_huge = block + 5 * n;
+                j->placement->sample = i;
+                j->placement->distance_before = j->placement->distance_after = sample_distance(j->sample, pl->topology);
+                set_shares(pl, j);
+                set_bytes(pl, j);
+                set_up(pl, j);
+                set_demand(pl, j);
+                /* Whoever is not given CPUs of its own may be anywhere. */
+                if (!j->restricts || j->kind == JOB_TOLD)
+                        job_release(pl, j);
+        }
+        return 0;
+}
+
+static void init_distances(struct planner *pl) {
+        double sum = 0;
+        for (unsigned from = 0; from < pl->n_nodes; from++)
+                for (unsigned to = 0; to < pl->n_nodes; to++) {
+                        double d = topology_distance(pl->topology, pl->nodes[from].id, pl->nodes[to].id);
+                        pl->distance[(size_t) from * pl->n_nodes + to] = d;
+                        sum += from == to ? 0 : d - DISTANCE_LOCAL;
+                }
+        double pairs = (double) pl->n_nodes * ((double) pl->n_nodes - 1);
+        pl->remoteness = pairs > 0 && sum > 0 ? sum / pairs : DISTANCE_REMOTE_DEFAULT - DISTANCE_LOCAL;
+}
+
+int planner_init(struct planner *pl, const struct plan_input *in, struct plan *plan) {
+        const struct topology *t = in->topology;
+        *pl = (struct planner){ .in = in, .topology = t };
+        pl->all_nodes = topology_nodes(t);
+        pl->cpu_nodes = topology_nodes_with_cpus(t);
+        pl->mem_nodes = topology_nodes_with_memory(t);
+        size_t n = node_set_count(&pl->all_nodes);
+        pl->nodes = calloc(n + 1, sizeof *pl->nodes);
+        pl->distance = calloc(n * n + 1, sizeof *pl->distance);
+        pl->index_of = calloc((size_t) t->n_ids + 1, sizeof *pl->index_of);
+        pl->cpus.index = calloc(n + 1, sizeof *pl->cpus.index);
+        pl->mems.index = calloc(n + 1, sizeof *pl->mems.index);
+        pl->is_mem = calloc(n + 1, sizeof *pl->is_mem);
+        pl->far_mixed = calloc(n + 1, sizeof *pl->far_mixed);
+        pl->incoming = calloc(n + 1, sizeof *pl->incoming);
+        pl->incoming_huge = calloc(n + 1, sizeof *pl->incoming_huge);
+        pl->order_keys = calloc(n + 1, sizeof *pl->order_keys);
+        pl->share_now = calloc(n + 1, sizeof *pl->share_now);
+        pl->grown = calloc(n * n + 1, sizeof *pl->grown);
+        pl->n_grown = calloc(n + 1, sizeof *pl->n_grown);
+        pl->grown_sum = calloc(n * n + 1, sizeof *pl->grown_sum);
+        if (!pl->nodes || !pl->distance || !pl->index_of || !pl->cpus.index || !pl->mems.index || !pl->is_mem || !pl->far_mixed ||
+            !pl->incoming || !pl->incoming_huge || !pl->order_keys || !pl->share_now || !pl->grown || !pl->n_grown ||
+            !pl->grown_sum)
+                return -ENOMEM;
+        pl->far = pl->far_mixed;
+        NODE_SET_FOREACH (id, &pl->all_nodes) {
+                const struct node_memory *m = &in->machine->nodes[id];
+                pl->index_of[id] = (uint16_t) pl->n_nodes;
+                pl->nodes[pl->n_nodes++] = (struct plan_node){
+                        .id = (unsigned) id,
+                        .n_cores = t->nodes[id].n_cores,
+                        .n_cpus = t->nodes[id].n_cpus,
+                        .bytes_total = t->nodes[id].bytes_total,
+                        .room_bytes =
+                                t->nodes[id].bytes_total > 0 ? node_room_bytes(m, in->config->settings.keep_free_permille) : 0,
+                        .huge_room_bytes = m->hugetlb_free_bytes,
+                };
+        }
+        init_distances(pl);
+        return init_jobs(pl, plan);
+}
+
+void planner_done(struct planner *pl) {
+        for (size_t i = 0; i < pl->n_jobs && pl->jobs; i++)
+                strbuf_done(&pl->jobs[i].notes);
+        free(pl->nodes);
+        free(pl->distance);
+        free(pl->index_of);
+        free(pl->cpus.index);
+        free(pl->mems.index);
+        free(pl->is_mem);
+        free(pl->far_mixed);
+        free(pl->incoming);
+        free(pl->incoming_huge);
+        free(pl->order_keys);
+        free(pl->share_now);
+        free(pl->grown);
+        free(pl->n_grown);
+        free(pl->grown_sum);
+        free(pl->options);
+        free(pl->jobs);
+        free(pl->job_arrays);
+}

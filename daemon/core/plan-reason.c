@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The one sentence for each placement: what is done or why not, with the numbers that decided. */
+#include "core/plan-internal.h"
+
+static void add_deed(struct strbuf *b, const char *deed) {
+        if (b->length > 0)
+                strbuf_append(b, " and ");
+        strbuf_append(b, deed);
+}
+
+static void add_deeds(struct strbuf *b, const struct job *j, const struct due *d) {
+        if (d->move) {
+                add_deed(b, "moves ");
+                text_bytes(b, j->chosen.bytes_in);
+                strbuf_append(b, " to ");
+                text_nodes(b, &d->mems);
+        }
+        if (d->restrict_cpus) {
+                add_deed(b, "restricts its CPUs to ");
+                text_nodes(b, &d->cpus);
+        }
+        if (d->narrow_mems) {
+                add_deed(b, "narrows its memory to ");
+                text_nodes(b, &d->mems);
+        }
+        if (d->give_back_cpus)
+                add_deed(b, "gives its CPUs back");
+        if (d->give_back_mems)
+                add_deed(b, "gives its memory nodes back");
+}
+
+static void add_cause(struct strbuf *b, const struct job *j, const struct due *d) {
+        double before = j->placement->distance_before, after = j->chosen.distance;
+        if (!j->assigned)
+                return;
+        if (d->same_home)
+                strbuf_append(b, ", its home");
+        else if (j->home_lost)
+                strbuf_append(b, ", because its former home is no longer possible");
+        else if (j->kind == JOB_NODES)
+                strbuf_append(b, ", as the rule says");
+        else if (j->kind == JOB_COMPACT && d->move && before - after < before / 100)
+                strbuf_append(b, ", where its CPUs are less crowded");
+        strbuf_printf(b, ": distance %.1f → %.1f", before, after);
+}
+
+static void add_standing(struct strbuf *b, const struct planner *pl, const struct job *j, const struct due *d) {
+        double distance = j->placement->distance_before;
+        if (!j->assigned) {
+                strbuf_printf(b, "left where it is, at distance %.1f", distance);
+                return;
+        }
+        struct node_set all = node_set_intersect(&pl->cpu_nodes, &j->may_cpus);
+        struct node_set cpus = job_cpus(pl, j, &j->chosen.nodes);
+        if (j->restricts && node_set_is_subset(&all, &cpus)) {
+                strbuf_append(b, "on all its nodes: ");
+                text_nodes(b, &j->chosen.nodes);
+                strbuf_printf(b, ", distance %.1f", distance);
+                return;
+        }
+        strbuf_append(b, "at home on ");
+        text_nodes(b, &j->chosen.nodes);
+        strbuf_printf(b, ", distance %.1f", distance);
+}
+
+static void add_better(struct strbuf *b, const struct planner *pl, const struct job *j) {
+        if (j->declined && !node_set_is_empty(&j->better.nodes) && !j->assigned) {
+                double before = j->placement->distance_before;
+                double gain = before > 0 ? (before - j->better.distance) / before : 0;
+                strbuf_append(b, ": ");
+                text_nodes(b, &j->better.nodes);
+                strbuf_printf(b, " would gain %.1f%%, less than min-gain %.1f%%", MAX2(gain, 0.0) * 100, job_min_gain(j) * 100);
+        } else if (j->waits) {
+                strbuf_append(b, "; ");
+                text_nodes(b, &j->better.nodes);
+                strbuf_printf(b, " would be better (distance %.1f, cost %.1f)", j->better.distance, j->better.cost);
+                strbuf_append(b, j->rest_usec > 0 ? ", in cooldown for " : ", waits to see whether that lasts");
+                if (j->rest_usec > 0)
+                        text_duration(b, j->rest_usec);
+        }
+}
+
+static void add_obstacles(struct strbuf *b, const struct planner *pl, const struct job *j, const struct due *d) {
+        if (d->bytes_without_room > 0) {
+                strbuf_append(b, "; ");
+                text_bytes(b, d->bytes_without_room);
+                strbuf_append(b, " of its memory finds no room there above keep-free");
+        }
+        if (d->bytes_unmovable > job_tolerated_bytes(j)) {
+                strbuf_append(b, "; ");
+                text_bytes(b, d->bytes_unmovable);
+                strbuf_append(b, " of its memory would not move (pinned, shared or busy), tried again in ");
+                text_duration(b, j->history->retry_usec - pl->in->now_usec);
+        }
+}
+
+static void add_waiting(struct strbuf *b, const struct job *j, bool any) {
+        if (j->under_way)
+                strbuf_append(b, "; a move is under way");
+        else if (any && !j->placement->act && !j->placement->wants_deep && j->rest_usec > 0) {
+                strbuf_append(b, j->after_failure ? "; the last attempt had no effect, tried again in " : "; in cooldown for ");
+                text_duration(b, j->rest_usec);
+        } else if (j->placement->wants_deep && !j->placement->act)
+                strbuf_append(b, "; waiting for a deep read");
+}
+
+static void add_no_room(struct strbuf *b, const struct planner *pl, const struct job *j) {
+        uint64_t movable = 0;
+        for (unsigned i = 0; i < pl->n_nodes; i++)
+                movable += j->movable[i];
+        strbuf_append(b, "no node that it may use has room for its ");
+        text_bytes(b, movable);
+        strbuf_append(b, " above keep-free");
+        if (j->rule->max_nodes > 0)
+                strbuf_printf(b, " (max-nodes %u)", j->rule->max_nodes);
+}
+
+void reason_write(const struct planner *pl, struct job *j, const struct due *d) {
+        struct strbuf b = { 0 };
+        add_deeds(&b, j, d);
+        bool any = b.length > 0;
+        if (any)
+                add_cause(&b, j, d);
+        else if (!j->assigned && !j->declined && !j->waits)
+                add_no_room(&b, pl, j);
+        else {
+                add_standing(&b, pl, j, d);
+                add_better(&b, pl, j);
+        }
+        add_obstacles(&b, pl, j, d);
+        if (j->assigned && j->restricts && !j->chosen.fits_cpus && j->kind == JOB_COMPACT)
+                strbuf_printf(&b, "; oversubscribed: %.1f CPUs of load on %.0f", j->chosen.load, j->chosen.n_cpus);
+        add_waiting(&b, j, any);
+        if (j->notes.length > 0)
+                strbuf_append(&b, j->notes.text);
+        j->placement->reason = strbuf_steal(&b);
+}

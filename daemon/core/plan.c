@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The planner's door: checks its input, drives the steps (plan-internal.h lists them), owns the result. */
+#include "core/plan.h"
+
+#include <string.h>
+
+#include "core/plan-internal.h"
+
+/* A service that sits well is looked into again after so long, in case its mappings changed without its numbers. */
+#define DEEP_AGAIN_USEC (30 * USEC_PER_MINUTE)
+/* A service without a home, that little can be gained for. */
+#define DEEP_UNPLACED_USEC (5 * USEC_PER_MINUTE)
+#define LOCALITY_GOOD      0.95
+#define FOLLOW_LOSS_SMALL  0.04
+
+const char *service_state_to_string(enum service_state s) {
+        static const char *const table[_SERVICE_STATE_MAX] = {
+                [STATE_OBSERVED] = "observed", [STATE_STABLE] = "stable",   [STATE_PENDING] = "pending",
+                [STATE_MOVING] = "moving",     [STATE_BLOCKED] = "blocked",
+        };
+        return (int) s >= 0 && s < _SERVICE_STATE_MAX ? table[s] : "invalid";
+}
+
+static bool input_is_consistent(const struct plan_input *in) {
+        const char *why;
+        if (!in->topology || !in->machine || !in->config || !in->history || (in->n_samples > 0 && !in->samples) ||
+            (in->n_applied > 0 && !in->applied) || (in->topology->n_ids > 0 && !in->machine->nodes))
+                return false;
+        for (size_t i = 0; i < in->n_samples; i++) {
+                const struct service_sample *s = &in->samples[i];
+                if (!s->cgroup || !s->bytes_by_node || !s->movable_by_node || !s->hugetlb_movable_by_node ||
+                    !s->cpu_usec_by_node || !s->cpu_share_by_node)
+                        return false;
+                if (i > 0 && strcmp(in->samples[i - 1].cgroup, s->cgroup) >= 0)
+                        return false;
+        }
+        for (size_t i = 1; i < in->n_applied; i++)
+                if (strcmp(in->applied[i - 1].cgroup, in->applied[i].cgroup) >= 0)
+                        return false;
+        return topology_validate(in->topology, &why) >= 0;
+}
+
+static int make(struct planner *pl, const struct plan_input *in, struct plan *plan) {
+        int r = planner_init(pl, in, plan);
+        if (r < 0)
+                return r;
+        plan_nodes(pl);
+        plan_compact(pl);
+        plan_follow(pl);
+        plan_conclude(pl);
+        for (size_t i = 0; i < plan->n_placements; i++)
+                if (!plan->placements[i].reason)
+                        return -ENOMEM;
+        return pl->failed ? -ENOMEM : 0;
+}
+
+int plan_make(const struct plan_input *in, struct plan **ret) {
+        if (!input_is_consistent(in))
+                return -EINVAL;
+        struct plan *plan = calloc(1, sizeof *plan);
+        if (!plan)
+                return -ENOMEM;
+        plan->placements = calloc(in->n_samples + 1, sizeof *plan->placements);
+        if (!plan->placements) {
+                plan_free(plan);
+                return -ENOMEM;
+        }
+        plan->n_placements = in->n_samples;
+        struct planner pl;
+        int r = make(&pl, in, plan);
+        planner_done(&pl);
+        if (r < 0)
+                plan_free(plan);
+        else
+                *ret = plan;
+        return r;
+}
+
+struct plan *plan_free(struct plan *p) {
+        if (!p)
+                return NULL;
+        for (size_t i = 0; i < p->n_placements; i++) {
+                struct placement *x = &p->placements[i];
+                for (size_t k = 0; k < x->n_candidates; k++)
+                        free(x->candidates[k].verdict);
+                free(x->candidates);
+                free(x->room_by_node);
+                free(x->reason);
+        }
+        free(p->placements);
+        free(p);
+        return NULL;
+}
+
+static bool wants_deep_unplaced(const struct service_sample *s, const struct history_entry *previous, unsigned n_ids,
+                                uint64_t now_usec) {
+        double locality = sample_locality(s, n_ids), best = 1;
+        bool recently =
+                previous && previous->deep_usec > 0 && now_usec - MIN2(previous->deep_usec, now_usec) < DEEP_UNPLACED_USEC;
+        if (!recently)
+                return true;
+        if (s->rule->place == PLACE_FOLLOW || s->rule->cpus == CPUS_FREE || s->admin_cpus) {
+                /* The best that moving memory alone can do: all of it where most of the CPU time is. */
+                uint64_t most = 0, sum = 0;
+                for (unsigned i = 0; i < n_ids; i++) {
+                        sum += s->cpu_share_by_node[i];
+                        most = MAX2(most, s->cpu_share_by_node[i]);
+                }
+                best = sum > 0 ? (double) most / (double) sum : 0;
+                return best - locality > FOLLOW_LOSS_SMALL;
+        }
+        return locality < LOCALITY_GOOD;
+}
+
+bool plan_wants_deep(const struct service_sample *s, const struct history_entry *previous, unsigned n_ids, uint64_t now_usec) {
+        if (!s->rule || s->rule->place == PLACE_IGNORE || s->self_managed || s->n_processes == 0)
+                return false;
+        uint64_t bytes = sum_by_node(s->bytes_by_node, n_ids) + (s->deep ? 0 : s->hugetlb_bytes), off = 0;
+        bool placed = previous && previous->placed;
+        if (bytes < s->rule->min_size_bytes && !placed)
+                return false;
+        if (!placed)
+                return wants_deep_unplaced(s, previous, n_ids, now_usec);
+        if (previous->deep_usec == 0 || now_usec - MIN2(previous->deep_usec, now_usec) >= DEEP_AGAIN_USEC)
+                return true;
+        for (unsigned i = 0; i < n_ids; i++)
+                if (!node_set_has(&previous->home, i)) {
+                        uint64_t fixed = previous->fixed_by_node && i < previous->n_ids ? previous->fixed_by_node[i] : 0;
+                        off += s->bytes_by_node[i] - MIN2(fixed, s->bytes_by_node[i]);
+                }
+        uint64_t known = now_usec < previous->retry_usec ? previous->unmovable_bytes : 0;
+        return off > known + MAX2(bytes / 500, 256 * KIB);
+}

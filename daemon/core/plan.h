@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The planner: a pure function of (topology, machine, configuration, samples, history, now). The same input gives the same plan,
+ * byte for byte. Each placement says why, and which candidates lost and why. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/history.h"
+#include "core/rule.h"
+#include "core/sample.h"
+#include "core/topology.h"
+
+enum service_state {
+        STATE_OBSERVED, /* looked at only: no rule, or place: ignore */
+        STATE_STABLE,   /* where it belongs, or not worth a change */
+        STATE_PENDING,  /* a change is decided and waits (window, cooldown, dry run, another move) */
+        STATE_MOVING,   /* set by the manager while a transition runs */
+        STATE_BLOCKED,  /* belongs elsewhere and cannot go; the reason says why */
+        _SERVICE_STATE_MAX,
+        _SERVICE_STATE_INVALID = -EINVAL,
+};
+const char *service_state_to_string(enum service_state s);
+
+struct candidate {
+        struct node_set nodes;
+        double cost; /* expected distance plus penalties; lower is better. Meaningless where not feasible */
+        bool feasible;
+        bool chosen;
+        char *verdict; /* "chosen: …", "rejected: …" */
+};
+
+struct placement {
+        size_t sample; /* index into plan_input.samples */
+        enum service_state state;
+        bool act;             /* a change is due now: the manager starts a transition */
+        bool wants_deep;      /* a change is wanted and waits for a deep read: the manager makes one, whatever the screen says */
+        struct node_set home; /* both of the following: what history_record_placed() is to be told */
+        struct node_set home_cpus; /* empty: CPUs untouched */
+        struct node_set home_mems; /* where its memory belongs; empty: memory untouched */
+        bool restrict_cpus;        /* narrow the CPUs to home_cpus at the end; false: give back what we had narrowed */
+        bool narrow_mems;          /* narrow cpuset.mems to home_mems at the end; false: give back what we had narrowed */
+        bool widen_mems;           /* memory nodes that we had narrowed are to be given back now (pressure, or another rule) */
+        bool move_memory;
+        uint64_t bytes_to_move; /* that are off home, movable, and have room there */
+        uint64_t *room_by_node; /* n_ids entries: how much this placement may put on each node. The sum over all placements never
+                                 * exceeds node_room_bytes(). NULL where nothing is to be moved */
+        double distance_before, distance_after; /* now, and expected once done */
+        char *reason;                           /* one sentence for the journal and `list` */
+        struct candidate *candidates;           /* the best few and some that cannot be, best first */
+        size_t n_candidates;
+};
+
+struct plan {
+        struct placement *placements; /* one per sample, same order */
+        size_t n_placements;
+};
+
+/* Which cpusets of ours are in force, by cgroup (from the record of changes): the planner must know what it may widen. */
+struct applied {
+        const char *cgroup;
+        bool cpus, mems;
+};
+
+struct plan_input {
+        const struct topology *topology;
+        const struct machine_sample *machine;
+        const struct config *config;
+        const struct service_sample *samples; /* sorted by cgroup */
+        size_t n_samples;
+        const struct history *history; /* already updated with these samples */
+        const struct applied *applied; /* sorted by cgroup */
+        size_t n_applied;
+        uint64_t now_usec; /* CLOCK_BOOTTIME or virtual */
+};
+
+/* Returns 0, -ENOMEM, or -EINVAL (inconsistent input). The plan is set only on success; free with plan_free(). */
+int plan_make(const struct plan_input *in, struct plan **ret);
+struct plan *plan_free(struct plan *p);
+static inline void plan_freep(struct plan **p) {
+        plan_free(*p);
+}
+
+/* The cheap screen: can reading this service's numa_maps change the decision? True for matched, managed services
+ * that are large enough and not yet seen to sit at home (previous entry may be NULL). It knows less than the planner: where the last
+ * plan said wants_deep, read too. */
+bool plan_wants_deep(const struct service_sample *s, const struct history_entry *previous, unsigned n_ids, uint64_t now_usec);
+
+/* How many bytes a node can still take from us without going below keep_free and its low watermark. Droppable page cache
+ * counts by half: dropping all of it would have the kernel look for anonymous memory to swap first. */
+uint64_t node_room_bytes(const struct node_memory *m, unsigned keep_free_permille);

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What was seen of a service, and the two numbers that say how well it sits. */
+#include "core/sample.h"
+
+#include "core/util.h"
+
+const char *owner_to_string(enum owner o) {
+        static const char *const table[_OWNER_MAX] = {
+                [OWNER_SYSTEMD] = "systemd",
+                [OWNER_CGROUPFS] = "cgroupfs",
+                [OWNER_NONE] = "none",
+        };
+        return (int) o >= 0 && o < _OWNER_MAX ? table[o] : "invalid";
+}
+
+void service_sample_init(struct service_sample *s) {
+        *s = (struct service_sample){
+                .owner = OWNER_NONE,
+                .memory_pressure_centipercent = -1,
+                .cpu_pressure_centipercent = -1,
+        };
+}
+
+int service_sample_alloc(struct service_sample *s, unsigned n_ids) {
+        uint64_t **const arrays[] = {
+                &s->bytes_by_node,
+                &s->movable_by_node,
+                &s->hugetlb_movable_by_node,
+                &s->cpu_usec_by_node,
+        };
+        for (size_t i = 0; i < ARRAY_SIZE(arrays); i++) {
+                free(*arrays[i]);
+                *arrays[i] = calloc((size_t) n_ids + 1, sizeof **arrays[i]);
+                if (!*arrays[i])
+                        return -ENOMEM;
+        }
+        free(s->cpu_share_by_node);
+        s->cpu_share_by_node = calloc((size_t) n_ids + 1, sizeof *s->cpu_share_by_node);
+        return s->cpu_share_by_node ? 0 : -ENOMEM;
+}
+
+void service_sample_done(struct service_sample *s) {
+        free(s->cgroup);
+        free(s->unit);
+        free(s->owner_detail);
+        free(s->processes);
+        free(s->bytes_by_node);
+        free(s->movable_by_node);
+        free(s->hugetlb_movable_by_node);
+        free(s->cpu_usec_by_node);
+        free(s->cpu_share_by_node);
+        free(s->own_policy);
+        service_sample_init(s);
+}
+
+uint64_t sum_by_node(const uint64_t *by_node, unsigned n_ids) {
+        uint64_t sum = 0;
+        for (unsigned i = 0; i < n_ids; i++)
+                sum += by_node[i];
+        return sum;
+}
+
+static uint64_t sum_shares(const uint32_t *share_by_node, unsigned n_ids) {
+        uint64_t sum = 0;
+        for (unsigned i = 0; i < n_ids; i++)
+                sum += share_by_node[i];
+        return sum;
+}
+
+double sample_locality(const struct service_sample *s, unsigned n_ids) {
+        uint64_t bytes = sum_by_node(s->bytes_by_node, n_ids), shares = sum_shares(s->cpu_share_by_node, n_ids);
+        if (bytes == 0 || shares == 0)
+                return 0;
+        double sum = 0;
+        for (unsigned i = 0; i < n_ids; i++)
+                sum += (double) s->cpu_share_by_node[i] * (double) s->bytes_by_node[i];
+        return sum / (double) shares / (double) bytes;
+}
+
+double sample_distance(const struct service_sample *s, const struct topology *t) {
+        uint64_t bytes = sum_by_node(s->bytes_by_node, t->n_ids), shares = sum_shares(s->cpu_share_by_node, t->n_ids);
+        if (bytes == 0 || shares == 0)
+                return 0;
+        double sum = 0;
+        for (unsigned from = 0; from < t->n_ids; from++) {
+                if (s->cpu_share_by_node[from] == 0)
+                        continue;
+                double row = 0;
+                for (unsigned to = 0; to < t->n_ids; to++)
+                        row += (double) s->bytes_by_node[to] * topology_distance(t, from, to);
+                sum += row * s->cpu_share_by_node[from];
+        }
+        return sum / (double) shares / (double) bytes;
+}

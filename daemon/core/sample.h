@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What was seen of the machine and of one service in one cycle. Filled by host/ (or a simulation), read by the
+ * planner. All per-node arrays have topology.n_ids entries, index = node id. */
+#pragma once
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "core/rule.h"
+#include "core/topology.h"
+
+/* Who may change the cpusets of the service's cgroup, and so by which road we go. */
+enum owner {
+        OWNER_SYSTEMD,  /* a unit of the host's service manager: D-Bus only */
+        OWNER_CGROUPFS, /* below Delegate=, or outside systemd's tree: the cgroup's files */
+        OWNER_NONE,     /* cannot be restricted: root cgroup, a user's own manager, no cgroup v2, no cpuset controller */
+        _OWNER_MAX,
+        _OWNER_INVALID = -EINVAL,
+};
+const char *owner_to_string(enum owner o);
+
+struct process_ref {
+        pid_t pid;
+        uint64_t start_ticks; /* field 22 of /proc/PID/stat: together with pid unique until reboot */
+};
+
+/* One node's memory at this moment. */
+struct node_memory {
+        uint64_t bytes_total;
+        uint64_t bytes_free;         /* MemFree */
+        uint64_t bytes_droppable;    /* clean page cache the kernel can drop: inactive file */
+        uint64_t bytes_low_mark;     /* sum of the zones' low watermarks */
+        uint64_t hugetlb_free_bytes; /* free pages of all hugetlb pools on the node */
+};
+
+struct machine_sample {
+        struct node_memory *nodes; /* n_ids entries */
+};
+
+struct service_sample {
+        char *cgroup;            /* the key: "/system.slice/x.service", or "pid:1234" where there is no cgroup */
+        char *unit;              /* leaf-most unit; for a plain cgroup its path; for a lone process "comm[pid]" */
+        const struct rule *rule; /* NULL: unmatched. Points into the configuration of the same cycle */
+        enum owner owner;
+        char *owner_detail; /* why OWNER_NONE, or NULL */
+
+        struct process_ref *processes;
+        size_t n_processes, n_threads;
+
+        /* Memory. From memory.numa_stat (anon + mapped file) plus hugetlb, or summed from numa_maps where there is
+         * no memory controller. */
+        uint64_t *bytes_by_node;
+        /* From numa_maps, where `deep`: bytes that we may move (no explicit policy, mapped by this service alone). */
+        uint64_t *movable_by_node;
+        uint64_t hugetlb_bytes;            /* part of bytes_by_node, or (not deep) what /proc/PID/status says in total */
+        uint64_t *hugetlb_movable_by_node; /* part of movable_by_node */
+        bool deep;                         /* the numa_maps of this cycle were read */
+
+        /* CPU time used since the previous sample, by the node of each thread's last CPU, and over which time. */
+        uint64_t *cpu_usec_by_node;
+        uint64_t cpu_window_usec;
+        /* Share of CPU by node in millionths, sums to 1,000,000 (or all 0 for a service without threads): from
+         * cpu_usec_by_node; for an idle service from where its threads last ran, within what it is allowed. */
+        uint32_t *cpu_share_by_node;
+
+        /* What the kernel has in force now (cpuset.*.effective), as nodes; all nodes where there is no cpuset. */
+        struct node_set effective_cpu_nodes; /* nodes with at least one allowed CPU */
+        struct node_set effective_mems;
+        /* What the administrator set by itself (not by us): the planner stays inside, and leaves it alone. */
+        bool admin_cpus, admin_mems;
+        bool whole_cpus,
+                whole_mems; /* its own cpuset leaves out nothing that the cgroup above has: there is nothing to give back */
+
+        /* The application's own policy. */
+        bool self_managed;       /* a task policy other than default: nothing of it is moved */
+        bool has_bound_mappings; /* some mapping has a policy of its own: that mapping is not moved, mems not narrowed */
+        char *own_policy;        /* e.g. "bind:0", NULL if none */
+
+        /* memory.pressure "some avg10" in hundredths of a percent; -1: not available */
+        int memory_pressure_centipercent;
+        /* cpu.pressure "some avg10", the same way: tells a service that fills its CPUs from one that wants more. */
+        int cpu_pressure_centipercent;
+};
+
+void service_sample_init(struct service_sample *s);
+/* Allocates every per-node array, zeroed. -ENOMEM. */
+int service_sample_alloc(struct service_sample *s, unsigned n_ids);
+void service_sample_done(struct service_sample *s);
+
+uint64_t sum_by_node(const uint64_t *by_node, unsigned n_ids);
+
+/* Locality: Σ over nodes of (CPU share × byte share), 0…1; 0 where there are no bytes or no CPU share. */
+double sample_locality(const struct service_sample *s, unsigned n_ids);
+/* Expected distance: Σ over pairs of CPU share × byte share × SLIT distance; 10.0 is all local; 0 if unknown. */
+double sample_distance(const struct service_sample *s, const struct topology *t);

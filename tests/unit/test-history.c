@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Demand is smoothed over time and not over cycles; services that are gone are forgotten; failed moves wait. */
+#include "core/history.h"
+
+#include "core/util.h"
+#include "unit.h"
+
+#define N_IDS 2u
+
+static struct service_sample sample(const char *cgroup, uint64_t bytes, uint64_t cpu_usec, uint64_t window_usec) {
+        struct service_sample s;
+        service_sample_init(&s);
+        assert_int_equal(service_sample_alloc(&s, N_IDS), 0);
+        s.cgroup = strdup(cgroup);
+        s.bytes_by_node[1] = bytes;
+        s.cpu_usec_by_node[0] = cpu_usec;
+        s.cpu_window_usec = window_usec;
+        return s;
+}
+
+static void update(struct history *h, const char *cgroup, uint64_t bytes, uint64_t cpu_usec, uint64_t window, uint64_t now) {
+        _cleanup_(service_sample_done) struct service_sample s = sample(cgroup, bytes, cpu_usec, window);
+        assert_int_equal(history_update(h, &s, 1, N_IDS, now), 0);
+}
+
+static void test_sorted(void **state) {
+        _cleanup_(history_done) struct history h = { 0 };
+        static const char *const names[] = { "/m", "/a", "/z", "/m/x", "/b", "/a" };
+        for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+                assert_non_null(history_get(&h, names[i]));
+        assert_int_equal(h.n_entries, 5);
+        for (size_t i = 1; i < h.n_entries; i++)
+                assert_true(strcmp(h.entries[i - 1].cgroup, h.entries[i].cgroup) < 0);
+        assert_ptr_equal(history_find(&h, "/z"), &h.entries[4]);
+        assert_null(history_find(&h, "/c"));
+        assert_null(history_find(&h, "/zz"));
+        struct history empty = { 0 };
+        assert_null(history_find(&empty, "/a"));
+}
+
+static void test_demand(void **state) {
+        _cleanup_(history_done) struct history h = { 0 };
+        update(&h, "/a", GIB, 0, 0, 100 * USEC_PER_SEC); /* the first look has no window yet */
+        assert_false(history_find(&h, "/a")->demand_known);
+        update(&h, "/a", GIB, 20 * USEC_PER_SEC, 10 * USEC_PER_SEC, 110 * USEC_PER_SEC);
+        assert_int_equal(history_find(&h, "/a")->demand_mcpu, 2000); /* taken as it is */
+        update(&h, "/a", GIB, 0, 10 * USEC_PER_SEC, 120 * USEC_PER_SEC);
+        uint64_t soon = history_find(&h, "/a")->demand_mcpu;
+        assert_in_range(soon, 1600, 1800); /* one quiet cycle hardly counts */
+        update(&h, "/a", GIB, 0, 600 * USEC_PER_SEC, 720 * USEC_PER_SEC);
+        assert_in_range(history_find(&h, "/a")->demand_mcpu, 1, 200); /* ten quiet minutes do, though one cycle too */
+        for (unsigned i = 0; i < 200; i++)
+                update(&h, "/a", GIB, 10 * USEC_PER_SEC, 10 * USEC_PER_SEC, (730 + 10 * i) * USEC_PER_SEC);
+        assert_in_range(history_find(&h, "/a")->demand_mcpu, 990, 1000);
+}
+
+static void test_demand_does_not_depend_on_the_interval(void **state) {
+        _cleanup_(history_done) struct history fast = { 0 }, slow = { 0 };
+        update(&fast, "/a", 0, 0, USEC_PER_SEC, USEC_PER_SEC);
+        update(&slow, "/a", 0, 0, USEC_PER_SEC, USEC_PER_SEC);
+        for (unsigned i = 1; i <= 60; i++)
+                update(&fast, "/a", 0, USEC_PER_SEC, USEC_PER_SEC, (1 + i) * USEC_PER_SEC);
+        for (unsigned i = 1; i <= 6; i++)
+                update(&slow, "/a", 0, 10 * USEC_PER_SEC, 10 * USEC_PER_SEC, (1 + 10 * i) * USEC_PER_SEC);
+        uint64_t f = history_find(&fast, "/a")->demand_mcpu, s = history_find(&slow, "/a")->demand_mcpu;
+        assert_in_range(f, 600, 650); /* 1 − 1/e after one time constant */
+        assert_in_range(s, 580, 650);
+}
+
+static void test_shares(void **state) {
+        _cleanup_(history_done) struct history h = { 0 };
+        _cleanup_(service_sample_done) struct service_sample s = sample("/a", GIB, 0, 10 * USEC_PER_SEC);
+        assert_int_equal(history_update(&h, &s, 1, N_IDS, 1), 0);
+        assert_null(history_find(&h, "/a")->share_by_node); /* no threads: nothing is known */
+        s.cpu_share_by_node[0] = 1000000;
+        assert_int_equal(history_update(&h, &s, 1, N_IDS, 2), 0);
+        assert_int_equal(history_find(&h, "/a")->share_by_node[0], 1000000);
+        s.cpu_share_by_node[0] = 0;
+        s.cpu_share_by_node[1] = 1000000;
+        assert_int_equal(history_update(&h, &s, 1, N_IDS, 3), 0);
+        assert_in_range(history_find(&h, "/a")->share_by_node[0], 967000, 968000); /* 10 s of a time constant of 300 */
+        assert_in_range(history_find(&h, "/a")->share_by_node[1], 32000, 33000);
+        s.cpu_share_by_node[1] = 0; /* no threads now: kept */
+        assert_int_equal(history_update(&h, &s, 1, N_IDS, 4), 0);
+        assert_in_range(history_find(&h, "/a")->share_by_node[0], 967000, 968000);
+}
+
+static void test_deep_reads_are_remembered(void **state) {
+        _cleanup_(history_done) struct history h = { 0 };
+        _cleanup_(service_sample_done) struct service_sample s = sample("/a", GIB, 0, 0);
+        struct node_set zero = node_set_of(0);
+        assert_int_equal(history_record_placed(&h, "/a", &zero, 1), 0);
+        assert_true(history_is_placed(&h, "/a"));
+        assert_false(history_is_placed(&h, "/b"));
+        assert_int_equal(history_update(&h, &s, 1, N_IDS, 2), 0);
+        assert_int_equal(history_find(&h, "/a")->deep_usec, 0);
+        s.deep = true;
+        s.movable_by_node[1] = GIB - 5 * MIB;
+        assert_int_equal(history_update(&h, &s, 1, N_IDS, 3), 0);
+        assert_int_equal(history_find(&h, "/a")->deep_usec, 3);
+        assert_true(history_find(&h, "/a")->fixed_by_node[1] == 5 * MIB); /* not ours to move */
+        assert_true(history_find(&h, "/a")->fixed_by_node[0] == 0);
+}
+
+static void test_peak(void **state) {
+        _cleanup_(history_done) struct history h = { 0 };
+        update(&h, "/a", 4 * GIB, 0, 0, USEC_PER_SEC);
+        update(&h, "/a", GIB, 0, 0, 61 * USEC_PER_SEC);
+        uint64_t peak = history_find(&h, "/a")->peak_bytes;
+        assert_true(peak < 4 * GIB && peak > 3 * GIB + 900 * MIB); /* a minute of an hour's time constant */
+        update(&h, "/a", 5 * GIB, 0, 0, 71 * USEC_PER_SEC);
+        assert_true(history_find(&h, "/a")->peak_bytes == 5 * GIB);
+        update(&h, "/a", 0, 0, 0, 100 * 3600 * USEC_PER_SEC);
+        assert_true(history_find(&h, "/a")->peak_bytes < 64 * MIB);
+}
+
+static void test_forgets(void **state) {
+        _cleanup_(history_done) struct history h = { 0 };
+        update(&h, "/gone", GIB, 0, 0, USEC_PER_SEC);
+        update(&h, "/a", GIB, 0, 0, 2 * USEC_PER_SEC);
+        assert_int_equal(h.n_entries, 2);
+        update(&h, "/a", GIB, 0, 0, USEC_PER_SEC + HISTORY_FORGET_USEC);
+        assert_non_null(history_find(&h, "/gone"));
+        update(&h, "/a", GIB, 0, 0, 2 * USEC_PER_SEC + HISTORY_FORGET_USEC);
+        assert_null(history_find(&h, "/gone"));
+        /* A long interval between cycles forgets nobody who is still there. */
+        update(&h, "/a", GIB, 0, 0, 3 * HISTORY_FORGET_USEC);
+        assert_non_null(history_find(&h, "/a"));
+}
+
+static void test_placed_and_settled(void **state) {
+        _cleanup_(history_done) struct history h = { 0 };
+        struct node_set one = node_set_of(1), two = node_set_of(2);
+        assert_int_equal(history_record_placed(&h, "/a", &one, 100), 0);
+        struct history_entry *e = history_find(&h, "/a");
+        assert_true(e->placed && node_set_equal(&e->home, &one));
+        assert_int_equal(e->placed_usec, 100);
+        history_record_settled(&h, "/a", 5 * MIB, 200);
+        assert_int_equal(e->settled_usec, 200);
+        assert_true(e->unmovable_bytes == 5 * MIB);
+        assert_true(e->retry_usec == 200 + HISTORY_RETRY_USEC);
+        /* The same home again: decided when it was, and the wait doubles. */
+        assert_int_equal(history_record_placed(&h, "/a", &one, 300), 0);
+        assert_int_equal(e->placed_usec, 100);
+        assert_int_equal(e->started_usec, 300);
+        history_record_settled(&h, "/a", 5 * MIB, 400);
+        assert_true(e->retry_usec == 400 + 2 * HISTORY_RETRY_USEC);
+        /* Another home: a fresh start. */
+        assert_int_equal(history_record_placed(&h, "/a", &two, 500), 0);
+        assert_int_equal(e->placed_usec, 500);
+        assert_int_equal(e->retry_usec, 0);
+        assert_int_equal(e->unmovable_bytes, 0);
+        history_record_settled(&h, "/a", 0, 600);
+        assert_int_equal(e->retry_usec, 0);
+        history_record_settled(&h, "/a", 200 * KIB, 600); /* noise */
+        assert_int_equal(e->unmovable_bytes, 0);
+        assert_int_equal(e->retry_usec, 0);
+        history_record_failed(&h, "/a", 700);
+        assert_true(e->failed && e->retry_usec == 700 + HISTORY_RETRY_USEC);
+        history_record_failed(&h, "/a", 800);
+        assert_true(e->retry_usec == 800 + 2 * HISTORY_RETRY_USEC);
+        history_record_settled(&h, "/a", 0, 900);
+        assert_false(e->failed);
+        history_record_failed(&h, "/unknown", 600);
+        history_record_settled(&h, "/unknown", MIB, 600);
+        assert_null(history_find(&h, "/unknown"));
+}
+
+static void test_retry_is_bounded(void **state) {
+        _cleanup_(history_done) struct history h = { 0 };
+        struct node_set one = node_set_of(1);
+        assert_int_equal(history_record_placed(&h, "/a", &one, 0), 0);
+        for (unsigned i = 0; i < 100; i++)
+                history_record_settled(&h, "/a", MIB, 0);
+        assert_true(history_find(&h, "/a")->retry_usec == HISTORY_RETRY_USEC << HISTORY_RETRY_DOUBLINGS);
+}
+
+static void test_widened(void **state) {
+        _cleanup_(history_done) struct history h = { 0 };
+        history_record_widened(&h, "/a", 7);
+        assert_null(history_find(&h, "/a"));
+        assert_non_null(history_get(&h, "/a"));
+        history_record_widened(&h, "/a", 7);
+        assert_int_equal(history_find(&h, "/a")->widened_usec, 7);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_sorted),
+                cmocka_unit_test(test_demand),
+                cmocka_unit_test(test_demand_does_not_depend_on_the_interval),
+                cmocka_unit_test(test_shares),
+                cmocka_unit_test(test_deep_reads_are_remembered),
+                cmocka_unit_test(test_peak),
+                cmocka_unit_test(test_forgets),
+                cmocka_unit_test(test_placed_and_settled),
+                cmocka_unit_test(test_retry_is_bounded),
+                cmocka_unit_test(test_widened),
+        };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

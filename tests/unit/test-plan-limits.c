@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What belongs to the administrator, to the application, or to everybody: cpusets, policies, memory that runs short. */
+#include "plan-test.h"
+
+static void test_administrators_cpus(void **state) {
+        _cleanup_(world_freep) struct world *w = world_new(4, 2, 2, 4 * GIB);
+        struct service_sample *s = world_service(w, "a", world_rule(w, PLACE_COMPACT));
+        world_memory(w, s, 0, GIB);
+        world_cpu(w, s, 2, 1);
+        s->effective_cpu_nodes = node_set_of(2);
+        s->admin_cpus = true;
+        _cleanup_(plan_freep) struct plan *p = world_plan(w);
+        assert_true(p->placements[0].act);
+        assert_false(p->placements[0].restrict_cpus);
+        assert_nodes(p->placements[0].home_mems, "2");
+        assert_says(p->placements[0].reason, "its CPUs are left as the administrator set them");
+}
+
+static void test_nodes_that_are_not_allowed(void **state) {
+        _cleanup_(world_freep) struct world *w = world_new(4, 2, 2, 4 * GIB);
+        struct service_sample *s = world_service(w, "a", world_rule(w, PLACE_COMPACT));
+        world_memory(w, s, 0, GIB);
+        world_cpu(w, s, 0, 0.5);
+        world_cpu(w, s, 3, 0.5);
+        s->effective_mems = node_set_of(3); /* memory may come only here, CPUs only from here on */
+        node_set_remove(&s->effective_cpu_nodes, 0);
+        _cleanup_(plan_freep) struct plan *p = world_plan(w);
+        assert_nodes(p->placements[0].home, "3");
+        for (size_t i = 0; i < p->placements[0].n_candidates; i++)
+                assert_false(node_set_has(&p->placements[0].candidates[i].nodes, 0));
+}
+
+static void test_strict(void **state) {
+        _cleanup_(world_freep) struct world *w = world_new(4, 2, 2, 4 * GIB);
+        struct rule *r = world_rule(w, PLACE_COMPACT);
+        r->memory = MEMORY_STRICT;
+        struct service_sample *s = world_service(w, "a", r);
+        world_spread(w, s, 100 * MIB, 0.2);
+        _cleanup_(plan_freep) struct plan *p = world_plan(w);
+        assert_true(p->placements[0].act && p->placements[0].narrow_mems);
+        assert_says(p->placements[0].reason, "narrows its memory to node");
+        s->movable_by_node[0] = s->movable_by_node[1] = s->movable_by_node[2] = 0; /* 200 MB or more would stay behind */
+        p = free_and_plan(p, w);
+        assert_false(p->placements[0].narrow_mems);
+        assert_says(p->placements[0].reason, "would stay behind");
+        s->has_bound_mappings = true;
+        p = free_and_plan(p, w);
+        assert_says(p->placements[0].reason, "because it bound some of its memory itself");
+        s->has_bound_mappings = false;
+        s->admin_mems = true;
+        p = free_and_plan(p, w);
+        assert_false(p->placements[0].narrow_mems);
+        assert_says(p->placements[0].reason, "its memory nodes are left as the administrator set them");
+}
+
+static void test_memory_pressure(void **state) {
+        _cleanup_(world_freep) struct world *w = world_new(4, 2, 2, 4 * GIB);
+        struct rule *r = world_rule(w, PLACE_COMPACT);
+        r->memory = MEMORY_STRICT;
+        struct service_sample *s = world_service(w, "a", r);
+        world_spread(w, s, 100 * MIB, 0.2);
+        assert_int_equal(world_cycle(w, 5 * USEC_PER_SEC), 1);
+        assert_true(w->applied[0].mems);
+        s->memory_pressure_centipercent = 1250;
+        s->deep = false; /* there is no time to look closely, nor to rest */
+        _cleanup_(plan_freep) struct plan *p = world_plan(w);
+        assert_true(p->placements[0].act && p->placements[0].widen_mems);
+        assert_false(p->placements[0].narrow_mems);
+        assert_false(p->placements[0].move_memory);
+        assert_says(p->placements[0].reason, "memory pressure is 12.50%");
+        assert_says(p->placements[0].reason, "gives its memory nodes back");
+        world_apply(w, p);
+        assert_false(w->applied[0].mems);
+        s->deep = true;
+        s->memory_pressure_centipercent = 0; /* over: but it stays so for the cooldown */
+        w->now_usec += 30 * USEC_PER_SEC;
+        p = free_and_plan(p, w);
+        assert_false(p->placements[0].act);
+        assert_says(p->placements[0].reason, "given back under pressure");
+        w->now_usec += 31 * USEC_PER_SEC;
+        p = free_and_plan(p, w);
+        assert_true(p->placements[0].act && p->placements[0].narrow_mems);
+        world_apply(w, p);
+        /* Its node runs out of memory without anybody telling of pressure yet. */
+        unsigned home = (unsigned) node_set_next(&p->placements[0].home, 0);
+        w->machine.nodes[home].bytes_free = 90 * MIB; /* 102 MiB is half of keep-free */
+        p = free_and_plan(p, w);
+        assert_true(p->placements[0].act && p->placements[0].widen_mems);
+        assert_says(p->placements[0].reason, "short of memory");
+}
+
+static void test_bound_mappings_attract(void **state) {
+        _cleanup_(world_freep) struct world *w = world_new(4, 2, 2, 4 * GIB);
+        struct service_sample *s = world_service(w, "a", world_rule(w, PLACE_COMPACT));
+        world_spread(w, s, 50 * MIB, 0.2);
+        world_memory(w, s, 3, GIB);
+        s->movable_by_node[3] = 0;
+        s->has_bound_mappings = true;
+        _cleanup_(plan_freep) struct plan *p = world_plan(w);
+        assert_nodes(p->placements[0].home, "3");
+        assert_true(p->placements[0].bytes_to_move == 150 * MIB);
+}
+
+static void test_hugetlb_needs_its_own_room(void **state) {
+        _cleanup_(world_freep) struct world *w = world_new(2, 2, 2, 4 * GIB);
+        struct rule *r = world_rule(w, PLACE_NODES);
+        r->nodes = node_set_of(1);
+        struct service_sample *s = world_service(w, "a", r);
+        world_memory(w, s, 0, 600 * MIB);
+        s->hugetlb_bytes = s->hugetlb_movable_by_node[0] = 400 * MIB;
+        world_cpu(w, s, 0, 1);
+        w->machine.nodes[1].hugetlb_free_bytes = 100 * MIB;
+        _cleanup_(plan_freep) struct plan *p = world_plan(w);
+        assert_true(p->placements[0].bytes_to_move == 300 * MIB);
+        assert_says(p->placements[0].reason, "300M of its memory finds no room");
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_administrators_cpus),
+                cmocka_unit_test(test_nodes_that_are_not_allowed),
+                cmocka_unit_test(test_strict),
+                cmocka_unit_test(test_memory_pressure),
+                cmocka_unit_test(test_bound_mappings_attract),
+                cmocka_unit_test(test_hugetlb_needs_its_own_room),
+        };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

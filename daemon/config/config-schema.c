@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The schema: one table for each mapping, read by one function. */
+#include <assert.h>
+#include <string.h>
+
+#include "config/config-private.h"
+
+#define RANGE(min_, max_, text_)                                                                                                 \
+        &(const struct range) {                                                                                                  \
+                .min = (min_), .max = (max_), .text = (text_)                                                                    \
+        }
+#define DAY_USEC (24ULL * 60ULL * USEC_PER_MINUTE)
+
+static const char *const on_exit_words[] = { [ON_EXIT_KEEP] = "keep", [ON_EXIT_RESTORE] = "restore" };
+static const char *const place_words[] = {
+        [PLACE_COMPACT] = "compact",
+        [PLACE_NODES] = "nodes",
+        [PLACE_FOLLOW] = "follow",
+        [PLACE_IGNORE] = "ignore",
+        "spread",
+        "interleave",
+        "near",
+};
+static const char *const memory_words[] = { [MEMORY_PREFER] = "prefer", [MEMORY_STRICT] = "strict" };
+static const char *const cpus_words[] = { [CPUS_RESTRICT] = "restrict", [CPUS_FREE] = "free" };
+/* Skipping shared pages and respecting the application's policy is what is done anyway. */
+static const char *const shared_words[] = { "skip", "move" };
+static const char *const policy_words[] = { "respect", "override" };
+
+static const char *const version_words[] = { "1" };
+
+static const struct choices version_choices = { version_words, ARRAY_SIZE(version_words), ARRAY_SIZE(version_words) };
+static const struct choices on_exit_choices = { on_exit_words, ARRAY_SIZE(on_exit_words), _ON_EXIT_MAX };
+static const struct choices place_choices = { place_words, ARRAY_SIZE(place_words), _PLACE_MAX };
+static const struct choices memory_choices = { memory_words, ARRAY_SIZE(memory_words), _MEMORY_MODE_MAX };
+static const struct choices cpus_choices = { cpus_words, ARRAY_SIZE(cpus_words), _CPUS_MODE_MAX };
+static const struct choices shared_choices = { shared_words, ARRAY_SIZE(shared_words), 1 };
+static const struct choices policy_choices = { policy_words, ARRAY_SIZE(policy_words), 1 };
+
+enum { SETTING_INTERVAL, SETTING_MAX_INTERVAL };
+
+/* A key with a field; one whose value is accepted and needs none; one that is refused as not implemented yet. */
+#define KEY(name_, parse_, offset_, data_)                                                                                       \
+        { .name = (name_), .parse = (parse_), .offset = (offset_), .data = (data_) }
+#define IDLE(name_, parse_, data_)                                                                                               \
+        { .name = (name_), .parse = (parse_), .offset = SIZE_MAX, .data = (data_) }
+#define LATER(name_, parse_, data_)                                                                                              \
+        { .name = (name_), .parse = (parse_), .offset = SIZE_MAX, .data = (data_), .refuse = true }
+
+#define INTERVALS      RANGE(100 * USEC_PER_MSEC, DAY_USEC, "100ms to 1d")
+#define RATES          RANGE(64 * KIB, 1024 * GIB, "64K to 1T per second")
+#define NODE_COUNTS    RANGE(1, NODE_ID_MAX + 1, "a number of nodes from 1 to 1024")
+#define SETTING(field) offsetof(struct settings, field)
+#define PATTERNS(key)  offsetof(struct match, patterns[key])
+#define RULE(field)    offsetof(struct rule, field)
+
+static const struct key settings_keys[] = {
+        [SETTING_INTERVAL] = KEY("interval", field_duration, SETTING(interval_usec), INTERVALS),
+        [SETTING_MAX_INTERVAL] = KEY("max-interval", field_duration, SETTING(max_interval_usec), INTERVALS),
+        KEY("windows", field_windows, 0, NULL),
+        KEY("dry-run", field_boolean, SETTING(dry_run), NULL),
+        KEY("scan-cpu", field_percent, SETTING(scan_cpu_permille), RANGE(1, 1000, "0.1% to 100% of one CPU")),
+        KEY("migrate-rate", field_rate, SETTING(migrate_rate_bytes), RATES),
+        KEY("keep-free", field_percent, SETTING(keep_free_permille), RANGE(0, 900, "0% to 90% of each node")),
+        KEY("on-exit", field_choice, SETTING(on_exit), &on_exit_choices),
+};
+
+static const struct key match_keys[] = {
+        KEY("unit", field_patterns, PATTERNS(MATCH_UNIT), NULL),     KEY("slice", field_patterns, PATTERNS(MATCH_SLICE), NULL),
+        KEY("cgroup", field_patterns, PATTERNS(MATCH_CGROUP), NULL), KEY("user", field_patterns, PATTERNS(MATCH_USER), NULL),
+        KEY("exe", field_patterns, PATTERNS(MATCH_EXE), NULL),       KEY("comm", field_patterns, PATTERNS(MATCH_COMM), NULL),
+};
+
+static int field_match(struct config_file *f, const struct key *k, const struct value *v, void *field);
+
+static const struct key rule_keys[] = {
+        [RULE_NAME] = KEY("name", field_name, RULE(name), NULL),
+        [RULE_MATCH] = KEY("match", field_match, RULE(match), NULL),
+        [RULE_PLACE] = KEY("place", field_choice, RULE(place), &place_choices),
+        [RULE_MEMORY] = KEY("memory", field_choice, RULE(memory), &memory_choices),
+        [RULE_CPUS] = KEY("cpus", field_choice, RULE(cpus), &cpus_choices),
+        [RULE_NODES] = KEY("nodes", field_nodes, RULE(nodes), NULL),
+        [RULE_MAX_NODES] = KEY("max-nodes", field_number, RULE(max_nodes), NODE_COUNTS),
+        [RULE_MIN_SIZE] = KEY("min-size", field_size, RULE(min_size_bytes), RANGE(0, 1024 * 1024 * GIB, "0 to 1024T")),
+        [RULE_MIN_GAIN] =
+                KEY("min-gain", field_percent, RULE(min_gain_permille), RANGE(0, 900, "0% to 90% of the present distance")),
+        [RULE_COOLDOWN] = KEY("cooldown", field_duration, RULE(cooldown_usec), RANGE(0, 7 * DAY_USEC, "0 to 7d")),
+        [RULE_MIGRATE_RATE] = KEY("migrate-rate", field_rate, RULE(migrate_rate_bytes), RATES),
+        [RULE_SHARED_PAGES] = IDLE("shared-pages", field_choice, &shared_choices),
+        [RULE_APP_POLICY] = IDLE("app-policy", field_choice, &policy_choices),
+        [RULE_DEVICE] = LATER("device", field_device, NULL),
+        [RULE_WEIGHTS] = LATER("weights", field_any, NULL),
+        [RULE_MIN_NODES] = LATER("min-nodes", field_number, NODE_COUNTS),
+        [RULE_ALLOWED_NODES] = LATER("allowed-nodes", field_nodes, NULL),
+        [RULE_AVOID_NODES] = LATER("avoid-nodes", field_nodes, NULL),
+        [RULE_TOGETHER_WITH] = LATER("together-with", field_names, NULL),
+        [RULE_APART_FROM] = LATER("apart-from", field_names, NULL),
+        [RULE_EXCLUSIVE] = LATER("exclusive", field_boolean, NULL),
+        [RULE_PRIORITY] = LATER("priority", field_number, RANGE(0, 1000, "a priority from 0 to 1000")),
+};
+static_assert(ARRAY_SIZE(rule_keys) == _RULE_KEY_MAX && _RULE_KEY_MAX <= KEYS_MAX, "one entry for each key");
+
+/* -------- mappings -------- */
+
+static int unknown_key(struct config_file *f, const char *where, const struct value *key, const struct key *keys, size_t n_keys) {
+        const char *names[KEYS_MAX];
+        struct strbuf expected = { 0 };
+        for (size_t i = 0; i < n_keys; i++) {
+                names[i] = keys[i].name;
+                if (!keys[i].refuse)
+                        strbuf_printf(&expected, "%s%s", expected.length ? ", " : "", keys[i].name);
+        }
+        _cleanup_free_ char *list = strbuf_steal(&expected);
+        _cleanup_free_ char *quoted = quote_text(key->text, key->size);
+        if (!list || !quoted)
+                return -ENOMEM;
+        if (strcmp(key->text, "<<") == 0)
+                return complain(f, key->at,
+                                "a merge key (<<), which is not supported; expected the keys themselves at each place");
+        const char *meant = suggest_word(key->text, names, n_keys);
+        if (meant)
+                return complain(f, key->at, "unknown key %s in %s, did you mean %s? Expected one of %s", quoted, where, meant,
+                                list);
+        return complain(f, key->at, "unknown key %s in %s; expected one of %s", quoted, where, list);
+}
+
+/* One key and its value. Returns also -EBADMSG. */
+static int read_entry(struct config_file *f, const char *where, const struct value *key, const struct key *keys, size_t n_keys,
+                      void *target, struct seen *seen) {
+        const struct value *v = key->next;
+        if (key->kind == VALUE_REFUSED)
+                return -EBADMSG;
+        if (key->kind != VALUE_SCALAR)
+                return complain(f, key->at, "%s as a key in %s; expected a plain word", value_kind_name(key), where);
+        size_t i;
+        for (i = 0; i < n_keys && strcmp(key->text, keys[i].name) != 0; i++)
+                ;
+        if (i == n_keys || strlen(key->text) != key->size)
+                return unknown_key(f, where, key, keys, n_keys);
+        if (seen->keys[i])
+                return complain(f, key->at, "a second %s in %s; expected it once, as in line %u", keys[i].name, where,
+                                seen->keys[i]->at.line);
+        seen->keys[i] = key;
+        /* Room for whatever a parser stores of a key that has no field. */
+        union {
+                int word;
+                struct node_set nodes;
+        } discarded;
+        void *field = keys[i].offset == SIZE_MAX ? (void *) &discarded : (char *) target + keys[i].offset;
+        int r = v->kind == VALUE_REFUSED ? -EBADMSG : keys[i].parse(f, &keys[i], v, field);
+        if (r >= 0 && keys[i].refuse)
+                r = complain(f, key->at, "%s is not implemented yet; expected the key to be left out", keys[i].name);
+        if (r < 0)
+                seen->bad |= 1u << i;
+        return r;
+}
+
+int mapping_read(struct config_file *f, const char *where, const struct value *v, const struct key *keys, size_t n_keys,
+                 void *target, struct seen *ret_seen) {
+        *ret_seen = (struct seen){ 0 };
+        for (const struct value *key = v->first; key; key = key->next->next) {
+                int r = read_entry(f, where, key, keys, n_keys, target, ret_seen);
+                if (r < 0 && r != -EBADMSG)
+                        return r;
+        }
+        return 0;
+}
+
+static int field_match(struct config_file *f, const struct key *k, const struct value *v, void *field) {
+        static const char expected[] = "a mapping with at least one of unit, slice, cgroup, user, exe, comm";
+        struct seen seen;
+        if (value_is_null(v))
+                return complain(f, v->at, "match has no value; expected %s", expected);
+        if (v->kind != VALUE_MAPPING)
+                return complain(f, v->at, "match is %s; expected %s", value_kind_name(v), expected);
+        if (!v->first)
+                return complain(f, v->at, "match is empty; expected %s", expected);
+        return mapping_read(f, "match", v, match_keys, ARRAY_SIZE(match_keys), field, &seen);
+}
+
+static int read_rule(struct config_file *f, const struct value *v) {
+        struct loader *l = f->loader;
+        struct config *c = l->config;
+        struct seen seen;
+        if (v->kind == VALUE_REFUSED)
+                return 0;
+        if (v->kind != VALUE_MAPPING)
+                return complain(f, v->at, "a rule is %s; expected a mapping with name, match and place",
+                                value_is_null(v) ? "empty" : value_kind_name(v));
+        if (c->n_rules == CONFIG_RULES_MAX)
+                return complain(f, v->at, "more than %u rules; expected fewer", CONFIG_RULES_MAX);
+        int e = array_reserve(&c->rules, &l->rules_capacity, c->n_rules + 1, sizeof(*c->rules));
+        if (e < 0)
+                return e;
+        struct rule *r = &c->rules[c->n_rules++];
+        rule_init(r);
+        r->line = v->at.line;
+        r->file = strdup(f->name);
+        if (!r->file)
+                return -ENOMEM;
+        e = mapping_read(f, "a rule", v, rule_keys, ARRAY_SIZE(rule_keys), r, &seen);
+        return e < 0 ? e : rule_check(f, v, r, &seen);
+}
+
+/* -------- the top level -------- */
+
+static int field_settings(struct config_file *f, const struct key *k, const struct value *v, void *field) {
+        struct loader *l = f->loader;
+        struct seen seen;
+        if (value_is_null(v)) /* all of it commented out */
+                return 0;
+        if (v->kind != VALUE_MAPPING)
+                return complain(f, v->at, "daemon is %s; expected a mapping of settings", value_kind_name(v));
+        int r = mapping_read(f, "daemon", v, settings_keys, ARRAY_SIZE(settings_keys), &l->config->settings, &seen);
+        if (r < 0)
+                return r;
+        const unsigned both = 1u << SETTING_INTERVAL | 1u << SETTING_MAX_INTERVAL;
+        const struct value *key = seen.keys[seen.keys[SETTING_INTERVAL] ? SETTING_INTERVAL : SETTING_MAX_INTERVAL];
+        if (seen.bad & both)
+                l->interval_unsure = true;
+        if (!key)
+                return 0;
+        free(l->interval_file);
+        l->interval_file = strdup(f->name);
+        l->interval_at = key->next->at;
+        return l->interval_file ? 0 : -ENOMEM;
+}
+
+static int field_rules(struct config_file *f, const struct key *k, const struct value *v, void *field) {
+        if (value_is_null(v))
+                return 0;
+        if (v->kind != VALUE_LIST)
+                return complain(f, v->at, "rules is %s; expected a list, each entry beginning with \"-\"", value_kind_name(v));
+        for (const struct value *item = v->first; item; item = item->next) {
+                bool full = f->loader->config->n_rules == CONFIG_RULES_MAX;
+                int r = read_rule(f, item);
+                if (r < 0 && r != -EBADMSG)
+                        return r;
+                if (full)
+                        break;
+        }
+        return 0;
+}
+
+static const struct key top_keys[] = {
+        IDLE("version", field_choice, &version_choices),
+        IDLE("daemon", field_settings, NULL),
+        IDLE("rules", field_rules, NULL),
+};
+
+static int read_tree(struct config_file *f, const struct value *v) {
+        struct seen seen;
+        if (!v || value_is_null(v))
+                return 0;
+        if (v->kind == VALUE_REFUSED)
+                return -EBADMSG;
+        if (v->kind != VALUE_MAPPING)
+                return complain(f, v->at, "the file is %s; expected a mapping with version, daemon and rules",
+                                value_kind_name(v));
+        return mapping_read(f, "the file", v, top_keys, ARRAY_SIZE(top_keys), NULL, &seen);
+}
+
+/* -------- the whole -------- */
+
+int loader_init(struct loader *l, const struct topology *topology, struct config_errors *errors) {
+        *l = (struct loader){ .topology = topology, .errors = errors };
+        l->config = config_new();
+        return l->config ? 0 : -ENOMEM;
+}
+
+void loader_done(struct loader *l) {
+        config_free(l->config);
+        free(l->interval_file);
+        *l = (struct loader){ 0 };
+}
+
+int loader_read(struct loader *l, const char *name, const char *text, size_t size) {
+        struct config_file f = { .name = name, .loader = l };
+        _cleanup_(value_freep) struct value *tree = NULL;
+        const struct position start = { 1, 1 };
+        int r;
+        if (size > CONFIG_FILE_BYTES_MAX)
+                r = complain(&f, start, "a file of more than 1 MiB; expected less");
+        else
+                r = value_tree_parse(&f, text, size, &tree);
+        if (r >= 0)
+                r = read_tree(&f, tree);
+        if (r >= 0 || r == -EBADMSG)
+                r = config_file_flush_errors(&f, l->errors);
+        error_list_done(&f.errors);
+        return r;
+}
+
+static int check_intervals(struct loader *l) {
+        const struct settings *s = &l->config->settings;
+        if (!l->interval_file || l->interval_unsure || s->interval_usec <= s->max_interval_usec)
+                return 0;
+        _cleanup_free_ char *shorter = format_duration(s->interval_usec), *longer = format_duration(s->max_interval_usec);
+        if (!shorter || !longer)
+                return -ENOMEM;
+        return config_errors_add(l->errors,
+                                 format_string("%s:%u:%u: interval is %s and max-interval is %s; expected a max-interval "
+                                               "at least as long as the interval",
+                                               l->interval_file, l->interval_at.line, l->interval_at.column, shorter, longer));
+}
+
+int loader_finish(struct loader *l, size_t n_last, struct config **ret) {
+        struct config *c = l->config;
+        int r = check_intervals(l);
+        if (r < 0)
+                return r;
+        if (l->errors->n_lines > 0)
+                return -EBADMSG;
+        if (n_last > 0 && n_last < c->n_rules) {
+                struct rule *ordered = reallocarray(NULL, c->n_rules, sizeof(*ordered));
+                if (!ordered)
+                        return -ENOMEM;
+                size_t n_first = c->n_rules - n_last;
+                memcpy(ordered, c->rules + n_last, n_first * sizeof(*ordered));
+                memcpy(ordered + n_first, c->rules, n_last * sizeof(*ordered));
+                free(c->rules);
+                c->rules = ordered;
+        }
+        *ret = TAKE_PTR(l->config);
+        return 0;
+}
+
+int config_parse_buffer(const char *name, const char *text, size_t size, const struct topology *topology, struct config **ret,
+                        struct config_errors *errors) {
+        struct loader l;
+        int r = loader_init(&l, topology, errors);
+        if (r >= 0)
+                r = loader_read(&l, name, text, size);
+        if (r >= 0)
+                r = loader_finish(&l, 0, ret);
+        loader_done(&l);
+        return r;
+}

@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What is accepted and where it ends up; limits; how many errors are shown. Single errors: tests/fixtures/config. */
+#include "test-config.h"
+
+static void test_empty(void **state) {
+        static const char *const texts[] = { "",
+                                             "\n",
+                                             "# only a comment\n",
+                                             "---\n",
+                                             "---\n...\n",
+                                             "~\n",
+                                             "version: 1\n",
+                                             "daemon:\nrules:\n",
+                                             "daemon: {}\nrules: []\n",
+                                             "\xef\xbb\xbf# byte order mark\n" };
+        struct config *none = config_new();
+        for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+                struct config *c = parse_ok(texts[i], NULL);
+                assert_int_equal(c->n_rules, 0);
+                assert_memory_equal(&c->settings, &none->settings, sizeof(c->settings));
+                config_free(c);
+        }
+        config_free(none);
+}
+
+static void test_settings(void **state) {
+        struct config *c = parse_ok("version: 1\n"
+                                    "daemon:\n"
+                                    "  interval: 250ms\n"
+                                    "  max-interval: 2h 30min\n"
+                                    "  windows: [\"Mon 01:00-02:00\", 'Sun 23:00-01:00']\n"
+                                    "  dry-run: yes\n"
+                                    "  scan-cpu: 0.5%\n"
+                                    "  migrate-rate: 64M/s\n"
+                                    "  keep-free: 12.5%\n"
+                                    "  on-exit: restore\n",
+                                    NULL);
+        const struct settings *s = &c->settings;
+        assert_int_equal(s->interval_usec, 250 * USEC_PER_MSEC);
+        assert_int_equal(s->max_interval_usec, 150 * USEC_PER_MINUTE);
+        assert_int_equal(s->n_windows, 2);
+        assert_int_equal(s->windows[0].start_minute, 60);
+        assert_int_equal(s->windows[0].end_minute, 120);
+        assert_int_equal(s->windows[1].start_minute, 6 * 1440 + 23 * 60);
+        assert_int_equal(s->windows[1].end_minute, WEEK_MINUTES + 60);
+        assert_true(s->dry_run);
+        assert_int_equal(s->scan_cpu_permille, 5);
+        assert_int_equal(s->migrate_rate_bytes, 64 * MIB);
+        assert_int_equal(s->keep_free_permille, 125);
+        assert_int_equal(s->on_exit, ON_EXIT_RESTORE);
+        config_free(c);
+        c = parse_ok("daemon: {windows: Tue 10:00-11:00, on-exit: keep}\n", NULL);
+        assert_int_equal(c->settings.n_windows, 1);
+        assert_int_equal(c->settings.windows[0].start_minute, 1440 + 600);
+        assert_int_equal(c->settings.on_exit, ON_EXIT_KEEP);
+        config_free(c);
+}
+
+/* The ends of each range are inside. */
+static void test_range_ends(void **state) {
+        struct config *c =
+                parse_ok("daemon: {interval: 100ms, max-interval: 100ms, scan-cpu: 0.1%, migrate-rate: 64K, keep-free: 0%}\n"
+                         "rules: [{name: a, match: {user: a}, place: compact, min-size: 0, min-gain: 0%, cooldown: 0, "
+                         "max-nodes: 1, migrate-rate: 64K}]\n",
+                         NULL);
+        assert_int_equal(c->settings.interval_usec, 100 * USEC_PER_MSEC);
+        assert_int_equal(c->settings.scan_cpu_permille, 1);
+        assert_int_equal(c->settings.keep_free_permille, 0);
+        assert_int_equal(c->rules[0].cooldown_usec, 0);
+        assert_int_equal(c->rules[0].min_size_bytes, 0);
+        assert_int_equal(c->rules[0].min_gain_permille, 0);
+        config_free(c);
+        c = parse_ok("daemon: {interval: 1d, max-interval: 1d, scan-cpu: 100%, migrate-rate: 1T, keep-free: 90%}\n"
+                     "rules: [{name: a, match: {user: a}, place: compact, min-size: 1024T, min-gain: 90%, cooldown: 7d, "
+                     "max-nodes: 1024, migrate-rate: 1T}]\n",
+                     NULL);
+        assert_int_equal(c->settings.migrate_rate_bytes, 1024 * GIB);
+        assert_int_equal(c->settings.keep_free_permille, 900);
+        assert_int_equal(c->rules[0].max_nodes, 1024);
+        assert_int_equal(c->rules[0].cooldown_usec, 7 * 1440 * USEC_PER_MINUTE);
+        config_free(c);
+}
+
+static void test_rule_defaults(void **state) {
+        struct config *c =
+                parse_ok("rules:\n\n  - match: {comm: [x, 'y*']}\n    place: compact\n    name: a.B_c-d@e:f+9\n", NULL);
+        struct rule expected;
+        rule_init(&expected);
+        assert_int_equal(c->n_rules, 1);
+        const struct rule *r = &c->rules[0];
+        assert_string_equal(r->name, "a.B_c-d@e:f+9");
+        assert_string_equal(r->file, "FILE");
+        assert_int_equal(r->line, 3);
+        assert_int_equal(r->place, PLACE_COMPACT);
+        assert_int_equal(r->memory, expected.memory);
+        assert_int_equal(r->cpus, expected.cpus);
+        assert_int_equal(r->max_nodes, 0);
+        assert_int_equal(r->min_size_bytes, RULE_MIN_SIZE_BYTES_DEFAULT);
+        assert_int_equal(r->min_gain_permille, RULE_MIN_GAIN_PERMILLE_DEFAULT);
+        assert_int_equal(r->cooldown_usec, RULE_COOLDOWN_USEC_DEFAULT);
+        assert_int_equal(r->migrate_rate_bytes, 0);
+        assert_true(node_set_is_empty(&r->nodes));
+        for (int k = 0; k < _MATCH_KEY_MAX; k++)
+                assert_int_equal(r->match.patterns[k].n_items, k == MATCH_COMM ? 2 : 0);
+        assert_string_equal(r->match.patterns[MATCH_COMM].items[0], "x");
+        assert_string_equal(r->match.patterns[MATCH_COMM].items[1], "y*");
+        config_free(c);
+}
+
+static void test_rule_everything(void **state) {
+        struct topology *t = test_topology();
+        struct config *c = parse_ok("rules:\n"
+                                    "  - name: a\n"
+                                    "    match: {unit: u.service, slice: s.slice, cgroup: /c, user: w, exe: /e, comm: m}\n"
+                                    "    place: nodes\n"
+                                    "    nodes: 0,2\n"
+                                    "    max-nodes: 2\n"
+                                    "    memory: strict\n"
+                                    "    cpus: free\n"
+                                    "    min-size: 1G\n"
+                                    "    cooldown: 2min\n"
+                                    "    migrate-rate: 10M\n"
+                                    "    shared-pages: skip\n"
+                                    "    app-policy: respect\n",
+                                    t);
+        static const char *const patterns[_MATCH_KEY_MAX] = {
+                [MATCH_UNIT] = "u.service", [MATCH_SLICE] = "s.slice", [MATCH_CGROUP] = "/c",
+                [MATCH_USER] = "w",         [MATCH_EXE] = "/e",        [MATCH_COMM] = "m",
+        };
+        const struct rule *r = &c->rules[0];
+        for (int k = 0; k < _MATCH_KEY_MAX; k++) {
+                assert_int_equal(r->match.patterns[k].n_items, 1);
+                assert_string_equal(r->match.patterns[k].items[0], patterns[k]);
+        }
+        _cleanup_free_ char *nodes = node_set_format(&r->nodes);
+        assert_string_equal(nodes, "0,2");
+        assert_int_equal(r->place, PLACE_NODES);
+        assert_int_equal(r->max_nodes, 2);
+        assert_int_equal(r->memory, MEMORY_STRICT);
+        assert_int_equal(r->cpus, CPUS_FREE);
+        assert_int_equal(r->min_size_bytes, GIB);
+        assert_int_equal(r->cooldown_usec, 120 * USEC_PER_SEC);
+        assert_int_equal(r->migrate_rate_bytes, 10 * MIB);
+        config_free(c);
+        topology_free(t);
+}
+
+/* The tables' words are those that the rest of the program prints. */
+static void test_words(void **state) {
+        for (int p = 0; p < _PLACE_MAX; p++) {
+                const char *word = place_to_string((enum place) p);
+                _cleanup_free_ char *text = format_string("rules: [{name: a, match: {user: a}, place: %s%s}]\n", word,
+                                                          p == PLACE_NODES ? ", nodes: 0" : "");
+                struct config *c = parse_ok(text, NULL);
+                assert_int_equal(c->rules[0].place, p);
+                config_free(c);
+        }
+        for (int m = 0; m < _MEMORY_MODE_MAX; m++)
+                for (int u = 0; u < _CPUS_MODE_MAX; u++) {
+                        _cleanup_free_ char *text = format_string(
+                                "rules: [{name: a, match: {user: a}, place: compact, memory: %s, "
+                                "cpus: %s}]\n",
+                                memory_mode_to_string((enum memory_mode) m), cpus_mode_to_string((enum cpus_mode) u));
+                        struct config *c = parse_ok(text, NULL);
+                        assert_int_equal(c->rules[0].memory, m);
+                        assert_int_equal(c->rules[0].cpus, u);
+                        config_free(c);
+                }
+        for (int o = 0; o < _ON_EXIT_MAX; o++) {
+                _cleanup_free_ char *text = format_string("daemon: {on-exit: %s}\n", on_exit_to_string((enum on_exit) o));
+                struct config *c = parse_ok(text, NULL);
+                assert_int_equal(c->settings.on_exit, o);
+                config_free(c);
+        }
+        for (int k = 0; k < _MATCH_KEY_MAX; k++) {
+                _cleanup_free_ char *text = format_string("rules: [{name: a, match: {%s: \"*\"}, place: ignore}]\n",
+                                                          match_key_to_string((enum match_key) k));
+                struct config *c = parse_ok(text, NULL);
+                assert_true(config_needs(c, (enum match_key) k));
+                config_free(c);
+        }
+}
+
+/* follow and ignore leave the CPUs untouched, whatever the default is; what they do not contradict is accepted. */
+static void test_place_and_cpus(void **state) {
+        struct config *c = parse_ok(
+                "rules:\n"
+                "- {name: a, match: {user: a}, place: follow}\n"
+                "- {name: b, match: {user: a}, place: follow, cpus: free, memory: prefer, max-nodes: 1, min-gain: 7.5%}\n"
+                "- {name: c, match: {user: a}, place: ignore}\n"
+                "- {name: d, match: {user: a}, place: compact}\n",
+                NULL);
+        assert_int_equal(c->rules[0].cpus, CPUS_FREE);
+        assert_int_equal(c->rules[1].cpus, CPUS_FREE);
+        assert_int_equal(c->rules[1].min_gain_permille, 75);
+        assert_int_equal(c->rules[2].cpus, CPUS_FREE);
+        assert_int_equal(c->rules[3].cpus, CPUS_RESTRICT);
+        config_free(c);
+}
+
+static void test_nodes_with_topology(void **state) {
+        struct topology *t = test_topology();
+        /* CPUs on 0, memory on 1 and 2: together there is all that is needed; alone only where CPUs stay free */
+        struct config *c = parse_ok("rules:\n"
+                                    "- {name: a, match: {user: a}, place: nodes, nodes: 0-2}\n"
+                                    "- {name: b, match: {user: a}, place: nodes, nodes: 1-2, cpus: free}\n"
+                                    "- {name: c, match: {user: a}, place: nodes, nodes: \"2,4\"}\n",
+                                    t);
+        assert_int_equal(c->n_rules, 3);
+        config_free(c);
+        /* without a topology any node may exist */
+        c = parse_ok("rules: [{name: a, match: {user: a}, place: nodes, nodes: \"1023\"}]\n", NULL);
+        assert_true(node_set_has(&c->rules[0].nodes, 1023));
+        config_free(c);
+        topology_free(t);
+}
+
+static void assert_errors(const char *text, size_t n, const char *const *expected) {
+        struct config_errors errors = parse_bad(text, strlen(text), NULL);
+        for (size_t i = 0; i < MIN2(n, errors.n_lines); i++)
+                assert_string_equal(errors.lines[i], expected[i]);
+        assert_int_equal(errors.n_lines, n);
+        config_errors_done(&errors);
+}
+
+/* Twenty are shown, the first ones by place, although the contradiction in line 2 is found after all others. */
+static void test_error_limit(void **state) {
+        for (unsigned n = 19; n <= 23; n++) {
+                struct strbuf b = { 0 };
+                strbuf_append(&b, "rules:\n- {name: a, place: nodes,\n   match: {user: [\n");
+                for (unsigned i = 1; i < n; i++)
+                        strbuf_append(&b, "   '',\n");
+                strbuf_append(&b, "   ]}}\n");
+                _cleanup_free_ char *text = strbuf_steal(&b);
+                struct config_errors errors = parse_bad(text, strlen(text), NULL);
+                assert_int_equal(errors.n_lines, MIN2(n, 21));
+                assert_string_equal(errors.lines[0],
+                                    "FILE:2:13: place: nodes without nodes; expected nodes: and a list such as \"0-1,3\"");
+                assert_string_equal(errors.lines[18], "FILE:21:4: user: \"\" is empty; expected a shell glob");
+                if (n == 20)
+                        assert_string_equal(errors.lines[19], "FILE:22:4: user: \"\" is empty; expected a shell glob");
+                if (n == 21)
+                        assert_string_equal(errors.lines[20], "FILE:23:4: … and 1 more error from here on");
+                if (n == 23)
+                        assert_string_equal(errors.lines[20], "FILE:23:4: … and 3 more errors from here on");
+                config_errors_done(&errors);
+        }
+}
+
+static void test_rule_limit(void **state) {
+        for (unsigned n = 1000; n <= 1002; n++) {
+                struct strbuf b = { 0 };
+                strbuf_append(&b, "rules:\n");
+                for (unsigned i = 0; i < n; i++)
+                        strbuf_printf(&b, "- {name: r%u, match: {user: a}, place: compact}\n", i);
+                _cleanup_free_ char *text = strbuf_steal(&b);
+                static const char *const expected[] = { "FILE:1002:3: more than 1000 rules; expected fewer" };
+                if (n > 1000)
+                        assert_errors(text, 1, expected);
+                else {
+                        struct config *c = parse_ok(text, NULL);
+                        assert_int_equal(c->n_rules, 1000);
+                        assert_string_equal(c->rules[999].name, "r999");
+                        config_free(c);
+                }
+        }
+}
+
+static void test_pattern_limits(void **state) {
+        for (unsigned n = 256; n <= 257; n++) {
+                struct strbuf b = { 0 };
+                strbuf_append(&b, "rules:\n- name: a\n  place: compact\n  match:\n    user:\n");
+                for (unsigned i = 0; i < n; i++)
+                        strbuf_printf(&b, "    - u%u\n", i);
+                _cleanup_free_ char *text = strbuf_steal(&b);
+                static const char *const expected[] = { "FILE:262:7: user has more than 256 entries; expected fewer" };
+                if (n > 256)
+                        assert_errors(text, 1, expected);
+                else
+                        config_free(parse_ok(text, NULL));
+        }
+        for (int n = 1024; n <= 1025; n++) {
+                _cleanup_free_ char *text = format_string("rules: [{name: a, place: compact, match: {user: \"%0*d\"}}]\n", n, 0);
+                if (n == 1024)
+                        config_free(parse_ok(text, NULL));
+                else {
+                        struct config_errors errors = parse_bad(text, strlen(text), NULL);
+                        assert_int_equal(errors.n_lines, 1);
+                        assert_non_null(strstr(errors.lines[0], "FILE:1:49: user: \"0000"));
+                        assert_non_null(strstr(errors.lines[0], "0…\" is too long; expected at most 1024 bytes"));
+                        config_errors_done(&errors);
+                }
+        }
+}
+
+static void test_text_limits(void **state) {
+        static char text[CONFIG_FILE_BYTES_MAX + 2];
+        memset(text, '#', CONFIG_FILE_BYTES_MAX);
+        config_free(parse_ok(text, NULL));
+        text[CONFIG_FILE_BYTES_MAX] = '#';
+        static const char *const too_large[] = { "FILE:1:1: a file of more than 1 MiB; expected less" };
+        assert_errors(text, 1, too_large);
+        /* the top mapping, the key and the list count as well: the next one would be the first too many */
+        struct strbuf b = { 0 };
+        strbuf_append(&b, "rules: [");
+        for (unsigned i = 3; i < CONFIG_VALUES_MAX; i++)
+                strbuf_append(&b, "a,");
+        strbuf_append(&b, "\n");
+        size_t length = b.length;
+        strbuf_append(&b, "]\n");
+        struct config_errors errors = parse_bad(b.text, b.length, NULL);
+        assert_int_equal(errors.n_lines, 21);
+        assert_string_equal(errors.lines[0], "FILE:1:9: a rule is a single value; expected a mapping with name, match and place");
+        config_errors_done(&errors);
+        b.length = length;
+        strbuf_append(&b, "a]\n");
+        static const char *const too_many[] = { "FILE:2:1: more than 100000 values in one file; expected fewer" };
+        assert_errors(b.text, 1, too_many);
+        strbuf_done(&b);
+}
+
+static void test_windows_limit(void **state) {
+        for (unsigned n = 64; n <= 65; n++) {
+                struct strbuf b = { 0 };
+                strbuf_append(&b, "daemon:\n windows:\n");
+                for (unsigned i = 0; i < n; i++)
+                        strbuf_append(&b, "  - 00:00-01:00\n");
+                _cleanup_free_ char *text = strbuf_steal(&b);
+                static const char *const expected[] = { "FILE:67:5: windows has more than 64 entries; expected fewer" };
+                if (n > 64)
+                        assert_errors(text, 1, expected);
+                else {
+                        struct config *c = parse_ok(text, NULL);
+                        assert_int_equal(c->settings.n_windows, 64 * 7);
+                        config_free(c);
+                }
+        }
+}
+
+/* The text need not end where a string would. */
+static void test_nul(void **state) {
+        static const char text[] = "daemon:\n dry-run: true\0\n";
+        struct config_errors errors = parse_bad(text, sizeof(text) - 1, NULL);
+        assert_int_equal(errors.n_lines, 1);
+        assert_string_equal(errors.lines[0], "FILE:2:15: a control character (U+0000); expected plain text");
+        config_errors_done(&errors);
+        struct config_errors none = { 0 };
+        struct config *c = NULL;
+        assert_int_equal(config_parse_buffer("FILE", "daemon: {dry-run: true}", strlen("daemon: {}") - 2, NULL, &c, &none), 0);
+        config_free(c);
+}
+
+static void test_not_utf8(void **state) {
+        static const char *const bad[] = { "\x80",         "\xc0\x80",         "\xc1\xbf",         "\xe0\x9f\xbf",
+                                           "\xed\xa0\x80", "\xf0\x80\x80\x80", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80",
+                                           "\xc3",         "\xe2\x82",         "\xe2\x28\xa1",     "\xff\xfe" };
+        for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+                _cleanup_free_ char *text = format_string("# ü\n#%s", bad[i]);
+                _cleanup_free_ char *line = format_string(
+                        "FILE:2:2: the byte 0x%02x is not UTF-8 here; expected a text file in UTF-8", (unsigned char) bad[i][0]);
+                assert_errors(text, 1, (const char *const[]){ line });
+        }
+        /* the first and last of each length */
+        config_free(
+                parse_ok("# \xc2\xa0 \xdf\xbf \xe0\xa0\x80 \xed\x9f\xbf \xee\x80\x80 \xf0\x90\x80\x80 \xf4\x8f\xbf\xbf\n", NULL));
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_empty),           cmocka_unit_test(test_settings),
+                cmocka_unit_test(test_range_ends),      cmocka_unit_test(test_rule_defaults),
+                cmocka_unit_test(test_rule_everything), cmocka_unit_test(test_words),
+                cmocka_unit_test(test_place_and_cpus),  cmocka_unit_test(test_nodes_with_topology),
+                cmocka_unit_test(test_error_limit),     cmocka_unit_test(test_rule_limit),
+                cmocka_unit_test(test_pattern_limits),  cmocka_unit_test(test_text_limits),
+                cmocka_unit_test(test_windows_limit),   cmocka_unit_test(test_nul),
+                cmocka_unit_test(test_not_utf8),
+        };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The walk over the cgroup tree: iterative, with one open directory per level, so that a tree of any shape costs bounded memory and
+ * a cgroup that is removed meanwhile is just not there. */
+#include <dirent.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/util.h"
+#include "host/cgroup-path.h"
+#include "host/cgroup.h"
+#include "host/io.h"
+
+#define NO_CGROUP2 "no cgroup v2 on this machine"
+
+struct level {
+        DIR *dir;
+        size_t path_length; /* of the cgroup at this level; 0: root */
+        struct rights rights;
+};
+
+struct walk {
+        const struct host *host;
+        const struct config *config;
+        struct found_services *out;
+        struct level levels[CGROUP_DEPTH_MAX + 1];
+        unsigned depth; /* levels[0…depth] are open */
+        char path[PATH_MAX];
+        size_t n_cgroups, n_pids;
+};
+
+/* The process ids in the text of cgroup.procs; 0 stands for one outside our pid namespace. */
+static int take_pids(struct walk *w, struct found_service *f, char *text) {
+        char *rest = text, *line;
+        while ((line = next_line(&rest))) {
+                uint64_t pid;
+                if (parse_u64(line, &pid) < 0 || pid == 0 || pid > INT_MAX)
+                        continue;
+                if (w->n_pids >= PROCESS_COUNT_MAX) {
+                        w->out->truncated = true;
+                        return 0;
+                }
+                if (array_reserve(&f->pids, &f->pids_capacity, f->n_pids + 1, sizeof *f->pids) < 0)
+                        return -ENOMEM;
+                f->pids[f->n_pids++] = (pid_t) pid;
+                w->n_pids++;
+        }
+        return 0;
+}
+
+/* Who may change the service at some level of the path we are at. */
+static int set_owner(const struct walk *w, struct found_service *f, unsigned depth) {
+        const struct level *l = &w->levels[depth];
+        f->owner = l->rights.owner;
+        if (f->owner == OWNER_NONE) {
+                f->owner_detail = rights_explain(&l->rights, f->cgroup);
+                return f->owner_detail ? 0 : -ENOMEM;
+        }
+        bool can = w->host->has_cpuset;
+        if (can && f->owner == OWNER_CGROUPFS)
+                can = cgroup_lists_controller(dirfd(l->dir), "cgroup.controllers", "cpuset") ||
+                      cgroup_lists_controller(dirfd(w->levels[depth - 1].dir), "cgroup.controllers", "cpuset");
+        if (can)
+                return 0;
+        f->owner = OWNER_NONE;
+        f->owner_detail = strdup(w->host->has_cpuset ? "the cpuset controller is not enabled above its cgroup"
+                                                     : "no cpuset controller in the cgroup v2 hierarchy");
+        return f->owner_detail ? 0 : -ENOMEM;
+}
+
+/* Names the service that a cgroup belongs to. */
+static int describe(const struct walk *w, const char *path, struct found_service *f, unsigned *ret_depth) {
+        struct service_key k;
+        int r = service_key_of(w->config, path, &k);
+        if (r < 0)
+                return r;
+        f->unit = TAKE_PTR(k.unit);
+        f->slice = TAKE_PTR(k.slice);
+        f->is_unit = k.is_unit;
+        f->cgroup = strndup(path, k.length);
+        *ret_depth = k.depth;
+        service_key_done(&k);
+        return f->cgroup ? 0 : -ENOMEM;
+}
+
+/* The processes of the cgroup at the present level. */
+static int visit(struct walk *w) {
+        const struct level *l = &w->levels[w->depth];
+        _cleanup_free_ char *text = NULL;
+        int r = read_file_at(dirfd(l->dir), "cgroup.procs", CGROUP_PROCS_LIMIT, &text, NULL);
+        if (r == -ENOMEM)
+                return r;
+        if (r == -EFBIG)
+                w->out->truncated = true;
+        /* Removed meanwhile, or threaded (EOPNOTSUPP): its processes are then listed by the domain above. */
+        if (r < 0 || text[0] < '0' || text[0] > '9')
+                return 0;
+        struct found_service *f = found_services_add(w->out);
+        if (!f)
+                return -ENOMEM;
+        r = take_pids(w, f, text);
+        if (r < 0 || w->depth == 0)
+                return r;
+        unsigned depth;
+        r = describe(w, w->path, f, &depth);
+        return r < 0 ? r : set_owner(w, f, depth);
+}
+
+/* Goes down into a child directory, if it is one. */
+static int enter(struct walk *w, const char *name) {
+        struct level *parent = &w->levels[w->depth];
+        size_t n = strlen(name);
+        if (w->depth == CGROUP_DEPTH_MAX || parent->path_length + 1 + n >= sizeof w->path || w->n_cgroups >= CGROUP_COUNT_MAX) {
+                w->out->truncated = true;
+                return 0;
+        }
+        int fd = openat(dirfd(parent->dir), name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        if (fd < 0)
+                return 0; /* a file, or gone */
+        DIR *dir = fdopendir(fd);
+        if (!dir) {
+                (void) close(fd);
+                return -ENOMEM;
+        }
+        w->path[parent->path_length] = '/';
+        memcpy(w->path + parent->path_length + 1, name, n + 1);
+        bool delegated = rights_needs_delegation(&parent->rights, name) && cgroup_is_delegated(fd, name);
+        w->depth++;
+        w->n_cgroups++;
+        w->levels[w->depth] = (struct level){ .dir = dir,
+                                              .path_length = parent->path_length + 1 + n,
+                                              .rights = rights_of_child(&parent->rights, name, w->depth, delegated) };
+        return visit(w);
+}
+
+static int walk_tree(struct walk *w) {
+        int fd = openat(w->host->root_fd, w->host->cgroup_mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0)
+                return -errno;
+        w->levels[0] = (struct level){ .dir = fdopendir(fd), .rights = rights_of_root(w->host->has_systemd) };
+        if (!w->levels[0].dir) {
+                (void) close(fd);
+                return -ENOMEM;
+        }
+        int r = visit(w);
+        while (r == 0) {
+                const struct dirent *e = readdir(w->levels[w->depth].dir);
+                if (e) {
+                        if (e->d_name[0] != '.' && (e->d_type == DT_DIR || e->d_type == DT_UNKNOWN))
+                                r = enter(w, e->d_name);
+                        continue;
+                }
+                (void) closedir(w->levels[w->depth].dir);
+                if (w->depth == 0)
+                        return 0;
+                w->depth--;
+        }
+        for (unsigned i = 0; i <= w->depth; i++)
+                (void) closedir(w->levels[i].dir);
+        return r;
+}
+
+/* Without cgroup v2: every process, by its path in systemd's own v1 hierarchy. */
+static int place_process(struct walk *w, pid_t pid) {
+        _cleanup_free_ char *path = NULL;
+        char digits[16];
+        int r = host_process_cgroup(w->host, pid, &path);
+        if (r < 0)
+                return r == -ENOMEM ? r : 0;
+        (void) snprintf(digits, sizeof digits, "%d", (int) pid);
+        struct found_service *f = found_services_add(w->out);
+        if (!f)
+                return -ENOMEM;
+        r = take_pids(w, f, digits);
+        if (r < 0 || path[0] != '/' || !path[1])
+                return r;
+        f->owner_detail = strdup(NO_CGROUP2);
+        unsigned ignored;
+        return f->owner_detail ? describe(w, path, f, &ignored) : -ENOMEM;
+}
+
+static int walk_proc(struct walk *w) {
+        int fd = openat(w->host->root_fd, "proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0)
+                return -errno;
+        DIR *dir = fdopendir(fd);
+        if (!dir) {
+                (void) close(fd);
+                return -ENOMEM;
+        }
+        int r = 0;
+        for (const struct dirent *e = readdir(dir); e && r == 0; e = readdir(dir)) {
+                uint64_t pid;
+                if (parse_u64(e->d_name, &pid) == 0 && pid > 0 && pid <= INT_MAX)
+                        r = place_process(w, (pid_t) pid);
+        }
+        (void) closedir(dir);
+        return r;
+}
+
+int find_services(const struct host *h, const struct config *c, struct found_services *ret) {
+        struct found_services found = { 0 };
+        struct walk *w = calloc(1, sizeof *w);
+        if (!w)
+                return -ENOMEM;
+        w->host = h;
+        w->config = c;
+        w->out = &found;
+        int r = h->cgroup_mount ? walk_tree(w) : walk_proc(w);
+        free(w);
+        if (r == 0)
+                r = found_services_merge(&found);
+        if (r < 0) {
+                found_services_done(&found);
+                return r;
+        }
+        *ret = found;
+        return 0;
+}

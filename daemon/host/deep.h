@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* One deep read in progress, private to this room. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "host/host.h"
+#include "host/numa-maps.h"
+#include "host/observe.h"
+#include "host/proc.h"
+#include "host/shared-files.h"
+
+#define DEEP_BUFFER_SIZE 65536u
+
+struct deep_read {
+        struct deep_sample *sample;
+        int proc_fd;
+        char *buffer;
+        struct numa_maps_parser *parser;
+        struct shared_files shared, shared_hugetlb;
+        size_t n_threads;
+
+        /* Of the process being read. */
+        size_t process;
+        bool any_mapping;
+        bool any_default; /* some mapping prints `default`: so does its task */
+        uint64_t default_start;
+        bool any_policy;
+        char policy[256]; /* the first other than default; the stack's rather than another */
+        size_t policy_length;
+};
+
+/* Notes the policy to be shown, if there is none yet. */
+int deep_set_policy(struct deep_sample *d, const char *text, size_t length);
+/* Looks at the task policies of a process's threads; its leader's is default, and a mapping at r->default_start shows it. Returns 0 or -ENOMEM. */
+int deep_read_threads(struct deep_read *r, pid_t pid);

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the readers of this room share: descriptors that close themselves, and walking over the lines of a text. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+static inline void close_fdp(const int *fd) {
+        if (*fd >= 0)
+                (void) close(*fd);
+}
+
+/* Opens for reading; a link as last component is refused (-ELOOP). The fd, or negative errno. */
+int open_file_at(int dir_fd, const char *path);
+/* read(2), again after a signal. 0: end of file; negative errno. */
+ssize_t read_some(int fd, char *buffer, size_t size);
+
+/* Cuts the next line off `*text` (its newline becomes NUL), or NULL at the end. */
+static inline char *next_line(char **text) {
+        char *line = *text;
+        if (!line || !*line)
+                return NULL;
+        char *end = strchr(line, '\n');
+        if (end)
+                *end++ = 0;
+        *text = end;
+        return line;
+}
+
+/* Cuts the next word off `*text`: what stands between spaces and tabs. NULL at the end. */
+static inline char *next_word(char **text) {
+        if (!*text)
+                return NULL;
+        char *word = *text + strspn(*text, " \t");
+        if (!*word)
+                return NULL;
+        char *end = word + strcspn(word, " \t");
+        *text = *end ? end + 1 : NULL;
+        *end = 0;
+        return word;
+}
+
+/* The number at the start of a text, whatever follows it; false where there is none or it does not fit. */
+static inline bool leading_number(const char *s, uint64_t *ret) {
+        uint64_t value = 0;
+        if (*s < '0' || *s > '9')
+                return false;
+        for (; *s >= '0' && *s <= '9'; s++)
+                if (__builtin_mul_overflow(value, 10u, &value) || __builtin_add_overflow(value, (uint64_t) (*s - '0'), &value))
+                        return false;
+        *ret = value;
+        return true;
+}
+
+/* a × b, a + b; UINT64_MAX where it does not fit: numbers from files are not to be trusted. */
+static inline uint64_t saturating_mul(uint64_t a, uint64_t b) {
+        uint64_t r;
+        return __builtin_mul_overflow(a, b, &r) ? UINT64_MAX : r;
+}
+static inline uint64_t saturating_add(uint64_t a, uint64_t b) {
+        uint64_t r;
+        return __builtin_add_overflow(a, b, &r) ? UINT64_MAX : r;
+}
+static inline uint64_t saturating_sub(uint64_t a, uint64_t b) {
+        return a > b ? a - b : 0;
+}

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The screen: find the services, read each, compute, remember for the next time. */
+#include "host/observe.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "core/util.h"
+#include "host/io.h"
+#include "host/screen.h"
+
+int observer_new(const struct host *h, const struct topology *t, struct observer **ret) {
+        _cleanup_(observer_freep) struct observer *o = calloc(1, sizeof *o);
+        if (!o)
+                return -ENOMEM;
+        o->host = h;
+        o->topology = t;
+        o->thread_limit = THREAD_COUNT_MAX;
+        o->users.numeric = !h->live;
+        o->proc_fd = openat(h->root_fd, "proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (o->proc_fd < 0)
+                return -errno;
+        *ret = TAKE_PTR(o);
+        return 0;
+}
+
+struct observer *observer_free(struct observer *o) {
+        if (!o)
+                return NULL;
+        if (o->proc_fd >= 0)
+                (void) close(o->proc_fd);
+        user_cache_done(&o->users);
+        thread_table_done(&o->threads);
+        usage_table_done(&o->usages);
+        free(o);
+        return NULL;
+}
+
+struct observation *observation_free(struct observation *o) {
+        if (!o)
+                return NULL;
+        for (size_t i = 0; i < o->n_services; i++)
+                service_sample_done(&o->services[i]);
+        free(o->services);
+        machine_sample_done(&o->machine);
+        free(o);
+        return NULL;
+}
+
+static int add_lone_processes(struct screen *s, const struct found_service *f) {
+        const char *why = s->observer->host->cgroup_mount ? "it is in the root cgroup, which cannot be restricted"
+                                                          : "no cgroup v2 on this machine";
+        for (size_t i = 0; i < f->n_pids; i++) {
+                if (s->n_services >= LONE_PROCESS_MAX) {
+                        s->truncated = true;
+                        break;
+                }
+                int r = screen_add_lone(s, f->pids[i], why);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int read_services(struct screen *s) {
+        _cleanup_(found_services_donep) struct found_services found = { 0 };
+        int r = find_services(s->observer->host, s->config, &found);
+        if (r < 0)
+                return r;
+        s->truncated = found.truncated;
+        for (size_t i = 0; i < found.n_items && r == 0; i++)
+                r = found.items[i].cgroup ? screen_add_service(s, &found.items[i]) : add_lone_processes(s, &found.items[i]);
+        return r;
+}
+
+/* Moves the samples out of the screen. */
+static int make_observation(struct screen *s, struct observation **ret) {
+        _cleanup_(observation_freep) struct observation *o = calloc(1, sizeof *o);
+        if (!o)
+                return -ENOMEM;
+        o->services = calloc(s->n_services + 1, sizeof *o->services);
+        if (!o->services)
+                return -ENOMEM;
+        int r = machine_sample_read(s->observer->host, s->observer->topology, &o->machine);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < s->n_services; i++) {
+                o->services[o->n_services++] = s->services[i].sample;
+                service_sample_init(&s->services[i].sample);
+        }
+        o->truncated = s->truncated;
+        *ret = TAKE_PTR(o);
+        return 0;
+}
+
+/* Nothing of the observer is changed before all went well. */
+static int run_screen(struct screen *s, uint64_t now_usec, struct observation **ret) {
+        struct observer *o = s->observer;
+        struct usage_table usages = { 0 };
+        int r = read_services(s);
+        if (r == 0)
+                r = screen_finish(s, s->have_previous ? saturating_sub(now_usec, o->previous_usec) : 0, &o->usages);
+        if (r == 0)
+                r = screen_usages(s, &usages);
+        if (r == 0)
+                r = make_observation(s, ret);
+        if (r < 0) {
+                usage_table_done(&usages);
+                return r;
+        }
+        thread_table_sort(&s->threads);
+        thread_table_done(&o->threads);
+        o->threads = s->threads;
+        s->threads = (struct thread_table){ 0 };
+        usage_table_done(&o->usages);
+        o->usages = usages;
+        o->have_previous = true;
+        o->previous_usec = now_usec;
+        return 0;
+}
+
+int observer_screen(struct observer *o, const struct config *config, const struct applied *applied, size_t n_applied,
+                    uint64_t now_usec, struct observation **ret) {
+        struct screen s = {
+                .observer = o,
+                .config = config,
+                .applied = applied,
+                .n_applied = n_applied,
+                .have_previous = o->have_previous,
+                .previous_ticks = o->previous_usec / (USEC_PER_SEC / o->host->ticks_per_sec),
+                .hugetlb_in_use = hugetlb_bytes_in_use(o->host),
+        };
+        if (o->host->cgroup_mount)
+                cgroup_read_cpuset(o->host, "", &s.root_cpuset);
+        int r = run_screen(&s, now_usec, ret);
+        screen_done(&s);
+        return r;
+}

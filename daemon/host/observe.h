@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* One cycle's observation in two parts. The screen walks the cgroup tree and reads what is cheap and cannot block; the deep read
+ * (numa_maps, which takes the process's mmap lock) is a separate call per service, made for a worker thread. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/rule.h"
+#include "core/sample.h"
+#include "core/topology.h"
+#include "host/host.h"
+
+struct observer; /* remembers each thread's CPU time from one screen to the next */
+
+int observer_new(const struct host *h, const struct topology *t, struct observer **ret);
+struct observer *observer_free(struct observer *o);
+static inline void observer_freep(struct observer **o) {
+        observer_free(*o);
+}
+
+struct observation {
+        struct machine_sample machine;
+        struct service_sample *services; /* sorted by cgroup (strcmp) */
+        size_t n_services;
+        bool truncated; /* more services or processes than the limits allow; the rest was left out */
+};
+
+/* Reads everything that is cheap. Services that vanish meanwhile are left out without an error. `now_usec`:
+ * CLOCK_BOOTTIME. Which of the services' cpusets are ours is passed in (sorted by cgroup) so that admin_cpus/admin_mems can
+ * be told. Returns 0 or negative errno (only for failures of the machine as a whole; the next screen then goes on from the
+ * last good one).
+ *
+ * Processes in the root cgroup, and without cgroup v2 those in no cgroup of systemd's, are services each by itself
+ * ("pid:N"). A service inside another (in a container) is counted for itself alone: the outer one's numbers are
+ * without it. self_managed, has_bound_mappings and the movable bytes are known only after the deep read. */
+struct applied;
+int observer_screen(struct observer *o, const struct config *config, const struct applied *applied, size_t n_applied,
+                    uint64_t now_usec, struct observation **ret);
+struct observation *observation_free(struct observation *o);
+static inline void observation_freep(struct observation **o) {
+        observation_free(*o);
+}
+
+/* Could the screen not tell this service's memory at all (no memory controller on the machine, or none for its cgroup)? Then only a
+ * deep read does, and whoever wants to know its bytes must have one made each time, whatever its size. */
+bool service_sample_needs_deep(const struct service_sample *s, unsigned n_ids);
+
+/* Limits of one deep read; beyond them the sample is `truncated`, its bytes then a lower bound. */
+#define DEEP_TEXT_LIMIT    (64u << 20) /* of one process's numa_maps: about 600,000 mappings */
+#define DEEP_PROCESSES_MAX 4096u
+#define DEEP_THREADS_MAX   8192u /* whose task policy is looked at */
+
+/* The deep read of one service: numa_maps of every process, task policies of every thread. Thread-safe: touches nothing but its arguments.
+ * Can block on a stuck process: call it from a worker. Processes that vanish are passed over.
+ *
+ * Task policy or a mapping's own? numa_maps prints for a mapping without a policy of its own that of its task. So a
+ * process in which some mapping prints `default` has the default task policy, and every other policy in it is that mapping's own
+ * (has_bound_mappings); one in which none does has a task policy (self_managed): the kernel's own mappings (stack, vdso) have
+ * none in practice. A thread's policy is what a mapping that is `default` for the leader prints for the thread. */
+struct deep_sample {
+        unsigned n_ids;
+        /* All resident pages seen, hugetlb included. A file that several processes map (mapmax > 1) is counted as the most that
+         * one process has of it on each node; anonymous pages shared over fork are counted for each process. */
+        uint64_t *bytes_by_node;
+        /* Of those, without a policy of their own and mapped once only: MPOL_MF_MOVE leaves shared pages, those of the same service
+         * too. numa_maps tells sharing by mapping, so one shared page in a mapping takes all of it out: a lower bound. */
+        uint64_t *movable_by_node;
+        uint64_t *hugetlb_by_node, *hugetlb_movable_by_node; /* part of the two above */
+        bool self_managed, has_bound_mappings;
+        char *own_policy; /* as printed: the task policy, or the first bound mapping's; NULL if none */
+        size_t n_processes_read, n_vanished;
+        bool truncated;    /* limits were reached, or text could not be understood */
+        uint64_t cpu_usec; /* what the reading cost (CLOCK_THREAD_CPUTIME_ID) */
+};
+/* Returns 0 (also when all processes vanished), -ENOMEM, or -EACCES when no process could be read for lack of privileges. */
+int observe_deep(const struct host *h, unsigned n_ids, const struct process_ref *processes, size_t n_processes,
+                 struct deep_sample **ret);
+struct deep_sample *deep_sample_free(struct deep_sample *d);
+static inline void deep_sample_freep(struct deep_sample **d) {
+        deep_sample_free(*d);
+}
+/* Puts the deep read's findings into the sample. bytes_by_node keeps numa_stat's numbers where the sample has them, plus hugetlb (which
+ * numa_stat leaves out), and movable bytes are at most that; without a memory controller it is what the deep read saw. Once per sample. */
+void service_sample_merge_deep(struct service_sample *s, const struct deep_sample *d, bool has_memory_controller);

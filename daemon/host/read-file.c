@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Reading files of /proc, /sys and cgroupfs below a directory: bounded, whole, and never waiting for a writer. */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/util.h"
+#include "host/host.h"
+#include "host/io.h"
+
+/* O_NONBLOCK: in a captured tree a name may turn out to be a FIFO; opening it must not wait. */
+#define READ_FLAGS (O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK)
+
+int open_file_at(int dir_fd, const char *path) {
+        int fd;
+        do
+                fd = openat(dir_fd, path, READ_FLAGS);
+        while (fd < 0 && errno == EINTR);
+        return fd < 0 ? -errno : fd;
+}
+
+ssize_t read_some(int fd, char *buffer, size_t size) {
+        ssize_t n;
+        do
+                n = read(fd, buffer, size);
+        while (n < 0 && errno == EINTR);
+        return n < 0 ? -errno : n;
+}
+
+/* Up to `size` bytes, fewer only at the end of the file. */
+static ssize_t read_full(int fd, char *buffer, size_t size) {
+        size_t have = 0;
+        while (have < size) {
+                ssize_t n = read_some(fd, buffer + have, size - have);
+                if (n < 0)
+                        return n;
+                if (n == 0)
+                        break;
+                have += (size_t) n;
+        }
+        return (ssize_t) have;
+}
+
+int read_file_at(int dir_fd, const char *path, size_t limit_bytes, char **ret, size_t *ret_size) {
+        _cleanup_(close_fdp) int fd = open_file_at(dir_fd, path);
+        if (fd < 0)
+                return fd;
+        struct stat st;
+        if (fstat(fd, &st) < 0)
+                return -errno;
+        if (!S_ISREG(st.st_mode))
+                return -EINVAL;
+
+        _cleanup_free_ char *text = NULL;
+        size_t capacity = 0, length = 0;
+        /* The size that stat tells is 0 or 4096 in these file systems, whatever is inside. */
+        for (size_t want = 4096;; want *= 2) {
+                size_t size = limit_bytes < want ? limit_bytes + 1 : want; /* one more than allowed: to notice it */
+                int r = array_reserve(&text, &capacity, size + 1, 1);
+                if (r < 0)
+                        return r;
+                ssize_t n = read_full(fd, text + length, size - length);
+                if (n < 0)
+                        return (int) n;
+                length += (size_t) n;
+                if (length > limit_bytes)
+                        return -EFBIG;
+                if (length < size)
+                        break;
+        }
+        text[length] = 0;
+        *ret = TAKE_PTR(text);
+        if (ret_size)
+                *ret_size = length;
+        return 0;
+}
+
+ssize_t read_small_file_at(int dir_fd, const char *path, char *buffer, size_t size) {
+        _cleanup_(close_fdp) int fd = open_file_at(dir_fd, path);
+        if (fd < 0)
+                return fd;
+        ssize_t n = read_full(fd, buffer, size);
+        if (n < 0)
+                return n;
+        if ((size_t) n == size)
+                return -EFBIG;
+        buffer[n] = 0;
+        return n;
+}

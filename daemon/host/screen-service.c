@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Reads one service for the screen: its processes' and threads' stat, its cgroup's small files, and what the rules ask to know it by. */
+#include <stdio.h>
+#include <string.h>
+
+#include "core/util.h"
+#include "host/io.h"
+#include "host/screen.h"
+
+struct reading {
+        struct screen *screen;
+        struct screened_service service;
+        struct cgroup_cpuset cpuset;
+        struct string_list users, exes, comms;
+        size_t processes_capacity;
+        struct node_set mems_allowed; /* of the first process */
+        bool have_mems_allowed;
+};
+
+static void screened_service_done(struct screened_service *s) {
+        service_sample_done(&s->sample);
+        cpu_tally_done(&s->tally);
+        free(s->allowed_cpus);
+        s->allowed_cpus = NULL;
+}
+
+void screen_done(struct screen *s) {
+        for (size_t i = 0; i < s->n_services; i++)
+                screened_service_done(&s->services[i]);
+        free(s->services);
+        thread_table_done(&s->threads);
+        s->services = NULL;
+        s->n_services = 0;
+}
+
+static void reading_done(struct reading *r) {
+        screened_service_done(&r->service);
+        string_list_done(&r->users);
+        string_list_done(&r->exes);
+        string_list_done(&r->comms);
+}
+
+static int reading_init(struct reading *r, struct screen *s) {
+        unsigned n_ids = s->observer->topology->n_ids;
+        *r = (struct reading){ .screen = s };
+        service_sample_init(&r->service.sample);
+        r->service.window_usage_usec = USEC_INFINITY;
+        r->service.allowed_cpus = calloc((size_t) n_ids + 1, sizeof *r->service.allowed_cpus);
+        if (!r->service.allowed_cpus || service_sample_alloc(&r->service.sample, n_ids) < 0 ||
+            cpu_tally_alloc(&r->service.tally, n_ids) < 0)
+                return -ENOMEM;
+        return 0;
+}
+
+static int add_value(struct string_list *l, const char *value) {
+        for (size_t i = 0; i < l->n_items; i++)
+                if (strcmp(l->items[i], value) == 0)
+                        return 0;
+        return l->n_items < IDENTITY_VALUE_MAX ? string_list_add(l, value) : 0;
+}
+
+/* What the cpusets in force mean for this topology's nodes. Must come before the threads. */
+static void set_allowed(struct reading *r) {
+        const struct topology *t = r->screen->observer->topology;
+        struct service_sample *s = &r->service.sample;
+        if (r->cpuset.have_cpus)
+                s->effective_cpu_nodes = topology_nodes_of_cpus(t, &r->cpuset.effective_cpus);
+        if (node_set_is_empty(&s->effective_cpu_nodes)) {
+                /* No cpuset, or one of another machine than this topology (which can be synthetic). */
+                r->cpuset.have_cpus = false;
+                s->effective_cpu_nodes = topology_nodes_with_cpus(t);
+        }
+        NODE_SET_FOREACH (id, &s->effective_cpu_nodes) {
+                struct cpu_mask cpus = t->nodes[id].cpus;
+                if (r->cpuset.have_cpus)
+                        cpu_mask_and(&cpus, &r->cpuset.effective_cpus);
+                r->service.allowed_cpus[id] = MAX2(cpu_mask_count(&cpus), 1u); /* 1: isolated CPUs alone */
+        }
+}
+
+static void set_allowed_mems(struct reading *r) {
+        struct node_set all = topology_nodes_with_memory(r->screen->observer->topology), mems = all;
+        if (r->cpuset.have_mems)
+                mems = node_set_intersect(&r->cpuset.effective_mems, &all);
+        else if (r->have_mems_allowed)
+                mems = node_set_intersect(&r->mems_allowed, &all);
+        r->service.sample.effective_mems = node_set_is_empty(&mems) ? all : mems;
+}
+
+/* The node of a thread's last CPU, or -1: unknown, or no longer one it may use (it sleeps since it was narrowed). */
+static int node_of_thread(const struct reading *r, const struct proc_stat *st) {
+        if (st->last_cpu < 0 || (r->cpuset.have_cpus && !cpu_mask_has(&r->cpuset.effective_cpus, (unsigned) st->last_cpu)))
+                return -1;
+        return topology_node_of_cpu(r->screen->observer->topology, (unsigned) st->last_cpu);
+}
+
+static int add_thread(pid_t pid, pid_t tid, const struct proc_stat *st, void *userdata) {
+        struct reading *r = userdata;
+        struct screen *s = r->screen;
+        const struct thread_record record = {
+                .pid = pid, .tid = tid, .start_ticks = st->start_ticks, .cpu_ticks = st->cpu_ticks
+        };
+        if (s->threads.n_records >= s->observer->thread_limit) {
+                s->truncated = true;
+                return -EFBIG;
+        }
+        uint64_t delta = s->have_previous ? thread_delta(&s->observer->threads, s->previous_ticks, &record) : 0;
+        cpu_tally_add(&r->service.tally, node_of_thread(r, st), delta, st->cpu_ticks);
+        return thread_table_add(&s->threads, &record);
+}
+
+static int add_from_status(struct reading *r, pid_t pid) {
+        const struct screen *s = r->screen;
+        struct proc_status status;
+        bool wants_user = config_needs(s->config, MATCH_USER);
+        bool wants_mems = !s->observer->host->has_cpuset && !r->have_mems_allowed;
+        if ((!wants_user && !wants_mems && s->hugetlb_in_use == 0) || proc_status_read(s->observer->proc_fd, pid, &status) < 0)
+                return 0;
+        struct service_sample *sample = &r->service.sample;
+        sample->hugetlb_bytes = saturating_add(sample->hugetlb_bytes, status.hugetlb_bytes);
+        if (wants_mems && status.have_mems) {
+                r->mems_allowed = status.mems_allowed;
+                r->have_mems_allowed = true;
+        }
+        if (!wants_user || !status.have_uid)
+                return 0;
+        const char *name = user_cache_get(&s->observer->users, status.uid);
+        return name ? add_value(&r->users, name) : -ENOMEM;
+}
+
+static int add_identity(struct reading *r, pid_t pid, const struct proc_stat *st) {
+        const struct screen *s = r->screen;
+        int error = add_from_status(r, pid);
+        if (error == 0 && config_needs(s->config, MATCH_COMM))
+                error = add_value(&r->comms, st->comm);
+        if (error < 0 || !config_needs(s->config, MATCH_EXE))
+                return error;
+        _cleanup_free_ char *exe = NULL;
+        error = proc_exe_read(s->observer->proc_fd, pid, &exe);
+        if (error < 0)
+                return error == -ENOMEM ? error : 0; /* gone, or not ours to see */
+        return add_value(&r->exes, exe);
+}
+
+/* One process. Returns 1 if it lives, 0 if it is not there (any more), or -ENOMEM. */
+static int add_process(struct reading *r, pid_t pid, char *ret_comm, size_t comm_size) {
+        struct screen *s = r->screen;
+        struct service_sample *sample = &r->service.sample;
+        struct proc_stat st;
+        char path[32];
+        (void) snprintf(path, sizeof path, "%d/stat", (int) pid);
+        int error = proc_stat_read(s->observer->proc_fd, path, &st);
+        if (error < 0 || st.is_kernel || proc_stat_is_dead(&st))
+                return error == -ENOMEM ? error : 0;
+        if (array_reserve(&sample->processes, &r->processes_capacity, sample->n_processes + 1, sizeof *sample->processes) < 0)
+                return -ENOMEM;
+        sample->processes[sample->n_processes++] = (struct process_ref){ .pid = pid, .start_ticks = st.start_ticks };
+        error = st.n_threads > 1 ? proc_for_each_thread(s->observer->proc_fd, pid, add_thread, r) : add_thread(pid, 0, &st, r);
+        if (error == -ENOMEM)
+                return error;
+        error = add_identity(r, pid, &st);
+        if (error < 0)
+                return error;
+        if (ret_comm)
+                (void) snprintf(ret_comm, comm_size, "%s", st.comm);
+        return 1;
+}
+
+static const struct applied *find_applied(const struct screen *s, const char *cgroup) {
+        size_t low = 0, high = s->n_applied;
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
+                int order = strcmp(s->applied[middle].cgroup, cgroup);
+                if (order == 0)
+                        return &s->applied[middle];
+                if (order < 0)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        return NULL;
+}
+
+static void read_cgroup_files(struct reading *r, const char *cgroup) {
+        const struct host *h = r->screen->observer->host;
+        struct service_sample *s = &r->service.sample;
+        _cleanup_(close_fdp) int fd = cgroup_open(h, cgroup);
+        if (fd < 0)
+                return;
+        (void) cgroup_read_numa_stat(fd, r->screen->observer->topology->n_ids, s->bytes_by_node);
+        r->service.have_usage = cgroup_read_cpu_usec(fd, &r->service.usage_usec) == 0;
+        if (h->has_psi)
+                s->memory_pressure_centipercent = cgroup_read_memory_pressure(fd);
+        const struct applied *ours = find_applied(r->screen, cgroup);
+        s->admin_cpus = r->cpuset.narrows_cpus && !(ours && ours->cpus);
+        s->admin_mems = r->cpuset.narrows_mems && !(ours && ours->mems);
+        s->whole_cpus = !r->cpuset.narrows_cpus;
+        s->whole_mems = !r->cpuset.narrows_mems;
+}
+
+static void match_rule(struct reading *r, const char *unit, const char *slice) {
+        struct service_sample *s = &r->service.sample;
+        const struct service_identity id = {
+                .unit = unit,
+                .slice = slice,
+                .cgroup = r->service.is_cgroup ? s->cgroup : "",
+                .users = (const char *const *) r->users.items,
+                .n_users = r->users.n_items,
+                .exes = (const char *const *) r->exes.items,
+                .n_exes = r->exes.n_items,
+                .comms = (const char *const *) r->comms.items,
+                .n_comms = r->comms.n_items,
+        };
+        s->rule = config_match(r->screen->config, &id);
+}
+
+/* Hands the finished reading to the screen. */
+static int keep(struct reading *r) {
+        struct screen *s = r->screen;
+        r->service.sample.n_threads = r->service.tally.n_threads;
+        r->service.sample.hugetlb_bytes = MIN2(r->service.sample.hugetlb_bytes, s->hugetlb_in_use);
+        set_allowed_mems(r);
+        if (array_reserve(&s->services, &s->capacity, s->n_services + 1, sizeof *s->services) < 0)
+                return -ENOMEM;
+        s->services[s->n_services++] = r->service;
+        r->service = (struct screened_service){ 0 };
+        return 0;
+}
+
+static int read_service(struct reading *r, const struct found_service *f) {
+        const struct host *h = r->screen->observer->host;
+        struct service_sample *s = &r->service.sample;
+        s->cgroup = strdup(f->cgroup);
+        s->unit = strdup(f->is_unit ? f->unit : f->cgroup);
+        s->owner = f->owner;
+        s->owner_detail = f->owner_detail ? strdup(f->owner_detail) : NULL;
+        if (!s->cgroup || !s->unit || (f->owner_detail && !s->owner_detail))
+                return -ENOMEM;
+        r->service.is_cgroup = true;
+        if (h->cgroup_mount)
+                cgroup_read_cpuset(h, f->cgroup, &r->cpuset);
+        set_allowed(r);
+        for (size_t i = 0; i < f->n_pids; i++) {
+                int error = add_process(r, f->pids[i], NULL, 0);
+                if (error < 0)
+                        return error;
+        }
+        if (s->n_processes == 0)
+                return 0;
+        if (h->cgroup_mount)
+                read_cgroup_files(r, f->cgroup);
+        match_rule(r, f->unit, f->slice);
+        return keep(r);
+}
+
+int screen_add_service(struct screen *s, const struct found_service *f) {
+        struct reading r;
+        int error = reading_init(&r, s);
+        if (error == 0)
+                error = read_service(&r, f);
+        reading_done(&r);
+        return error;
+}
+
+static int read_lone(struct reading *r, pid_t pid, const char *owner_detail) {
+        struct service_sample *s = &r->service.sample;
+        char comm[64];
+        r->cpuset = r->screen->root_cpuset;
+        set_allowed(r);
+        int error = add_process(r, pid, comm, sizeof comm);
+        if (error <= 0)
+                return error;
+        s->cgroup = format_string("pid:%d", (int) pid);
+        s->unit = format_string("%s[%d]", comm, (int) pid);
+        s->owner_detail = strdup(owner_detail);
+        if (!s->cgroup || !s->unit || !s->owner_detail)
+                return -ENOMEM;
+        match_rule(r, "", "");
+        return keep(r);
+}
+
+int screen_add_lone(struct screen *s, pid_t pid, const char *owner_detail) {
+        struct reading r;
+        int error = reading_init(&r, s);
+        if (error == 0)
+                error = read_lone(&r, pid, owner_detail);
+        reading_done(&r);
+        return error;
+}

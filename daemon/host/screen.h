@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The parts of one screen, private to this room: reading one service, and what is then computed over all of them. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/plan.h"
+#include "host/cgroup.h"
+#include "host/cpu-tally.h"
+#include "host/host.h"
+#include "host/observe.h"
+#include "host/proc.h"
+
+#define THREAD_COUNT_MAX   262144u /* threads whose CPU time is looked at in one screen */
+#define LONE_PROCESS_MAX   16384u  /* processes that are a service each */
+#define IDENTITY_VALUE_MAX 64u     /* different users, executables, names of one service */
+
+/* A cgroup's cpu.stat at the previous screen. */
+struct usage_record {
+        char *cgroup;
+        uint64_t usage_usec;
+};
+struct usage_table {
+        struct usage_record *records; /* sorted by cgroup */
+        size_t n_records, capacity;
+};
+void usage_table_done(struct usage_table *t);
+
+struct observer {
+        const struct host *host;
+        const struct topology *topology;
+        int proc_fd;
+        size_t thread_limit; /* THREAD_COUNT_MAX; less in tests */
+        struct user_cache users;
+        bool have_previous;
+        uint64_t previous_usec;
+        struct thread_table threads; /* at the previous screen */
+        struct usage_table usages;
+};
+
+/* One screen being made. */
+struct screen {
+        struct observer *observer;
+        const struct config *config;
+        const struct applied *applied;
+        size_t n_applied;
+        bool have_previous;
+        uint64_t previous_ticks;
+        uint64_t hugetlb_in_use; /* by the whole machine */
+        struct cgroup_cpuset root_cpuset;
+        struct thread_table threads;
+        struct screened_service {
+                struct service_sample sample;
+                struct cpu_tally tally;
+                uint64_t *allowed_cpus; /* how many of each node's CPUs it may use */
+                bool is_cgroup;
+                bool have_usage;
+                uint64_t usage_usec;        /* cpu.stat, since the cgroup was made */
+                uint64_t window_usage_usec; /* of that in this window; USEC_INFINITY: not known */
+        } * services;
+        size_t n_services, capacity;
+        bool truncated;
+};
+void screen_done(struct screen *s);
+
+/* Reads one service and adds it to the screen; nothing is added where none of its processes lives (any more). Returns 0 or -ENOMEM. */
+int screen_add_service(struct screen *s, const struct found_service *f);
+/* The same for processes that are a service each. */
+int screen_add_lone(struct screen *s, pid_t pid, const char *owner_detail);
+/* After all were added: sorts, takes out of each service what belongs to services inside it, and divides CPU time. */
+int screen_finish(struct screen *s, uint64_t window_usec, const struct usage_table *previous);
+/* What the next screen needs to know of this one. */
+int screen_usages(const struct screen *s, struct usage_table *ret);

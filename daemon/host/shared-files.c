@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A small hash table by file name, open addressing, at most half full. */
+#include "host/shared-files.h"
+
+#include <string.h>
+
+#include "core/util.h"
+#include "host/io.h"
+
+#define N_SLOTS (2 * SHARED_FILES_MAX) /* a power of two */
+
+/* FNV-1a (Fowler, Noll, Vo). The names are the service's own choice: the worst that it can do to itself is a slow search among
+ * SHARED_FILES_MAX of them. */
+static size_t hash(const char *s, size_t n) {
+        uint64_t h = 14695981039346656037ULL;
+        for (size_t i = 0; i < n; i++)
+                h = (h ^ (unsigned char) s[i]) * 1099511628211ULL;
+        return (size_t) (h % N_SLOTS);
+}
+
+/* The slot of a name, or the free one where it belongs. */
+static size_t find_slot(const struct shared_files *s, const char *name, size_t length) {
+        size_t i = hash(name, length);
+        while (s->slots[i] > 0) {
+                const struct shared_file *f = &s->files[s->slots[i] - 1];
+                if (f->name_length == length && memcmp(f->name, name, length) == 0)
+                        break;
+                i = (i + 1) % N_SLOTS;
+        }
+        return i;
+}
+
+static int add_file(struct shared_files *s, const char *name, size_t length, size_t process) {
+        if (s->n_files >= SHARED_FILES_MAX)
+                return -ENOSPC;
+        if (array_reserve(&s->files, &s->capacity, s->n_files + 1, sizeof *s->files) < 0)
+                return -ENOMEM;
+        struct shared_file f = { .name_length = length, .process = process };
+        f.name = malloc(length + 1);
+        f.most = calloc((size_t) s->n_ids + 1, sizeof *f.most);
+        f.now = calloc((size_t) s->n_ids + 1, sizeof *f.now);
+        if (!f.name || !f.most || !f.now) {
+                free(f.name);
+                free(f.most);
+                free(f.now);
+                return -ENOMEM;
+        }
+        memcpy(f.name, name, length);
+        f.name[length] = 0;
+        s->files[s->n_files++] = f;
+        return 0;
+}
+
+static void take_most(struct shared_file *f, unsigned n_ids) {
+        for (unsigned i = 0; i < n_ids; i++) {
+                f->most[i] = MAX2(f->most[i], f->now[i]);
+                f->now[i] = 0;
+        }
+}
+
+int shared_files_add(struct shared_files *s, size_t process, const char *name, size_t name_length, const uint64_t *pages_by_node,
+                     uint64_t page_bytes) {
+        if (!s->slots) {
+                s->slots = calloc(N_SLOTS, sizeof *s->slots);
+                if (!s->slots)
+                        return -ENOMEM;
+        }
+        size_t slot = find_slot(s, name, name_length);
+        if (s->slots[slot] == 0) {
+                int r = add_file(s, name, name_length, process);
+                if (r < 0)
+                        return r;
+                s->slots[slot] = s->n_files;
+        }
+        struct shared_file *f = &s->files[s->slots[slot] - 1];
+        if (f->process != process) {
+                take_most(f, s->n_ids);
+                f->process = process;
+        }
+        for (unsigned i = 0; i < s->n_ids; i++)
+                f->now[i] = saturating_add(f->now[i], saturating_mul(pages_by_node[i], page_bytes));
+        return 0;
+}
+
+void shared_files_sum(struct shared_files *s, uint64_t *bytes_by_node) {
+        for (size_t k = 0; k < s->n_files; k++) {
+                take_most(&s->files[k], s->n_ids);
+                for (unsigned i = 0; i < s->n_ids; i++)
+                        bytes_by_node[i] = saturating_add(bytes_by_node[i], s->files[k].most[i]);
+        }
+}
+
+void shared_files_done(struct shared_files *s) {
+        for (size_t k = 0; k < s->n_files; k++) {
+                free(s->files[k].name);
+                free(s->files[k].most);
+                free(s->files[k].now);
+        }
+        free(s->files);
+        free(s->slots);
+        *s = (struct shared_files){ .n_ids = s->n_ids };
+}

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* hwloc's picture of the machine → struct topology. hwloc gives a node without CPUs the CPUs nearest to it, so which node
+ * a CPU really belongs to is asked of sysfs, or where the picture is not of a Linux tree, derived (see home_of_pu()). */
+#include <fcntl.h>
+#include <hwloc.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "core/util.h"
+#include "host/host.h"
+#include "host/io.h"
+
+#define LIST_LIMIT     (64 * KIB)
+#define DISTANCE_LIMIT (64 * KIB)
+#define DISTANCE_MAX   1000000u
+
+static void hwloc_topology_freep(hwloc_topology_t *t) {
+        if (*t)
+                hwloc_topology_destroy(*t);
+}
+
+struct loader {
+        const struct host *host;
+        hwloc_topology_t hwloc;
+        int sysfs_fd;      /* root of the tree that hwloc read; -1: a synthetic topology or one from a file */
+        bool own_sysfs_fd; /* to be closed */
+        struct topology *topology;
+        struct cpu_mask isolated;
+};
+
+static bool env_given(const char *name) {
+        const char *value = getenv(name);
+        return value && *value;
+}
+
+/* Lets hwloc look. A root other than "/" is passed on by the environment: hwloc has no other way since 2.0. */
+static int hwloc_look(const struct host *h, bool from_file, hwloc_topology_t *ret) {
+        char path[64];
+        bool set_root = !h->live && !from_file && !env_given("HWLOC_FSROOT");
+        if (set_root) {
+                (void) snprintf(path, sizeof path, "/proc/self/fd/%d", h->root_fd);
+                if (setenv("HWLOC_FSROOT", path, 1) < 0)
+                        return -errno;
+        }
+        hwloc_topology_t t = NULL;
+        int r = hwloc_topology_init(&t) < 0 ? -ENOMEM : 0;
+        if (r == 0) {
+                /* All of the machine, whatever this daemon itself is confined to. */
+                (void) hwloc_topology_set_flags(t, HWLOC_TOPOLOGY_FLAG_INCLUDE_DISALLOWED);
+                errno = 0;
+                if (hwloc_topology_load(t) < 0)
+                        r = errno > 0 ? -errno : -EIO;
+        }
+        if (set_root)
+                (void) unsetenv("HWLOC_FSROOT");
+        if (r < 0) {
+                if (t)
+                        hwloc_topology_destroy(t);
+                return r;
+        }
+        *ret = t;
+        return 0;
+}
+
+static int open_sysfs_root(struct loader *l, bool from_file) {
+        l->sysfs_fd = -1;
+        if (from_file)
+                return 0;
+        const char *root = getenv("HWLOC_FSROOT");
+        if (!root || !*root) {
+                l->sysfs_fd = l->host->root_fd;
+                return 0;
+        }
+        l->sysfs_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        l->own_sysfs_fd = l->sysfs_fd >= 0;
+        return l->sysfs_fd < 0 ? -errno : 0;
+}
+
+/* A sysfs file in the kernel's list format; false where there is none (or nonsense: some kernels print "(null)"). */
+static bool read_cpu_list(int root_fd, const char *path, struct cpu_mask *ret) {
+        _cleanup_free_ char *text = NULL;
+        return read_file_at(root_fd, path, LIST_LIMIT, &text, NULL) == 0 && cpu_mask_parse(text, ret) == 0;
+}
+
+static void read_isolated(struct loader *l) {
+        static const char *const files[] = { "sys/devices/system/cpu/isolated", "sys/devices/system/cpu/nohz_full" };
+        if (l->sysfs_fd < 0)
+                return;
+        for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+                struct cpu_mask m;
+                if (read_cpu_list(l->sysfs_fd, files[i], &m))
+                        cpu_mask_or(&l->isolated, &m);
+        }
+}
+
+static hwloc_obj_t next_node(const struct loader *l, hwloc_obj_t previous) {
+        return hwloc_get_next_obj_by_type(l->hwloc, HWLOC_OBJ_NUMANODE, previous);
+}
+
+static hwloc_obj_t next_pu(const struct loader *l, hwloc_obj_t previous) {
+        return hwloc_get_next_obj_by_type(l->hwloc, HWLOC_OBJ_PU, previous);
+}
+
+static int make_empty(struct loader *l) {
+        unsigned n_ids = 0, n_cpu_ids = 0;
+        for (hwloc_obj_t o = next_node(l, NULL); o; o = next_node(l, o)) {
+                if (o->os_index > NODE_ID_MAX)
+                        return -ERANGE;
+                n_ids = MAX2(n_ids, o->os_index + 1);
+        }
+        for (hwloc_obj_t o = next_pu(l, NULL); o; o = next_pu(l, o)) {
+                if (o->os_index > CPU_ID_MAX)
+                        return -ERANGE;
+                n_cpu_ids = MAX2(n_cpu_ids, o->os_index + 1);
+        }
+        l->topology = topology_new(n_ids, n_cpu_ids);
+        if (!l->topology)
+                return -ENOMEM;
+        for (hwloc_obj_t o = next_node(l, NULL); o; o = next_node(l, o)) {
+                l->topology->nodes[o->os_index].present = true;
+                l->topology->nodes[o->os_index].bytes_total = o->attr->numanode.local_memory;
+        }
+        return 0;
+}
+
+/* Where sysfs cannot be asked: of the nodes that a CPU is near to, the one with the fewest CPUs, and of equals the one with
+ * the lowest id. Firmware numbers ordinary memory before what is attached beside it (HBM, CXL), whose set of near CPUs is
+ * the same or larger. */
+static int home_of_pu(const struct loader *l, hwloc_obj_t pu) {
+        int best = -1, best_weight = 0;
+        for (hwloc_obj_t o = next_node(l, NULL); o; o = next_node(l, o)) {
+                if (!o->cpuset || !hwloc_bitmap_isset(o->cpuset, pu->os_index))
+                        continue;
+                int weight = hwloc_bitmap_weight(o->cpuset);
+                if (best < 0 || weight < best_weight || (weight == best_weight && (int) o->os_index < best)) {
+                        best = (int) o->os_index;
+                        best_weight = weight;
+                }
+        }
+        return best;
+}
+
+/* What the kernel says. False where it has no node directories (a kernel without NUMA). */
+static bool assign_cpus_from_sysfs(struct loader *l) {
+        struct topology *t = l->topology;
+        bool any = false;
+        if (l->sysfs_fd < 0)
+                return false;
+        for (hwloc_obj_t o = next_node(l, NULL); o; o = next_node(l, o)) {
+                char path[64];
+                struct cpu_mask m;
+                (void) snprintf(path, sizeof path, "sys/devices/system/node/node%u/cpulist", o->os_index);
+                if (!read_cpu_list(l->sysfs_fd, path, &m))
+                        continue;
+                any = true;
+                CPU_MASK_FOREACH (cpu, &m)
+                        if ((unsigned) cpu < t->n_cpu_ids && hwloc_get_pu_obj_by_os_index(l->hwloc, (unsigned) cpu))
+                                t->node_of_cpu[cpu] = (int16_t) o->os_index;
+        }
+        return any;
+}
+
+static void assign_cpus(struct loader *l) {
+        struct topology *t = l->topology;
+        if (!assign_cpus_from_sysfs(l))
+                for (hwloc_obj_t pu = next_pu(l, NULL); pu; pu = next_pu(l, pu))
+                        t->node_of_cpu[pu->os_index] = (int16_t) home_of_pu(l, pu);
+        for (unsigned cpu = 0; cpu < t->n_cpu_ids; cpu++)
+                if (t->node_of_cpu[cpu] >= 0 && !cpu_mask_has(&l->isolated, cpu)) {
+                        struct topology_node *n = &t->nodes[t->node_of_cpu[cpu]];
+                        cpu_mask_add(&n->cpus, cpu);
+                        n->n_cpus++;
+                }
+}
+
+/* A core counts once for the node of its first usable CPU. CPUs that hwloc puts into no core (it does not know the
+ * machine's caches and cores) count as a core each. */
+static void count_cores(struct loader *l) {
+        struct topology *t = l->topology;
+        for (hwloc_obj_t pu = next_pu(l, NULL); pu; pu = next_pu(l, pu)) {
+                int node = topology_node_of_cpu(t, pu->os_index);
+                if (node < 0 || !cpu_mask_has(&t->nodes[node].cpus, pu->os_index))
+                        continue;
+                hwloc_obj_t core = hwloc_get_ancestor_obj_by_type(l->hwloc, HWLOC_OBJ_CORE, pu);
+                bool counted = false;
+                for (int cpu = -1; core && (cpu = hwloc_bitmap_next(core->cpuset, cpu)) >= 0 && cpu < (int) pu->os_index;)
+                        counted = counted || cpu_mask_has(&t->nodes[node].cpus, (unsigned) cpu);
+                if (!counted)
+                        t->nodes[node].n_cores++;
+        }
+}
+
+/* ACPI's scale is relative to local access = 10; other sources (a file, measured latencies) are brought to it. */
+static uint32_t normalise(uint64_t value, uint64_t local) {
+        uint64_t d = (saturating_mul(value, DISTANCE_LOCAL) + local / 2) / local;
+        return (uint32_t) MIN2(MAX2(d, (uint64_t) DISTANCE_LOCAL), (uint64_t) DISTANCE_MAX);
+}
+
+static void set_distance(struct topology *t, unsigned from, unsigned to, uint64_t value, uint64_t local) {
+        if (from < t->n_ids && to < t->n_ids && from != to && value > 0 && local > 0)
+                t->distance[(size_t) from * t->n_ids + to] = normalise(value, local);
+}
+
+static bool distances_from_hwloc(struct loader *l) {
+        struct hwloc_distances_s *d = NULL;
+        unsigned n = 1;
+        if (hwloc_distances_get_by_name(l->hwloc, "NUMALatency", &n, &d, 0) < 0 || n == 0) {
+                n = 1;
+                if (hwloc_distances_get_by_type(l->hwloc, HWLOC_OBJ_NUMANODE, &n, &d, HWLOC_DISTANCES_KIND_MEANS_LATENCY, 0) <
+                            0 ||
+                    n == 0)
+                        return false;
+        }
+        for (unsigned i = 0; i < d->nbobjs; i++)
+                for (unsigned j = 0; j < d->nbobjs; j++)
+                        if (d->objs[i] && d->objs[j])
+                                set_distance(l->topology, d->objs[i]->os_index, d->objs[j]->os_index,
+                                             d->values[(size_t) i * d->nbobjs + j], d->values[(size_t) i * d->nbobjs + i]);
+        hwloc_distances_release(l->hwloc, d);
+        return true;
+}
+
+/* nodeN/distance has one number per present node, in ascending order of id. */
+static void distances_from_sysfs(struct loader *l) {
+        struct topology *t = l->topology;
+        for (unsigned from = 0; from < t->n_ids && l->sysfs_fd >= 0; from++) {
+                char path[64];
+                _cleanup_free_ char *text = NULL;
+                uint64_t values[NODE_ID_MAX + 1], local = 0;
+                unsigned ids[NODE_ID_MAX + 1], n = 0;
+                (void) snprintf(path, sizeof path, "sys/devices/system/node/node%u/distance", from);
+                if (!t->nodes[from].present || read_file_at(l->sysfs_fd, path, DISTANCE_LIMIT, &text, NULL) < 0)
+                        continue;
+                text[strcspn(text, "\n")] = 0;
+                char *rest = text;
+                for (unsigned to = 0; to < t->n_ids; to++) {
+                        char *word = t->nodes[to].present ? next_word(&rest) : NULL;
+                        if (!word || parse_u64(word, &values[n]) < 0)
+                                continue;
+                        if (to == from)
+                                local = values[n];
+                        ids[n++] = to;
+                }
+                for (unsigned i = 0; i < n; i++)
+                        set_distance(t, from, ids[i], values[i], local);
+        }
+}
+
+static int fill(struct loader *l) {
+        int r = make_empty(l);
+        if (r < 0)
+                return r;
+        read_isolated(l);
+        assign_cpus(l);
+        count_cores(l);
+        if (!distances_from_hwloc(l))
+                distances_from_sysfs(l);
+        const char *why;
+        return topology_validate(l->topology, &why);
+}
+
+int topology_load(const struct host *h, struct topology **ret) {
+        bool from_file = env_given("HWLOC_XMLFILE") || env_given("HWLOC_SYNTHETIC");
+        _cleanup_(hwloc_topology_freep) hwloc_topology_t hwloc = NULL;
+        int r = hwloc_look(h, from_file, &hwloc);
+        if (r < 0)
+                return r;
+        struct loader l = { .host = h, .hwloc = hwloc };
+        r = open_sysfs_root(&l, from_file);
+        if (r == 0)
+                r = fill(&l);
+        if (l.own_sysfs_fd)
+                (void) close(l.sysfs_fd);
+        if (r < 0) {
+                topology_free(l.topology);
+                return r;
+        }
+        *ret = l.topology;
+        return 0;
+}

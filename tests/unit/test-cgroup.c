@@ -1,0 +1,489 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Which services there are and who owns them: paths alone, then a whole tree. */
+#include "host/cgroup.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/util.h"
+#include "host/cgroup-path.h"
+#include "test-host-tree.h"
+#include "unit.h"
+
+static struct config *config_selecting(const char *pattern) {
+        struct config *c = config_new();
+        assert_non_null(c);
+        if (!pattern)
+                return c;
+        c->rules = calloc(1, sizeof *c->rules);
+        c->n_rules = 1;
+        rule_init(&c->rules[0]);
+        assert_int_equal(string_list_add(&c->rules[0].match.patterns[MATCH_CGROUP], pattern), 0);
+        return c;
+}
+
+static void test_components(void **state) {
+        static const struct {
+                const char *text, *unit, *slice;
+        } all[] = {
+                { "x.service", "x.service", "" },
+                { "a.scope", "a.scope", "" },
+                { "s.slice", "", "s.slice" },
+                { "_cpu.service", "cpu.service", "" },
+                { "__x.service", "_x.service", "" },
+                { "_m.slice", "", "m.slice" },
+                { ".service", "", "" },
+                { "_.service", "", "" },
+                { "x.socket", "", "" },
+                { "x.services", "", "" },
+                { "service", "", "" },
+                { "_", "", "" },
+        };
+        for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+                const char *name = "";
+                size_t n = 0;
+                bool unit = component_is_unit(all[i].text, strlen(all[i].text), &name, &n);
+                assert_int_equal(unit, all[i].unit[0] != 0);
+                if (unit)
+                        assert_true(strlen(all[i].unit) == n && strncmp(name, all[i].unit, n) == 0);
+                bool slice = component_is_slice(all[i].text, strlen(all[i].text), &name, &n);
+                assert_int_equal(slice, all[i].slice[0] != 0);
+                if (slice)
+                        assert_true(strlen(all[i].slice) == n && strncmp(name, all[i].slice, n) == 0);
+        }
+}
+
+static void test_keys(void **state) {
+        static const struct {
+                const char *select, *path, *service, *unit, *slice;
+                bool is_unit;
+        } all[] = {
+                { NULL, "/system.slice/a.service", "/system.slice/a.service", "a.service", "system.slice", true },
+                { NULL, "/system.slice/a.service/x/y", "/system.slice/a.service", "a.service", "system.slice", true },
+                { NULL, "/a.slice/a-b.slice/x.scope", "/a.slice/a-b.slice/x.scope", "x.scope", "a-b.slice", true },
+                { NULL, "/system.slice/docker-1.scope/system.slice/n.service/w",
+                  "/system.slice/docker-1.scope/system.slice/n.service", "n.service", "system.slice", true },
+                /* a slice below the unit is not the unit's */
+                { NULL, "/m.slice/c.scope/in.slice/x", "/m.slice/c.scope", "c.scope", "m.slice", true },
+                { NULL, "/c.scope/in.slice/x", "/c.scope", "c.scope", "", true },
+                { NULL, "/lxc.payload.a/app", "/lxc.payload.a/app", "", "", false },
+                { NULL, "/machine.slice/x", "/machine.slice/x", "", "machine.slice", false },
+                { NULL, "/system.slice", "/system.slice", "system.slice", "system.slice", true },
+                { NULL, "/init.scope", "/init.scope", "init.scope", "", true },
+                { NULL, "/system.slice/_cpu.service", "/system.slice/_cpu.service", "cpu.service", "system.slice", true },
+                { "/system.slice/a.service/x", "/system.slice/a.service/x/y", "/system.slice/a.service/x", "a.service",
+                  "system.slice", false },
+                { "/system.slice/a.service/x", "/system.slice/a.service/z", "/system.slice/a.service", "a.service",
+                  "system.slice", true },
+                { "/user.slice/user-*.slice/user@*.service", "/user.slice/user-1.slice/user@1.service/app.slice/b.service",
+                  "/user.slice/user-1.slice/user@1.service/app.slice/b.service", "b.service", "app.slice",
+                  true }, /* '*' matches '/' */
+                { "/user.slice/user-1.slice/user@1.service", "/user.slice/user-1.slice/user@1.service/app.slice/b.service",
+                  "/user.slice/user-1.slice/user@1.service", "user@1.service", "user-1.slice", true },
+                { "/system.slice", "/system.slice/a.service", "/system.slice", "system.slice", "system.slice", true },
+                { "/a.service/s.slice", "/a.service/s.slice/b.service", "/a.service/s.slice", "a.service", "s.slice", false },
+        };
+        for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+                _cleanup_(config_freep) struct config *c = config_selecting(all[i].select);
+                struct service_key k;
+                assert_int_equal(service_key_of(c, all[i].path, &k), 0);
+                assert_int_equal(k.length, strlen(all[i].service));
+                assert_int_equal(strncmp(all[i].path, all[i].service, k.length), 0);
+                assert_string_equal(k.unit, all[i].unit);
+                assert_string_equal(k.slice, all[i].slice);
+                assert_int_equal(k.is_unit, all[i].is_unit);
+                unsigned depth = 0;
+                for (size_t j = 0; j < k.length; j++)
+                        depth += all[i].path[j] == '/';
+                assert_int_equal(k.depth, depth);
+                service_key_done(&k);
+        }
+}
+
+/* The rights at the end of a path; a component that ends in '!' is delegated. */
+static struct rights rights_of_path(bool has_systemd, const char *path) {
+        struct rights r = rights_of_root(has_systemd);
+        size_t offset = 0, n;
+        unsigned depth = 0;
+        const char *component;
+        while (next_component(path, &offset, &component, &n)) {
+                _cleanup_free_ char *name = strndup(component, n);
+                bool delegated = name[n - 1] == '!';
+                if (delegated)
+                        name[n - 1] = 0;
+                assert_true(!delegated || rights_needs_delegation(&r, name));
+                r = rights_of_child(&r, name, ++depth, delegated);
+        }
+        return r;
+}
+
+static void test_rights(void **state) {
+        static const struct {
+                const char *path, *detail; /* part of it */
+                enum owner owner;
+                bool has_systemd;
+        } all[] = {
+                { "/", "root cgroup", OWNER_NONE, true },
+                { "/init.scope", NULL, OWNER_SYSTEMD, true },
+                { "/system.slice", NULL, OWNER_SYSTEMD, true },
+                { "/system.slice/a.service", NULL, OWNER_SYSTEMD, true },
+                { "/a.slice/a-b.slice/x.scope", NULL, OWNER_SYSTEMD, true },
+                { "/system.slice/a.service!", NULL, OWNER_SYSTEMD, true }, /* its own cpusets are still the manager's */
+                { "/system.slice/a.service/x", "inside a.service", OWNER_NONE, true },
+                { "/system.slice/a.service/x.service/y", "inside a.service", OWNER_NONE, true },
+                { "/system.slice/a.service!/x", NULL, OWNER_CGROUPFS, true },
+                { "/system.slice/d.scope!/system.slice/n.service", NULL, OWNER_CGROUPFS, true },
+                { "/u.slice/user@1.service", NULL, OWNER_SYSTEMD, true },
+                { "/u.slice/user@1.service/app.slice/x.service", "user manager user@1.service", OWNER_NONE, true },
+                { "/system.slice/d.scope!/u.slice/user@7.service/x.scope", "user manager user@7.service", OWNER_NONE, true },
+                { "/machine.slice/x", "inside machine.slice", OWNER_NONE, true },
+                { "/machine.slice/x/y.service", "inside machine.slice", OWNER_NONE, true },
+                { "/lxc.payload.x", NULL, OWNER_CGROUPFS, true },
+                { "/lxc.payload.x/system.slice/y.service", NULL, OWNER_CGROUPFS, true },
+                { "/", "root cgroup", OWNER_NONE, false },
+                { "/redis", NULL, OWNER_CGROUPFS, false },
+                { "/openrc.slice/x.service", NULL, OWNER_CGROUPFS, false },
+        };
+        for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+                struct rights r = rights_of_path(all[i].has_systemd, all[i].path);
+                assert_int_equal(r.owner, all[i].owner);
+                if (!all[i].detail)
+                        continue;
+                _cleanup_free_ char *detail = rights_explain(&r, strcmp(all[i].path, "/") == 0 ? "" : all[i].path);
+                assert_non_null(strstr(detail, all[i].detail));
+        }
+        assert_true(name_is_container_scope("docker-0123.scope"));
+        assert_true(name_is_container_scope("libpod-0123.scope"));
+        assert_false(name_is_container_scope("docker.service"));
+        assert_false(name_is_container_scope("session-1.scope"));
+}
+
+static const struct found_service *find(const struct found_services *s, const char *cgroup) {
+        for (size_t i = 0; i < s->n_items; i++)
+                if (cgroup ? s->items[i].cgroup && strcmp(s->items[i].cgroup, cgroup) == 0 : !s->items[i].cgroup)
+                        return &s->items[i];
+        return NULL;
+}
+
+static void assert_service(const struct found_services *s, const char *cgroup, const char *unit, enum owner owner,
+                           const char *pids) {
+        const struct found_service *f = find(s, cgroup);
+        assert_non_null(f);
+        if (unit)
+                assert_string_equal(f->unit, unit);
+        assert_int_equal(f->owner, owner);
+        assert_int_equal(f->owner_detail != NULL, cgroup != NULL && owner == OWNER_NONE);
+        struct strbuf b = { 0 };
+        for (size_t i = 0; i < f->n_pids; i++)
+                strbuf_printf(&b, "%s%d", i ? "," : "", (int) f->pids[i]);
+        _cleanup_free_ char *have = strbuf_steal(&b);
+        assert_string_equal(have, pids);
+}
+
+static void walk(const struct tree *t, const char *select, struct found_services *ret) {
+        _cleanup_(host_freep) struct host *h = NULL;
+        _cleanup_(config_freep) struct config *c = config_selecting(select);
+        assert_int_equal(host_open(t->root, &h), 0);
+        assert_int_equal(find_services(h, c, ret), 0);
+        for (size_t i = 1; i < ret->n_items; i++) /* in order, each once */
+                assert_true(!ret->items[i - 1].cgroup || strcmp(ret->items[i - 1].cgroup, ret->items[i].cgroup) < 0);
+}
+
+static void test_walk(void **state) {
+        struct tree t;
+        struct found_services s;
+        tree_make(&t, "bookworm");
+        int marked = tree_mark_delegated(&t, "sys/fs/cgroup/system.slice/agent.service");
+        walk(&t, NULL, &s);
+        assert_false(s.truncated);
+        assert_service(&s, NULL, NULL, OWNER_NONE, "2,820");
+        assert_service(&s, "/init.scope", "init.scope", OWNER_SYSTEMD, "1");
+        assert_service(&s, "/system.slice/redis-server.service", "redis-server.service", OWNER_SYSTEMD, "300,399");
+        assert_service(&s, "/system.slice/system-postgresql.slice/postgresql@15-main.service", "postgresql@15-main.service",
+                       OWNER_SYSTEMD, "400,401,402");
+        assert_service(&s, "/system.slice/docker-0123.scope", "docker-0123.scope", OWNER_SYSTEMD, "500");
+        assert_service(&s, "/system.slice/docker-0123.scope/system.slice/nginx.service", "nginx.service", OWNER_CGROUPFS, "501");
+        assert_service(&s, "/system.slice/agent.service", "agent.service", OWNER_SYSTEMD, "600,601");
+        assert_service(&s, "/system.slice/_cpu.service", "cpu.service", OWNER_SYSTEMD, "320");
+        assert_service(&s, "/user.slice/user-1000.slice/user@1000.service/app.slice/web.service", "web.service", OWNER_NONE,
+                       "700");
+        assert_service(&s, "/user.slice/user-1000.slice/session-1.scope", "session-1.scope", OWNER_SYSTEMD, "710");
+        assert_service(&s, "/lxc.payload.web/app", "", OWNER_CGROUPFS, "800");
+        assert_service(&s, "/machine.slice/foreign", "", OWNER_NONE, "810");
+        assert_service(&s, "/bare", "", OWNER_CGROUPFS, "830"); /* the root has the controller: it can be enabled */
+        assert_null(find(&s, "/system.slice/empty.service"));
+        assert_int_equal(s.n_items, 16);
+        found_services_done(&s);
+
+        /* A rule picks single cgroups out of a service; the rest stays with it. */
+        walk(&t, "/system.slice/*/worker-a", &s);
+        assert_service(&s, "/system.slice/agent.service", "agent.service", OWNER_SYSTEMD, "601");
+        assert_service(&s, "/system.slice/agent.service/worker-a", "agent.service", marked ? OWNER_CGROUPFS : OWNER_NONE, "600");
+        found_services_done(&s);
+        walk(&t, "/system.slice/plain.service/sub", &s);
+        assert_service(&s, "/system.slice/plain.service/sub", "plain.service", OWNER_NONE, "610");
+        found_services_done(&s);
+        walk(&t, "/user.slice", &s);
+        assert_service(&s, "/user.slice", "user.slice", OWNER_SYSTEMD, "700,701,710");
+        found_services_done(&s);
+        tree_done(&t);
+}
+
+static void test_cpuset_controller(void **state) {
+        struct tree t;
+        struct found_services s;
+        tree_make(&t, "bookworm");
+        /* Neither there nor above. */
+        tree_put(&t, "sys/fs/cgroup/lxc.payload.web/cgroup.controllers", "cpu memory\n");
+        tree_put(&t, "sys/fs/cgroup/lxc.payload.web/app/cgroup.controllers", "cpu memory\n");
+        walk(&t, NULL, &s);
+        assert_service(&s, "/lxc.payload.web/app", "", OWNER_NONE, "800");
+        assert_non_null(strstr(find(&s, "/lxc.payload.web/app")->owner_detail, "not enabled above"));
+        found_services_done(&s);
+        tree_put(&t, "sys/fs/cgroup/lxc.payload.web/cgroup.controllers", "cpu cpuset\n");
+        walk(&t, NULL, &s);
+        assert_service(&s, "/lxc.payload.web/app", "", OWNER_CGROUPFS, "800");
+        found_services_done(&s);
+        /* The machine has none at all. */
+        tree_put(&t, "sys/fs/cgroup/cgroup.controllers", "cpu memory\n");
+        walk(&t, NULL, &s);
+        assert_service(&s, "/system.slice/redis-server.service", NULL, OWNER_NONE, "300,399");
+        assert_non_null(strstr(find(&s, "/system.slice/redis-server.service")->owner_detail, "no cpuset controller"));
+        found_services_done(&s);
+        tree_done(&t);
+}
+
+static void test_odd_trees(void **state) {
+        struct tree t;
+        struct found_services s;
+        tree_make(&t, "bookworm");
+        /* A threaded cgroup, a link, nonsense among the ids, an id twice, our namespace's 0. */
+        tree_make_unreadable(&t, "sys/fs/cgroup/system.slice/redis-server.service/threaded");
+        tree_link(&t, "sys/fs/cgroup/system.slice/link.service", "../init.scope");
+        tree_put(&t, "sys/fs/cgroup/system.slice/redis-server.service/cgroup.procs",
+                 "300\n0\n-5\nx\n99999999999\n2147483648\n300\n301");
+        walk(&t, NULL, &s);
+        assert_service(&s, "/system.slice/redis-server.service", NULL, OWNER_SYSTEMD, "300,301");
+        assert_null(find(&s, "/system.slice/link.service"));
+        assert_false(s.truncated);
+        found_services_done(&s);
+        /* A file of ids without end. */
+        size_t size = CGROUP_PROCS_LIMIT + 2;
+        _cleanup_free_ char *endless = malloc(size);
+        assert_non_null(endless);
+        memset(endless, '1', size);
+        tree_put_bytes(&t, "sys/fs/cgroup/system.slice/redis-server.service/cgroup.procs", endless, size);
+        walk(&t, NULL, &s);
+        assert_true(s.truncated);
+        assert_null(find(&s, "/system.slice/redis-server.service"));
+        assert_non_null(find(&s, "/init.scope"));
+        found_services_done(&s);
+        tree_done(&t);
+}
+
+static void test_depth(void **state) {
+        struct tree t;
+        struct found_services s;
+        for (unsigned depth = CGROUP_DEPTH_MAX; depth <= CGROUP_DEPTH_MAX + 1; depth++) {
+                tree_make(&t, "bookworm");
+                struct strbuf b = { 0 };
+                strbuf_append(&b, "sys/fs/cgroup");
+                for (unsigned i = 0; i < depth; i++)
+                        strbuf_append(&b, "/d");
+                strbuf_append(&b, "/cgroup.procs");
+                _cleanup_free_ char *path = strbuf_steal(&b);
+                tree_put(&t, path, "300\n");
+                walk(&t, NULL, &s);
+                assert_int_equal(s.truncated, depth > CGROUP_DEPTH_MAX);
+                assert_int_equal(s.n_items, 16 + (depth <= CGROUP_DEPTH_MAX));
+                found_services_done(&s);
+                tree_done(&t);
+        }
+}
+
+/* More processes, more cgroups than we are ready to look at: the rest is left out, and said to be. */
+static void test_counts(void **state) {
+        struct tree t;
+        struct found_services s;
+        tree_make(&t, "bookworm");
+        struct strbuf b = { 0 };
+        for (unsigned pid = 1; pid <= PROCESS_COUNT_MAX + 1; pid++)
+                strbuf_printf(&b, "%u\n", pid);
+        _cleanup_free_ char *pids = strbuf_steal(&b);
+        tree_put(&t, "sys/fs/cgroup/cgroup.procs", pids);
+        walk(&t, NULL, &s);
+        assert_true(s.truncated);
+        assert_int_equal(find(&s, NULL)->n_pids, PROCESS_COUNT_MAX);
+        found_services_done(&s);
+        tree_done(&t);
+
+        tree_make(&t, "hybrid"); /* three cgroups below the root */
+        for (unsigned i = 2; i <= CGROUP_COUNT_MAX; i++) {
+                _cleanup_free_ char *path = format_string("%s/sys/fs/cgroup/unified/%u", t.root, i);
+                assert_int_equal(mkdir(path, 0755), 0);
+                if (i + 1 == CGROUP_COUNT_MAX) {
+                        walk(&t, NULL, &s);
+                        assert_false(s.truncated);
+                        found_services_done(&s);
+                }
+        }
+        walk(&t, NULL, &s);
+        assert_true(s.truncated);
+        found_services_done(&s);
+        tree_done(&t);
+}
+
+static void test_hybrid_and_legacy(void **state) {
+        struct tree t;
+        struct found_services s;
+        tree_make(&t, "hybrid");
+        walk(&t, NULL, &s);
+        assert_service(&s, NULL, NULL, OWNER_NONE, "50");
+        assert_service(&s, "/system.slice/db.service", "db.service", OWNER_NONE, "60");
+        found_services_done(&s);
+        tree_done(&t);
+        tree_make(&t, "legacy");
+        tree_put(&t, "proc/99999999999/stat", "");
+        tree_put(&t, "proc/1x/stat", "");
+        tree_put(&t, "proc/80/stat", ""); /* no cgroup file: gone */
+        walk(&t, NULL, &s);
+        assert_service(&s, NULL, NULL, OWNER_NONE, "2,72,73,74"); /* which of them are kernel threads, their stat tells */
+        assert_service(&s, "/system.slice/mysql.service", "mysql.service", OWNER_NONE, "70,71");
+        assert_string_equal(find(&s, "/system.slice/mysql.service")->owner_detail, "no cgroup v2 on this machine");
+        found_services_done(&s);
+        tree_done(&t);
+}
+
+static int cgroup_fd(const struct tree *t, const char *cgroup) {
+        char path[4096];
+        (void) snprintf(path, sizeof path, "%s/sys/fs/cgroup%s", t->root, cgroup);
+        int fd = open(path, O_PATH | O_CLOEXEC);
+        assert_true(fd >= 0);
+        return fd;
+}
+
+static void test_files(void **state) {
+        struct tree t;
+        tree_make(&t, "bookworm");
+        int fd = cgroup_fd(&t, "/system.slice/redis-server.service");
+        uint64_t bytes[4] = { 0, 0, 0, 5 }, usage = 7;
+        assert_int_equal(cgroup_read_numa_stat(fd, 4, bytes), 0);
+        assert_int_equal(bytes[0], 104857600 + 8192);
+        assert_int_equal(bytes[1], 4096);
+        assert_int_equal(bytes[2], 2097152);
+        assert_int_equal(bytes[3], 5); /* added to */
+        assert_int_equal(cgroup_read_cpu_usec(fd, &usage), 0);
+        assert_int_equal(usage, 3000000);
+        assert_int_equal(cgroup_read_memory_pressure(fd), 125);
+        assert_true(cgroup_lists_controller(fd, "cgroup.controllers", "memory"));
+        assert_false(cgroup_lists_controller(fd, "cgroup.controllers", "mem"));
+        assert_false(cgroup_lists_controller(fd, "none", "memory"));
+
+#define STAT "sys/fs/cgroup/system.slice/redis-server.service/memory.numa_stat"
+        tree_put(&t, STAT,
+                 "anon N0=1 N9=5 Nx=1 N1 N1= N2=-3 N3=99999999999999999999 =4 N=6 N0x=1\n\n \nanon_thp N0=50\nfile_mapped\nanonx "
+                 "N0=9");
+        memset(bytes, 0, sizeof bytes);
+        assert_int_equal(cgroup_read_numa_stat(fd, 4, bytes), 0);
+        assert_int_equal(bytes[1] + bytes[2] + bytes[3], 0);
+        tree_put(&t, STAT, "anon N0=1 N2=2 N3=3\n");
+        memset(bytes, 0, sizeof bytes);
+        assert_int_equal(cgroup_read_numa_stat(fd, 2, bytes), 0);
+        assert_int_equal(bytes[0], 1);
+        assert_int_equal(bytes[2] + bytes[3], 0); /* past the end */
+        tree_remove(&t, STAT);
+        assert_int_equal(cgroup_read_numa_stat(fd, 4, bytes), -ENOENT);
+
+        static const struct {
+                const char *text;
+                int want;
+        } pressures[] = {
+                { "some avg10=0.00 avg60=", 0 },
+                { "some avg10=100.00 a", 10000 },
+                { "some avg10=7.05 a", 705 },
+                { "full avg10=1.00", -1 },
+                { "some avg10=", -1 },
+                { "some avg10=1", -1 },
+                { "some avg10=1.x0", -1 },
+                { "some avg10=1.0", -1 },
+                { "some avg10=99999999999.00", -1 },
+                { "", -1 },
+                { "some avg10=-1.00", -1 },
+        };
+        for (size_t i = 0; i < ARRAY_SIZE(pressures); i++) {
+                tree_put(&t, "sys/fs/cgroup/system.slice/redis-server.service/memory.pressure", pressures[i].text);
+                assert_int_equal(cgroup_read_memory_pressure(fd), pressures[i].want);
+        }
+        tree_put(&t, "sys/fs/cgroup/system.slice/redis-server.service/cpu.stat", "user_usec 1\nusage_usec\n");
+        assert_int_equal(cgroup_read_cpu_usec(fd, &usage), -ENODATA);
+        tree_put(&t, "sys/fs/cgroup/system.slice/redis-server.service/cpu.stat", "usage_usec 12x\n");
+        assert_int_equal(cgroup_read_cpu_usec(fd, &usage), -EINVAL);
+        assert_int_equal(usage, 3000000);
+        (void) close(fd);
+        tree_done(&t);
+}
+
+static void assert_cpuset(const struct host *h, const char *cgroup, const char *cpus, const char *mems, bool narrows_cpus,
+                          bool narrows_mems) {
+        struct cgroup_cpuset c;
+        cgroup_read_cpuset(h, cgroup, &c);
+        assert_int_equal(c.have_cpus, cpus != NULL);
+        assert_int_equal(c.have_mems, mems != NULL);
+        _cleanup_free_ char *have_cpus = cpu_mask_format(&c.effective_cpus), *have_mems = node_set_format(&c.effective_mems);
+        if (cpus)
+                assert_string_equal(have_cpus, cpus);
+        if (mems)
+                assert_string_equal(have_mems, mems);
+        assert_int_equal(c.narrows_cpus, narrows_cpus);
+        assert_int_equal(c.narrows_mems, narrows_mems);
+}
+
+static void test_cpusets(void **state) {
+        struct tree t;
+        tree_make(&t, "bookworm");
+        _cleanup_(host_freep) struct host *h = NULL;
+        assert_int_equal(host_open(t.root, &h), 0);
+        const char *redis = "/system.slice/redis-server.service";
+#define REDIS "sys/fs/cgroup/system.slice/redis-server.service/"
+        assert_cpuset(h, redis, "0-1", "0-3", true, false);
+        /* No controller here: what is in force is further up. */
+        assert_cpuset(h, "/system.slice/agent.service/worker-a", "0-7", "0-3", false, false);
+        tree_put(&t, "sys/fs/cgroup/system.slice/cpuset.mems.effective", "1-2\n");
+        assert_cpuset(h, "/system.slice/agent.service/worker-a", "0-7", "1-2", false, false);
+        /* All of what the parent has narrows nothing. */
+        tree_put(&t, REDIS "cpuset.cpus", "0-7\n");
+        tree_put(&t, REDIS "cpuset.mems", "1-3\n");
+        assert_cpuset(h, redis, "0-1", "0-3", false, false);
+        tree_put(&t, REDIS "cpuset.mems", "1\n");
+        assert_cpuset(h, redis, "0-1", "0-3", false, true);
+        /* Nonsense, nothing, and no cgroup. */
+        tree_put(&t, REDIS "cpuset.cpus.effective", "7-0\n");
+        tree_put(&t, REDIS "cpuset.mems.effective", "\n");
+        assert_cpuset(h, redis, "0-7", "1-2", false, true);
+        tree_put(&t, REDIS "cpuset.cpus.effective", "\n");
+        assert_cpuset(h, redis, "0-7", "1-2", false, true);
+        assert_cpuset(h, "/system.slice/not-there", "0-7", "1-2", false, false);
+        assert_cpuset(h, "", "0-7", "0-3", false, false);
+        h->has_cpuset = false;
+        assert_cpuset(h, redis, NULL, NULL, false, false);
+        tree_done(&t);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_components),
+                cmocka_unit_test(test_keys),
+                cmocka_unit_test(test_rights),
+                cmocka_unit_test(test_walk),
+                cmocka_unit_test(test_cpuset_controller),
+                cmocka_unit_test(test_odd_trees),
+                cmocka_unit_test(test_depth),
+                cmocka_unit_test(test_counts),
+                cmocka_unit_test(test_hybrid_and_legacy),
+                cmocka_unit_test(test_files),
+                cmocka_unit_test(test_cpusets),
+        };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What kind of machine it is, bounded reading of files, and each node's memory. */
+#include "host/host.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "core/util.h"
+#include "test-host-tree.h"
+#include "unit.h"
+
+static struct host *open_tree(struct tree *t, const char *name) {
+        struct host *h = NULL;
+        tree_make(t, name);
+        assert_int_equal(host_open(t->root, &h), 0);
+        assert_false(h->live);
+        return h;
+}
+
+static bool has_limitation(const struct host *h, const char *begin) {
+        _cleanup_(host_limitations_freep) char **lines = host_limitations(h);
+        assert_non_null(lines);
+        for (char **l = lines; *l; l++) {
+                assert_null(strchr(*l, '\n'));
+                if (strncmp(*l, begin, strlen(begin)) == 0)
+                        return true;
+        }
+        return false;
+}
+
+static void test_read_file(void **state) {
+        struct tree t;
+        tree_make(&t, "");
+        int fd = open(t.root, O_PATH | O_CLOEXEC);
+        char bytes[10000], small[16];
+        memset(bytes, 'a', sizeof bytes);
+        tree_put_bytes(&t, "long", bytes, sizeof bytes);
+        tree_put(&t, "empty", "");
+        tree_put(&t, "d/short", "0123456789abcde");
+        tree_put(&t, "d/fits-not", "0123456789abcdef");
+        tree_link(&t, "link", "long");
+        tree_fifo(&t, "fifo");
+
+        char *text = NULL;
+        size_t size = 7;
+        static const size_t limits[] = { sizeof bytes, sizeof bytes + 1, SIZE_MAX / 4 };
+        for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
+                assert_int_equal(read_file_at(fd, "long", limits[i], &text, &size), 0);
+                assert_int_equal(size, sizeof bytes);
+                assert_int_equal(strlen(text), sizeof bytes);
+                free(text);
+                text = NULL;
+        }
+        size = 7;
+        assert_int_equal(read_file_at(fd, "long", sizeof bytes - 1, &text, &size), -EFBIG);
+        assert_int_equal(read_file_at(fd, "long", 0, &text, &size), -EFBIG);
+        assert_int_equal(read_file_at(fd, "link", 100000, &text, &size), -ELOOP);
+        assert_int_equal(read_file_at(fd, "none", 100000, &text, &size), -ENOENT);
+        assert_int_equal(read_file_at(fd, "d", 100000, &text, &size), -EINVAL);
+        assert_int_equal(read_file_at(fd, "fifo", 100000, &text, &size), -EINVAL); /* and does not wait for a writer */
+        assert_null(text);
+        assert_int_equal(size, 7);
+        assert_int_equal(read_file_at(fd, "empty", 0, &text, NULL), 0);
+        assert_string_equal(text, "");
+        free(text);
+
+        assert_int_equal(read_small_file_at(fd, "d/short", small, sizeof small), 15);
+        assert_string_equal(small, "0123456789abcde");
+        assert_int_equal(read_small_file_at(fd, "d/fits-not", small, sizeof small), -EFBIG);
+        assert_int_equal(read_small_file_at(fd, "fifo", small, sizeof small), 0);
+        (void) close(fd);
+        tree_done(&t);
+}
+
+static void test_bookworm(void **state) {
+        struct tree t;
+        _cleanup_(host_freep) struct host *h = open_tree(&t, "bookworm");
+        assert_string_equal(h->cgroup_mount, "sys/fs/cgroup");
+        assert_true(h->has_cpuset && h->has_memory_controller && h->has_systemd && h->has_psi);
+        assert_true(has_limitation(h, "reading a captured machine"));
+        assert_false(has_limitation(h, "no "));
+        assert_false(has_limitation(h, "systemd"));
+        tree_done(&t);
+}
+
+static void test_hybrid(void **state) {
+        struct tree t;
+        _cleanup_(host_freep) struct host *h = open_tree(&t, "hybrid");
+        assert_string_equal(h->cgroup_mount, "sys/fs/cgroup/unified");
+        assert_true(!h->has_cpuset && !h->has_memory_controller && h->has_systemd && !h->has_psi);
+        assert_true(has_limitation(h, "no cpuset controller"));
+        assert_true(has_limitation(h, "no memory controller"));
+        assert_true(has_limitation(h, "no pressure stall information"));
+        assert_false(has_limitation(h, "no cgroup v2"));
+        tree_done(&t);
+}
+
+static void test_legacy(void **state) {
+        struct tree t;
+        _cleanup_(host_freep) struct host *h = open_tree(&t, "legacy");
+        assert_null(h->cgroup_mount);
+        assert_true(has_limitation(h, "no cgroup v2"));
+        assert_false(has_limitation(h, "no cpuset controller")); /* said already */
+        tree_remove(&t, "run/systemd");
+        _cleanup_(host_freep) struct host *without = NULL;
+        assert_int_equal(host_open(t.root, &without), 0);
+        assert_true(has_limitation(without, "systemd is not the service manager"));
+        tree_done(&t);
+}
+
+/* The system's own mount wins over copies, whatever the order; spaces are escaped; what is not mounted here is not taken. */
+static void test_mountinfo(void **state) {
+        static const struct {
+                const char *mountinfo, *mount;
+        } all[] = {
+                { "1 2 0:1 / /other rw - cgroup2 c rw\n3 2 0:1 / /sys/fs/cgroup rw - cgroup2 c rw\n", "sys/fs/cgroup" },
+                { "3 2 0:1 / /sys/fs/cgroup rw - cgroup2 c rw\n1 2 0:1 / /other rw - cgroup2 c rw\n", "sys/fs/cgroup" },
+                { "3 2 0:1 /a /sys/fs/cgroup rw - cgroup2 c rw\n1 2 0:1 / /other rw - cgroup2 c rw\n", "other" },
+                { "1 2 0:1 / /other rw shared:7 master:2 - cgroup2 c rw\n", "other" },
+                { "1 2 0:1 / /with\\040space\\134 rw - cgroup2 c rw\n", "with space\\" },
+                { "1 2 0:1 / /not/there rw - cgroup2 c rw\n", "sys/fs/cgroup" },           /* the usual place */
+                { "1 2 0:1 / /other rw - cgroup cgroup2 rw\n", "sys/fs/cgroup" },          /* not its type */
+                { "1 2 0:1 / other rw - cgroup2 c rw\n - cgroup2 \n\n", "sys/fs/cgroup" }, /* nonsense */
+                { "1 2 0:1 / /other - cgroup2 c rw", "other" },
+        };
+        struct tree t;
+        tree_make(&t, "");
+        tree_put(&t, "sys/fs/cgroup/cgroup.controllers", "cpu memory cpuset2\n");
+        tree_put(&t, "other/cgroup.controllers", "cpuset\n");
+        tree_put(&t, "with space\\/cgroup.controllers", "\n");
+        for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+                tree_put(&t, "proc/self/mountinfo", all[i].mountinfo);
+                _cleanup_(host_freep) struct host *h = NULL;
+                assert_int_equal(host_open(t.root, &h), 0);
+                assert_string_equal(h->cgroup_mount, all[i].mount);
+                assert_int_equal(h->has_cpuset, strcmp(all[i].mount, "other") == 0);
+                assert_int_equal(h->has_memory_controller, strcmp(all[i].mount, "sys/fs/cgroup") == 0);
+        }
+        tree_remove(&t, "proc");
+        _cleanup_(host_freep) struct host *h = NULL;
+        assert_int_equal(host_open(t.root, &h), 0);
+        assert_string_equal(h->cgroup_mount, "sys/fs/cgroup");
+        tree_done(&t);
+}
+
+static void test_no_root(void **state) {
+        struct host *h = NULL;
+        assert_int_equal(host_open("/nowhere/at/all", &h), -ENOENT);
+        assert_int_equal(host_open("/proc/self/stat", &h), -ENOTDIR);
+        assert_null(h);
+}
+
+static void test_live(void **state) {
+        _cleanup_(host_freep) struct host *h = NULL;
+        assert_int_equal(host_open("/.", &h), 0);
+        assert_true(h->live);
+        assert_int_equal(h->ticks_per_sec, 100);
+        _cleanup_free_ char *cgroup = NULL;
+        assert_int_equal(host_process_cgroup(h, getpid(), &cgroup), 0);
+        assert_true(*cgroup == 0 || *cgroup == '/');
+        char *none;
+        assert_true(host_vanished(host_process_cgroup(h, 4194305, &none)));
+}
+
+static void test_process_cgroup(void **state) {
+        struct tree t;
+        struct host *h = open_tree(&t, "bookworm");
+        _cleanup_free_ char *v2 = NULL, *colon = NULL, *root = NULL;
+        tree_put(&t, "proc/9/cgroup", "12:cpuset:/wrong\n1:name=systemd:/wrong/too\n0::/a/b.service\n");
+        assert_int_equal(host_process_cgroup(h, 9, &v2), 0);
+        assert_string_equal(v2, "/a/b.service");
+        tree_put(&t, "proc/9/cgroup", "0::/a:b/c\n");
+        assert_int_equal(host_process_cgroup(h, 9, &colon), 0);
+        assert_string_equal(colon, "/a:b/c");
+        tree_put(&t, "proc/9/cgroup", "10::/x\n");
+        assert_int_equal(host_process_cgroup(h, 9, &root), 0);
+        assert_string_equal(root, "");
+        host_free(h);
+        tree_done(&t);
+
+        h = open_tree(&t, "legacy");
+        _cleanup_free_ char *v1 = NULL, *none = NULL;
+        assert_int_equal(host_process_cgroup(h, 70, &v1), 0);
+        assert_string_equal(v1, "/system.slice/mysql.service");
+        assert_int_equal(host_process_cgroup(h, 74, &none), 0);
+        assert_string_equal(none, "");
+        host_free(h);
+        tree_done(&t);
+}
+
+static void test_node_memory(void **state) {
+        struct tree t;
+        _cleanup_(host_freep) struct host *h = open_tree(&t, "bookworm");
+        _cleanup_(topology_freep) struct topology *topo = topology_new(5, 8);
+        for (unsigned i = 0; i < 5; i++)
+                topo->nodes[i] = (struct topology_node){ .present = i != 3, .bytes_total = 77 };
+        h->page_bytes = 4096;
+        struct machine_sample m;
+        assert_int_equal(machine_sample_read(h, topo, &m), 0);
+        assert_int_equal(m.nodes[0].bytes_total, 1000000ULL * 1024);
+        assert_int_equal(m.nodes[1].bytes_total, 1000001ULL * 1024);
+        assert_int_equal(m.nodes[1].bytes_free, 401000ULL * 1024);
+        assert_int_equal(m.nodes[2].bytes_droppable, 5002ULL * 1024);
+        assert_int_equal(m.nodes[0].bytes_low_mark, 1000 * 4096); /* two zones */
+        assert_int_equal(m.nodes[2].bytes_low_mark, 1002 * 4096);
+        assert_int_equal(m.nodes[0].hugetlb_free_bytes, 0);
+        assert_int_equal(m.nodes[1].hugetlb_free_bytes, 2 * MIB + GIB); /* two pools */
+        assert_int_equal(m.nodes[3].bytes_total, 0);                    /* absent in the topology */
+        assert_int_equal(m.nodes[4].bytes_total, 77);                   /* unknown to the kernel: shown as empty */
+        assert_int_equal(m.nodes[4].bytes_free, 77);
+        machine_sample_done(&m);
+        assert_int_equal(hugetlb_bytes_in_use(h), 20 * MIB);
+
+        tree_put(&t, "sys/devices/system/node/node0/meminfo",
+                 "Node\nNode 0\nNode 0 MemFree:\nNode 0 MemTotal: x kB\nMemFree: 99999999999999999999 kB\nNode 0 MemFree: "
+                 "18446744073709551615 kB");
+        tree_put(&t, "proc/zoneinfo",
+                 "low 5\nNode x, zone\n low 6\nNode 99999, zone\n low 7\nNode 0, zone\n low\n low x\n low 18446744073709551615\n "
+                 "low 9");
+        tree_put(&t, "sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "99\n"); /* more free than there are */
+        tree_put(&t, "sys/kernel/mm/hugepages/nonsense/nr_hugepages", "99\n");
+        assert_int_equal(machine_sample_read(h, topo, &m), 0);
+        assert_int_equal(m.nodes[0].bytes_total, 0);
+        assert_true(m.nodes[0].bytes_free == UINT64_MAX);
+        assert_true(m.nodes[0].bytes_low_mark == UINT64_MAX);
+        machine_sample_done(&m);
+        assert_int_equal(hugetlb_bytes_in_use(h), 0);
+        tree_done(&t);
+
+        _cleanup_(host_freep) struct host *old = open_tree(&t, "legacy");
+        assert_int_equal(machine_sample_read(old, topo, &m), 0);
+        assert_int_equal(m.nodes[0].bytes_free, 200000ULL * 1024); /* from /proc/meminfo */
+        assert_int_equal(m.nodes[0].bytes_droppable, 7ULL * 1024);
+        assert_int_equal(m.nodes[1].bytes_free, 77);
+        machine_sample_done(&m);
+        tree_done(&t);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_read_file), cmocka_unit_test(test_bookworm),       cmocka_unit_test(test_hybrid),
+                cmocka_unit_test(test_legacy),    cmocka_unit_test(test_mountinfo),      cmocka_unit_test(test_no_root),
+                cmocka_unit_test(test_live),      cmocka_unit_test(test_process_cgroup), cmocka_unit_test(test_node_memory),
+        };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

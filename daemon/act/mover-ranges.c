@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Which process, and which of its mappings. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "act/mover-internal.h"
+#include "core/util.h"
+#include "host/io.h"
+#include "host/numa-maps.h"
+#include "host/proc.h"
+
+/* Mappings of one process that are looked at in one go; what is beyond is left to the next pass. */
+#define RANGES_MAX (1u << 20)
+/* Much more than the start of any line of maps. */
+#define MAPS_BUFFER_BYTES (32 * KIB)
+
+static int ended(int r) {
+        return host_vanished(r) ? -ESRCH : r;
+}
+
+static bool is_at_or_below(const char *path, const char *cgroup) {
+        size_t n = strlen(cgroup);
+        while (n > 0 && cgroup[n - 1] == '/')
+                n--;
+        return strncmp(path, cgroup, n) == 0 && (path[n] == 0 || path[n] == '/');
+}
+
+int mover_check_process(const struct mover *m, const struct process_ref *p) {
+        struct proc_stat stat;
+        char path[64];
+
+        bool member = true;
+        if (m->cgroup) {
+                _cleanup_free_ char *cgroup = NULL;
+                int r = host_process_cgroup(m->host, p->pid, &cgroup);
+                if (r < 0)
+                        return ended(r);
+                member = is_at_or_below(cgroup, m->cgroup);
+        }
+        /* The start time last: if it still is the same process now, it was when the cgroup was read. */
+        (void) snprintf(path, sizeof(path), "proc/%d/stat", p->pid);
+        int r = proc_stat_read(m->host->root_fd, path, &stat);
+        if (r < 0)
+                return ended(r);
+        if (stat.start_ticks != p->start_ticks || proc_stat_is_dead(&stat))
+                return -ESRCH;
+        return member;
+}
+
+/* numa_maps */
+
+static bool has_own_policy(const struct numa_mapping *mapping) {
+        return mapping->policy != POLICY_DEFAULT;
+}
+
+static int on_mapping(const struct numa_mapping *mapping, void *userdata) {
+        struct mover *m = userdata;
+        struct range r = { .start = mapping->start, .page_bytes = mapping->kernel_page_bytes };
+        r.hugetlb = mapping->is_hugetlb;
+        if (!r.hugetlb || r.page_bytes == 0)
+                r.page_bytes = r.hugetlb ? 2 * MIB : m->page_bytes;
+
+        for (unsigned n = 0; n < m->topology->n_ids; n++) {
+                uint64_t pages = mapping->pages_by_node[n];
+                if (!node_set_has(&m->home, n))
+                        r.off_pages += pages;
+                else
+                        m->assigned[n] += pages * (r.page_bytes / m->page_bytes);
+        }
+        if (r.off_pages == 0)
+                return 0;
+        if (m->respect_own_policy && has_own_policy(mapping)) {
+                m->result.skipped_policy_bytes += r.off_pages * r.page_bytes;
+                return 0;
+        }
+        if (m->n_ranges >= RANGES_MAX)
+                return 0;
+        int k = array_reserve(&m->ranges, &m->ranges_capacity, m->n_ranges + 1, sizeof(*m->ranges));
+        if (k < 0)
+                return k;
+        m->ranges[m->n_ranges++] = r;
+        return 0;
+}
+
+static int read_numa_maps(struct mover *m, const char *path, char *buffer) {
+        _cleanup_(close_fdp) int fd = open_file_at(m->host->root_fd, path);
+        if (fd < 0)
+                return fd;
+        _cleanup_(numa_maps_parser_freep) struct numa_maps_parser *parser =
+                numa_maps_parser_new(m->topology->n_ids, m->page_bytes, on_mapping, m);
+        if (!parser)
+                return -ENOMEM;
+        for (;;) {
+                ssize_t n = read_some(fd, buffer, MAPS_BUFFER_BYTES);
+                if (n < 0)
+                        return (int) n;
+                int r = n == 0 ? numa_maps_parser_finish(parser) : numa_maps_parser_feed(parser, buffer, (size_t) n);
+                if (r < 0 || n == 0)
+                        return r;
+        }
+}
+
+/* maps, for where the mappings end */
+
+static bool is_special(const char *line) {
+        static const char *const names[] = { "[vdso]", "[vvar]", "[vvar_vclock]", "[vsyscall]" };
+        const char *name = strrchr(line, ' ');
+        for (size_t i = 0; name && i < ARRAY_SIZE(names); i++)
+                if (strcmp(name + 1, names[i]) == 0)
+                        return true;
+        return false;
+}
+
+/* One line, possibly cut short. `*next` is the first range that is not yet passed; both are sorted by address. */
+static void on_line(struct mover *m, const char *line, size_t *next) {
+        uint64_t start, end;
+        if (sscanf(line, "%" SCNx64 "-%" SCNx64, &start, &end) != 2 || end <= start)
+                return;
+        while (*next < m->n_ranges && m->ranges[*next].start < start)
+                (*next)++;
+        if (*next < m->n_ranges && m->ranges[*next].start == start && !is_special(line))
+                m->ranges[*next].end = end;
+}
+
+static int read_maps(struct mover *m, const char *path, char *buffer) {
+        _cleanup_(close_fdp) int fd = open_file_at(m->host->root_fd, path);
+        size_t have = 0, next = 0;
+        bool in_long_line = false;
+        if (fd < 0)
+                return fd;
+        for (;;) {
+                ssize_t n = read_some(fd, buffer + have, MAPS_BUFFER_BYTES - 1 - have);
+                if (n < 0)
+                        return (int) n;
+                have += (size_t) n;
+                buffer[have] = 0;
+                char *line = buffer, *newline;
+                while ((newline = memchr(line, '\n', have - (size_t) (line - buffer)))) {
+                        *newline = 0;
+                        if (!in_long_line)
+                                on_line(m, line, &next);
+                        in_long_line = false;
+                        line = newline + 1;
+                }
+                have -= (size_t) (line - buffer);
+                memmove(buffer, line, have);
+                if (have == MAPS_BUFFER_BYTES - 1) { /* a line that does not fit: its start is enough */
+                        if (!in_long_line)
+                                on_line(m, buffer, &next);
+                        in_long_line = true;
+                        have = 0;
+                }
+                if (n == 0) {
+                        buffer[have] = 0;
+                        if (have > 0 && !in_long_line)
+                                on_line(m, buffer, &next);
+                        return 0;
+                }
+        }
+}
+
+/* A mapping that numa_maps had and maps did not, or not at this address, has changed in between: left to the next pass. */
+static void drop_endless(struct mover *m) {
+        size_t kept = 0;
+        for (size_t i = 0; i < m->n_ranges; i++)
+                if (m->ranges[i].end > 0)
+                        m->ranges[kept++] = m->ranges[i];
+        m->n_ranges = kept;
+}
+
+int mover_load_ranges(struct mover *m, pid_t pid) {
+        char path[64];
+        _cleanup_free_ char *buffer = malloc(MAPS_BUFFER_BYTES);
+        if (!buffer)
+                return -ENOMEM;
+        m->n_ranges = 0;
+        (void) snprintf(path, sizeof(path), "proc/%d/numa_maps", pid);
+        int r = read_numa_maps(m, path, buffer);
+        if (r >= 0 && m->n_ranges > 0) {
+                (void) snprintf(path, sizeof(path), "proc/%d/maps", pid);
+                r = read_maps(m, path, buffer);
+        }
+        if (r < 0)
+                return ended(r);
+        drop_endless(m);
+
+        (void) snprintf(path, sizeof(path), "proc/%d/pagemap", pid);
+        m->pagemap_fd = m->n_ranges > 0 ? open_file_at(m->host->root_fd, path) : -EBADF;
+        return 0;
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Which home node a page goes to: one with room, the nearest, or in proportion to weights. Neighbouring pages go together, so that
+ * they can become a huge page there. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "act/mover-internal.h"
+#include "core/util.h"
+
+int mover_init_targets(struct mover *m, const struct move_goal *goal) {
+        unsigned n_ids = m->topology->n_ids;
+        struct node_set with_memory = topology_nodes_with_memory(m->topology);
+
+        m->home = goal->home;
+        m->targets = node_set_intersect(&goal->home, &with_memory);
+        m->respect_own_policy = goal->respect_own_policy;
+        m->sticky.target = -1;
+        if (node_set_is_empty(&m->targets))
+                return -EINVAL;
+        m->room = calloc(n_ids, sizeof(*m->room));
+        m->assigned = calloc(n_ids, sizeof(*m->assigned));
+        m->pool_pages = calloc(n_ids, sizeof(*m->pool_pages));
+        if (!m->room || !m->assigned || !m->pool_pages)
+                return -ENOMEM;
+        memcpy(m->room, goal->room_bytes, n_ids * sizeof(*m->room));
+        if (!goal->weight_by_node)
+                return 0;
+        uint64_t weights = 0;
+        NODE_SET_FOREACH (n, &m->targets)
+                weights += goal->weight_by_node[n];
+        if (weights == 0)
+                return 0;
+        m->weight = calloc(n_ids, sizeof(*m->weight));
+        if (!m->weight)
+                return -ENOMEM;
+        memcpy(m->weight, goal->weight_by_node, n_ids * sizeof(*m->weight));
+        return 0;
+}
+
+static bool has_room_for(const struct mover *m, unsigned node, const struct unit *u) {
+        if (!node_set_has(&m->targets, node) || node_set_has(&m->denied, node) || (m->weight && m->weight[node] == 0))
+                return false;
+        if (u->hugetlb && node_set_has(&m->hugetlb_full, node))
+                return false;
+        return (u->hugetlb && m->pool_pages[node] > 0) || m->room[node] >= u->pages * m->page_bytes;
+}
+
+/* Is node a the better target? */
+static bool is_better(const struct mover *m, unsigned a, unsigned b, unsigned from) {
+        if (m->weight) {
+                uint64_t filled_a = m->assigned[a] * m->weight[b], filled_b = m->assigned[b] * m->weight[a];
+                if (filled_a != filled_b)
+                        return filled_a < filled_b;
+        }
+        return topology_distance(m->topology, from, a) < topology_distance(m->topology, from, b);
+}
+
+bool mover_reserve(struct mover *m, struct unit *u) {
+        uint64_t block = u->address / (BLOCK_PAGES * m->page_bytes);
+        int best = -1;
+        if (m->sticky.target >= 0 && m->sticky.block == block && m->sticky.from == u->from &&
+            has_room_for(m, (unsigned) m->sticky.target, u))
+                best = m->sticky.target;
+        else
+                NODE_SET_FOREACH (n, &m->targets)
+                        if (has_room_for(m, (unsigned) n, u) &&
+                            (best < 0 || is_better(m, (unsigned) n, (unsigned) best, (unsigned) u->from)))
+                                best = n;
+        if (best < 0)
+                return false;
+        m->sticky.block = block;
+        m->sticky.from = u->from;
+        m->sticky.target = best;
+        u->target = (int16_t) best;
+        u->from_pool = u->hugetlb && m->pool_pages[best] > 0;
+        if (u->from_pool)
+                m->pool_pages[best]--;
+        else
+                m->room[best] -= u->pages * m->page_bytes;
+        m->assigned[best] += u->pages;
+        return true;
+}
+
+void mover_unreserve(struct mover *m, const struct unit *u) {
+        if (u->from_pool)
+                m->pool_pages[u->target]++;
+        else
+                m->room[u->target] += u->pages * m->page_bytes;
+        m->assigned[u->target] -= u->pages;
+}
+
+void mover_mark_full(struct mover *m, int node, bool hugetlb) {
+        if (hugetlb)
+                node_set_add(&m->hugetlb_full, (unsigned) node);
+        else
+                node_set_remove(&m->targets, (unsigned) node);
+        m->sticky.target = -1;
+}
+
+bool mover_has_room(const struct mover *m) {
+        const struct unit smallest = { .pages = 1 };
+        NODE_SET_FOREACH (n, &m->targets)
+                if (has_room_for(m, (unsigned) n, &smallest))
+                        return true;
+        return false;
+}
+
+void mover_read_pools(struct mover *m, uint64_t page_bytes) {
+        NODE_SET_FOREACH (n, &m->targets) {
+                char path[128], text[32];
+                uint64_t pages = 0;
+                (void) snprintf(path, sizeof(path),
+                                "sys/devices/system/node/node%d/hugepages/hugepages-%" PRIu64 "kB/free_hugepages", n,
+                                (uint64_t) (page_bytes / KIB));
+                ssize_t size = read_small_file_at(m->host->root_fd, path, text, sizeof(text));
+                if (size > 0) {
+                        text[strcspn(text, "\n")] = 0;
+                        if (parse_u64(text, &pages) < 0)
+                                pages = 0;
+                }
+                m->pool_pages[n] = pages;
+        }
+}

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The mover's life, and the order of its work: process after process, window after window, within a budget. */
+#include "act/mover.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "act/mover-internal.h"
+#include "core/util.h"
+
+/* The size of a transparent huge page, where the kernel has them and a window can hold some. */
+static uint64_t read_huge_page_bytes(const struct mover *m) {
+        char text[32];
+        uint64_t bytes;
+        ssize_t n = read_small_file_at(m->host->root_fd, "sys/kernel/mm/transparent_hugepage/hpage_pmd_size", text, sizeof(text));
+        if (n <= 0)
+                return 0;
+        text[strcspn(text, "\n")] = 0;
+        if (parse_u64(text, &bytes) < 0 || bytes <= m->page_bytes || bytes % m->page_bytes != 0 ||
+            bytes / m->page_bytes > BLOCK_PAGES || bytes / m->page_bytes < 16)
+                return 0;
+        return bytes;
+}
+
+static int alloc_window(struct mover *m) {
+        m->pagemap = calloc(WINDOW_PAGES, sizeof(*m->pagemap));
+        m->window = calloc(WINDOW_PAGES, sizeof(*m->window));
+        m->addresses = calloc(WINDOW_PAGES, sizeof(*m->addresses));
+        m->nodes = calloc(WINDOW_PAGES, sizeof(*m->nodes));
+        m->status = calloc(WINDOW_PAGES, sizeof(*m->status));
+        m->now = calloc(WINDOW_PAGES, sizeof(*m->now));
+        m->pick = calloc(WINDOW_PAGES, sizeof(*m->pick));
+        m->block_addresses = calloc(BLOCK_PAGES, sizeof(*m->block_addresses));
+        m->block_status = calloc(BLOCK_PAGES, sizeof(*m->block_status));
+        m->block_shared = calloc(BLOCK_PAGES, sizeof(*m->block_shared));
+        return m->pagemap && m->window && m->addresses && m->nodes && m->status && m->now && m->pick && m->block_addresses &&
+                               m->block_status && m->block_shared
+                       ? 0
+                       : -ENOMEM;
+}
+
+int mover_new(const struct act *act, const struct host *h, const struct topology *t, const char *cgroup,
+              const struct process_ref *processes, size_t n_processes, const struct move_goal *goal, struct mover **ret) {
+        struct mover *m = calloc(1, sizeof(*m));
+        if (!m)
+                return -ENOMEM;
+        m->act = *act;
+        m->host = h;
+        m->topology = t;
+        m->page_bytes = h->page_bytes;
+        m->block_bytes = read_huge_page_bytes(m);
+        m->pagemap_fd = -EBADF;
+        bool lone = strncmp(cgroup, "pid:", 4) == 0;
+        m->cgroup = lone ? NULL : strdup(cgroup);
+        m->processes = calloc(n_processes + 1, sizeof(*m->processes));
+        int r = m->processes && (m->cgroup || lone) ? mover_init_targets(m, goal) : -ENOMEM;
+        if (r >= 0)
+                r = alloc_window(m);
+        if (r < 0) {
+                mover_free(m);
+                return r;
+        }
+        memcpy(m->processes, processes, n_processes * sizeof(*processes));
+        m->n_processes = n_processes;
+        *ret = m;
+        return 0;
+}
+
+struct mover *mover_free(struct mover *m) {
+        if (!m)
+                return NULL;
+        if (m->pagemap_fd >= 0)
+                close(m->pagemap_fd);
+        void *const all[] = {
+                m->cgroup,          m->processes,    m->room,         m->assigned, m->pool_pages, m->weight, m->ranges,
+                m->pagemap,         m->window,       m->addresses,    m->nodes,    m->status,     m->now,    m->pick,
+                m->block_addresses, m->block_status, m->block_shared, m->retry,
+        };
+        for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+                free(all[i]);
+        free(m);
+        return NULL;
+}
+
+const struct move_result *mover_result(const struct mover *m) {
+        return &m->result;
+}
+
+static void leave_process(struct mover *m) {
+        if (m->pagemap_fd >= 0)
+                close(m->pagemap_fd);
+        m->pagemap_fd = -EBADF;
+        m->n_ranges = m->range = m->n_window = m->n_pagemap = 0;
+        m->cursor = 0;
+        m->has_probes = false;
+        m->n_missed = m->probe_misses = m->probe_skip = m->probe_skip_next = 0;
+        m->n_retry = m->retry_next = m->retry_kept = m->retry_round = 0;
+        m->denied = (struct node_set){ 0 };
+        m->sticky.target = -1;
+        m->loaded = false;
+        m->current++;
+}
+
+/* What is left of a process that we may not deal with, as numa_maps had it; its window is counted already. */
+static void count_refused(struct mover *m) {
+        for (size_t i = m->range; i < m->n_ranges; i++) {
+                const struct range *r = &m->ranges[i];
+                uint64_t from = i == m->range ? MAX2(m->cursor, r->start) : r->start;
+                m->result.failed_other += MIN2(r->off_pages, (r->end - from) / r->page_bytes) * (r->page_bytes / m->page_bytes);
+        }
+}
+
+/* One window of the present process. 1: go on with it; 2: go on in another slice; 0: it is done; negative errno. */
+static int step(struct mover *m, uint64_t budget_pages, uint64_t *ret_used) {
+        *ret_used = 0;
+        int r = mover_fill_window(m, budget_pages);
+        if (r < 0)
+                return r;
+        if (m->n_window > 0) {
+                r = mover_move_window(m, ret_used);
+                return r < 0 ? r : 1;
+        }
+        if (m->range < m->n_ranges) /* the time was up */
+                return 2;
+        return m->n_retry > 0 ? mover_retry(m, budget_pages, ret_used) : 0;
+}
+
+/* Checks the process, once in a slice, and reads its mappings, once. 1: go on; 0: it is none of ours (any more); negative errno. */
+static int enter_process(struct mover *m) {
+        const struct process_ref *p = &m->processes[m->current];
+        int r = mover_check_process(m, p);
+        if (r <= 0 || m->loaded)
+                return r;
+        r = mover_load_ranges(m, p->pid);
+        if (r < 0)
+                return r;
+        m->loaded = true;
+        return 1;
+}
+
+/* A failure with one process: 0 to go on with the next, or the errno of a failure of the whole. */
+static int pass_over(struct mover *m, int error) {
+        switch (error) {
+        case -ESRCH: m->result.process_vanished = true; break;
+        case -EPERM:
+        case -EACCES:
+                count_refused(m);
+                m->refused = error;
+                break;
+        case -ERANGE: /* nodes that the topology does not have: hot-plugged */
+        case -EBADMSG: /* numa_maps in a form that we cannot read */ m->refused = error; break;
+        default: return error;
+        }
+        leave_process(m);
+        return 0;
+}
+
+static int run_slice(struct mover *m, uint64_t budget_pages) {
+        bool entered = false;
+        while (m->current < m->n_processes) {
+                uint64_t used = 0;
+                int r = 1;
+                if (!entered)
+                        r = enter_process(m);
+                entered = r > 0;
+                if (r > 0)
+                        r = step(m, budget_pages, &used);
+                if (r < 0) {
+                        r = pass_over(m, r);
+                        if (r < 0)
+                                return r;
+                        entered = false;
+                } else if (r == 0) {
+                        leave_process(m);
+                        entered = false;
+                }
+                budget_pages -= MIN2(budget_pages, used);
+                if (r == 2 || budget_pages == 0 || mover_time_is_up(m))
+                        break;
+        }
+        if (m->current < m->n_processes)
+                return 1;
+        return m->refused < 0 && !m->accepted ? m->refused : 0;
+}
+
+int mover_slice(struct mover *m, uint64_t budget_bytes) {
+        m->slice_began_usec = mover_now_usec();
+        int r = run_slice(m, MAX2(budget_bytes / m->page_bytes, (uint64_t) 1));
+        m->result.longest_slice_usec = MAX2(m->result.longest_slice_usec, mover_now_usec() - m->slice_began_usec);
+        return r;
+}

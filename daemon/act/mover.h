@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Moves one service's pages home, slice by slice, and says what became of each page. A slice is made for a worker thread: it can block on the
+ * process, never on anything else, and touches nothing but its mover. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "act/ops.h"
+#include "core/topology.h"
+#include "host/host.h"
+
+struct move_goal {
+        struct node_set home; /* pages already there stay */
+        const uint64_t
+                *room_bytes; /* n_ids entries: how much each home node may still take; the mover counts it down (own copy) */
+        const uint32_t *weight_by_node; /* n_ids entries: how to divide pages among several home nodes; NULL: nearest first */
+        bool respect_own_policy;        /* leave mappings with a policy of their own */
+};
+
+/* Totals since the mover was made. Pages are base pages of 4 KiB (host.page_bytes), huge ones counted by their size. */
+struct move_result {
+        uint64_t moved_bytes, moved_pages;
+        uint64_t moved_from[64]; /* bytes, by the node they left; of the first 64 nodes */
+        uint64_t huge_moved;     /* transparent huge or hugetlb pages moved whole */
+        uint64_t asked_pages;    /* addresses put to move_pages for moving: excess = asked − had to */
+        /* Pages that stay where they are: mapped by others too (asked for their node only, up to a limit: "at least so many"); pinned, or busy
+         * each time; no memory on any home node; unmapped meanwhile; everything else (a cpuset that forbids the home nodes). */
+        uint64_t failed_shared, failed_busy, failed_no_memory, failed_gone, failed_other; /* pages */
+        uint64_t skipped_policy_bytes; /* left: explicit policy of the application */
+        uint64_t skipped_room_bytes;   /* left: the home nodes have no room */
+        uint64_t n_calls;              /* of move_pages(), asking included */
+        uint64_t longest_slice_usec;
+        bool process_vanished; /* some process ended meanwhile */
+};
+
+struct mover;
+/* Copies the processes, the cgroup and the goal; borrows what act is made of, host and topology. -EINVAL: no home node has memory. `cgroup`: each slice first checks that the process is still the one
+ * (start time) and still in this cgroup or below it: an excluded or unmatched service is never touched. "pid:…" skips the cgroup check. */
+int mover_new(const struct act *act, const struct host *h, const struct topology *t, const char *cgroup,
+              const struct process_ref *processes, size_t n_processes, const struct move_goal *goal, struct mover **ret);
+struct mover *mover_free(struct mover *m);
+
+/* Moves up to about budget_bytes (a huge page, or what may be one, may overshoot), in about 100 ms at most where the kernel lets it. Returns 1: more
+ * to do; 0: the end of the last process was reached; negative errno: -ENOMEM, -ENOSYS, -EROFS (dry run); or, once the end was reached,
+ * -EPERM, -EACCES (target outside the tasks' cpusets), -EBADMSG or -ERANGE (numa_maps in an unknown form) where that is why no page could be moved
+ * at all. A process that ends is no failure, nor is one of several that cannot be dealt with. */
+int mover_slice(struct mover *m, uint64_t budget_bytes);
+const struct move_result *mover_result(const struct mover *m);

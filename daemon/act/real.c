@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The operations on this machine: cpusets by the road that the cgroup's owner prescribes, pages by move_pages(2). */
+#include <errno.h>
+#include <numaif.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <systemd/sd-bus.h>
+#include <systemd/sd-event.h>
+
+#include "act/cgroupfs.h"
+#include "act/ops.h"
+#include "act/systemd-units.h"
+#include "core/util.h"
+
+struct later;
+LIST_HEAD(later_list, later);
+
+struct real {
+        const struct host *host;
+        struct act_real_options options;
+        struct unit_change_list unit_changes;
+        struct later_list laters;
+};
+
+/* cpusets */
+
+/* One write of cgroup files, which can run on another thread. */
+struct file_write {
+        const struct host *host;
+        char *cgroup;
+        struct cpuset_change change;
+        ops_done done;
+        void *userdata;
+};
+
+static int file_write_run(void *arg) {
+        const struct file_write *w = arg;
+        return cgroupfs_set_cpuset(w->host, w->cgroup, &w->change);
+}
+
+static void file_write_done(int result, void *arg) {
+        struct file_write *w = arg;
+        w->done(result, w->userdata);
+        free(w->cgroup);
+        free(w);
+}
+
+static int write_files(struct real *real, const char *cgroup, const struct cpuset_change *c, ops_done done, void *userdata) {
+        struct file_write *w = malloc(sizeof(*w));
+        if (!w)
+                return -ENOMEM;
+        *w = (struct file_write){ real->host, strdup(cgroup), *c, done, userdata };
+        int r = w->cgroup ? 0 : -ENOMEM;
+        if (r >= 0 && real->options.run_blocking)
+                r = real->options.run_blocking(real->options.pool, file_write_run, file_write_done, w);
+        else if (r >= 0)
+                file_write_done(file_write_run(w), w);
+        if (r < 0) {
+                free(w->cgroup);
+                free(w);
+        }
+        return r;
+}
+
+static int real_get_cpuset(void *context, const struct target *t, struct cpuset_state *ret) {
+        const struct real *real = context;
+        return cgroupfs_get_cpuset(real->host, t->cgroup, ret);
+}
+
+static int real_set_cpuset(void *context, const struct target *t, const struct cpuset_change *c, ops_done done, void *userdata) {
+        struct real *real = context;
+        if (!real->host->live)
+                return -EROFS;
+        switch (t->owner) {
+        case OWNER_SYSTEMD: return systemd_set_cpuset(real->options.bus, &real->unit_changes, t->unit, c, done, userdata);
+        case OWNER_CGROUPFS: return write_files(real, t->cgroup, c, done, userdata);
+        default: return -EOPNOTSUPP;
+        }
+}
+
+/* Pages */
+
+static long real_move_pages(void *context, pid_t pid, size_t n, void *const *addresses, const int *nodes, int *status) {
+        const struct real *real = context;
+        if (!real->host->live)
+                return -EROFS;
+        long r = move_pages(pid, n, (void **) addresses, nodes, status, MPOL_MF_MOVE);
+        return r < 0 ? -errno : r;
+}
+
+/* Time */
+
+struct later {
+        LIST_ENTRY(later) entry;
+        sd_event_source *timer;
+        ops_later callback;
+        void *userdata;
+};
+
+static struct later *later_free(struct later *l) {
+        LIST_REMOVE(l, entry);
+        sd_event_source_disable_unref(l->timer);
+        free(l);
+        return NULL;
+}
+
+static int on_later(sd_event_source *source, uint64_t usec, void *userdata) {
+        struct later *l = userdata;
+        ops_later callback = l->callback;
+        void *callback_userdata = l->userdata;
+        later_free(l);
+        callback(callback_userdata);
+        return 0;
+}
+
+static int real_call_later(void *context, uint64_t delay_usec, ops_later callback, void *userdata) {
+        struct real *real = context;
+        if (!real->options.event)
+                return -EOPNOTSUPP;
+        struct later *l = malloc(sizeof(*l));
+        if (!l)
+                return -ENOMEM;
+        *l = (struct later){ .callback = callback, .userdata = userdata };
+        int r = sd_event_add_time_relative(real->options.event, &l->timer, CLOCK_MONOTONIC, delay_usec, 5 * USEC_PER_MSEC,
+                                           on_later, l);
+        if (r < 0) {
+                free(l);
+                return r;
+        }
+        LIST_INSERT_HEAD(&real->laters, l, entry);
+        return 0;
+}
+
+static const struct act_ops real_ops = {
+        .name = "real",
+        .get_cpuset = real_get_cpuset,
+        .set_cpuset = real_set_cpuset,
+        .move_pages = real_move_pages,
+        .call_later = real_call_later,
+};
+
+int act_real_new_with(const struct host *h, const struct act_real_options *options, struct act *ret) {
+        struct real *real = calloc(1, sizeof(*real));
+        if (!real)
+                return -ENOMEM;
+        real->host = h;
+        real->options = *options;
+        if (!real->options.event && options->bus)
+                real->options.event = sd_bus_get_event(options->bus);
+        LIST_INIT(&real->unit_changes);
+        LIST_INIT(&real->laters);
+        *ret = (struct act){ .ops = &real_ops, .context = real };
+        return 0;
+}
+
+int act_real_new(const struct host *h, struct sd_bus *bus, struct act *ret) {
+        return act_real_new_with(h, &(struct act_real_options){ .bus = bus }, ret);
+}
+
+void act_real_done(struct act *a) {
+        struct real *real = a->context;
+        if (!real)
+                return;
+        systemd_abandon(&real->unit_changes);
+        while (!LIST_EMPTY(&real->laters))
+                later_free(LIST_FIRST(&real->laters));
+        free(real);
+        *a = (struct act){ 0 };
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The record of what we changed and what it was before, in the runtime directory, written before the change is made. It survives kill -9 and
+ * is what restoring works from. One JSON file, replaced atomically (write, fsync, rename, fsync directory). */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "act/ops.h"
+
+struct record_entry {
+        char *cgroup, *unit;
+        enum owner owner;
+        struct cpuset_value before; /* as configured before our first change */
+        struct cpuset_value ours;   /* the last that we asked for */
+        struct cpuset_value
+                seen; /* as configured when that was written down: what is still there if we were killed before asking */
+        bool changed_cpus, changed_mems;
+};
+
+struct record {
+        char *path;
+        struct record_entry *entries; /* sorted by cgroup */
+        size_t n_entries, capacity;
+};
+
+/* Loads what an earlier run left (a missing file is an empty record; one that is no record, or of a newer version, gives -EBADMSG and is kept
+ * aside as PATH.bad). The directory must exist. */
+int record_open(const char *path, struct record **ret);
+struct record *record_free(struct record *r);
+struct record_entry *record_find(const struct record *r, const char *cgroup);
+
+/* Is one side, as configured now, a value that this entry explains: what it was, what we asked for, or what was there when we asked?
+ * If not, somebody else has set it since. */
+bool record_explains_cpus(const struct record_entry *e, const struct cpuset_value *configured);
+bool record_explains_mems(const struct record_entry *e, const struct cpuset_value *configured);
+
+/* Notes the state before the first change of this cgroup (kept if already noted for that side), and what is about to be asked for; then writes the
+ * file. Only when this returns 0 may the change be made; otherwise the record is as it was.
+ * Two refinements of "before": a value that restrains nothing at present is noted as unset (after a clearing that the kernel refused, its files hold
+ * the parent's full set while nobody asks for one); and a side that somebody else has set since our last change is noted anew, since
+ * that is what restoring should give back. */
+int record_before_change(struct record *r, const struct target *t, const struct cpuset_state *now, const struct cpuset_change *c);
+/* The cgroup is as it was: forget it. Writes the file; where that fails the entry stays. -ENOENT: no such entry. */
+int record_forget(struct record *r, const char *cgroup);

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Asking systemd to change a unit's cpuset, without ever waiting for it: PID 1 can be busy for long. */
+#include "act/systemd-units.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/util.h"
+
+/* While PID 1 writes cpuset.mems of some unit with memory left behind, which takes seconds for each gigabyte, it answers nobody. */
+#define ANSWER_LIMIT_USEC (90 * USEC_PER_SEC)
+
+struct unit_change {
+        LIST_ENTRY(unit_change) entry;
+        sd_bus_slot *slot;
+        ops_done done;
+        void *userdata;
+};
+
+size_t systemd_bit_array(const uint64_t *words, size_t n_words, uint8_t *bytes) {
+        size_t used = 0;
+        for (size_t i = 0; i < n_words * 8; i++) {
+                bytes[i] = (uint8_t) (words[i / 8] >> (i % 8 * 8));
+                if (bytes[i])
+                        used = i + 1;
+        }
+        return used;
+}
+
+static int append_set(sd_bus_message *m, const char *property, bool is_set, const uint64_t *words, size_t n_words) {
+        uint8_t bytes[sizeof(struct cpu_mask)];
+        size_t used = is_set ? systemd_bit_array(words, n_words, bytes) : 0;
+
+        int r = sd_bus_message_open_container(m, 'r', "sv");
+        if (r >= 0)
+                r = sd_bus_message_append(m, "s", property);
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'v', "ay");
+        if (r >= 0)
+                r = sd_bus_message_append_array(m, 'y', bytes, used);
+        if (r >= 0)
+                r = sd_bus_message_close_container(m);
+        if (r >= 0)
+                r = sd_bus_message_close_container(m);
+        return r;
+}
+
+static int append_change(sd_bus_message *m, const char *unit, const struct cpuset_change *c) {
+        const struct cpuset_value *v = &c->value;
+        int r = sd_bus_message_append(m, "sb", unit, true /* until the next boot */);
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'a', "(sv)");
+        if (r >= 0 && c->change_cpus)
+                r = append_set(m, "AllowedCPUs", v->cpus_set, v->cpus.words, ARRAY_SIZE(v->cpus.words));
+        if (r >= 0 && c->change_mems)
+                r = append_set(m, "AllowedMemoryNodes", v->mems_set, v->mems.words, ARRAY_SIZE(v->mems.words));
+        if (r >= 0)
+                r = sd_bus_message_close_container(m);
+        return r;
+}
+
+static int errno_of(const sd_bus_error *e) {
+        /* libsystemd knows the errno of D-Bus's own errors only. */
+        if (sd_bus_error_has_name(e, "org.freedesktop.systemd1.NoSuchUnit"))
+                return -ENOENT;
+        if (sd_bus_error_has_name(e, "org.freedesktop.systemd1.UnitMasked"))
+                return -ERFKILL;
+        int error = sd_bus_error_get_errno(e);
+        return error > 0 ? -error : -EIO;
+}
+
+static int on_answer(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+        struct unit_change *u = userdata;
+        int result = sd_bus_message_is_method_error(m, NULL) ? errno_of(sd_bus_message_get_error(m)) : 0;
+
+        LIST_REMOVE(u, entry);
+        u->done(result, u->userdata);
+        sd_bus_slot_unref(u->slot);
+        free(u);
+        return 0;
+}
+
+int systemd_set_cpuset(sd_bus *bus, struct unit_change_list *pending, const char *unit, const struct cpuset_change *c,
+                       ops_done done, void *userdata) {
+        sd_bus_message *m = NULL;
+        if (!bus)
+                return -ENOTCONN;
+        struct unit_change *u = malloc(sizeof(*u));
+        if (!u)
+                return -ENOMEM;
+        *u = (struct unit_change){ .done = done, .userdata = userdata };
+
+        int r = sd_bus_message_new_method_call(bus, &m, "org.freedesktop.systemd1", "/org/freedesktop/systemd1",
+                                               "org.freedesktop.systemd1.Manager", "SetUnitProperties");
+        if (r >= 0)
+                r = append_change(m, unit, c);
+        if (r >= 0)
+                r = sd_bus_call_async(bus, &u->slot, m, on_answer, u, ANSWER_LIMIT_USEC);
+        sd_bus_message_unref(m);
+        if (r < 0) {
+                free(u);
+                return r;
+        }
+        LIST_INSERT_HEAD(pending, u, entry);
+        return 0;
+}
+
+void systemd_abandon(struct unit_change_list *pending) {
+        struct unit_change *u;
+        while ((u = LIST_FIRST(pending))) {
+                LIST_REMOVE(u, entry);
+                sd_bus_slot_unref(u->slot);
+                free(u);
+        }
+}

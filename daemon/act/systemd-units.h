@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* cpusets of units, through the service manager's SetUnitProperties() (org.freedesktop.systemd1(5)). */
+#pragma once
+
+#include <sys/queue.h>
+#include <systemd/sd-bus.h>
+
+#include "act/ops.h"
+
+struct unit_change;
+LIST_HEAD(unit_change_list, unit_change);
+
+/* Asks for AllowedCPUs= and AllowedMemoryNodes= of the unit, as runtime settings: they outlive the service's restart and this process,
+ * and end with the next boot. The manager answers before it has written the cgroup. Pending calls are kept in the list.
+ * Returns and results as act_ops.set_cpuset. */
+int systemd_set_cpuset(sd_bus *bus, struct unit_change_list *pending, const char *unit, const struct cpuset_change *c,
+                       ops_done done, void *userdata);
+/* Drops the pending calls; their done() is not called. */
+void systemd_abandon(struct unit_change_list *pending);
+
+/* A set of ids as the manager wants it: bit i%8 of byte i/8, no zero bytes at the end; none at all means "not given".
+ * `bytes` must have room for n_words × 8. Returns how many are used. */
+size_t systemd_bit_array(const uint64_t *words, size_t n_words, uint8_t *bytes);

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The daemon's object on the bus. Reading is for everyone; what changes something goes through sd-bus' own privilege check (no
+ * SD_BUS_VTABLE_UNPRIVILEGED) and then through ours, so that neither a flag nor a bus policy alone opens it. */
+#include "config.h"
+
+#include "report/bus.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/util.h"
+#include "report/bus-names.h"
+#include "report/format.h"
+
+/* Longest unit name or cgroup path that is taken (PATH_MAX). */
+#define UNIT_BYTES_MAX 4096u
+/* Error texts of a configuration: config/ limits their number, this their size in a message. */
+#define ERROR_BYTES_MAX (64u << 10)
+
+struct bus_service {
+        sd_bus *bus;
+        sd_bus_slot *slot;
+        const struct bus_callbacks *callbacks;
+        void *userdata;
+        bool named;
+};
+
+/* Root, or who the daemon itself runs as. The answer comes from the bus (or the socket), not from the message. */
+static int check_sender(sd_bus_message *call, sd_bus_error *error) {
+        _cleanup_(sd_bus_creds_unrefp) sd_bus_creds *creds = NULL;
+        uid_t uid;
+        int r = sd_bus_query_sender_creds(call, SD_BUS_CREDS_EUID, &creds);
+        if (r >= 0)
+                r = sd_bus_creds_get_euid(creds, &uid);
+        if (r < 0)
+                return sd_bus_error_set_errnof(error, r, "Cannot tell who is asking");
+        if (uid != 0 && uid != geteuid())
+                return sd_bus_error_set(error, SD_BUS_ERROR_ACCESS_DENIED, "Only root may change this");
+        return 0;
+}
+
+/* Answers with a JSON value, bounded; takes the value. `append` says as what. */
+static int reply_json(sd_bus_message *call, struct json_object *value, int (*append)(sd_bus_message *, struct json_object *),
+                      sd_bus_error *error) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        int r;
+        if (bus_json_size(value) > BUS_REPLY_BYTES_MAX)
+                r = sd_bus_error_set(error, BUS_ERROR_TOO_LARGE,
+                                     "The answer does not fit into one message; ask for single services");
+        else {
+                r = sd_bus_message_new_method_return(call, &reply);
+                if (r >= 0)
+                        r = append(reply, value);
+                if (r >= 0)
+                        r = sd_bus_send(NULL, reply, NULL);
+        }
+        json_object_put(value);
+        return r;
+}
+
+static int on_status(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        struct bus_service *b = userdata;
+        struct json_object *o = b->callbacks->status(b->userdata);
+        return o ? reply_json(call, o, bus_append_json_object, error) : -ENOMEM;
+}
+
+static int on_list(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        struct bus_service *b = userdata;
+        struct json_object *o = b->callbacks->list(b->userdata);
+        return o ? reply_json(call, o, bus_append_json_objects, error) : -ENOMEM;
+}
+
+static int read_unit(sd_bus_message *call, const char **ret, sd_bus_error *error) {
+        int r = sd_bus_message_read(call, "s", ret);
+        if (r < 0)
+                return r;
+        if (strlen(*ret) > UNIT_BYTES_MAX)
+                return sd_bus_error_set(error, SD_BUS_ERROR_INVALID_ARGS, "The unit's name is too long");
+        return 0;
+}
+
+static int no_such_unit(sd_bus_error *error, const char *unit, const char *what) {
+        _cleanup_free_ char *clean = text_clean(unit, false);
+        return sd_bus_error_setf(error, BUS_ERROR_NO_SUCH_UNIT, "%s: %s", clean ? clean : "unit", what);
+}
+
+static int on_explain(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        struct bus_service *b = userdata;
+        const char *unit;
+        int r = read_unit(call, &unit, error);
+        if (r < 0)
+                return r;
+        errno = 0;
+        struct json_object *o = b->callbacks->explain(unit, b->userdata);
+        if (!o)
+                return errno == ENOENT ? no_such_unit(error, unit, "no such service was seen") : -ENOMEM;
+        return reply_json(call, o, bus_append_json_object, error);
+}
+
+static int on_reload(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        struct bus_service *b = userdata;
+        int r = check_sender(call, error);
+        if (r < 0)
+                return r;
+        _cleanup_free_ char *text = NULL;
+        r = b->callbacks->reload(&text, b->userdata);
+        if (r >= 0)
+                return sd_bus_reply_method_return(call, NULL);
+        if (!text || !*text)
+                return sd_bus_error_set_errnof(error, r, "The configuration could not be read");
+        if (strlen(text) > ERROR_BYTES_MAX)
+                text[ERROR_BYTES_MAX] = 0; /* a character cut in two is cleaned next */
+        _cleanup_free_ char *clean = text_clean(text, true);
+        return clean ? sd_bus_error_set(error, BUS_ERROR_INVALID_CONFIGURATION, clean) : -ENOMEM;
+}
+
+static int on_pause(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        struct bus_service *b = userdata;
+        int paused, r = check_sender(call, error);
+        if (r >= 0)
+                r = sd_bus_message_read(call, "b", &paused);
+        if (r >= 0)
+                r = b->callbacks->pause(paused, b->userdata);
+        return r < 0 ? r : sd_bus_reply_method_return(call, NULL);
+}
+
+static int on_restore(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        struct bus_service *b = userdata;
+        const char *unit;
+        int r = check_sender(call, error);
+        if (r >= 0)
+                r = read_unit(call, &unit, error);
+        if (r < 0)
+                return r;
+        r = b->callbacks->restore(unit, call, b->userdata);
+        switch (r) {
+        case -ENOENT: return no_such_unit(error, unit, "nothing of it was changed, so there is nothing to restore");
+        case -EBUSY: return sd_bus_error_set(error, BUS_ERROR_BUSY, "Another restore is under way");
+        case -EPERM:
+                return sd_bus_error_set(error, SD_BUS_ERROR_ACCESS_DENIED,
+                                        "Another numabalanced manages this machine; this one changes nothing");
+        default: return r < 0 ? r : 1; /* answered by bus_reply_restore(), perhaps already */
+        }
+}
+
+int bus_reply_restore(sd_bus_message *call, struct json_object *results) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        int r = sd_bus_message_new_method_return(call, &reply);
+        if (r >= 0)
+                r = bus_append_json_objects(reply, results);
+        return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+}
+
+static int get_version(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
+                       void *userdata, sd_bus_error *error) {
+        return sd_bus_message_append(reply, "s", PACKAGE_VERSION);
+}
+
+static int get_paused(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
+                      void *userdata, sd_bus_error *error) {
+        struct bus_service *b = userdata;
+        struct json_object *status = b->callbacks->status(b->userdata), *paused;
+        if (!status)
+                return -ENOMEM;
+        bool is_paused = json_object_object_get_ex(status, "paused", &paused) && json_object_get_boolean(paused);
+        json_object_put(status);
+        return sd_bus_message_append(reply, "b", is_paused);
+}
+
+static const sd_bus_vtable vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        SD_BUS_PROPERTY("Version", "s", get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("Paused", "b", get_paused, 0, 0),
+        SD_BUS_METHOD_WITH_ARGS("Status", SD_BUS_NO_ARGS, SD_BUS_RESULT("a{sv}", status), on_status, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("List", SD_BUS_NO_ARGS, SD_BUS_RESULT("aa{sv}", services), on_list, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Explain", SD_BUS_ARGS("s", unit), SD_BUS_RESULT("a{sv}", service), on_explain,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Reload", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, on_reload, 0),
+        SD_BUS_METHOD_WITH_ARGS("Pause", SD_BUS_ARGS("b", paused), SD_BUS_NO_RESULT, on_pause, 0),
+        SD_BUS_METHOD_WITH_ARGS("Restore", SD_BUS_ARGS("s", unit), SD_BUS_RESULT("aa{sv}", outcomes), on_restore, 0),
+        SD_BUS_VTABLE_END,
+};
+
+int bus_service_new(sd_bus *bus, const struct bus_callbacks *callbacks, void *userdata, struct bus_service **ret) {
+        struct bus_service *b = calloc(1, sizeof(*b));
+        if (!b)
+                return -ENOMEM;
+        b->bus = sd_bus_ref(bus);
+        b->callbacks = callbacks;
+        b->userdata = userdata;
+        int r = sd_bus_add_object_vtable(bus, &b->slot, BUS_PATH, BUS_INTERFACE, vtable, b);
+        if (r >= 0 && sd_bus_is_bus_client(bus) > 0) {
+                r = sd_bus_request_name(bus, BUS_NAME, 0);
+                b->named = r >= 0;
+        }
+        if (r < 0) {
+                bus_service_free(b);
+                return r;
+        }
+        *ret = b;
+        return 0;
+}
+
+struct bus_service *bus_service_free(struct bus_service *b) {
+        if (!b)
+                return NULL;
+        if (b->named)
+                (void) sd_bus_release_name(b->bus, BUS_NAME); /* the connection may be closed already, with the same effect */
+        sd_bus_slot_unref(b->slot);
+        sd_bus_unref(b->bus);
+        free(b);
+        return NULL;
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Log lines, to the journal with fields or to the console in words. One line per decision; nothing when nothing changes.
+ * Message ids are in report/message-ids.h, their explanations in systemd/numabalanced.catalog. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <syslog.h>
+
+#include "act/mover.h"
+#include "act/restore.h"
+#include "core/plan.h"
+#include "core/util.h"
+
+enum log_target { LOG_TARGET_JOURNAL, LOG_TARGET_CONSOLE };
+/* Lines above `max_priority` (LOG_DEBUG is the highest) are left out. Without it: console, LOG_INFO. The console is standard error; a line waits
+ * for a slow reader only shortly, then it is lost, and the next one says how many were. */
+void log_open(enum log_target target, int max_priority);
+
+/* Plain line without fields (start-up, failures of the daemon itself). Returns `error` so that callers can `return log_error(r, …)`.
+ * One line: control characters are shown as \xNN. */
+#define log_full(priority, error, ...) log_internal((priority), (error), __FILE__, __LINE__, __func__, __VA_ARGS__)
+int log_internal(int priority, int error, const char *file, int line, const char *function, const char *format, ...)
+        _printf_(6, 7);
+#define log_error(error, ...)   log_full(LOG_ERR, (error), __VA_ARGS__)
+#define log_warning(error, ...) log_full(LOG_WARNING, (error), __VA_ARGS__)
+#define log_notice(...)         ((void) log_full(LOG_NOTICE, 0, __VA_ARGS__))
+#define log_info(...)           ((void) log_full(LOG_INFO, 0, __VA_ARGS__))
+#define log_debug(...)          ((void) log_full(LOG_DEBUG, 0, __VA_ARGS__))
+
+/* The fields, beside PRIORITY, MESSAGE, MESSAGE_ID, CODE_…, ERRNO; numabalanced(8) has them for users:
+ * NUMABALANCED_UNIT, NUMABALANCED_CGROUP, NUMABALANCED_RULE, NUMABALANCED_PLACE; OBJECT_SYSTEMD_UNIT is the host's unit that the cgroup lies in: from
+ * root, journalctl -u UNIT shows such entries (journalctl(1), --unit=). Nodes are in list format, localities 0…1, distances 10.00 for all local. */
+
+/* A decision: FROM_NODES, TO_NODES (memory, or where memory is left alone CPUs), CPU_NODES, BYTES_TO_MOVE, LOCALITY_BEFORE, DISTANCE_BEFORE,
+ * DISTANCE_AFTER (expected), REASON, DRY_RUN=yes|no. */
+void journal_decision(const struct service_sample *s, const struct placement *p, unsigned n_ids, bool dry_run);
+
+/* A completed (or given up) transition, with what the kernel says now. */
+struct move_report {
+        const struct service_sample *sample; /* as it was when it began */
+        struct node_set from, to;
+        const struct move_result *moved;
+        uint64_t duration_usec, narrow_usec;
+        double locality_before, locality_after, distance_after;
+        bool verified;                     /* the numbers after were read back; false: they could not be */
+        bool cpus_in_force, mems_in_force; /* read back */
+        int error;                         /* 0, or why it was given up */
+        const char *reason;                /* why in words; for a give-up what went wrong */
+};
+/* FROM_NODES (where pages came from), TO_NODES, BYTES, PAGES, HUGE_PAGES, FAILED_SHARED, FAILED_BUSY, FAILED_NO_MEMORY, FAILED_GONE, FAILED_OTHER (pages),
+ * SKIPPED_POLICY_BYTES, SKIPPED_ROOM_BYTES, DURATION_USEC, NARROW_USEC, LOCALITY_BEFORE, where verified LOCALITY_AFTER and DISTANCE_AFTER,
+ * CPUS_IN_FORCE, MEMS_IN_FORCE, REASON, ERRNO. */
+void journal_moved(const struct move_report *r);
+/* OUTCOME=restored|gone|changed-by-others|failed, DETAIL. */
+void journal_restored(const char *unit, const char *cgroup, enum restore_outcome outcome, int error, const char *detail);
+void journal_blocked(const struct service_sample *s, const char *reason); /* once per new reason, the caller sees to that */
+/* A process that does not come back from being read or moved; once. */
+void journal_stuck(const char *unit, const char *cgroup, const char *while_doing);
+/* Something this machine cannot do (host_limitations), at start. */
+void journal_limitation(const char *what);
+void journal_config_loaded(const char *what, unsigned n_rules);
+void journal_config_rejected(const char *what, const char *const *lines, unsigned n_lines);

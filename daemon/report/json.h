@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Building JSON objects so that running out of memory is checked once, at the end: each function adds one member to *o; where that fails,
+ * *o is freed and becomes NULL, and with NULL all of them do nothing. */
+#pragma once
+
+#include <json-c/json.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/bitmap.h"
+
+void json_put(struct json_object **o, const char *key,
+              struct json_object *value); /* takes the value; NULL counts as out of memory */
+void json_put_null(struct json_object **o, const char *key);
+void json_put_string(struct json_object **o, const char *key, const char *text); /* cleaned (text_clean); NULL gives null */
+void json_put_int(struct json_object **o, const char *key, uint64_t value);      /* capped to INT64_MAX */
+void json_put_bool(struct json_object **o, const char *key, bool value);
+void json_put_number(struct json_object **o, const char *key, double value, unsigned decimals); /* see json_new_number() */
+void json_put_nodes(struct json_object **o, const char *key, const struct node_set *nodes);     /* array of ids */
+void json_put_u64s(struct json_object **o, const char *key, const uint64_t *values, size_t n);  /* NULL: n zeros */
+
+/* A double ≥ 0 rounded to at most 6 decimals, that prints without binary noise (0.1, not 0.10000000000000001). What is no number
+ * becomes 0. NULL when memory ran out. */
+struct json_object *json_new_number(double value, unsigned decimals);
+/* A double as it is, printed with as many digits as it needs to be read back the same. */
+struct json_object *json_new_double_exact(double value);

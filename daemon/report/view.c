@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What is told to the outside about services: one description for D-Bus, --once, JSON and tables. */
+#include "report/view.h"
+
+#include "core/util.h"
+#include "report/json.h"
+
+/* A share or a locality says nothing beyond its fourth decimal, a distance nothing beyond its second. */
+#define SHARE_DECIMALS    4
+#define DISTANCE_DECIMALS 2
+
+/* Where the service belongs: its memory, or where memory is left alone its CPUs. */
+static struct node_set home_of(const struct placement *p) {
+        if (!p)
+                return (struct node_set){ 0 };
+        return node_set_is_empty(&p->home_mems) ? p->home_cpus : p->home_mems;
+}
+
+static void put_shares(struct json_object **o, const char *key, const uint32_t *millionths, unsigned n) {
+        struct json_object *array = json_object_new_array();
+        for (unsigned i = 0; array && i < n; i++) {
+                struct json_object *share = json_new_number(millionths[i] / 1e6, SHARE_DECIMALS);
+                if (!share || json_object_array_add(array, share) != 0) {
+                        json_object_put(share);
+                        json_object_put(array);
+                        array = NULL;
+                }
+        }
+        json_put(o, key, array);
+}
+
+struct json_object *view_service(const struct topology *t, const struct service_sample *s, const struct placement *p,
+                                 enum service_state state, const char *reason) {
+        struct json_object *o = json_object_new_object();
+        struct node_set home = home_of(p);
+        uint64_t bytes = sum_by_node(s->bytes_by_node, t->n_ids);
+
+        json_put_string(&o, "unit", s->unit);
+        json_put_string(&o, "cgroup", s->cgroup);
+        json_put_string(&o, "rule", s->rule ? s->rule->name : NULL);
+        json_put_string(&o, "place", s->rule ? place_to_string(s->rule->place) : NULL);
+        json_put_string(&o, "state", service_state_to_string(state));
+        json_put_string(&o, "reason", reason ? reason : p && p->reason ? p->reason : "");
+        json_put_nodes(&o, "home_nodes", &home);
+        json_put_int(&o, "bytes_total", bytes);
+        json_put_u64s(&o, "bytes_by_node", s->bytes_by_node, t->n_ids);
+        put_shares(&o, "cpu_by_node", s->cpu_share_by_node, t->n_ids);
+        json_put_number(&o, "locality", sample_locality(s, t->n_ids), SHARE_DECIMALS);
+        json_put_number(&o, "distance", sample_distance(s, t), DISTANCE_DECIMALS);
+        json_put_string(&o, "owner", owner_to_string(s->owner));
+        json_put_int(&o, "processes", s->n_processes);
+        json_put_int(&o, "threads", s->n_threads);
+        return o;
+}
+
+/* Bytes off home that may not be moved, where the memory map was read; they are why a service does not come home whole. */
+static uint64_t unmovable_bytes(const struct service_sample *s, const struct node_set *home, unsigned n_ids) {
+        uint64_t sum = 0;
+        for (unsigned i = 0; i < n_ids; i++)
+                if (!node_set_has(home, i) && s->bytes_by_node[i] > s->movable_by_node[i])
+                        sum += s->bytes_by_node[i] - s->movable_by_node[i];
+        return sum;
+}
+
+static struct json_object *view_seen(const struct topology *t, const struct service_sample *s, const struct node_set *home) {
+        struct json_object *o = json_object_new_object();
+        json_put_bool(&o, "memory_map_read", s->deep);
+        json_put_int(&o, "hugetlb_bytes", s->hugetlb_bytes);
+        if (s->deep) {
+                json_put_u64s(&o, "movable_by_node", s->movable_by_node, t->n_ids);
+                if (!node_set_is_empty(home))
+                        json_put_int(&o, "unmovable_bytes", unmovable_bytes(s, home, t->n_ids));
+        }
+        json_put_u64s(&o, "cpu_usec_by_node", s->cpu_usec_by_node, t->n_ids);
+        json_put_int(&o, "cpu_window_usec", s->cpu_window_usec);
+        json_put_nodes(&o, "effective_cpu_nodes", &s->effective_cpu_nodes);
+        json_put_nodes(&o, "effective_memory_nodes", &s->effective_mems);
+        json_put_bool(&o, "cpus_set_by_administrator", s->admin_cpus);
+        json_put_bool(&o, "memory_nodes_set_by_administrator", s->admin_mems);
+        json_put_bool(&o, "self_managed", s->self_managed);
+        json_put_bool(&o, "has_bound_mappings", s->has_bound_mappings);
+        json_put_string(&o, "own_policy", s->own_policy);
+        json_put_string(&o, "owner_detail", s->owner_detail);
+        if (s->memory_pressure_centipercent >= 0)
+                json_put_number(&o, "memory_pressure_percent", s->memory_pressure_centipercent / 100.0, 2);
+        else
+                json_put_null(&o, "memory_pressure_percent");
+        return o;
+}
+
+static struct json_object *view_rule(const struct rule *r) {
+        struct json_object *o = json_object_new_object();
+        json_put_string(&o, "file", r->file);
+        json_put_int(&o, "line", r->line);
+        json_put_string(&o, "memory", memory_mode_to_string(r->memory));
+        json_put_string(&o, "cpus", cpus_mode_to_string(r->cpus));
+        json_put_int(&o, "min_size_bytes", r->min_size_bytes);
+        json_put_number(&o, "min_gain", r->min_gain_permille / 1000.0, SHARE_DECIMALS);
+        json_put_int(&o, "cooldown_usec", r->cooldown_usec);
+        return o;
+}
+
+static struct json_object *view_decision(const struct placement *p) {
+        struct json_object *o = json_object_new_object();
+        json_put_bool(&o, "act", p->act);
+        json_put_nodes(&o, "home_cpu_nodes", &p->home_cpus);
+        json_put_nodes(&o, "home_memory_nodes", &p->home_mems);
+        json_put_bool(&o, "restrict_cpus", p->restrict_cpus);
+        json_put_bool(&o, "narrow_memory_nodes", p->narrow_mems);
+        json_put_bool(&o, "widen_memory_nodes", p->widen_mems);
+        json_put_bool(&o, "move_memory", p->move_memory);
+        json_put_int(&o, "bytes_to_move", p->bytes_to_move);
+        json_put_number(&o, "distance_before", p->distance_before, DISTANCE_DECIMALS);
+        json_put_number(&o, "distance_after", p->distance_after, DISTANCE_DECIMALS);
+        return o;
+}
+
+static struct json_object *view_candidates(const struct placement *p) {
+        struct json_object *array = json_object_new_array();
+        for (size_t i = 0; array && i < p->n_candidates; i++) {
+                const struct candidate *c = &p->candidates[i];
+                struct json_object *o = json_object_new_object();
+                json_put_nodes(&o, "nodes", &c->nodes);
+                if (c->feasible)
+                        json_put_number(&o, "cost", c->cost, DISTANCE_DECIMALS);
+                else
+                        json_put_null(&o, "cost");
+                json_put_bool(&o, "feasible", c->feasible);
+                json_put_bool(&o, "chosen", c->chosen);
+                json_put_string(&o, "verdict", c->verdict ? c->verdict : "");
+                if (!o || json_object_array_add(array, o) != 0) {
+                        json_object_put(o);
+                        json_object_put(array);
+                        array = NULL;
+                }
+        }
+        return array;
+}
+
+struct json_object *view_explain(const struct topology *t, const struct service_sample *s, const struct placement *p,
+                                 enum service_state state, const char *reason) {
+        struct json_object *o = view_service(t, s, p, state, reason);
+        struct node_set home = home_of(p);
+        json_put(&o, "seen", view_seen(t, s, &home));
+        if (s->rule)
+                json_put(&o, "rule_detail", view_rule(s->rule));
+        else
+                json_put_null(&o, "rule_detail");
+        if (p) {
+                json_put(&o, "decision", view_decision(p));
+                json_put(&o, "candidates", view_candidates(p));
+        } else {
+                json_put_null(&o, "decision");
+                json_put(&o, "candidates", json_object_new_array());
+        }
+        return o;
+}
+
+/* Index = node id; null for ids that no node has. */
+static struct json_object *view_distances(const struct topology *t, unsigned from) {
+        struct json_object *array = json_object_new_array();
+        for (unsigned to = 0; array && to < t->n_ids; to++) {
+                bool present = t->nodes[to].present;
+                struct json_object *distance = present ? json_object_new_int64(topology_distance(t, from, to)) : NULL;
+                if ((present && !distance) || json_object_array_add(array, distance) != 0) {
+                        json_object_put(distance);
+                        json_object_put(array);
+                        array = NULL;
+                }
+        }
+        return array;
+}
+
+static struct json_object *view_node(const struct topology *t, unsigned id, const struct node_memory *memory) {
+        const struct topology_node *n = &t->nodes[id];
+        struct json_object *o = json_object_new_object();
+        _cleanup_free_ char *cpus = cpu_mask_format(&n->cpus);
+
+        json_put_int(&o, "id", id);
+        json_put(&o, "cpus", cpus ? json_object_new_string(cpus) : NULL);
+        json_put_int(&o, "n_cpus", n->n_cpus);
+        json_put_int(&o, "n_cores", n->n_cores);
+        /* Without a total its memory could not be read; only a node that has none has nothing free for certain. */
+        bool known = memory && memory->bytes_total > 0;
+        json_put_int(&o, "bytes_total", known ? memory->bytes_total : n->bytes_total);
+        if (known || n->bytes_total == 0)
+                json_put_int(&o, "bytes_free", known ? memory->bytes_free : 0);
+        else
+                json_put_null(&o, "bytes_free");
+        json_put(&o, "distances", view_distances(t, id));
+        return o;
+}
+
+struct json_object *view_topology(const struct topology *t, const struct machine_sample *m) {
+        struct json_object *o = json_object_new_object(), *nodes = json_object_new_array();
+        for (unsigned id = 0; nodes && id < t->n_ids; id++) {
+                if (!t->nodes[id].present)
+                        continue;
+                struct json_object *node = view_node(t, id, m && m->nodes ? &m->nodes[id] : NULL);
+                if (!node || json_object_array_add(nodes, node) != 0) {
+                        json_object_put(node);
+                        json_object_put(nodes);
+                        nodes = NULL;
+                }
+        }
+        json_put(&o, "nodes", nodes);
+        return o;
+}
+
+static void complete(struct json_object *o, const char *const *keys, size_t n) {
+        for (size_t i = 0; i < n; i++)
+                if (!json_object_object_get_ex(o, keys[i], NULL))
+                        (void) json_object_object_add(o, keys[i], NULL);
+}
+
+void view_complete_service(struct json_object *service) {
+        static const char *const keys[] = { "rule", "place" };
+        complete(service, keys, ARRAY_SIZE(keys));
+}
+
+void view_complete_explain(struct json_object *explained) {
+        static const char *const keys[] = { "rule_detail", "decision" },
+                                 *const seen_keys[] = { "own_policy", "owner_detail", "memory_pressure_percent" },
+                                 *const candidate_keys[] = { "cost" };
+        struct json_object *seen, *candidates;
+        view_complete_service(explained);
+        complete(explained, keys, ARRAY_SIZE(keys));
+        if (json_object_object_get_ex(explained, "seen", &seen) && json_object_is_type(seen, json_type_object))
+                complete(seen, seen_keys, ARRAY_SIZE(seen_keys));
+        if (!json_object_object_get_ex(explained, "candidates", &candidates) || !json_object_is_type(candidates, json_type_array))
+                return;
+        for (size_t i = 0; i < json_object_array_length(candidates); i++) {
+                struct json_object *c = json_object_array_get_idx(candidates, i);
+                if (json_object_is_type(c, json_type_object))
+                        complete(c, candidate_keys, ARRAY_SIZE(candidate_keys));
+        }
+}

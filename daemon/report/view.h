@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What is told to the outside about services and the daemon: one description, from which D-Bus, --once and the client's JSON and
+ * tables are made. The JSON field names are a contract (see numabalancectl(1)). */
+#pragma once
+
+#include <json-c/json.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/plan.h"
+#include "core/sample.h"
+
+/* {unit, cgroup, rule, place, state, reason, home_nodes, bytes_total, bytes_by_node, cpu_by_node, locality, distance, owner, processes, threads}.
+ * Arrays …_by_node: index = node id. cpu_by_node and locality: 0…1 with at most 4 decimals; distance: 2. home_nodes: where its memory
+ * belongs, or where memory is left alone its CPUs; [] if it has no home. rule, place: null if none. Texts are cleaned (text_clean).
+ * `state`/`reason` override the placement's where the manager knows better (moving); NULL reason: the placement's. `p` may be NULL (just observed).
+ * The caller puts the object; NULL when memory ran out. */
+struct json_object *view_service(const struct topology *t, const struct service_sample *s, const struct placement *p,
+                                 enum service_state state, const char *reason);
+/* The same plus `seen` (what was read in detail, self-management, what cannot be moved), `rule_detail` (where it was written), `decision`
+ * and `candidates` [{nodes, cost (null: not feasible), feasible, chosen, verdict}]. */
+struct json_object *view_explain(const struct topology *t, const struct service_sample *s, const struct placement *p,
+                                 enum service_state state, const char *reason);
+/* {nodes: [{id, cpus, n_cpus, n_cores, bytes_total, bytes_free, distances}]}. cpus: list format ("0-3,8"), usable ones; distances: index = node id,
+ * null for ids that no node has. `m` may be NULL: bytes_free is null. */
+struct json_object *view_topology(const struct topology *t, const struct machine_sample *m);
+
+/* D-Bus has no null: put back the null members that were left out on the way. */
+void view_complete_service(struct json_object *service);
+void view_complete_explain(struct json_object *explained);

@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The daemon's interface over a real connection (a socket, no bus daemon): types, errors, who may do what, size. */
+#include "report/bus.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/util.h"
+#include "report/bus-names.h"
+#include "report/json.h"
+#include "unit.h"
+
+#define NOBODY 65534
+
+/* What the daemon would be. */
+static struct {
+        struct json_object *list;
+        int reload_result, restore_result;
+        const char *reload_error;
+        int n_paused, n_resumed, n_reloads, n_restores;
+} fake;
+
+static const char status_text[] =
+        "{\"version\":\"0.1.0\",\"paused\":true,\"share\":0.1,\"third\":0.33333333333333331,\"none\":null,"
+        "\"large\":9223372036854775807,\"negative\":-5,\"empty\":[],\"nested\":{\"a\":[1,[2.5,\"x\"],{}]},"
+        "\"text\":\"→ é \\u0007\"}";
+static const char status_back[] =
+        "{\"version\":\"0.1.0\",\"paused\":true,\"share\":0.1,\"third\":0.33333333333333331,"
+        "\"large\":9223372036854775807,\"negative\":-5,\"empty\":[],\"nested\":{\"a\":[1,[2.5,\"x\"],{}]},"
+        "\"text\":\"→ é \\u0007\"}";
+
+static struct json_object *on_status(void *userdata) {
+        return json_tokener_parse(status_text);
+}
+
+static struct json_object *on_list(void *userdata) {
+        return json_object_get(fake.list);
+}
+
+static struct json_object *on_explain(const char *unit, void *userdata) {
+        errno = strcmp(unit, "no-memory") == 0 ? ENOMEM : ENOENT;
+        if (strcmp(unit, "known.service") != 0)
+                return NULL;
+        struct json_object *o = json_object_new_object();
+        /* not cleaned by us, as a name from the kernel could be: D-Bus would refuse it */
+        json_object_object_add(o, "unit", json_object_new_string("bad\xff"));
+        return o;
+}
+
+static int on_reload(char **ret_error, void *userdata) {
+        fake.n_reloads++;
+        if (fake.reload_error)
+                *ret_error = strdup(fake.reload_error);
+        return fake.reload_result;
+}
+
+static int on_pause(bool paused, void *userdata) {
+        *(paused ? &fake.n_paused : &fake.n_resumed) += 1;
+        return 0;
+}
+
+static sd_bus_message *waiting;
+
+static int on_restore(const char *unit, sd_bus_message *call, void *userdata) {
+        fake.n_restores++;
+        if (fake.restore_result < 0)
+                return fake.restore_result;
+        waiting = sd_bus_message_ref(call);
+        return 0;
+}
+
+static const struct bus_callbacks callbacks = { on_status, on_list, on_explain, on_reload, on_pause, on_restore };
+
+/* Answers what waits, as the manager does some time after the handler returned. */
+static void answer_restore(void) {
+        struct json_object *results = json_tokener_parse(
+                "[{\"unit\":\"a.service\",\"cgroup\":\"/a.service\",\"outcome\":\"restored\",\"detail\":\"\"}]");
+        assert_true(bus_reply_restore(waiting, results) >= 0);
+        json_object_put(results);
+        waiting = sd_bus_message_unref(waiting);
+}
+
+static void *serve(void *arg) {
+        int fd = *(int *) arg;
+        sd_bus *bus = NULL;
+        sd_id128_t id;
+        struct bus_service *service = NULL;
+        assert_true(sd_id128_randomize(&id) >= 0);
+        assert_true(sd_bus_new(&bus) >= 0);
+        assert_true(sd_bus_set_fd(bus, fd, fd) >= 0);
+        assert_true(sd_bus_set_server(bus, true, id) >= 0);
+        assert_true(sd_bus_start(bus) >= 0);
+        assert_int_equal(bus_service_new(bus, &callbacks, NULL, &service), 0);
+        for (;;) {
+                int r = sd_bus_process(bus, NULL);
+                if (r < 0)
+                        break;
+                if (waiting)
+                        answer_restore();
+                if (r == 0 && sd_bus_wait(bus, UINT64_MAX) < 0)
+                        break;
+        }
+        bus_service_free(service);
+        sd_bus_close(bus);
+        sd_bus_unref(bus);
+        return NULL;
+}
+
+struct fixture {
+        pthread_t thread;
+        int server_fd;
+        sd_bus *client;
+};
+
+static int setup(void **state) {
+        static struct fixture f;
+        int fds[2];
+        memset(&fake, 0, sizeof(fake));
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
+        f.server_fd = fds[0];
+        assert_int_equal(pthread_create(&f.thread, NULL, serve, &f.server_fd), 0);
+        assert_true(sd_bus_new(&f.client) >= 0);
+        assert_true(sd_bus_set_fd(f.client, fds[1], fds[1]) >= 0);
+        assert_true(sd_bus_start(f.client) >= 0);
+        *state = &f;
+        return 0;
+}
+
+static int teardown(void **state) {
+        struct fixture *f = *state;
+        f->client = sd_bus_flush_close_unref(f->client);
+        assert_int_equal(pthread_join(f->thread, NULL), 0);
+        json_object_put(fake.list);
+        return 0;
+}
+
+/* Calls and returns the JSON of the answer; NULL for an empty one. The error's name, or "", goes to `error_name`. */
+static struct json_object *call(struct fixture *f, const char *member, char error_name[static 128], const char *types, ...) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL, *reply = NULL;
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        struct json_object *value = NULL;
+        va_list args;
+        assert_true(sd_bus_message_new_method_call(f->client, &m, NULL, BUS_PATH, BUS_INTERFACE, member) >= 0);
+        va_start(args, types);
+        assert_true(!types || sd_bus_message_appendv(m, types, args) >= 0);
+        va_end(args);
+        int r = sd_bus_call(f->client, m, 0, &error, &reply);
+        (void) snprintf(error_name, 128, "%s", r < 0 ? error.name : "");
+        if (r >= 0 && !sd_bus_message_is_empty(reply))
+                assert_int_equal(bus_read_json(reply, &value), 0);
+        if (r >= 0)
+                assert_int_equal(sd_bus_message_at_end(reply, true), 1);
+        return value;
+}
+
+static void assert_json(struct json_object *o, const char *expected) {
+        assert_non_null(o);
+        assert_string_equal(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE), expected);
+        json_object_put(o);
+}
+
+static void test_round_trip(void **state) {
+        char error[128];
+        assert_json(call(*state, "Status", error, NULL), status_back);
+        fake.list = json_tokener_parse("[{\"unit\":\"a\",\"rule\":null,\"cpu_by_node\":[0.25,0.75]},{}]");
+        assert_json(call(*state, "List", error, NULL), "[{\"unit\":\"a\",\"cpu_by_node\":[0.25,0.75]},{}]");
+        assert_json(call(*state, "Explain", error, "s", "known.service"), "{\"unit\":\"bad\\\\xff\"}");
+}
+
+/* A message as a newer (or another) daemon could send it, ready to be read. */
+static sd_bus_message *foreign(struct fixture *f, const char *types, ...) {
+        sd_bus_message *m = NULL;
+        va_list args;
+        assert_true(sd_bus_message_new_method_call(f->client, &m, NULL, "/x", "x.y", "z") >= 0);
+        va_start(args, types);
+        assert_true(sd_bus_message_appendv(m, types, args) >= 0);
+        va_end(args);
+        assert_true(sd_bus_message_seal(m, 1, 0) >= 0);
+        assert_true(sd_bus_message_rewind(m, true) >= 0);
+        return m;
+}
+
+static void test_foreign_types(void **state) {
+        struct json_object *value = NULL;
+        sd_bus_message *m =
+                foreign(*state, "yqiuta{ss}asv", 1, 2, -3, 4, (uint64_t) UINT64_MAX, 1, "k", "v", 2, "a", "b", "ad", 1, 0.5);
+        static const char *const expected[] = { "1",    "2", "-3", "4", "18446744073709551615", "{\"k\":\"v\"}", "[\"a\",\"b\"]",
+                                                "[0.5]" };
+        for (size_t i = 0; i < ARRAY_SIZE(expected); i++) {
+                assert_int_equal(bus_read_json(m, &value), 0);
+                assert_json(value, expected[i]);
+        }
+        assert_int_equal(bus_read_json(m, &value), -ENODATA);
+        sd_bus_message_unref(m);
+
+        m = foreign(*state, "a{us}", 1, 7, "v");
+        assert_int_equal(bus_read_json(m, &value), -EBADMSG);
+        sd_bus_message_unref(m);
+        m = foreign(*state, "(ii)", 1, 2);
+        assert_int_equal(bus_read_json(m, &value), -EBADMSG);
+        sd_bus_message_unref(m);
+
+        /* Nested deeper than anything of ours. */
+        struct json_object *deep = json_object_new_int(1);
+        for (int i = 0; i < 20; i++) {
+                struct json_object *outer = json_object_new_array();
+                json_object_array_add(outer, deep);
+                deep = outer;
+        }
+        assert_true(sd_bus_message_new_method_call(((struct fixture *) *state)->client, &m, NULL, "/x", "x.y", "z") >= 0);
+        assert_int_equal(bus_append_json(m, deep), -EINVAL);
+        sd_bus_message_unref(m);
+        json_object_put(deep);
+        m = foreign(*state, "vi", "av", 1, "av", 1, "av", 1, "av", 1, "av", 1, "av", 1, "av", 1, "av", 1, "av", 1, "av", 1, "av",
+                    1, "av", 1, "av", 1, "av", 1, "av", 1, "av", 1, "av", 1, "av", 1, "i", 1, 1);
+        assert_int_equal(bus_read_json(m, &value), -EBADMSG);
+        sd_bus_message_unref(m);
+}
+
+static void test_errors(void **state) {
+        char error[128];
+        assert_null(call(*state, "Explain", error, "s", "unknown.service"));
+        assert_string_equal(error, BUS_ERROR_NO_SUCH_UNIT);
+        assert_null(call(*state, "Explain", error, "s", "no-memory"));
+        assert_string_equal(error, SD_BUS_ERROR_NO_MEMORY);
+        char name[5000];
+        memset(name, 'x', sizeof(name) - 1);
+        name[sizeof(name) - 1] = 0;
+        assert_null(call(*state, "Explain", error, "s", name));
+        assert_string_equal(error, SD_BUS_ERROR_INVALID_ARGS);
+        assert_null(call(*state, "History", error, NULL));
+        assert_string_equal(error, SD_BUS_ERROR_UNKNOWN_METHOD);
+}
+
+static void test_changing(void **state) {
+        char error[128];
+        assert_null(call(*state, "Pause", error, "b", 1));
+        assert_string_equal(error, "");
+        assert_null(call(*state, "Pause", error, "b", 0));
+        assert_int_equal(fake.n_paused, 1);
+        assert_int_equal(fake.n_resumed, 1);
+        assert_json(call(*state, "Restore", error, "s", ""),
+                    "[{\"unit\":\"a.service\",\"cgroup\":\"/a.service\",\"outcome\":\"restored\",\"detail\":\"\"}]");
+        static const struct {
+                int result;
+                const char *error;
+        } failures[] = { { -ENOENT, BUS_ERROR_NO_SUCH_UNIT },
+                         { -EBUSY, BUS_ERROR_BUSY },
+                         { -EPERM, SD_BUS_ERROR_ACCESS_DENIED },
+                         { -ENOMEM, SD_BUS_ERROR_NO_MEMORY } };
+        for (size_t i = 0; i < ARRAY_SIZE(failures); i++) {
+                fake.restore_result = failures[i].result;
+                assert_null(call(*state, "Restore", error, "s", "x\n.service"));
+                assert_string_equal(error, failures[i].error);
+        }
+}
+
+static void test_reload(void **state) {
+        struct fixture *f = *state;
+        char name[128];
+        assert_null(call(f, "Reload", name, NULL));
+        assert_string_equal(name, "");
+        fake.reload_result = -EBADMSG;
+        fake.reload_error = "a.yaml:1:2: bad\nb.yaml:3:4: bad\xff too";
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        assert_true(sd_bus_call_method(f->client, NULL, BUS_PATH, BUS_INTERFACE, "Reload", &error, NULL, NULL) < 0);
+        assert_string_equal(error.name, BUS_ERROR_INVALID_CONFIGURATION);
+        assert_string_equal(error.message, "a.yaml:1:2: bad\nb.yaml:3:4: bad\\xff too");
+        fake.reload_error = NULL;
+        fake.reload_result = -ENOMEM;
+        assert_null(call(f, "Reload", name, NULL));
+        assert_string_equal(name, SD_BUS_ERROR_NO_MEMORY);
+        assert_int_equal(fake.n_reloads, 3);
+}
+
+static struct json_object *many_services(size_t n, size_t n_nodes) {
+        struct json_object *array = json_object_new_array();
+        for (size_t i = 0; i < n; i++) {
+                struct json_object *o = json_object_new_object(), *shares = json_object_new_array();
+                json_put_string(&o, "unit", "a-service-with-a-name-of-usual-length@instance.service");
+                json_put_string(&o, "reason",
+                                "its memory is on nodes 0-3, where its threads do not run, and node 1 has room for all of it");
+                json_put_u64s(&o, "bytes_by_node", NULL, n_nodes);
+                for (size_t k = 0; k < n_nodes; k++)
+                        json_object_array_add(shares, json_new_number(0.5, 4));
+                json_put(&o, "cpu_by_node", shares);
+                json_object_array_add(array, o);
+        }
+        return array;
+}
+
+static void test_size(void **state) {
+        char error[128];
+        fake.list = many_services(2000, 64);
+        struct json_object *list = call(*state, "List", error, NULL);
+        assert_string_equal(error, "");
+        assert_int_equal(json_object_array_length(list), 2000);
+        json_object_put(list);
+        json_object_put(fake.list);
+        fake.list = many_services(2000, 1024);
+        assert_null(call(*state, "List", error, NULL));
+        assert_string_equal(error, BUS_ERROR_TOO_LARGE);
+        json_object_put(fake.list);
+        fake.list = many_services(1, 1);
+        list = call(*state, "List", error, NULL); /* the connection lives on */
+        assert_int_equal(json_object_array_length(list), 1);
+        json_object_put(list);
+}
+
+static void test_introspection(void **state) {
+        struct fixture *f = *state;
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        const char *xml;
+        assert_true(sd_bus_call_method(f->client, NULL, BUS_PATH, "org.freedesktop.DBus.Introspectable", "Introspect", NULL,
+                                       &reply, NULL) >= 0);
+        assert_true(sd_bus_message_read(reply, "s", &xml) >= 0);
+        static const char *const wanted[] = { "Status", "List", "Explain", "Reload", "Pause", "Restore", "Version", "Paused" };
+        for (size_t i = 0; i < ARRAY_SIZE(wanted); i++)
+                assert_non_null(strstr(xml, wanted[i]));
+        _cleanup_free_ char *version = NULL;
+        int paused = 0;
+        assert_true(sd_bus_get_property_string(f->client, NULL, BUS_PATH, BUS_INTERFACE, "Version", NULL, &version) >= 0);
+        assert_true(*version);
+        assert_true(sd_bus_get_property_trivial(f->client, NULL, BUS_PATH, BUS_INTERFACE, "Paused", NULL, 'b', &paused) >= 0);
+        assert_int_equal(paused, 1);
+}
+
+/* As nobody: may read, may not change. The exit status says what went wrong. */
+static int nobody(const char *path) {
+        if (setgid(NOBODY) < 0 || setuid(NOBODY) < 0)
+                return 10;
+        sd_bus *bus = NULL;
+        _cleanup_free_ char *address = format_string("unix:path=%s", path);
+        if (sd_bus_new(&bus) < 0 || sd_bus_set_address(bus, address) < 0 || sd_bus_start(bus) < 0)
+                return 11;
+        struct fixture f = { .client = bus };
+        char error[128];
+        json_object_put(call(&f, "Status", error, NULL));
+        if (*error)
+                return 12;
+        json_object_put(call(&f, "Reload", error, NULL));
+        if (strcmp(error, SD_BUS_ERROR_ACCESS_DENIED) != 0)
+                return 20;
+        json_object_put(call(&f, "Pause", error, "b", 1));
+        if (strcmp(error, SD_BUS_ERROR_ACCESS_DENIED) != 0)
+                return 21;
+        json_object_put(call(&f, "Restore", error, "s", ""));
+        if (strcmp(error, SD_BUS_ERROR_ACCESS_DENIED) != 0)
+                return 22;
+        sd_bus_flush_close_unref(bus);
+        return 0;
+}
+
+static void test_privilege(void **state) {
+        if (getuid() != 0)
+                skip(); /* cannot become somebody else */
+        memset(&fake, 0, sizeof(fake));
+        char directory[] = "/tmp/numabalanced-test-XXXXXX";
+        assert_non_null(mkdtemp(directory));
+        assert_int_equal(chown(directory, NOBODY, NOBODY), 0);
+        _cleanup_free_ char *path = format_string("%s/bus", directory);
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        (void) snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+        int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_int_equal(bind(listener, (struct sockaddr *) &address, sizeof(address)), 0);
+        assert_int_equal(chown(path, NOBODY, NOBODY), 0);
+        assert_int_equal(listen(listener, 1), 0);
+        pid_t child = fork();
+        assert_true(child >= 0);
+        if (child == 0)
+                _exit(nobody(path));
+        int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK), status;
+        assert_true(fd >= 0);
+        serve(&fd); /* until the child hangs up */
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFEXITED(status));
+        assert_int_equal(WEXITSTATUS(status), 0);
+        assert_int_equal(fake.n_reloads + fake.n_paused + fake.n_resumed + fake.n_restores, 0);
+        close(listener);
+        unlink(path);
+        rmdir(directory);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(test_round_trip, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_foreign_types, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_changing, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_reload, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_size, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_introspection, setup, teardown),
+                cmocka_unit_test(test_privilege),
+        };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Journal entries: the sentence and the fields, caught on their way to the journal; and the console, which hostile names must not drive. */
+#define SD_JOURNAL_SUPPRESS_LOCATION
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <systemd/sd-journal.h>
+#include <unistd.h>
+
+#include "report/journal.h"
+#include "report/message-ids.h"
+#include "unit.h"
+
+/* ---- catching ---- */
+
+static char caught[16384];
+static unsigned n_caught;
+
+/* Stands in for libsystemd's. */
+int sd_journal_sendv(const struct iovec *iov, int n) {
+        size_t used = 0;
+        n_caught++;
+        for (int i = 0; i < n; i++)
+                used += (size_t) snprintf(caught + used, sizeof(caught) - used, "\n%.*s", (int) iov[i].iov_len,
+                                          (const char *) iov[i].iov_base);
+        assert_true(used + 2 < sizeof(caught));
+        caught[used] = '\n';
+        caught[used + 1] = 0;
+        return 0;
+}
+
+static void assert_field(const char *field) {
+        _cleanup_free_ char *line = format_string("\n%s\n", field);
+        if (!strstr(caught, line))
+                fail_msg("no %s in:%s", field, caught);
+}
+
+static void assert_no_field(const char *key) {
+        _cleanup_free_ char *start = format_string("\n%s=", key);
+        if (strstr(caught, start))
+                fail_msg("%s in:%s", key, caught);
+}
+
+static int to_journal(void **state) {
+        log_open(LOG_TARGET_JOURNAL, LOG_INFO);
+        n_caught = 0;
+        caught[0] = 0;
+        return 0;
+}
+
+static struct rule rule = { .name = (char[]){ "cache" }, .place = PLACE_NODES };
+
+static void sample(struct service_sample *s) {
+        service_sample_init(s);
+        assert_int_equal(service_sample_alloc(s, 4), 0);
+        s->cgroup = strdup("/system.slice/redis-server.service");
+        s->unit = strdup("redis-server.service");
+        s->owner = OWNER_SYSTEMD;
+        s->rule = &rule;
+        s->bytes_by_node[2] = 98 * MIB;
+        s->cpu_share_by_node[1] = 1000000;
+}
+
+/* ---- fields ---- */
+
+static void test_decision(void **state) {
+        _cleanup_(service_sample_done) struct service_sample s;
+        sample(&s);
+        struct placement p = {
+                .home_cpus = node_set_of(1),
+                .home_mems = node_set_of(1),
+                .move_memory = true,
+                .restrict_cpus = true,
+                .bytes_to_move = 98 * MIB,
+                .distance_before = 21,
+                .distance_after = 10,
+                .reason = (char[]){ "moves 98M to node 1, as the rule says" },
+        };
+        journal_decision(&s, &p, 4, false);
+        assert_field("MESSAGE=redis-server.service: moves 98M to node 1, as the rule says (rule cache)");
+        assert_field("MESSAGE_ID=" MESSAGE_ID_DECISION);
+        assert_field("PRIORITY=6");
+        assert_field("SYSLOG_IDENTIFIER=numabalanced");
+        assert_field("CODE_FILE=daemon/report/journal.c");
+        assert_field("CODE_FUNC=journal_decision");
+        assert_field("NUMABALANCED_UNIT=redis-server.service");
+        assert_field("NUMABALANCED_CGROUP=/system.slice/redis-server.service");
+        assert_field("NUMABALANCED_RULE=cache");
+        assert_field("NUMABALANCED_PLACE=nodes");
+        assert_field("OBJECT_SYSTEMD_UNIT=redis-server.service");
+        assert_field("FROM_NODES=2");
+        assert_field("TO_NODES=1");
+        assert_field("BYTES_TO_MOVE=102760448");
+        assert_field("LOCALITY_BEFORE=0.0000");
+        assert_field("DISTANCE_BEFORE=21.00");
+        assert_field("DISTANCE_AFTER=10.00");
+        assert_field("REASON=moves 98M to node 1, as the rule says");
+        assert_field("DRY_RUN=no");
+
+        journal_decision(&s, &p, 4, true);
+        assert_field("DRY_RUN=yes");
+        assert_field("MESSAGE=redis-server.service: would act: moves 98M to node 1, as the rule says (rule cache)");
+
+        p.reason = (char[]){ "" };
+        journal_decision(&s, &p, 4, false);
+        assert_field("MESSAGE=redis-server.service: 98.0M to be moved to node 1 (rule cache)");
+
+        /* Memory nodes given back: by a rule that no longer wants them narrow, and by one that does. */
+        p.widen_mems = true;
+        journal_decision(&s, &p, 4, false);
+        assert_field("MESSAGE_ID=" MESSAGE_ID_DECISION);
+        rule.memory = MEMORY_STRICT;
+        journal_decision(&s, &p, 4, false);
+        rule.memory = MEMORY_PREFER;
+        assert_field("MESSAGE_ID=" MESSAGE_ID_WIDENED_PRESSURE);
+
+        /* Memory left alone: the home is that of its CPUs. */
+        p.home_mems = (struct node_set){ 0 };
+        journal_decision(&s, &p, 4, false);
+        assert_field("TO_NODES=1");
+        assert_int_equal(n_caught, 6);
+}
+
+static void test_moved(void **state) {
+        _cleanup_(service_sample_done) struct service_sample s;
+        sample(&s);
+        struct move_result moved = { .moved_bytes = 102966067, .moved_pages = 25138, .moved_from = { [2] = 102966067 } };
+        struct move_report r = {
+                .sample = &s,
+                .from = node_set_of(2),
+                .to = node_set_of(1),
+                .moved = &moved,
+                .duration_usec = 3456789,
+                .locality_before = 0.02,
+                .locality_after = 1,
+                .distance_after = 10,
+                .verified = true,
+                .cpus_in_force = true,
+                .reason = "the rule wants it there",
+        };
+        journal_moved(&r);
+        assert_field(
+                "MESSAGE=redis-server.service: moved 98.2M from node 2 to node 1 in 3.4s, locality 0.02 → 1.00 (rule cache)");
+        assert_field("MESSAGE_ID=" MESSAGE_ID_MOVED);
+        assert_field("BYTES=102966067");
+        assert_field("PAGES=25138");
+        assert_field("FAILED_SHARED=0");
+        assert_field("DURATION_USEC=3456789");
+        assert_field("LOCALITY_BEFORE=0.0200");
+        assert_field("LOCALITY_AFTER=1.0000");
+        assert_field("DISTANCE_AFTER=10.00");
+        assert_field("CPUS_IN_FORCE=yes");
+        assert_field("MEMS_IN_FORCE=no");
+        assert_no_field("ERRNO");
+
+        moved.failed_shared = 300;
+        moved.failed_busy = 4;
+        moved.skipped_policy_bytes = MIB;
+        r.verified = false;
+        journal_moved(&r);
+        assert_field("MESSAGE=redis-server.service: moved 98.2M from node 2 to node 1 in 3.4s, locality 0.02 before, not "
+                     "measured after; "
+                     "stayed: 300 pages shared with others, 4 pages busy or pinned, 1.0M bound by the application itself (rule "
+                     "cache)");
+        assert_no_field("LOCALITY_AFTER");
+
+        moved = (struct move_result){ 0 };
+        r.verified = true;
+        journal_moved(&r);
+        assert_non_null(strstr(caught, "placed on node 1 in 3.4s, no page was moved, locality"));
+        assert_field("FROM_NODES=2");
+}
+
+static void test_move_failed(void **state) {
+        static const struct {
+                int error;
+                const char *priority;
+        } errors[] = {
+                { -ECANCELED, "PRIORITY=5" }, { -ESRCH, "PRIORITY=5" }, { -EPERM, "PRIORITY=4" }, { -EXDEV, "PRIORITY=4" }
+        };
+        _cleanup_(service_sample_done) struct service_sample s;
+        sample(&s);
+        struct move_result moved = { .moved_bytes = MIB, .moved_from = { [2] = MIB } };
+        struct move_report r = { .sample = &s, .to = node_set_of(1), .moved = &moved, .reason = "not permitted" };
+        for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
+                r.error = errors[i].error;
+                journal_moved(&r);
+                assert_field("MESSAGE_ID=" MESSAGE_ID_MOVE_FAILED);
+                assert_field(errors[i].priority);
+        }
+        assert_field(
+                "MESSAGE=redis-server.service: did not come to rest on node 1: not permitted; moved 1.0M before (rule cache)");
+        assert_field("ERRNO=18");
+}
+
+/* Which host unit an entry belongs to, for journalctl -u. */
+static void test_host_unit(void **state) {
+        static const struct {
+                const char *cgroup, *field;
+        } units[] = {
+                { "/system.slice/a.service", "OBJECT_SYSTEMD_UNIT=a.service" },
+                { "/system.slice/system-db.slice/db@1.service", "OBJECT_SYSTEMD_UNIT=db@1.service" },
+                { "/system.slice/docker-12.scope/system.slice/inner.service", "OBJECT_SYSTEMD_UNIT=docker-12.scope" },
+                { "/user.slice/user-1000.slice/user@1000.service/app.slice/x.service", "OBJECT_SYSTEMD_UNIT=user@1000.service" },
+                { "/system.slice/_cpu.service", "OBJECT_SYSTEMD_UNIT=cpu.service" },
+                { "/lxc/web", NULL },
+                { "/.service", NULL },
+                { "pid:1234", NULL },
+                { "", NULL },
+        };
+        for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
+                journal_stuck("inner.service", units[i].cgroup, "reading its memory map");
+                assert_field("NUMABALANCED_UNIT=inner.service");
+                if (units[i].field)
+                        assert_field(units[i].field);
+                else
+                        assert_no_field("OBJECT_SYSTEMD_UNIT");
+        }
+}
+
+static void test_others(void **state) {
+        _cleanup_(service_sample_done) struct service_sample s;
+        sample(&s);
+        journal_restored("a.service", "/a.service", RESTORE_DONE, 0, NULL);
+        assert_field("MESSAGE=a.service: has its former cpusets back");
+        assert_field("OUTCOME=restored");
+        journal_restored("a.service", "/a.service", RESTORE_FAILED, -ENOSPC, NULL);
+        assert_field("MESSAGE_ID=" MESSAGE_ID_RESTORE_FAILED);
+        assert_field("ERRNO=28");
+        assert_field("PRIORITY=3");
+        journal_blocked(&s, "node 1 is full");
+        assert_field("MESSAGE=redis-server.service: stays where it is: node 1 is full (rule cache)");
+        journal_limitation("no cgroup v2");
+        assert_field("MESSAGE_ID=" MESSAGE_ID_LIMITATION);
+        journal_config_loaded("x.yaml", 1);
+        assert_field("MESSAGE=Read x.yaml: 1 rule");
+        const char *const lines[] = { "x.yaml:1:2: wrong", "x.yaml:3:4: \x1b[2J" };
+        journal_config_rejected("x.yaml", lines, 2);
+        assert_field("MESSAGE=The configuration has errors, nothing of it is applied: x.yaml\nx.yaml:1:2: wrong\nx.yaml:3:4: "
+                     "\\x1b[2J");
+        assert_field("N_ERRORS=2");
+}
+
+/* A name with a line break forges neither a line of the message nor a field. */
+static void test_hostile_fields(void **state) {
+        _cleanup_(service_sample_done) struct service_sample s;
+        sample(&s);
+        free(s.unit);
+        s.unit = strdup("a\n\x1b]0;x\a\xff.service");
+        journal_blocked(&s, "why");
+        assert_field("MESSAGE=a\\x0a\\x1b]0;x\\x07\\xff.service: stays where it is: why (rule cache)");
+        assert_field("NUMABALANCED_UNIT=a\n\x1b]0;x\a\xff.service"); /* as it is: the protocol frames it by length */
+}
+
+static void test_plain(void **state) {
+        assert_int_equal(log_error(-ENOENT, "no %s", "file"), -ENOENT);
+        assert_field("MESSAGE=no file");
+        assert_field("ERRNO=2");
+        assert_field("CODE_FUNC=test_plain");
+        assert_field("PRIORITY=3");
+        assert_no_field("MESSAGE_ID");
+        log_debug("not wanted");
+        assert_int_equal(n_caught, 1);
+}
+
+/* ---- console ---- */
+
+/* Standard error goes to a pipe meanwhile; the text is NUL-terminated. */
+static void with_stderr(int fd, void (*say)(void)) {
+        int saved = dup(STDERR_FILENO);
+        assert_true(saved >= 0 && dup2(fd, STDERR_FILENO) >= 0);
+        log_open(LOG_TARGET_CONSOLE, LOG_INFO);
+        say();
+        assert_true(dup2(saved, STDERR_FILENO) >= 0);
+        close(saved);
+}
+
+static void assert_console(void (*say)(void), const char *expected) {
+        int fds[2];
+        char text[16384];
+        assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+        with_stderr(fds[1], say);
+        close(fds[1]);
+        ssize_t n = read(fds[0], text, sizeof(text) - 1);
+        close(fds[0]);
+        text[n > 0 ? n : 0] = 0;
+        assert_string_equal(text, expected);
+}
+
+static void say_some(void) {
+        const char *const lines[] = { "x.yaml:1:2: wrong" };
+        log_notice("Paused: %s", "a\033[2Jb\nerror: forged");
+        log_warning(-EIO, "Could not read, ignoring");
+        log_error(0, "Bad");
+        log_debug("not wanted");
+        journal_config_rejected("x.yaml", lines, 1);
+}
+
+static void say_long(void) {
+        char name[10000];
+        memset(name, 'x', sizeof(name) - 1);
+        name[sizeof(name) - 1] = 0;
+        log_info("%s", name);
+}
+
+static void test_console(void **state) {
+        unsetenv("JOURNAL_STREAM");
+        assert_console(say_some, "Paused: a\\x1b[2Jb\\x0aerror: forged\n"
+                                 "warning: Could not read, ignoring\n"
+                                 "error: Bad\n"
+                                 "error: The configuration has errors, nothing of it is applied: x.yaml\n"
+                                 "  x.yaml:1:2: wrong\n");
+        char expected[4097];
+        memset(expected, 'x', 4095);
+        expected[4095] = '\n';
+        expected[4096] = 0;
+        assert_console(say_long, expected);
+}
+
+static void test_journal_stream(void **state) {
+        int fds[2];
+        struct stat st;
+        char text[256];
+        assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+        assert_int_equal(fstat(fds[1], &st), 0);
+        _cleanup_free_ char *stream = format_string("%ju:%ju", (uintmax_t) st.st_dev, (uintmax_t) st.st_ino);
+        setenv("JOURNAL_STREAM", stream, true);
+        with_stderr(fds[1], say_some);
+        unsetenv("JOURNAL_STREAM");
+        close(fds[1]);
+        ssize_t n = read(fds[0], text, sizeof(text) - 1);
+        assert_true(n > 0);
+        text[n] = 0;
+        assert_non_null(strstr(text, "<5>Paused: a\\x1b[2Jb"));
+        assert_non_null(strstr(text, "\n<4>Could not read"));
+        close(fds[0]);
+}
+
+static int stuck_reader;
+
+static void say_to_stuck_reader(void) {
+        char buffer[65536];
+        log_info("lost one");
+        log_info("lost two");
+        assert_true(read(stuck_reader, buffer, sizeof(buffer)) > 0);
+        log_info("read again");
+        ssize_t n = read(stuck_reader, buffer, sizeof(buffer) - 1);
+        assert_true(n > 0);
+        buffer[n] = 0;
+        assert_string_equal(buffer, "warning: 2 lines were lost, nobody read them\nread again\n");
+}
+
+/* Nobody reads standard error: we go on, and say so once somebody does. */
+static void test_nobody_reads(void **state) {
+        int fds[2];
+        static const char filler[8192]; /* two pages: a line begins a page of its own */
+        assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+        stuck_reader = fds[0];
+        assert_int_equal(fcntl(fds[1], F_SETPIPE_SZ, 8192), 8192);
+        assert_int_equal(write(fds[1], filler, sizeof(filler)), 8192);
+        with_stderr(fds[1], say_to_stuck_reader);
+        close(fds[0]);
+        close(fds[1]);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup(test_decision, to_journal),
+                cmocka_unit_test_setup(test_moved, to_journal),
+                cmocka_unit_test_setup(test_move_failed, to_journal),
+                cmocka_unit_test_setup(test_host_unit, to_journal),
+                cmocka_unit_test_setup(test_others, to_journal),
+                cmocka_unit_test_setup(test_plain, to_journal),
+                cmocka_unit_test_setup(test_hostile_fields, to_journal),
+                cmocka_unit_test(test_console),
+                cmocka_unit_test(test_journal_stream),
+                cmocka_unit_test(test_nobody_reads),
+        };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,40 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The unit as it is installed: systemd understands it, and it is as closed as it claims. The bus policy is well-formed.
+set -u
+unit=systemd/numabalanced.service # of the build directory
+work=$(mktemp -d) || exit 99
+trap 'rm -rf "$work"' EXIT
+failed=0
+fail() { echo "FAILED: $*"; failed=1; }
+
+if grep -n '@[a-z]*dir@' "$unit"; then fail "directories are not filled in"; fi
+grep -q '^ExecStart=/.*/numabalanced$' "$unit" || fail "no ExecStart= with a full path"
+
+command -v systemd-analyze >/dev/null || { echo "systemd-analyze is not installed"; exit 77; }
+
+# verify wants programs that exist; what is verified is all else.
+sed -e 's,^\(Exec[A-Za-z]*\)=[^ ]*,\1=/bin/true,' "$unit" >"$work/numabalanced.service"
+output=$(systemd-analyze verify --man=no "$work/numabalanced.service" 2>&1) || fail "systemd-analyze verify"
+[ -z "$output" ] || fail "systemd-analyze verify says: $output"
+
+# Threshold 20 is an exposure of 2.0.
+systemd-analyze security --no-pager --offline=true --threshold=20 "$work/numabalanced.service" >"$work/security" 2>&1 ||
+        { grep -v '✓' "$work/security"; fail "exposure is above 2.0"; }
+tail -n 1 "$work/security"
+
+# What it cannot work without: an option that takes it away would only be noticed on a machine with several nodes.
+for needed in CAP_SYS_PTRACE CAP_SYS_NICE CAP_DAC_OVERRIDE; do
+        grep -q "^CapabilityBoundingSet=.*$needed" "$unit" || fail "$needed is missing"
+done
+grep -q '^SystemCallFilter=.*move_pages' "$unit" || fail "move_pages is not allowed"
+grep -q '^RuntimeDirectoryPreserve=yes' "$unit" || fail "the record of changes would not survive a restart"
+grep -q '^ProtectControlGroups=yes' "$unit" && fail "delegated cgroups could not be changed"
+
+policy=${srcdir:-.}/systemd/org.numabalanced.conf
+if command -v xmllint >/dev/null; then
+        xmllint --noout --nonet "$policy" || fail "$policy is not well-formed"
+elif command -v python3 >/dev/null; then
+        python3 -c 'import sys, xml.dom.minidom as m; m.parse(sys.argv[1])' "$policy" || fail "$policy is not well-formed"
+fi
+exit $failed

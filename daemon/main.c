@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* numabalanced: reads the command line and runs a manager. */
+#include "config.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "config/config-load.h"
+#include "manager.h"
+#include "report/journal.h"
+
+#define EXIT_USAGE  2
+#define EXIT_CONFIG 78 /* EX_CONFIG of sysexits(3) */
+
+struct arguments {
+        struct manager_options options;
+        bool check;
+        enum log_target log_target;
+        bool log_target_given;
+};
+
+static void print_help(void) {
+        puts("numabalanced [OPTIONS]\n"
+             "\n"
+             "Keeps services and their memory on the same NUMA nodes.\n"
+             "\n"
+             "  --config FILE                 read FILE instead of " SYSCONFDIR "/numabalanced/numabalanced.yaml\n"
+             "                                and its drop-ins\n"
+             "  --check                       check the configuration and exit (0: fine, 78: it has errors)\n"
+             "  --once                        one cycle in the foreground, print what was seen and done\n"
+             "  --dry-run                     decide and report, change nothing\n"
+             "  --root DIR                    read a captured machine below DIR (implies --dry-run)\n"
+             "  --log-target journal|console  where log lines go (console with --once and on a terminal)\n"
+             "  --help, --version\n"
+             "\n"
+             "See numabalanced(8), numabalanced.yaml(5) and numabalancectl(1).");
+}
+
+static int usage_error(const char *what, const char *detail) {
+        (void) fprintf(stderr, "numabalanced: %s%s (see --help)\n", what, detail);
+        return -EINVAL;
+}
+
+/* Returns 1: go on; 0: done; negative: usage error, said. */
+static int parse_arguments(int argc, char **argv, struct arguments *a) {
+        enum { ARG_CONFIG = 256, ARG_CHECK, ARG_ONCE, ARG_DRY_RUN, ARG_ROOT, ARG_LOG_TARGET, ARG_HELP, ARG_VERSION };
+        static const struct option options[] = {
+                { "config", required_argument, NULL, ARG_CONFIG },
+                { "check", no_argument, NULL, ARG_CHECK },
+                { "once", no_argument, NULL, ARG_ONCE },
+                { "dry-run", no_argument, NULL, ARG_DRY_RUN },
+                { "root", required_argument, NULL, ARG_ROOT },
+                { "log-target", required_argument, NULL, ARG_LOG_TARGET },
+                { "help", no_argument, NULL, ARG_HELP },
+                { "version", no_argument, NULL, ARG_VERSION },
+                { 0 },
+        };
+        for (;;) {
+                int c = getopt_long(argc, argv, "h", options, NULL);
+                if (c < 0)
+                        break;
+                switch (c) {
+                case ARG_CONFIG: a->options.config_file = optarg; break;
+                case ARG_CHECK: a->check = true; break;
+                case ARG_ONCE: a->options.once = true; break;
+                case ARG_DRY_RUN: a->options.dry_run = true; break;
+                case ARG_ROOT: a->options.root = optarg; break;
+                case ARG_LOG_TARGET:
+                        if (strcmp(optarg, "journal") == 0)
+                                a->log_target = LOG_TARGET_JOURNAL;
+                        else if (strcmp(optarg, "console") == 0)
+                                a->log_target = LOG_TARGET_CONSOLE;
+                        else
+                                return usage_error("--log-target takes journal or console, not ", optarg);
+                        a->log_target_given = true;
+                        break;
+                case 'h':
+                case ARG_HELP: print_help(); return 0;
+                case ARG_VERSION: puts("numabalanced " PACKAGE_VERSION); return 0;
+                default: return -EINVAL; /* getopt_long has said what */
+                }
+        }
+        if (optind < argc)
+                return usage_error("unexpected argument ", argv[optind]);
+        return 1;
+}
+
+/* The configuration alone: errors one a line on standard error, as file:line:column. */
+static int check(const struct arguments *a) {
+        _cleanup_(host_freep) struct host *host = NULL;
+        _cleanup_(topology_freep) struct topology *topology = NULL;
+        _cleanup_(config_freep) struct config *config = NULL;
+        struct config_errors errors = { 0 };
+
+        /* Without a topology node numbers cannot be checked, all else can. */
+        if (host_open(a->options.root, &host) < 0 || topology_load(host, &topology) < 0)
+                (void) fprintf(stderr, "numabalanced: cannot read the topology, node numbers are not checked\n");
+        struct config_source source = { .root = a->options.root, .main_file = a->options.config_file, .topology = topology };
+        int r = config_load(&source, &config, &errors);
+        for (size_t i = 0; i < errors.n_lines; i++)
+                (void) fprintf(stderr, "%s\n", errors.lines[i]);
+        config_errors_done(&errors);
+        if (r == -ENOMEM)
+                (void) fprintf(stderr, "numabalanced: out of memory\n");
+        if (r >= 0)
+                (void) printf("Configuration is fine: %zu rules.\n", config->n_rules);
+        return r >= 0 ? EXIT_SUCCESS : r == -ENOMEM ? EXIT_FAILURE : EXIT_CONFIG;
+}
+
+int main(int argc, char **argv) {
+        struct arguments a = { .options = { .root = "/", .runtime_dir = "/run/numabalanced" } };
+        int r = parse_arguments(argc, argv, &a);
+        if (r <= 0)
+                return r < 0 ? EXIT_USAGE : EXIT_SUCCESS;
+        if (!a.log_target_given)
+                a.log_target = a.options.once || a.check || isatty(STDERR_FILENO) ? LOG_TARGET_CONSOLE : LOG_TARGET_JOURNAL;
+        log_open(a.log_target, LOG_INFO);
+        if (a.check)
+                return check(&a);
+
+        struct manager *m = NULL;
+        r = manager_new(&a.options, &m);
+        if (r < 0) /* said already */
+                return r == -EBADMSG ? EXIT_CONFIG : EXIT_FAILURE;
+        r = manager_run(m);
+        if (r < 0)
+                log_error(r, "The event loop failed: %s", strerror(-r));
+        manager_free(m);
+        return r < 0 ? EXIT_FAILURE : r;
+}

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the manager tells and takes over D-Bus, and the signals of the service manager that wake it early. */
+#include "config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "manager.h"
+#include "report/journal.h"
+#include "report/view.h"
+
+/* Units come in bursts (a boot, a container stack): look once they have settled. */
+#define WAKE_FOR_UNIT_USEC (2 * USEC_PER_SEC)
+
+static struct json_object *view(struct manager *m, size_t i, bool explain) {
+        const struct cycle *c = m->last;
+        const struct service_sample *s = &c->observation->services[i];
+        const struct placement *p = &c->plan->placements[i];
+        const struct transition *t = transition_find(m, s->cgroup);
+        enum service_state state = t ? STATE_MOVING : p->state == STATE_MOVING ? STATE_STABLE : p->state;
+        const char *reason = t ? transition_describe(t) : NULL;
+        return explain ? view_explain(m->topology, s, p, state, reason) : view_service(m->topology, s, p, state, reason);
+}
+
+struct json_object *manager_list_json(struct manager *m) {
+        struct json_object *array = json_object_new_array();
+        if (!array || !m->last)
+                return array;
+        for (size_t i = 0; i < m->last->observation->n_services; i++) {
+                struct json_object *o = view(m, i, false);
+                if (!o) {
+                        json_object_put(array);
+                        return NULL;
+                }
+                json_object_array_add(array, o);
+        }
+        return array;
+}
+
+static struct json_object *on_list(void *userdata) {
+        return manager_list_json(userdata);
+}
+
+static struct json_object *on_explain(const char *unit, void *userdata) {
+        struct manager *m = userdata;
+        errno = ENOENT;
+        if (!m->last)
+                return NULL;
+        const struct observation *o = m->last->observation;
+        /* A cgroup path names one service; a unit name can occur in several containers: the host's own comes first. */
+        ssize_t found = -1;
+        for (size_t i = 0; i < o->n_services; i++) {
+                const struct service_sample *s = &o->services[i];
+                if (strcmp(s->cgroup, unit) == 0)
+                        return view(m, i, true);
+                if (strcmp(s->unit, unit) == 0 && (found < 0 || s->owner == OWNER_SYSTEMD))
+                        found = (ssize_t) i;
+        }
+        return found < 0 ? NULL : view(m, (size_t) found, true);
+}
+
+static void add_int(struct json_object *o, const char *key, uint64_t value) {
+        json_object_object_add(o, key, json_object_new_int64((int64_t) MIN2(value, (uint64_t) INT64_MAX)));
+}
+
+static struct json_object *on_status(void *userdata) {
+        struct manager *m = userdata;
+        struct json_object *o = json_object_new_object(), *states = json_object_new_object(), *limits = json_object_new_array();
+        if (!o || !states || !limits) {
+                json_object_put(o);
+                json_object_put(states);
+                json_object_put(limits);
+                return NULL;
+        }
+        uint64_t now = manager_now(m), counts[_SERVICE_STATE_MAX] = { 0 };
+        size_t n_services = 0, n_managed = 0;
+        if (m->last) {
+                n_services = m->last->observation->n_services;
+                for (size_t i = 0; i < n_services; i++) {
+                        const struct service_sample *s = &m->last->observation->services[i];
+                        enum service_state state = m->last->plan->placements[i].state;
+                        n_managed += s->rule != NULL;
+                        if (transition_find(m, s->cgroup))
+                                state = STATE_MOVING;
+                        else if (state == STATE_MOVING)
+                                state = STATE_STABLE;
+                        counts[state]++;
+                }
+        }
+        json_object_object_add(o, "version", json_object_new_string(PACKAGE_VERSION));
+        add_int(o, "uptime_usec", now - m->stats.started_usec);
+        json_object_object_add(o, "paused", json_object_new_boolean(m->paused));
+        json_object_object_add(o, "dry_run", json_object_new_boolean(manager_is_dry(m)));
+        json_object_object_add(o, "config",
+                               json_object_new_string(m->options.config_file ? m->options.config_file
+                                                                             : SYSCONFDIR "/numabalanced/numabalanced.yaml"));
+        add_int(o, "rules", m->config->config->n_rules);
+        add_int(o, "interval_usec", m->interval_usec);
+        add_int(o, "next_cycle_usec",
+                m->next_cycle_usec == USEC_INFINITY || m->next_cycle_usec < now ? 0 : m->next_cycle_usec - now);
+        add_int(o, "services", n_services);
+        add_int(o, "managed", n_managed);
+        for (int s = 0; s < _SERVICE_STATE_MAX; s++)
+                add_int(states, service_state_to_string((enum service_state) s), counts[s]);
+        json_object_object_add(o, "states", states);
+        add_int(o, "cycles", m->stats.n_cycles);
+        add_int(o, "last_cycle_cpu_usec", m->stats.last_cycle_cpu_usec);
+        add_int(o, "observe_cpu_usec", m->stats.total_observe_cpu_usec);
+        add_int(o, "moves", m->stats.n_moves);
+        add_int(o, "moves_failed", m->stats.n_failed);
+        add_int(o, "moved_bytes", m->stats.moved_bytes);
+        add_int(o, "changed_cgroups", m->record->n_entries);
+        for (char **l = m->limitations; *l; l++)
+                json_object_array_add(limits, json_object_new_string(*l));
+        json_object_object_add(o, "limitations", limits);
+        return o;
+}
+
+static int on_reload(char **ret_error, void *userdata) {
+        return manager_reload(userdata, ret_error);
+}
+
+static int on_pause(bool paused, void *userdata) {
+        struct manager *m = userdata;
+        if (m->paused != paused)
+                log_notice(paused ? "Paused: nothing is changed until resume" : "Resumed");
+        m->paused = paused;
+        if (!paused) {
+                for (size_t i = 0; i < m->n_notes; i++) {
+                        m->notes[i]->held = false;
+                        m->notes[i]->n_failed = 0;
+                        m->notes[i]->failed_until_usec = 0;
+                }
+                manager_wake(m, 0);
+        } else {
+                struct transition *t, *next;
+                for (t = LIST_FIRST(&m->transitions); t; t = next) {
+                        next = transition_next(t);
+                        transition_cancel(t, "paused by the administrator");
+                }
+        }
+        manager_update_status(m);
+        return 0;
+}
+
+static int on_restore(const char *unit, sd_bus_message *call, void *userdata) {
+        return manager_restore_request(userdata, unit, call);
+}
+
+const struct bus_callbacks manager_bus_callbacks = {
+        .status = on_status,
+        .list = on_list,
+        .explain = on_explain,
+        .reload = on_reload,
+        .pause = on_pause,
+        .restore = on_restore,
+};
+
+static int on_unit_new(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        struct manager *m = userdata;
+        const char *name, *dot;
+        if (sd_bus_message_read_basic(message, 's', &name) < 0 || !(dot = strrchr(name, '.')))
+                return 0;
+        if ((strcmp(dot, ".service") == 0 || strcmp(dot, ".scope") == 0) && m->config->config->n_rules > 0 && !m->exiting)
+                manager_wake(m, WAKE_FOR_UNIT_USEC);
+        return 0;
+}
+
+static int on_subscribed(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        const sd_bus_error *e = sd_bus_message_get_error(message);
+        if (e)
+                log_warning(0, "The service manager does not tell of new units, they are seen at the next cycle: %s", e->message);
+        return 0;
+}
+
+/* Whoever asks us, and whoever owns the units, is behind that connection: without it we would run on deaf and unable to change
+ * anything. The service manager starts us anew, which takes everything up from the record. */
+static int on_disconnected(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        log_error(0, "The connection to the system bus was lost");
+        manager_begin_exit(userdata, EXIT_FAILURE);
+        return 0;
+}
+
+int manager_watch_bus(struct manager *m) {
+        return sd_bus_match_signal(m->bus, NULL, NULL, "/org/freedesktop/DBus/Local", "org.freedesktop.DBus.Local",
+                                   "Disconnected", on_disconnected, m);
+}
+
+int manager_watch_units(struct manager *m) {
+        static const char destination[] = "org.freedesktop.systemd1", path[] = "/org/freedesktop/systemd1",
+                          interface[] = "org.freedesktop.systemd1.Manager";
+        if (!m->host->has_systemd)
+                return 0;
+        int r = sd_bus_match_signal_async(m->bus, NULL, destination, path, interface, "UnitNew", on_unit_new, NULL, m);
+        if (r < 0)
+                return r;
+        return sd_bus_call_method_async(m->bus, NULL, destination, path, interface, "Subscribe", on_subscribed, m, NULL);
+}

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The deciding half of a cycle: asks the planner, holds back what may not be done now and says so, starts what may, and picks
+ * the time of the next look. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "manager.h"
+#include "once.h"
+#include "report/journal.h"
+
+/* Where only the memory map is missing for a decision, the next look comes so soon. */
+#define DEEP_SOON_USEC (200 * USEC_PER_MSEC)
+/* Services whose cgroup is gone: forget what was said about them after this. */
+#define NOTE_FORGET_USEC (10 * USEC_PER_MINUTE)
+
+/* Minute of the local week, Monday 00:00 = 0. */
+static unsigned week_minute(void) {
+        time_t now = time(NULL);
+        struct tm tm;
+        if (!localtime_r(&now, &tm))
+                return 0;
+        return (unsigned) ((tm.tm_wday + 6) % 7) * 24 * 60 + (unsigned) tm.tm_hour * 60 + (unsigned) tm.tm_min;
+}
+
+/* Those that wait for a stuck process take nobody's turn. */
+unsigned manager_n_active(const struct manager *m) {
+        unsigned n = 0;
+        for (struct transition *t = LIST_FIRST(&m->transitions); t; t = transition_next(t))
+                n += !transition_is_late(t);
+        return n;
+}
+
+/* Why a change that is due may not be made now; NULL: it may. */
+static const char *hold_reason(const struct manager *m, const struct cycle *c, const struct service_sample *s,
+                               const struct service_note *n) {
+        if (manager_is_dry(m))
+                return "dry run";
+        if (m->paused)
+                return "paused by the administrator";
+        if (n->held)
+                return "restored by the administrator, waits for resume";
+        if (n->restoring)
+                return "its former cpusets are being restored";
+        if (n->stuck)
+                return "a process of it does not respond to being read";
+        if (!settings_window_open(&c->config->config->settings, week_minute()))
+                return "outside the windows for changes";
+        if (n->undone_until_usec > c->started_usec)
+                return "a move made things worse and was undone, not tried again for a while";
+        if (n->failed_until_usec > c->started_usec)
+                return "the last try failed (see the journal), not tried again for a while";
+        return NULL;
+}
+
+static int set_reason(struct placement *p, const char *hold) {
+        char *reason = format_string("%s (%s)", p->reason, hold);
+        if (!reason)
+                return -ENOMEM;
+        free(p->reason);
+        p->reason = reason;
+        return 0;
+}
+
+/* One line in the journal where something new is said of the service, none where it is the same as before. */
+static void say(struct manager *m, struct service_note *n, const struct service_sample *s, const struct placement *p) {
+        bool same = n->last_state == p->state && node_set_equal(&n->last_home, &p->home_mems) &&
+                    (p->state != STATE_BLOCKED || (n->last_reason && strcmp(n->last_reason, p->reason) == 0));
+        if (same)
+                return;
+        char *copy = strdup(p->reason);
+        if (copy) {
+                free(n->last_reason);
+                n->last_reason = copy;
+        }
+        n->last_state = p->state;
+        n->last_home = p->home_mems;
+        if (p->state == STATE_BLOCKED)
+                journal_blocked(s, p->reason);
+        else if (manager_is_dry(m))
+                journal_decision(s, p, m->topology->n_ids, manager_is_dry(m));
+}
+
+/* Returns true where the service still wants something, so that the next look should come at the normal interval. */
+static bool decide_one(struct manager *m, struct cycle *c, size_t i) {
+        const struct service_sample *s = &c->observation->services[i];
+        struct placement *p = &c->plan->placements[i];
+
+        struct service_note *n = s->rule ? manager_note(m, s->cgroup) : manager_find_note(m, s->cgroup);
+        if (n) {
+                n->last_seen_usec = c->started_usec;
+                n->absent_since_usec = 0;
+        }
+        struct transition *t = transition_find(m, s->cgroup);
+        if (t) {
+                p->act = false;
+                p->state = STATE_MOVING;
+                transition_observed(t, c, (ssize_t) i);
+                if (!transition_find(m, s->cgroup)) {
+                        /* It ended with this observation; the plan was made before. */
+                        p->state = STATE_STABLE;
+                        char *reason = format_string("the move has just ended (%s)", p->reason);
+                        if (reason) {
+                                free(p->reason);
+                                p->reason = reason;
+                        }
+                }
+                return true;
+        }
+        if (!s->rule)
+                return false;
+        if (!n)
+                return true;
+        if (n->first_seen_usec == 0)
+                n->first_seen_usec = c->started_usec;
+        n->waits_for_turn = n->keep_deep = false;
+        if (p->wants_deep && !s->deep) {
+                if (n->stuck || n->deep_again_usec > c->started_usec)
+                        (void) set_reason(p, n->stuck ? "a process of it does not respond to being read"
+                                                      : "its memory map could not be read, tried again later");
+                else {
+                        n->wants_deep = true;
+                        manager_wake(m, DEEP_SOON_USEC);
+                }
+        }
+        if (!p->act) {
+                if (p->state == STATE_BLOCKED)
+                        say(m, n, s, p);
+                else if (p->state == STATE_STABLE) {
+                        n->last_state = STATE_STABLE;
+                        n->last_home = p->home_mems;
+                }
+                return p->state == STATE_PENDING || p->state == STATE_BLOCKED;
+        }
+        /* By when it was first seen, not by this cycle's window: a deep read makes the next cycle come soon. */
+        bool measured = s->cpu_window_usec > 0 && c->started_usec - n->first_seen_usec >= WARM_UP_USEC / 2;
+        if (!measured && !history_is_placed(&m->history, s->cgroup)) {
+                n->keep_deep = s->deep;
+                /* Just appeared: what it uses is not known yet. */
+                p->act = false;
+                p->state = STATE_PENDING;
+                n->waits_for_turn = true;
+                (void) set_reason(p, "just appeared, being measured");
+                manager_wake(m, WARM_UP_USEC);
+                return true;
+        }
+        const char *hold = hold_reason(m, c, s, n);
+        if (!hold && manager_n_active(m) >= TRANSITIONS_MAX) {
+                n->waits_for_turn = true;
+                hold = "waits for its turn";
+        }
+        if (hold) {
+                n->keep_deep = s->deep; /* or every other plan would wait for a deep read again */
+                p->act = false;
+                p->state = STATE_PENDING;
+                (void) set_reason(p, hold);
+                say(m, n, s, p);
+                return true;
+        }
+        int r = transition_start(m, c, i);
+        if (r < 0) {
+                p->state = STATE_PENDING;
+                (void) set_reason(p, strerror(-r));
+                log_warning(r, "%s: could not begin to move it, trying again later: %s", s->unit, strerror(-r));
+                return true;
+        }
+        p->state = STATE_MOVING;
+        n->last_state = STATE_MOVING;
+        n->last_home = p->home_mems;
+        return true;
+}
+
+/* Services with a transition that were not seen this time. */
+static void tell_absent_transitions(struct manager *m, struct cycle *c) {
+        struct transition *t, *next;
+        for (t = LIST_FIRST(&m->transitions); t; t = next) {
+                next = transition_next(t);
+                if (cycle_find(c, transition_cgroup(t)) < 0)
+                        transition_observed(t, c, -1);
+        }
+}
+
+static void forget_notes(struct manager *m, uint64_t now) {
+        size_t kept = 0;
+        for (size_t i = 0; i < m->n_notes; i++) {
+                struct service_note *n = m->notes[i];
+                bool busy =
+                        n->held || n->stuck || n->restoring || transition_find(m, n->cgroup) || record_find(m->record, n->cgroup);
+                if (!busy && n->last_seen_usec + NOTE_FORGET_USEC < now) {
+                        service_note_free(n);
+                        continue;
+                }
+                m->notes[kept++] = n;
+        }
+        m->n_notes = kept;
+}
+
+static void choose_interval(struct manager *m, const struct cycle *c, bool wants) {
+        const struct settings *s = &c->config->config->settings;
+        bool narrowed_mems = false;
+        for (size_t i = 0; i < m->record->n_entries; i++)
+                narrowed_mems |= m->record->entries[i].changed_mems && m->record->entries[i].ours.mems_set;
+        /* Where we narrowed memory nodes we must see pressure in time to widen them again. */
+        if (wants || narrowed_mems)
+                m->interval_usec = s->interval_usec;
+        else
+                m->interval_usec = MIN2(MAX2(m->interval_usec, s->interval_usec) * 2, s->max_interval_usec);
+        /* The second look comes soon: only it knows what the services use. */
+        if (m->stats.n_cycles <= 1)
+                manager_wake(m, m->options.once ? USEC_PER_SEC + USEC_PER_SEC / 10 : WARM_UP_USEC);
+        else
+                manager_wake(m, m->interval_usec);
+}
+
+void manager_decide(struct manager *m, struct cycle *c) {
+        const struct observation *o = c->observation;
+        uint64_t now = c->started_usec;
+        _cleanup_free_ struct applied *applied = NULL;
+        size_t n_applied = 0;
+
+        int r = history_update(&m->history, o->services, o->n_services, m->topology->n_ids, now);
+        if (r >= 0)
+                r = manager_applied(m, &applied, &n_applied);
+        if (r >= 0) {
+                struct plan_input in = {
+                        .topology = m->topology,
+                        .machine = &o->machine,
+                        .config = c->config->config,
+                        .samples = o->services,
+                        .n_samples = o->n_services,
+                        .history = &m->history,
+                        .applied = applied,
+                        .n_applied = n_applied,
+                        .now_usec = now,
+                };
+                r = plan_make(&in, &c->plan);
+        }
+        if (r < 0) {
+                log_error(r, "Could not make a plan: %s", strerror(-r));
+                cycle_unref(c);
+                if (m->options.once)
+                        manager_begin_exit(m, EXIT_FAILURE);
+                else
+                        manager_wake(m, m->interval_usec);
+                return;
+        }
+
+        bool reloaded = c->config != m->config; /* decided by rules that are no longer in force: look only */
+        bool wants = reloaded;
+        struct cycle *old = m->last;
+        m->last = c;
+        if (!reloaded) {
+                for (size_t i = 0; i < o->n_services; i++)
+                        wants |= decide_one(m, c, i);
+                tell_absent_transitions(m, c);
+                if (!manager_is_dry(m) && !m->paused && settings_window_open(&c->config->config->settings, week_minute()))
+                        manager_restore_orphans(m, c);
+        }
+        cycle_unref(old);
+        forget_notes(m, now);
+        manager_update_status(m);
+        if (m->options.once && once_is_complete(m)) {
+                manager_begin_exit(m, once_print(m) < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
+                return;
+        }
+        choose_interval(m, c, wants);
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Leaving: what is under way ends first, then the configuration decides whether the cpusets are given back. Both have a limit. */
+#include <stdlib.h>
+#include <systemd/sd-daemon.h>
+
+#include "manager.h"
+#include "report/journal.h"
+
+/* Leaving waits this long for what is under way, and then as long for what is given back (unit: TimeoutStopSec=). */
+#define EXIT_LIMIT_USEC         (10 * USEC_PER_SEC)
+#define EXIT_RESTORE_LIMIT_USEC (25 * USEC_PER_SEC)
+
+static int on_exit_limit(sd_event_source *source, uint64_t usec, void *userdata);
+
+static int arm_exit_limit(struct manager *m, uint64_t delay_usec) {
+        m->exit_timer = sd_event_source_disable_unref(m->exit_timer);
+        return sd_event_add_time_relative(m->event, &m->exit_timer, CLOCK_MONOTONIC, delay_usec, 0, on_exit_limit, m);
+}
+
+/* Gives back what the configuration says, once, and leaves when that is done. */
+static void finish_exit(struct manager *m) {
+        bool wanted = !m->options.once && !m->options.dry_run && m->config->config->settings.on_exit == ON_EXIT_RESTORE;
+        if (!m->exit_restoring && wanted && m->record->n_entries > 0 && manager_take_lock(m) >= 0) {
+                m->exit_restoring = true;
+                if (arm_exit_limit(m, EXIT_RESTORE_LIMIT_USEC) >= 0) {
+                        /* One more than there are: none that ends at once must end it all. */
+                        m->n_restoring++;
+                        manager_restore_all_for_exit(m);
+                        m->n_restoring--;
+                }
+        }
+        if (m->n_restoring == 0)
+                (void) sd_event_exit(m->event, m->exit_status);
+}
+
+/* A process that does not respond holds up its own service only: the others are given back. */
+static int on_exit_limit(sd_event_source *source, uint64_t usec, void *userdata) {
+        struct manager *m = userdata;
+        log_warning(0, "Leaving with work unfinished: what was changed stays on record and can still be restored");
+        if (m->exit_restoring)
+                return sd_event_exit(m->event, m->exit_status);
+        finish_exit(m);
+        if (!m->exit_restoring)
+                return sd_event_exit(m->event, m->exit_status);
+        return 0;
+}
+
+/* Called whenever something that leaving waits for has ended. */
+static void continue_exit(struct manager *m) {
+        bool busy = m->n_transitions > 0 || m->screen_running || m->n_deep_pending > 0 || m->n_restoring > 0;
+        if (m->exiting && (m->exit_restoring ? m->n_restoring == 0 : !busy))
+                finish_exit(m);
+}
+
+static int on_post(sd_event_source *source, void *userdata) {
+        continue_exit(userdata);
+        return 0;
+}
+
+int manager_watch_exit(struct manager *m) {
+        return sd_event_add_post(m->event, NULL, on_post, m);
+}
+
+void manager_begin_exit(struct manager *m, int status) {
+        if (m->exiting)
+                return;
+        m->exiting = true;
+        m->exit_status = status;
+        (void) sd_notify(false, "STOPPING=1\nSTATUS=Stopping");
+        struct transition *t, *next;
+        for (t = LIST_FIRST(&m->transitions); t; t = next) {
+                next = transition_next(t);
+                transition_cancel(t, "the daemon stops");
+        }
+        if (arm_exit_limit(m, EXIT_LIMIT_USEC) < 0)
+                (void) sd_event_exit(m->event, status);
+        continue_exit(m);
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What cycles and transitions hold on to, and what is remembered of each service beside the planner's history. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/util.h"
+#include "manager.h"
+
+struct config_ref *config_ref_unref(struct config_ref *c) {
+        if (c && --c->n_ref == 0) {
+                config_free(c->config);
+                free(c);
+        }
+        return NULL;
+}
+
+struct cycle *cycle_ref(struct cycle *c) {
+        c->n_ref++;
+        return c;
+}
+
+struct cycle *cycle_unref(struct cycle *c) {
+        if (c && --c->n_ref == 0) {
+                plan_free(c->plan);
+                observation_free(c->observation);
+                config_ref_unref(c->config);
+                free(c);
+        }
+        return NULL;
+}
+
+static int compare_service(const void *key, const void *element) {
+        return strcmp(key, ((const struct service_sample *) element)->cgroup);
+}
+
+ssize_t cycle_find(const struct cycle *c, const char *cgroup) {
+        const struct observation *o = c->observation;
+        if (!o || o->n_services == 0)
+                return -1;
+        const struct service_sample *s = bsearch(cgroup, o->services, o->n_services, sizeof(*o->services), compare_service);
+        return s ? s - o->services : -1;
+}
+
+/* Notes */
+
+static size_t note_position(const struct manager *m, const char *cgroup, bool *ret_found) {
+        size_t low = 0, high = m->n_notes;
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
+                int c = strcmp(m->notes[middle]->cgroup, cgroup);
+                if (c == 0) {
+                        *ret_found = true;
+                        return middle;
+                }
+                if (c < 0)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        *ret_found = false;
+        return low;
+}
+
+struct service_note *manager_find_note(const struct manager *m, const char *cgroup) {
+        bool found;
+        size_t i = note_position(m, cgroup, &found);
+        return found ? m->notes[i] : NULL;
+}
+
+struct service_note *manager_note(struct manager *m, const char *cgroup) {
+        bool found;
+        size_t i = note_position(m, cgroup, &found);
+        if (found)
+                return m->notes[i];
+        if (array_reserve(&m->notes, &m->notes_capacity, m->n_notes + 1, sizeof(void *)) < 0)
+                return NULL;
+        struct service_note *n = calloc(1, sizeof(*n));
+        if (!n || !(n->cgroup = strdup(cgroup))) {
+                free(n);
+                return NULL;
+        }
+        memmove(m->notes + i + 1, m->notes + i, (m->n_notes - i) * sizeof(void *));
+        m->notes[i] = n;
+        m->n_notes++;
+        return n;
+}
+
+void service_note_free(struct service_note *n) {
+        free(n->cgroup);
+        free(n->last_reason);
+        free(n);
+}

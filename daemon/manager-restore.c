@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Giving cpusets back: on exit where the configuration says so, on request, and for services that no rule manages any more. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "manager.h"
+#include "report/journal.h"
+
+/* A recorded cgroup that is not seen for this long is given back (or, gone, forgotten). */
+#define ABSENT_LIMIT_USEC (10 * USEC_PER_MINUTE)
+
+static const char *outcome_word(enum restore_outcome outcome) {
+        switch (outcome) {
+        case RESTORE_DONE: return "restored";
+        case RESTORE_GONE: return "gone";
+        case RESTORE_NOT_OURS: return "changed-by-others";
+        case RESTORE_FAILED: return "failed";
+        }
+        return "unknown";
+}
+
+static void answer_when_complete(struct manager *m) {
+        if (!m->restore_call || m->n_restoring > 0)
+                return;
+        int r = bus_reply_restore(m->restore_call, m->restore_results);
+        if (r < 0)
+                log_warning(r, "Could not answer a request to restore, ignoring: %s", strerror(-r));
+        m->restore_call = sd_bus_message_unref(m->restore_call);
+        json_object_put(m->restore_results);
+        m->restore_results = NULL;
+}
+
+static void add_result(struct manager *m, const char *unit, const char *cgroup, const char *outcome, const char *detail) {
+        struct json_object *o = json_object_new_object();
+        if (!o)
+                return;
+        json_object_object_add(o, "unit", json_object_new_string(unit));
+        json_object_object_add(o, "cgroup", json_object_new_string(cgroup));
+        json_object_object_add(o, "outcome", json_object_new_string(outcome));
+        json_object_object_add(o, "detail", json_object_new_string(detail ? detail : ""));
+        json_object_array_add(m->restore_results, o);
+}
+
+/* What outlives the record's entry, which restoring removes. */
+struct restore_job {
+        struct manager *m;
+        char *unit;
+};
+
+static void on_restored(const char *cgroup, enum restore_outcome outcome, int error, const char *detail, void *userdata) {
+        struct restore_job *j = userdata;
+        struct manager *m = j->m;
+        struct service_note *n = manager_find_note(m, cgroup);
+        if (n) {
+                n->restoring = false;
+                n->absent_since_usec = 0;
+        }
+        journal_restored(j->unit, cgroup, outcome, error, detail);
+        if (m->restore_results)
+                add_result(m, j->unit, cgroup, outcome_word(outcome), detail);
+        free(j->unit);
+        free(j);
+        m->n_restoring--;
+        answer_when_complete(m);
+}
+
+int manager_restore_one(struct manager *m, const char *cgroup) {
+        const struct record_entry *e = record_find(m->record, cgroup);
+        if (!e)
+                return -ENOENT;
+        struct service_note *n = manager_note(m, cgroup);
+        const struct transition *t = transition_find(m, cgroup);
+        if (n && t && transition_is_changing(t)) {
+                if (n->restore_waits)
+                        return -EALREADY;
+                n->restore_waits = true;
+                m->n_restoring++;
+                return 0;
+        }
+        struct restore_job *j = malloc(sizeof(*j));
+        if (!n || !j || !(j->unit = strdup(e->unit))) {
+                free(j);
+                return -ENOMEM;
+        }
+        if (n->restoring) {
+                free(j->unit);
+                free(j);
+                return -EALREADY;
+        }
+        j->m = m;
+        n->restoring = true;
+        m->n_restoring++;
+        /* Always the real operations: a daemon that was set to dry run must still be able to give back what it took before. */
+        int r = restore_start(m->record, &m->real, n->cgroup, on_restored, j);
+        if (r < 0) {
+                n->restoring = false;
+                m->n_restoring--;
+                free(j->unit);
+                free(j);
+        }
+        return r;
+}
+
+void manager_restore_waiting(struct manager *m, struct service_note *n) {
+        if (!n || !n->restore_waits)
+                return;
+        n->restore_waits = false;
+        int r = manager_restore_one(m, n->cgroup);
+        if (r < 0 && r != -EALREADY) {
+                log_warning(r, "%s: could not begin to give its cpusets back: %s", n->cgroup, strerror(-r));
+                if (m->restore_results)
+                        add_result(m, n->cgroup, n->cgroup, "failed", strerror(-r));
+        }
+        m->n_restoring--;
+        answer_when_complete(m);
+}
+
+/* Restores those of the record's entries that `wanted` picks. The names are collected first: restoring removes entries. */
+static unsigned restore_some(struct manager *m, bool (*wanted)(struct manager *, const struct record_entry *, const void *),
+                             const void *arg) {
+        size_t n = 0;
+        _cleanup_free_ char **names = calloc(m->record->n_entries + 1, sizeof(*names));
+        if (!names) {
+                log_error(-ENOMEM, "Out of memory while restoring");
+                return 0;
+        }
+        for (size_t i = 0; i < m->record->n_entries; i++)
+                if (wanted(m, &m->record->entries[i], arg)) {
+                        names[n] = strdup(m->record->entries[i].cgroup);
+                        if (names[n])
+                                n++;
+                        else
+                                log_error(-ENOMEM, "Out of memory while restoring");
+                }
+        for (size_t i = 0; i < n; i++) {
+                int r = manager_restore_one(m, names[i]);
+                if (r < 0 && r != -EALREADY) {
+                        log_warning(r, "%s: could not begin to give its cpusets back: %s", names[i], strerror(-r));
+                        if (m->restore_results)
+                                add_result(m, names[i], names[i], "failed", strerror(-r));
+                }
+                free(names[i]);
+        }
+        return (unsigned) n;
+}
+
+static bool want_all(struct manager *m, const struct record_entry *e, const void *arg) {
+        return true;
+}
+
+static bool want_unit(struct manager *m, const struct record_entry *e, const void *unit) {
+        return strcmp(e->unit, unit) == 0 || strcmp(e->cgroup, unit) == 0;
+}
+
+static bool want_orphan(struct manager *m, const struct record_entry *e, const void *arg) {
+        const struct cycle *c = arg;
+        struct service_note *n = manager_note(m, e->cgroup);
+        if (!n || n->restoring || transition_find(m, e->cgroup))
+                return false;
+        ssize_t i = cycle_find(c, e->cgroup);
+        if (i >= 0) {
+                const struct rule *rule = c->observation->services[i].rule;
+                return !rule || rule->place == PLACE_IGNORE || rule->place == PLACE_FOLLOW;
+        }
+        if (n->absent_since_usec == 0)
+                n->absent_since_usec = c->started_usec;
+        return n->absent_since_usec + ABSENT_LIMIT_USEC < c->started_usec;
+}
+
+void manager_restore_orphans(struct manager *m, const struct cycle *c) {
+        (void) restore_some(m, want_orphan, c);
+}
+
+void manager_restore_all_for_exit(struct manager *m) {
+        (void) restore_some(m, want_all, NULL);
+}
+
+int manager_restore_request(struct manager *m, const char *unit, sd_bus_message *call) {
+        if (m->restore_call || m->n_restoring > 0)
+                return -EBUSY;
+        /* A dry run that was asked to restore changes something after all, and only one may. */
+        if (m->record->n_entries > 0 && manager_take_lock(m) < 0)
+                return -EPERM;
+        m->restore_results = json_object_new_array();
+        if (!m->restore_results)
+                return -ENOMEM;
+        m->restore_call = sd_bus_message_ref(call);
+
+        /* What is restored must stay so: everything restored means a pause, one unit is held, both until `resume`. */
+        bool all = unit[0] == 0;
+        struct transition *t, *next;
+        for (t = LIST_FIRST(&m->transitions); t; t = next) {
+                next = transition_next(t);
+                const struct service_sample *s = transition_service(t);
+                if (all || strcmp(s->unit, unit) == 0 || strcmp(s->cgroup, unit) == 0)
+                        transition_cancel(t, "its cpusets are being restored");
+        }
+        if (all)
+                m->paused = true;
+        for (size_t i = 0; !all && i < m->record->n_entries; i++)
+                if (want_unit(m, &m->record->entries[i], unit)) {
+                        struct service_note *n = manager_note(m, m->record->entries[i].cgroup);
+                        if (n)
+                                n->held = true;
+                }
+        /* One more than there are: what ends at once must not send the answer while others are still begun. */
+        m->n_restoring++;
+        unsigned started = all ? restore_some(m, want_all, NULL) : restore_some(m, want_unit, unit);
+        m->n_restoring--;
+        manager_update_status(m);
+        if (!all && started == 0) {
+                m->restore_call = sd_bus_message_unref(m->restore_call);
+                json_object_put(m->restore_results);
+                m->restore_results = NULL;
+                return -ENOENT;
+        }
+        answer_when_complete(m); /* nothing to wait for: nothing was on record, or it ended at once */
+        return 0;
+}

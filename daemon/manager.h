@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The manager runs the cycle: observe → decide → act → verify. This header is for the manager's own files (manager*.c, cycle.c,
+ * transition.c) and for main.c, which makes one and runs it. All of it lives on one event loop. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <systemd/sd-bus.h>
+#include <systemd/sd-event.h>
+
+#include "act/ops.h"
+#include "act/record.h"
+#include "act/restore.h"
+#include "config/config-load.h"
+#include "core/history.h"
+#include "core/plan.h"
+#include "core/throttle.h"
+#include "host/host.h"
+#include "host/observe.h"
+#include "report/bus-names.h"
+#include "report/bus.h"
+#include "worker.h"
+
+/* Transitions at the same time; further ones wait for their turn. */
+#define TRANSITIONS_MAX 4u
+/* One service's numa_maps, or one slice of moving, must be done by then or the service counts as stuck. */
+#define DEEP_DEADLINE_USEC  (10 * USEC_PER_SEC)
+#define SLICE_DEADLINE_USEC (60 * USEC_PER_SEC)
+/* A service is measured over at least this time before it is placed. */
+#define WARM_UP_USEC (2 * USEC_PER_SEC)
+
+/* How the process was started (main.c owns the strings). */
+struct manager_options {
+        const char *config_file; /* NULL: the standard places */
+        const char *root;        /* "/" */
+        const char *runtime_dir; /* "/run/numabalanced" */
+        bool once, dry_run;
+};
+
+/* A configuration that several cycles can hold on to while a newer one is in force. */
+struct config_ref {
+        unsigned n_ref;
+        struct config *config;
+};
+struct config_ref *config_ref_unref(struct config_ref *c);
+
+/* One observation and what was decided on it; transitions hold on to the cycle they were decided in. */
+struct cycle {
+        unsigned n_ref;
+        struct config_ref *config;
+        struct observation *observation; /* NULL until the screen is done */
+        struct plan *plan;               /* NULL until decided */
+        uint64_t started_usec;           /* CLOCK_BOOTTIME */
+};
+struct cycle *cycle_ref(struct cycle *c);
+struct cycle *cycle_unref(struct cycle *c);
+/* Index of the service in the observation, or -1. */
+ssize_t cycle_find(const struct cycle *c, const char *cgroup);
+
+/* What the manager remembers of a service beside the planner's history: said, held, stuck. */
+struct service_note {
+        char *cgroup;
+        char *last_reason; /* of the last decision or block that was logged */
+        enum service_state last_state;
+        struct node_set last_home;
+        bool held;  /* restored by the administrator: not placed until resume */
+        bool stuck; /* a deep read or slice of it has not returned */
+        bool restoring;
+        unsigned n_failed;          /* transitions in a row that were refused */
+        uint64_t failed_until_usec; /* none before this; a reload or resume tries anew */
+        bool restore_waits;         /* for the end of a change that is under way */
+        uint64_t first_seen_usec;   /* under a rule; 0: never */
+        bool wants_deep;            /* the planner asked for its memory map */
+        bool keep_deep;             /* a change is due and held back: its memory map is read at every cycle until then */
+        unsigned n_deep_failed;     /* reads of it in a row that failed or came late */
+        uint64_t deep_again_usec;   /* none before this */
+        bool waits_for_turn;        /* only held back until it is measured, or by other transitions */
+        uint64_t undone_until_usec; /* a placement made things worse: none before this */
+        uint64_t absent_since_usec; /* of entries in the record whose cgroup is not seen; 0: seen */
+        uint64_t last_seen_usec;
+};
+
+struct transition;
+struct deep_job;
+
+struct manager_stats {
+        uint64_t started_usec, n_cycles, moved_bytes, n_moves, n_failed, last_cycle_cpu_usec, total_observe_cpu_usec;
+};
+
+struct manager {
+        struct manager_options options;
+        sd_event *event;
+        sd_bus *bus; /* system bus; NULL: none */
+        struct bus_service *bus_service;
+        struct host *host;
+        struct topology *topology;
+        struct observer *observer;
+        struct config_ref *config;
+        struct act real, dry; /* every change goes through `act()` */
+        bool have_real, have_dry;
+        struct record *record;
+        int lock_fd;      /* one daemon at a time changes the machine; negative: not held */
+        bool lock_denied; /* another one holds it: dry run */
+        struct history history;
+        struct worker_pool *pool;
+        char **limitations;
+
+        sd_event_source *timer, *signal_sources[4], *exit_timer, *pressure_timer;
+        struct cycle *cycle; /* under way, or NULL */
+        struct cycle *last;  /* the last that was decided, or NULL */
+        unsigned n_deep_pending;
+        bool screen_running;
+        uint64_t cycle_cpu_usec;
+
+        struct service_note **notes; /* sorted by cgroup; pointers are stable */
+        size_t n_notes, notes_capacity;
+
+        LIST_HEAD(transition_list, transition) transitions;
+        unsigned n_transitions, n_restoring;
+
+        struct throttle machine_throttle; /* bytes moved */
+        struct throttle scan_budget;      /* CPU µs spent on observing */
+        uint64_t interval_usec;           /* now, between interval and max-interval */
+        uint64_t next_cycle_usec;
+        bool paused, exiting, exit_restoring;
+        int exit_status;
+        sd_bus_message *restore_call; /* a Restore() that waits for its outcomes */
+        struct json_object *restore_results;
+
+        struct manager_stats stats;
+};
+
+/* manager.c */
+int manager_new(const struct manager_options *options, struct manager **ret);
+struct manager *manager_free(struct manager *m);
+/* Runs until told to stop. Returns the exit status, or negative errno. */
+int manager_run(struct manager *m);
+const struct act *manager_act(const struct manager *m);
+bool manager_is_dry(const struct manager *m);
+uint64_t manager_now(const struct manager *m); /* CLOCK_BOOTTIME of this loop iteration */
+/* Lets the next cycle begin in `delay_usec`, if it would begin later. */
+void manager_wake(struct manager *m, uint64_t delay_usec);
+void manager_begin_exit(struct manager *m, int status);
+void manager_update_status(struct manager *m); /* sd_notify STATUS= */
+void service_note_free(struct service_note *n);
+struct service_note *manager_note(struct manager *m, const char *cgroup); /* finds or makes; NULL: no memory */
+int manager_watch_exit(struct manager *m);                                /* manager-exit.c */
+/* manager-acting.c: the lock, the record, the operations */
+int manager_open_acting(struct manager *m);
+int manager_take_lock(struct manager *m);
+struct service_note *manager_find_note(const struct manager *m, const char *cgroup);
+
+/* manager-config.c */
+int manager_load_config(struct manager *m, char **ret_error); /* -EBADMSG: the old one stays; ret_error may be NULL */
+int manager_reload(struct manager *m, char **ret_error);      /* with notifications and journal */
+
+/* cycle.c */
+int cycle_begin(struct manager *m);
+/* The part of deciding that starts things: in manager-decide.c */
+void manager_decide(struct manager *m, struct cycle *c);
+unsigned manager_n_active(const struct manager *m); /* transitions that do not wait for a stuck process */
+/* Which of our cpusets are in force, from the record. Heap array sorted by cgroup that borrows from the record. */
+int manager_applied(const struct manager *m, struct applied **ret, size_t *ret_n);
+
+/* manager-restore.c: restoring, for on-exit, for Restore() and for services that no rule matches any more */
+/* While a transition of it has a change under way this waits for the change's end: two writers of one cpuset have no order. */
+int manager_restore_one(struct manager *m, const char *cgroup);
+/* The transition of this service has ended: begins the restore that waited for it, if any. */
+void manager_restore_waiting(struct manager *m, struct service_note *n);
+void manager_restore_orphans(struct manager *m, const struct cycle *c);
+int manager_restore_request(struct manager *m, const char *unit, sd_bus_message *call);
+void manager_restore_all_for_exit(struct manager *m);
+
+/* manager-bus.c */
+extern const struct bus_callbacks manager_bus_callbacks;
+struct json_object *manager_list_json(struct manager *m);
+int manager_watch_units(struct manager *m);
+int manager_watch_bus(struct manager *m); /* leaves with a failure when the connection is lost */
+
+/* transition.c */
+struct transition *transition_next(struct transition *t);
+struct transition *transition_free(struct transition *t);
+int transition_start(struct manager *m, struct cycle *c, size_t index);
+const struct service_sample *transition_service(const struct transition *t); /* as it was decided upon */
+const char *transition_cgroup(const struct transition *t);
+struct transition *transition_find(const struct manager *m, const char *cgroup);
+/* The next observation of this service, for verifying; called for every transition after each decision. */
+void transition_observed(struct transition *t, struct cycle *c, ssize_t index);
+bool transition_is_changing(const struct transition *t); /* a change of its cpusets is under way */
+bool transition_is_late(const struct transition *t);     /* waits for a slice that does not return */
+bool transition_wants_observation(const struct transition *t);
+const char *transition_describe(const struct transition *t); /* "moving: 45M of 98M"; borrowed, valid until the next call */
+void transition_cancel(struct transition *t, const char *why);

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* One service's way home, as a small state machine on the event loop. Make before break: cpusets are widened first and narrowed last; a verification by the
+ * next observation ends it, and only what that says is reported. */
+#include "transition.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/sample.h"
+#include "report/journal.h"
+
+/* Passes over the memory: the first, and sweeps for what was allocated elsewhere while the CPUs were still free. */
+#define PASSES_MAX 4u
+/* Less than this off home is not worth another pass. */
+#define LEFTOVER_BYTES    (256 * KIB)
+#define LEFTOVER_PERMILLE 2u
+/* Worse than before by more than this: undone. */
+#define WORSE_FACTOR 1.05
+/* After a failure the next try comes so much later, doubled each time. */
+#define FAILED_HOLD_USEC (30 * USEC_PER_SEC)
+#define FAILED_DOUBLINGS 6u
+/* The next look after the last step: threads need a moment to be seen at home. */
+#define VERIFY_DELAY_USEC (500 * USEC_PER_MSEC)
+
+const struct service_sample *transition_service(const struct transition *t) {
+        return transition_sample(t);
+}
+
+const char *transition_cgroup(const struct transition *t) {
+        return t->target.cgroup;
+}
+
+struct transition *transition_next(struct transition *t) {
+        return LIST_NEXT(t, entry);
+}
+
+bool transition_is_late(const struct transition *t) {
+        return t->slice_late;
+}
+
+bool transition_is_changing(const struct transition *t) {
+        return t->changing;
+}
+
+struct transition *transition_find(const struct manager *m, const char *cgroup) {
+        struct transition *t;
+        LIST_FOREACH(t, &m->transitions, entry)
+        if (strcmp(t->target.cgroup, cgroup) == 0)
+                return t;
+        return NULL;
+}
+
+struct transition *transition_free(struct transition *t) {
+        if (!t)
+                return NULL;
+        LIST_REMOVE(t, entry);
+        t->m->n_transitions--;
+        sd_event_source_disable_unref(t->timer);
+        mover_free(t->mover);
+        cycle_unref(t->seen);
+        cycle_unref(t->decided);
+        free(t);
+        return NULL;
+}
+
+int transition_arm(struct transition *t, uint64_t delay_usec, sd_event_time_handler_t handler) {
+        t->timer = sd_event_source_disable_unref(t->timer);
+        return sd_event_add_time(t->m->event, &t->timer, CLOCK_BOOTTIME, manager_now(t->m) + delay_usec, 5 * USEC_PER_MSEC,
+                                 handler, t);
+}
+
+static uint64_t off_home_bytes(const struct service_sample *s, const struct node_set *home, unsigned n_ids) {
+        uint64_t sum = 0;
+        for (unsigned n = 0; n < n_ids; n++)
+                if (!node_set_has(home, n))
+                        sum += s->movable_by_node[n];
+        return sum;
+}
+
+static struct node_set nodes_with_bytes(const struct service_sample *s, unsigned n_ids) {
+        struct node_set set = { 0 };
+        for (unsigned n = 0; n < n_ids; n++)
+                if (s->bytes_by_node[n] > 0)
+                        node_set_add(&set, n);
+        return set;
+}
+
+/* Ends it: tells the journal what the kernel says now, and frees it. `now`: the verifying observation, NULL if there is none. */
+static void finish(struct transition *t, const struct service_sample *now) {
+        struct manager *m = t->m;
+        unsigned n_ids = m->topology->n_ids;
+        const struct service_sample *then = transition_sample(t);
+        const struct placement *p = transition_placement(t);
+        struct cpuset_state state;
+        bool have_state =
+                m->host->has_cpuset && manager_act(m)->ops->get_cpuset(manager_act(m)->context, &t->target, &state) >= 0;
+        struct node_set effective =
+                have_state ? topology_nodes_of_cpus(m->topology, &state.effective_cpus) : (struct node_set){ 0 };
+
+        struct move_report report = {
+                .sample = then,
+                .from = nodes_with_bytes(then, n_ids),
+                .to = p->home_mems,
+                .moved = &t->total,
+                .duration_usec = manager_now(m) - t->started_usec,
+                .narrow_usec = t->narrow_usec,
+                .locality_before = sample_locality(then, n_ids),
+                .locality_after = now ? sample_locality(now, n_ids) : 0,
+                .distance_after = now ? sample_distance(now, m->topology) : 0,
+                .verified = now != NULL,
+                .cpus_in_force = p->restrict_cpus && have_state && node_set_is_subset(&effective, &p->home_cpus),
+                .mems_in_force = p->narrow_mems && have_state && node_set_is_subset(&state.effective_mems, &p->home_mems),
+                .error = t->error,
+                .reason = t->why           ? t->why
+                          : t->why_partial ? t->why_partial
+                                           : p->reason,
+        };
+        if (t->error == 0 && p->restrict_cpus && !report.cpus_in_force) {
+                report.error = -EREMOTEIO;
+                report.reason = "the CPU restriction did not take effect";
+        }
+        journal_moved(&report);
+        m->stats.moved_bytes += t->total.moved_bytes;
+        if (report.error < 0)
+                m->stats.n_failed++;
+        else
+                m->stats.n_moves++;
+        history_record_settled(&m->history, t->target.cgroup, now ? off_home_bytes(now, &p->home_mems, n_ids) : 0,
+                               manager_now(m));
+        struct service_note *note = manager_find_note(m, t->target.cgroup);
+        /* What the kernel or the service manager refused it will refuse again: not at each cooldown, with a line each. */
+        bool refused = report.error < 0 && !t->cancelled && report.error != -ESRCH && report.error != -ENOENT;
+        if (note && refused) {
+                note->failed_until_usec = manager_now(m) + (FAILED_HOLD_USEC << MIN2(note->n_failed, FAILED_DOUBLINGS));
+                note->n_failed++;
+        }
+        if (note && report.error == 0)
+                note->n_failed = 0;
+        transition_free(t);
+        manager_restore_waiting(m, note);
+        manager_update_status(m);
+        if (!m->exiting)
+                manager_wake(m, m->config->config->settings.interval_usec);
+}
+
+void transition_enter(struct transition *t, enum phase phase) {
+        if (t->cancelled && phase != PHASE_UNDO) {
+                t->error = -ECANCELED;
+                finish(t, NULL);
+                return;
+        }
+        t->phase = phase;
+        switch (phase) {
+        case PHASE_WIDEN: transition_widen(t); break;
+        case PHASE_MOVE: transition_move(t); break;
+        case PHASE_NARROW: transition_narrow(t); break;
+        case PHASE_VERIFY:
+                t->verify_from_usec = manager_now(t->m);
+                manager_wake(t->m, VERIFY_DELAY_USEC);
+                break;
+        case PHASE_UNDO: transition_undo(t); break;
+        case PHASE_DONE: finish(t, NULL); break;
+        }
+}
+
+void transition_fail(struct transition *t, int error, const char *why) {
+        /* Why it was cancelled says more than what came of the step that was still under way. */
+        t->error = t->cancelled ? -ECANCELED : error;
+        t->why = t->cancelled ? t->why : why;
+        finish(t, NULL);
+}
+
+void transition_cancel(struct transition *t, const char *why) {
+        t->cancelled = true;
+        t->why = why;
+        /* While a slice or a change runs, its end comes back to transition_enter(). */
+        if (t->slice_running || t->changing)
+                return;
+        t->error = -ECANCELED;
+        finish(t, NULL);
+}
+
+bool transition_wants_observation(const struct transition *t) {
+        return t->phase == PHASE_VERIFY;
+}
+
+static bool wants_another_pass(const struct transition *t, const struct service_sample *s, uint64_t left) {
+        const struct placement *p = transition_placement(t);
+        uint64_t total = sum_by_node(s->bytes_by_node, t->m->topology->n_ids);
+        if (!p->move_memory || t->n_passes >= PASSES_MAX || left <= MAX2(LEFTOVER_BYTES, total / 1000 * LEFTOVER_PERMILLE))
+                return false;
+        /* What the last pass could not move will not move now either. */
+        const struct move_result *r = &t->total;
+        uint64_t refused = (r->failed_shared + r->failed_busy + r->failed_no_memory + r->failed_other) * t->m->host->page_bytes;
+        return left > refused + r->skipped_room_bytes;
+}
+
+void transition_observed(struct transition *t, struct cycle *c, ssize_t index) {
+        struct manager *m = t->m;
+        if (index < 0) {
+                /* Between the steps that come back by themselves there is nothing to wait for any more. */
+                if (t->phase == PHASE_VERIFY)
+                        transition_fail(t, -ESRCH, "the service ended");
+                return;
+        }
+        if (t->phase != PHASE_VERIFY)
+                return;
+        /* An observation that began before the last step was done shows threads and pages where they were. */
+        if (c->started_usec < t->verify_from_usec) {
+                manager_wake(m, VERIFY_DELAY_USEC);
+                return;
+        }
+        const struct service_sample *s = &c->observation->services[index];
+        if (!s->deep) {
+                manager_wake(m, VERIFY_DELAY_USEC);
+                if (++t->n_shallow > 3)
+                        finish(t, NULL); /* its memory map cannot be read: reported as not verified */
+                return;
+        }
+        const struct placement *p = transition_placement(t);
+        uint64_t left = off_home_bytes(s, &p->home_mems, m->topology->n_ids);
+        if (wants_another_pass(t, s, left)) {
+                cycle_unref(t->seen);
+                t->seen = cycle_ref(c);
+                t->seen_index = (size_t) index;
+                transition_enter(t, PHASE_MOVE);
+                return;
+        }
+        double before = sample_distance(transition_sample(t), m->topology), after = sample_distance(s, m->topology);
+        /* `place: nodes` is the administrator's own wish, for better or worse. */
+        if (before > 0 && after > before * WORSE_FACTOR && p->restrict_cpus && s->rule && s->rule->place != PLACE_NODES) {
+                t->why = "it made things worse, so its CPUs are given back";
+                t->error = -EXDEV;
+                cycle_unref(t->seen);
+                t->seen = cycle_ref(c);
+                t->seen_index = (size_t) index;
+                transition_enter(t, PHASE_UNDO);
+                return;
+        }
+        finish(t, s);
+}
+
+const char *transition_describe(const struct transition *t) {
+        static char text[160]; /* the event loop's only */
+        static const char *const words[] = {
+                "widening its cpusets", "moving", "narrowing its cpusets", "verifying", "undoing", "done"
+        };
+        uint64_t done = t->total.moved_bytes + (t->slice_running ? t->mover_moved_bytes : 0);
+        (void) snprintf(text, sizeof(text), "%s: %" PRIu64 "M of %" PRIu64 "M moved", words[t->phase], (uint64_t) (done / MIB),
+                        (uint64_t) (transition_placement(t)->bytes_to_move / MIB));
+        return text;
+}
+
+int transition_start(struct manager *m, struct cycle *c, size_t index) {
+        const struct service_sample *s = &c->observation->services[index];
+        const struct placement *p = &c->plan->placements[index];
+        uint64_t now = manager_now(m);
+
+        struct transition *t = calloc(1, sizeof(*t));
+        if (!t)
+                return -ENOMEM;
+        /* From here on it is under way, until finish() says otherwise. */
+        int r = history_record_placed(&m->history, s->cgroup, &p->home, now);
+        if (r < 0) {
+                free(t);
+                return r;
+        }
+        t->m = m;
+        t->decided = cycle_ref(c);
+        t->index = index;
+        t->seen = cycle_ref(c);
+        t->seen_index = index;
+        t->target = (struct target){ .cgroup = s->cgroup, .unit = s->unit, .owner = s->owner };
+        t->started_usec = now;
+        throttle_init(&t->throttle, s->rule->migrate_rate_bytes, now);
+        LIST_INSERT_HEAD(&m->transitions, t, entry);
+        m->n_transitions++;
+        journal_decision(s, p, m->topology->n_ids, false);
+        transition_enter(t, PHASE_WIDEN);
+        return 0;
+}

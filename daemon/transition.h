@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Inside of a transition, shared by transition.c (the order of steps) and transition-steps.c (each step). */
+#pragma once
+
+#include "act/mover.h"
+#include "manager.h"
+
+/* widen → move → narrow → verify, and back to move while the verification still finds pages elsewhere. */
+enum phase {
+        PHASE_WIDEN,
+        PHASE_MOVE,
+        PHASE_NARROW,
+        PHASE_VERIFY, /* waits for the next observation */
+        PHASE_UNDO,
+        PHASE_DONE,
+};
+
+struct transition {
+        LIST_ENTRY(transition) entry;
+        struct manager *m;
+        struct cycle *decided; /* the cycle it was decided in, */
+        size_t index;          /* and its service and placement there */
+        struct cycle *seen;    /* the latest observation: processes to move */
+        size_t seen_index;
+
+        enum phase phase;
+        struct target target;
+        struct cpuset_state before;  /* when it began */
+        struct cpuset_change change; /* under way, or the last */
+        uint64_t change_began_usec, narrow_usec;
+        bool changing; /* a change is under way */
+
+        struct mover *mover;
+        bool slice_running, slice_late;
+        uint64_t slice_bytes, slice_budget_bytes, slice_began_usec; /* slice_bytes adapts to how long slices take */
+        uint64_t mover_moved_bytes;                                 /* of the present mover, as of its last slice */
+        struct throttle throttle;
+        struct move_result total; /* of all passes */
+        unsigned n_passes, n_shallow;
+        uint64_t started_usec, next_room_check_usec, verify_from_usec;
+
+        sd_event_source *timer;
+        bool cancelled;
+        const char *why;         /* static text: why it was cancelled or given up */
+        const char *why_partial; /* static text: why a pass ended early */
+        int error;
+};
+
+/* Each begins its step and sees to it that transition_next_phase() or transition_fail() follows, possibly at once. */
+void transition_widen(struct transition *t);
+void transition_move(struct transition *t);
+void transition_narrow(struct transition *t);
+void transition_undo(struct transition *t);
+
+void transition_enter(struct transition *t, enum phase phase);
+void transition_fail(struct transition *t, int error, const char *why);
+int transition_arm(struct transition *t, uint64_t delay_usec, sd_event_time_handler_t handler);
+
+static inline const struct service_sample *transition_sample(const struct transition *t) {
+        return &t->decided->observation->services[t->index];
+}
+static inline const struct placement *transition_placement(const struct transition *t) {
+        return &t->decided->plan->placements[t->index];
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* numabalancectl check: what would be wrong with the configuration; needs no daemon. */
+#include <stdio.h>
+#include <string.h>
+
+#include "config/config-load.h"
+#include "host/host.h"
+#include "out.h"
+#include "report/json.h"
+
+static struct json_object *errors_json(const struct config_errors *errors) {
+        struct json_object *lines = json_object_new_array();
+        for (size_t i = 0; lines && i < errors->n_lines; i++) {
+                struct json_object *line = json_object_new_string(errors->lines[i]);
+                if (!line || json_object_array_add(lines, line) != 0) {
+                        json_object_put(line);
+                        json_object_put(lines);
+                        lines = NULL;
+                }
+        }
+        return lines;
+}
+
+static int answer(const struct config *config, const struct config_errors *errors, const struct options *o) {
+        if (o->json != JSON_OFF) {
+                _cleanup_json_ struct json_object *value = json_object_new_object();
+                json_put_bool(&value, "valid", config);
+                json_put_int(&value, "rules", config ? config->n_rules : 0);
+                json_put(&value, "errors", errors_json(errors));
+                return value ? out_json(value, o) : out_error(EXIT_FAILURE, "out of memory");
+        }
+        for (size_t i = 0; i < errors->n_lines; i++)
+                (void) fprintf(stderr, "%s\n", errors->lines[i]);
+        if (config && o->legend)
+                (void) printf("Configuration is fine: %zu %s.\n", config->n_rules, config->n_rules == 1 ? "rule" : "rules");
+        return out_finish();
+}
+
+static int run(char **arguments, const struct options *o) {
+        _cleanup_(host_freep) struct host *host = NULL;
+        _cleanup_(topology_freep) struct topology *topology = NULL;
+        _cleanup_(config_freep) struct config *config = NULL;
+        struct config_errors errors = { 0 };
+
+        /* Without a topology node numbers cannot be checked, all else can. */
+        if (host_open("/", &host) < 0 || topology_load(host, &topology) < 0)
+                (void) out_error(0, "cannot read the topology, node numbers are not checked");
+        struct config_source source = { .root = "/", .main_file = arguments[0], .topology = topology };
+        int r = config_load(&source, &config, &errors);
+        if (r == -ENOMEM) {
+                config_errors_done(&errors);
+                return out_error(EXIT_FAILURE, "out of memory");
+        }
+        int written = answer(config, &errors, o);
+        config_errors_done(&errors);
+        return r < 0 ? EXIT_CONFIG : written;
+}
+
+const struct verb verb_check = {
+        .name = "check",
+        .arguments = "[FILE]",
+        .max_arguments = 1,
+        .summary = "look for errors in the configuration",
+        .help = "Reads the configuration as the daemon would, or just FILE, and prints each error as file:line:column with what "
+                "was expected there. Needs no "
+                "daemon and changes nothing. Exit status 78: there are errors.",
+        .run = run,
+};

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Calls to the daemon over the system bus, and what their failures mean to whom calls us. */
+#include "client.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <systemd/sd-bus.h>
+
+#include "out.h"
+#include "report/bus-names.h"
+#include "report/bus.h"
+#include "report/format.h"
+
+static int fail(const sd_bus_error *error, int r, char **ret_error) {
+        if (sd_bus_error_has_name(error, SD_BUS_ERROR_SERVICE_UNKNOWN) ||
+            sd_bus_error_has_name(error, SD_BUS_ERROR_NAME_HAS_NO_OWNER))
+                return out_error(EXIT_NOT_RUNNING, "the daemon is not running (systemctl start numabalanced)");
+        if (r == -ENOTCONN && !sd_bus_error_is_set(error)) /* never came up: there is a socket, but no bus behind it for us */
+                return out_error(EXIT_NOT_RUNNING, "the daemon cannot be asked, the system bus does not answer");
+        /* The text is another process's: shown, not obeyed. */
+        _cleanup_free_ char *text = text_clean(error->message ? error->message : strerror(-r), true);
+        if (!text)
+                return out_error(EXIT_FAILURE, "out of memory");
+        if (sd_bus_error_has_name(error, BUS_ERROR_INVALID_CONFIGURATION)) {
+                if (ret_error)
+                        *ret_error = TAKE_PTR(text);
+                else
+                        (void) fprintf(stderr, "%s\n", text);
+                return EXIT_CONFIG;
+        }
+        if (sd_bus_error_has_name(error, SD_BUS_ERROR_ACCESS_DENIED)) {
+                /* The bus daemon's own refusal is a page of details; ours says why. */
+                bool by_policy = strncmp(text, "Rejected send message", strlen("Rejected send message")) == 0;
+                return out_error(EXIT_FAILURE, "not permitted: %s", by_policy ? "only root may change this" : text);
+        }
+        if (sd_bus_error_has_name(error, SD_BUS_ERROR_UNKNOWN_METHOD) ||
+            sd_bus_error_has_name(error, SD_BUS_ERROR_UNKNOWN_INTERFACE))
+                return out_error(EXIT_FAILURE, "the running daemon is of another version: %s", text);
+        return out_error(EXIT_FAILURE, "%s", text);
+}
+
+int client_call(const char *member, uint64_t timeout_usec, struct json_object **ret, char **ret_error, const char *types, ...) {
+        _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL, *reply = NULL;
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+
+        int r = sd_bus_open_system(&bus);
+        if (r < 0)
+                return out_error(EXIT_NOT_RUNNING, "the daemon is not running, nor is the system bus: %s", strerror(-r));
+        r = sd_bus_message_new_method_call(bus, &call, BUS_NAME, BUS_PATH, BUS_INTERFACE, member);
+        if (r >= 0 && types) {
+                va_list args;
+                va_start(args, types);
+                r = sd_bus_message_appendv(call, types, args);
+                va_end(args);
+        }
+        if (r >= 0)
+                r = sd_bus_call(bus, call, timeout_usec, &error, &reply);
+        if (r >= 0 && ret)
+                r = bus_read_json(reply, ret);
+        return r < 0 ? fail(&error, r, ret_error) : EXIT_SUCCESS;
+}

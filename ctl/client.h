@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Calls to the daemon over the system bus (report/bus-names.h). */
+#pragma once
+
+#include <stdint.h>
+
+#include "ctl.h"
+
+/* Calls a method of the daemon's interface with arguments as sd_bus_message_append(3) takes them; types NULL: none. `ret` NULL: the answer has no content; otherwise its
+ * first value, to be put. `ret_error`, where not NULL, gets the daemon's text for what is wrong with its configuration, to be freed, and nothing
+ * is printed of that. timeout_usec 0: the default of 25 s. Returns EXIT_SUCCESS, or what to exit with, said: EXIT_NOT_RUNNING without a bus or a
+ * daemon, EXIT_CONFIG where the daemon refused a configuration, EXIT_FAILURE else. */
+int client_call(const char *member, uint64_t timeout_usec, struct json_object **ret, char **ret_error, const char *types, ...);

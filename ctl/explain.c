@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* numabalancectl explain: one service: what was seen, what was decided and why, and which places lost. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "client.h"
+#include "out.h"
+#include "report/format.h"
+#include "report/view.h"
+#include "table.h"
+
+static void line(const char *name, const char *text) {
+        (void) printf("  %-19s %s\n", name, text && *text ? text : "-");
+}
+
+static void line_owned(const char *name, char *text) {
+        line(name, text);
+        free(text);
+}
+
+static void print_service(struct json_object *s, const struct options *o) {
+        const char *unit = get_string(s, "unit"), *rule = get_string(s, "rule"), *place = get_string(s, "place"),
+                   *state = get_string(s, "state"), *colour = out_state_colour(state);
+        struct json_object *detail = get_object(s, "rule_detail");
+        const char *file = get_string(detail, "file");
+
+        (void) printf("%s: %s%s%s\n", unit ? unit : "?", out_begin_colour(colour, o), state ? state : "?",
+                      out_end_colour(colour, o));
+        line("Reason", get_string(s, "reason"));
+        line("Cgroup", get_string(s, "cgroup"));
+        if (!rule)
+                line("Rule", "none matches, so it is only observed");
+        else if (file)
+                line_owned("Rule",
+                           format_string("%s (%s), %s:%" PRIu64, rule, place ? place : "?", file, get_u64(detail, "line")));
+        else
+                line_owned("Rule", format_string("%s (%s)", rule, place ? place : "?"));
+}
+
+static void print_seen(struct json_object *s) {
+        struct json_object *seen = get_object(s, "seen");
+        (void) printf("\nSeen\n");
+        uint64_t bytes = get_u64(s, "bytes_total");
+        line_owned("Memory",
+                   format_string("%s in %" PRIu64 " processes, %" PRIu64 " threads",
+                                 bytes > 0 ? FORMAT_BYTES(bytes) : "not known,", get_u64(s, "processes"), get_u64(s, "threads")));
+        line_owned("Memory by node", text_of_bytes_by_node(get_array(s, "bytes_by_node")));
+        if (!get_bool(seen, "memory_map_read"))
+                line("Movable by node", "not known, its memory map was not read this time");
+        else
+                line_owned("Movable by node", text_of_bytes_by_node(get_array(seen, "movable_by_node")));
+        if (get_u64(seen, "unmovable_bytes") > 0)
+                line_owned("Cannot be moved", format_string("%s off home (shared, pinned or bound)",
+                                                            FORMAT_BYTES(get_u64(seen, "unmovable_bytes"))));
+        line_owned("CPU time by node", text_of_shares_by_node(get_array(s, "cpu_by_node")));
+        if (get_double(s, "distance") > 0) {
+                line_owned("Locality", format_string("%.2f (1.00 is all local)", get_double(s, "locality")));
+                line_owned("Distance", format_string("%.1f (10.0 is all local)", get_double(s, "distance")));
+        }
+        line_owned("CPUs allowed", text_of_nodes(get_array(seen, "effective_cpu_nodes")));
+        line_owned("Memory allowed", text_of_nodes(get_array(seen, "effective_memory_nodes")));
+        if (get_bool(seen, "cpus_set_by_administrator") || get_bool(seen, "memory_nodes_set_by_administrator"))
+                line("Administrator", "set these limits; they are kept to");
+        if (get_string(seen, "own_policy"))
+                line_owned("Its own policy",
+                           format_string("%s%s", get_string(seen, "own_policy"),
+                                         get_bool(seen, "self_managed") ? ": manages itself, nothing of it is moved" : ""));
+        if (get_bool(seen, "has_bound_mappings"))
+                line("Bound mappings", "some of its memory is bound by itself and stays there");
+        if (get_string(seen, "owner_detail"))
+                line("Not restricted", get_string(seen, "owner_detail"));
+}
+
+static void print_decision(struct json_object *s) {
+        struct json_object *d = get_object(s, "decision");
+        if (!d || !get_string(s, "rule"))
+                return;
+        (void) printf("\nDecided\n");
+        line_owned("Home of its CPUs", text_of_nodes(get_array(d, "home_cpu_nodes")));
+        line_owned("Home of its memory", text_of_nodes(get_array(d, "home_memory_nodes")));
+        line_owned("To be moved", format_string("%s", FORMAT_BYTES(get_u64(d, "bytes_to_move"))));
+        line_owned("Distance",
+                   format_string("%.1f now, %.1f expected", get_double(d, "distance_before"), get_double(d, "distance_after")));
+        line("CPUs", get_bool(d, "restrict_cpus") ? "restricted to their home" : "free");
+        line("Memory nodes", get_bool(d, "widen_memory_nodes")    ? "given back: memory is short"
+                             : get_bool(d, "narrow_memory_nodes") ? "narrowed to their home"
+                                                                  : "free");
+}
+
+static char *nodes_text(struct json_object *row) {
+        return text_of_nodes(get_array(row, "nodes"));
+}
+
+static char *cost_text(struct json_object *row) {
+        return get_bool(row, "feasible") ? format_string("%.1f", get_double(row, "cost")) : strdup("-");
+}
+
+static const char *chosen_colour(struct json_object *row) {
+        return get_bool(row, "chosen") ? "green" : NULL;
+}
+
+static const struct column columns[] = {
+        { .name = "NODES", .text = nodes_text, .colour = chosen_colour },
+        { .name = "COST", .text = cost_text, .right = true },
+        { .name = "VERDICT", .key = "verdict", .colour = chosen_colour, .shrink = true },
+};
+
+static int run(char **arguments, const struct options *o) {
+        _cleanup_json_ struct json_object *s = NULL;
+        int r = client_call("Explain", 0, &s, NULL, "s", arguments[0]);
+        if (r != EXIT_SUCCESS)
+                return r;
+        view_complete_explain(s);
+        if (o->json != JSON_OFF)
+                return out_json(s, o);
+        print_service(s, o);
+        print_seen(s);
+        print_decision(s);
+        struct json_object *candidates = get_array(s, "candidates");
+        if (array_length(candidates) == 0)
+                return out_finish();
+        (void) printf("\nCandidates\n");
+        return table_print(columns, ARRAY_SIZE(columns), candidates, o);
+}
+
+const struct verb verb_explain = {
+        .name = "explain",
+        .arguments = "UNIT",
+        .min_arguments = 1,
+        .max_arguments = 1,
+        .summary = "one service: what was seen, decided, and why",
+        .help = "Shows one service, by its unit's name or its cgroup's path: what was seen of it, what was decided and why, and "
+                "each place that was "
+                "considered with what was for or against it.",
+        .run = run,
+};

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Completion of numabalancectl for bash.
+_numabalancectl() {
+        local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb='' word
+        for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+                [[ $word == -* || $word == = || $verb ]] || verb=$word
+        done
+        # "=" is a word of its own: --json=sh is --json, =, sh.
+        if [[ $cur == = ]]; then
+                cur=''
+        elif [[ $prev == = ]]; then
+                prev=${COMP_WORDS[COMP_CWORD - 2]}
+        fi
+        if [[ $prev == --json ]]; then
+                mapfile -t COMPREPLY < <(compgen -W 'pretty short off' -- "$cur")
+        elif [[ $cur == -* ]]; then
+                mapfile -t COMPREPLY < <(compgen -W '--json= --no-legend --help --version' -- "$cur")
+                [[ ${COMPREPLY[0]-} == --json= ]] && compopt -o nospace
+        elif [[ ! $verb ]]; then
+                mapfile -t COMPREPLY < <(compgen -W 'status list explain topology check reload pause resume restore' -- "$cur")
+        elif [[ $verb == explain || $verb == restore ]]; then
+                mapfile -t COMPREPLY < <(compgen -W "$(numabalancectl list --no-legend 2>/dev/null | cut -d ' ' -f 1)" -- "$cur")
+        elif [[ $verb == check ]]; then
+                compopt -o filenames
+                mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+        fi
+}
+complete -F _numabalancectl numabalancectl

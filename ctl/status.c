@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* numabalancectl status: the daemon as a whole. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "client.h"
+#include "out.h"
+#include "report/format.h"
+
+static void print_states(struct json_object *status, const struct options *o) {
+        struct json_object *states = get_object(status, "states");
+        (void) printf("Services:      %" PRIu64 " observed, %" PRIu64 " with a rule\n", get_u64(status, "services"),
+                      get_u64(status, "managed"));
+        if (!states)
+                return;
+        (void) printf("States:        ");
+        const char *separator = "";
+        json_object_object_foreach(states, state, count) {
+                const char *colour = json_object_get_int64(count) > 0 ? out_state_colour(state) : NULL;
+                (void) printf("%s%s%" PRId64 " %s%s", separator, out_begin_colour(colour, o), json_object_get_int64(count), state,
+                              out_end_colour(colour, o));
+                separator = ", ";
+        }
+        (void) printf("\n");
+}
+
+static void print_status(struct json_object *s, const struct options *o) {
+        const char *version = get_string(s, "version"), *config = get_string(s, "config"),
+                   *mode = get_bool(s, "paused")    ? "paused: nothing is changed until \"numabalancectl resume\""
+                           : get_bool(s, "dry_run") ? "dry run: nothing is changed"
+                                                    : "changes are made";
+        (void) printf("numabalanced %s, running for %s\n\n", version ? version : "?", FORMAT_USEC(get_u64(s, "uptime_usec")));
+        (void) printf("Mode:          %s%s%s\n", out_begin_colour(get_bool(s, "paused") ? "yellow" : NULL, o), mode,
+                      out_end_colour(get_bool(s, "paused") ? "yellow" : NULL, o));
+        (void) printf("Configuration: %s, %" PRIu64 " %s\n", config ? config : "?", get_u64(s, "rules"),
+                      get_u64(s, "rules") == 1 ? "rule" : "rules");
+        print_states(s, o);
+        (void) printf("Cycle:         every %s, next in %s, %" PRIu64 " so far\n", FORMAT_USEC(get_u64(s, "interval_usec")),
+                      FORMAT_USEC(get_u64(s, "next_cycle_usec")), get_u64(s, "cycles"));
+        (void) printf("Own CPU time:  %s for the last cycle, %s for observing so far\n",
+                      FORMAT_USEC(get_u64(s, "last_cycle_cpu_usec")), FORMAT_USEC(get_u64(s, "observe_cpu_usec")));
+        (void) printf("Moved:         %s in %" PRIu64 " moves, %" PRIu64 " failed\n", FORMAT_BYTES(get_u64(s, "moved_bytes")),
+                      get_u64(s, "moves"), get_u64(s, "moves_failed"));
+        (void) printf("Cpusets:       %" PRIu64 " changed by us and on record\n", get_u64(s, "changed_cgroups"));
+        struct json_object *limits = get_array(s, "limitations");
+        for (size_t i = 0; i < array_length(limits); i++)
+                (void) printf("%s %s\n", i == 0 ? "Limitations:  " : "              ",
+                              json_object_get_string(json_object_array_get_idx(limits, i)));
+}
+
+static int run(char **arguments, const struct options *o) {
+        _cleanup_json_ struct json_object *status = NULL;
+        int r = client_call("Status", 0, &status, NULL, NULL);
+        if (r != EXIT_SUCCESS)
+                return r;
+        if (o->json != JSON_OFF)
+                return out_json(status, o);
+        print_status(status, o);
+        return out_finish();
+}
+
+const struct verb verb_status = {
+        .name = "status",
+        .arguments = "",
+        .summary = "the daemon: mode, services by state, what it cost and moved",
+        .help = "Shows how the daemon runs: version, mode, configuration, services by state, the interval now, what the last "
+                "cycle cost, what was moved "
+                "so far, and what this machine cannot do.",
+        .run = run,
+};

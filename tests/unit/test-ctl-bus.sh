@@ -1,0 +1,209 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# numabalancectl against a daemon with canned answers, over a bus daemon of their own with the shipped policy.
+set -u
+. "${srcdir:-.}/tests/unit/ctl-lib.sh"
+command -v dbus-daemon >/dev/null || { echo "dbus-daemon is not installed"; exit 77; }
+
+daemon_pid='' bus_pid=''
+# shellcheck disable=SC2317,SC2086 # called by the trap; empty where not started
+cleanup() {
+        kill $daemon_pid $bus_pid 2>/dev/null
+        wait 2>/dev/null
+        rm -rf "$work"
+}
+trap cleanup EXIT
+trap 'exit 99' INT TERM
+
+# As on a system bus: method calls are denied unless a policy allows them. Only root may own names by the shipped one, so others get a lax one.
+policy=$(cd "${srcdir:-.}" && pwd)/systemd/org.numabalanced.conf
+[ "$(id -u)" = 0 ] && rules="<include>$policy</include>" ||
+        rules='<policy context="default"><allow own="*"/><allow send_destination="*"/></policy>'
+cat >"$work/bus.conf" <<XML
+<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-BUS Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig>
+  <listen>unix:path=$work/bus</listen>
+  <auth>EXTERNAL</auth>
+  <policy context="default">
+    <allow user="*"/>
+    <deny own="*"/>
+    <deny send_type="method_call"/>
+    <allow send_type="signal"/>
+    <allow send_requested_reply="true" send_type="method_return"/>
+    <allow send_requested_reply="true" send_type="error"/>
+    <allow receive_type="method_call"/>
+    <allow receive_type="method_return"/>
+    <allow receive_type="error"/>
+    <allow receive_type="signal"/>
+    <allow send_destination="org.freedesktop.DBus" send_interface="org.freedesktop.DBus"/>
+  </policy>
+  $rules
+</busconfig>
+XML
+: >"$work/out"
+: >"$work/err"
+dbus-daemon --config-file="$work/bus.conf" --nofork --nopidfile --nosyslog >"$work/bus.log" 2>&1 &
+bus_pid=$!
+# wait_for FILE-TEST… : up to 20 seconds
+wait_for() {
+        for _ in $(seq 200); do
+                test "$@" && return 0
+                sleep 0.1
+        done
+        return 1
+}
+wait_for -S "$work/bus" || { cat "$work/bus.log"; echo "the bus did not start"; exit 99; }
+DBUS_SYSTEM_BUS_ADDRESS=unix:path=$work/bus
+export DBUS_SYSTEM_BUS_ADDRESS
+
+# A bus without a daemon.
+expect 3 status && has_err 'not running' status
+
+cat >"$work/status.json" <<'JSON'
+{"version":"0.1.0","uptime_usec":12000000000,"paused":false,"dry_run":false,"config":"/etc/numabalanced/numabalanced.yaml","rules":2,
+ "interval_usec":10000000,"next_cycle_usec":3400000,"services":3,"managed":2,
+ "states":{"observed":1,"stable":1,"pending":0,"moving":1,"blocked":0},"cycles":120,"last_cycle_cpu_usec":4200,"observe_cpu_usec":500000,
+ "moves":7,"moves_failed":1,"moved_bytes":1073741824,"changed_cgroups":2,"limitations":["no PSI: pressure is not seen"]}
+JSON
+cat >"$work/list.json" <<'JSON'
+[{"unit":"cron.service","cgroup":"/system.slice/cron.service","rule":null,"place":null,"state":"observed","reason":"no rule matches",
+  "home_nodes":[],"bytes_total":1048576,"bytes_by_node":[1048576,0,0,0],"cpu_by_node":[0.5,0.5,0.0,0.0],"locality":0.5,"distance":15.5,
+  "owner":"systemd","processes":1,"threads":1},
+ {"unit":"redis-server.service","cgroup":"/system.slice/redis-server.service","rule":"cache","place":"nodes","state":"moving",
+  "reason":"moving: 45M of 98M moved","home_nodes":[1,2],"bytes_total":102760448,"bytes_by_node":[0,0,0,102760448],
+  "cpu_by_node":[0.0,1.0,0.0,0.0],"locality":0.0,"distance":21.0,"owner":"systemd","processes":1,"threads":5},
+ {"unit":"evil\u001b[2J\nname.service","cgroup":"/x","rule":"all","place":"compact","state":"stable","reason":"at home",
+  "home_nodes":[0],"bytes_total":0,"bytes_by_node":[0,0,0,0],"cpu_by_node":[0.0,0.0,0.0,0.0],"locality":0.0,"distance":0.0,
+  "owner":"cgroupfs","processes":1,"threads":1}]
+JSON
+cat >"$work/explain.json" <<'JSON'
+{"unit":"redis-server.service","cgroup":"/system.slice/redis-server.service","rule":"cache","place":"nodes","state":"blocked",
+ "reason":"node 1 is full","home_nodes":[1],"bytes_total":102760448,"bytes_by_node":[0,0,0,102760448],"cpu_by_node":[0.0,1.0,0.0,0.0],
+ "locality":0.0,"distance":21.0,"owner":"systemd","processes":1,"threads":5,
+ "seen":{"memory_map_read":true,"hugetlb_bytes":0,"movable_by_node":[0,0,0,102760448],"cpu_usec_by_node":[0,9,0,0],"cpu_window_usec":10000000,
+  "effective_cpu_nodes":[0,1,2,3],"effective_memory_nodes":[0,1,2,3],"self_managed":false,"has_bound_mappings":false,"own_policy":null,
+  "owner_detail":null,"memory_pressure_percent":null},
+ "rule_detail":{"file":"/etc/numabalanced/numabalanced.yaml","line":7,"memory":"prefer","cpus":"restrict","min_size_bytes":67108864,
+  "min_gain":0.05,"cooldown_usec":60000000},
+ "decision":{"act":false,"home_cpu_nodes":[1],"home_memory_nodes":[1],"restrict_cpus":true,"narrow_memory_nodes":false,
+  "widen_memory_nodes":false,"move_memory":true,"bytes_to_move":102760448,"distance_before":21.0,"distance_after":10.0},
+ "candidates":[{"nodes":[1],"cost":10.0,"feasible":true,"chosen":true,"verdict":"chosen: the rule says so"},
+  {"nodes":[0],"cost":null,"feasible":false,"chosen":false,"verdict":"rejected: not in nodes"}]}
+JSON
+echo '[{"unit":"a.service","cgroup":"/a.service","outcome":"restored","detail":""}]' >"$work/restore.json"
+
+./tests/unit/fake-daemon "$work" >"$work/daemon.out" 2>"$work/daemon.err" &
+daemon_pid=$!
+wait_for -s "$work/daemon.out" || { cat "$work/daemon.err"; echo "the daemon did not start"; exit 99; }
+
+# status
+expect 0 status
+has_out '^numabalanced 0.1.0, running for 3h 20min$' status
+has_out '^Mode:  *changes are made$' status
+has_out '1 observed, 1 stable, 0 pending, 1 moving, 0 blocked' status
+has_out '^Cycle:  *every 10s, next in 3.4s, 120 so far$' status
+has_out '^Moved:  *1.0G in 7 moves, 1 failed$' status
+has_out '^Limitations:  *no PSI' status
+expect 0 status --json=short && json 'v["moved_bytes"] == 1 << 30 and v["states"]["moving"] == 1 and v["paused"] is False'
+
+# list: the contract's fields, nulls too; the table has what carries a rule first
+expect 0 list --json=short
+json 'len(v) == 3 and [s["unit"] for s in v][:2] == ["cron.service", "redis-server.service"]'
+json 'v[0]["rule"] is None and v[0]["place"] is None and v[0]["home_nodes"] == []'
+json 'v[1]["home_nodes"] == [1, 2] and v[1]["bytes_by_node"] == [0, 0, 0, 102760448] and v[1]["cpu_by_node"][1] == 1.0'
+json 'all({"unit", "rule", "place", "home_nodes", "bytes_by_node", "cpu_by_node", "locality", "distance", "state", "reason"} <= set(s) for s in v)'
+expect 0 list --json=pretty && json 'len(v) == 3'
+expect 0 list
+has_out '^UNIT  *RULE  *PLACE  *STATE  *HOME  *MEMORY  *MEMORY BY NODE  *CPU BY NODE  *LOCALITY  *DISTANCE  *REASON' list
+has_out '^redis-server.service  *cache  *nodes  *moving  *1-2  *98.0M  *3:98.0M  *1:100%  *0.00  *21.0  *moving: 45M of 98M moved' list
+has_out '^cron.service  *-  *-  *observed  *-  *1.0M  *0:1.0M  *0:50% 1:50%  *0.50  *15.5  *no rule matches' list
+has_out '^evil.*  *all  *compact  *stable  *0  *-  *-  *-  *-  *-  *at home' list # nothing known of it: no zeros
+has_out '^3 services observed, 2 with a rule.$' list
+[ "$(sed -n '2s/ .*//p' "$work/out")" = redis-server.service ] || fail "services with a rule come first"
+grep -q "$(printf '\033')" "$work/out" && fail "a unit's name drives the terminal"
+expect 0 list --no-legend
+[ "$(wc -l <"$work/out")" = 3 ] || fail "list --no-legend: three services, three lines"
+
+# explain
+expect 0 explain redis-server.service
+has_out '^redis-server.service: blocked$' explain
+has_out '^  Reason  *node 1 is full$' explain
+has_out '^  Rule  *cache (nodes), /etc/numabalanced/numabalanced.yaml:7$' explain
+has_out '^  Movable by node  *3:98.0M$' explain
+has_out '^  Distance  *21.0 now, 10.0 expected$' explain
+has_out '^ *1  *10.0  *chosen: the rule says so$' explain
+has_out '^ *0  *-  *rejected: not in nodes$' explain
+expect 0 explain redis-server.service --json=short
+json 'v["seen"]["own_policy"] is None and v["candidates"][1]["cost"] is None and v["decision"]["bytes_to_move"] == 102760448'
+expect 1 explain unknown.service && has_err 'unknown.service: no such service' explain
+
+# reload
+expect 0 reload
+[ ! -s "$work/out" ] || fail "reload says nothing when all is well"
+expect 0 reload --json=short && json 'v == {"reloaded": True, "errors": []}'
+printf 'a.yaml:1:2: bad\nb.yaml:3:4: worse' >"$work/broken"
+expect 78 reload && has_err '^a.yaml:1:2: bad$' reload && has_err '^b.yaml:3:4: worse$' reload
+expect 78 reload --json=short && json 'v == {"reloaded": False, "errors": ["a.yaml:1:2: bad", "b.yaml:3:4: worse"]}'
+
+# pause, resume
+expect 0 pause
+expect 0 status && has_out '^Mode:  *paused' status
+expect 0 resume --json=short && json 'v == {"paused": False}'
+expect 0 status && has_out '^Mode:  *changes are made' status
+
+# restore
+expect 0 restore && has_out '^a.service  *restored' restore && has_out 'resume' restore
+expect 0 restore a.service b.service --json=short && json 'len(v) == 2 and v[0]["outcome"] == "restored" and v[0]["detail"] == ""'
+expect 1 restore unknown.service && has_err 'nothing to restore' restore
+expect 1 restore unknown.service a.service && has_out '^a.service  *restored' 'restore of two'
+echo '[{"unit":"a.service","cgroup":"/a.service","outcome":"failed","detail":"No space left on device"}]' >"$work/restore.json"
+expect 1 restore && has_out '^a.service  *failed  *No space left' restore
+expect 1 restore --json=short && json 'v[0]["outcome"] == "failed"'
+echo '[]' >"$work/restore.json"
+expect 0 restore && has_out 'nothing to restore' restore
+expect 0 restore --json=short && json 'v == []'
+
+# Colours: on a terminal, unless NO_COLOR says otherwise.
+if command -v script >/dev/null && script --version 2>/dev/null | grep -q util-linux; then
+        for setting in "NO_COLOR=" "NO_COLOR=1" "TERM=dumb"; do
+                env TERM=xterm "$setting" script -qec "$ctl list" /dev/null >"$work/out" 2>"$work/err" </dev/null
+                if [ "$setting" = "NO_COLOR=" ]; then
+                        grep -q "$(printf '\033\\[[0-9;]*m')moving" "$work/out" || fail "no colour on a terminal"
+                else
+                        grep -q "$(printf '\033')" "$work/out" && fail "colour in spite of $setting"
+                fi
+        done
+else
+        echo "script(1) of util-linux is not installed: colours not tried"
+fi
+
+# By the shipped policy anybody may read and only root may change.
+if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
+        chmod 755 "$work" && chmod 666 "$work/bus"
+        as_nobody() {
+                status=$1
+                shift
+                setpriv --reuid=65534 --regid=65534 --clear-groups "$ctl" "$@" >"$work/out" 2>"$work/err"
+                actual=$?
+                [ $actual = "$status" ] || fail "as nobody: numabalancectl $*: exit status $actual, not $status"
+        }
+        if setpriv --reuid=65534 --regid=65534 --clear-groups "$ctl" --version >/dev/null 2>&1; then
+                as_nobody 0 status
+                as_nobody 0 list
+                as_nobody 0 explain redis-server.service
+                for verb in pause resume reload restore; do
+                        as_nobody 1 $verb
+                        has_err 'not permitted' "as nobody: $verb"
+                done
+        else
+                echo "nobody cannot run $ctl: privileges not tried"
+        fi
+fi
+
+# The daemon goes away.
+kill "$daemon_pid"
+wait "$daemon_pid" 2>/dev/null
+daemon_pid=''
+expect 3 list && has_err 'not running' list
+exit $failed

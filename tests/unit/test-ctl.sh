@@ -1,0 +1,85 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# numabalancectl without a daemon: exit statuses, help, what reads the machine by itself.
+set -u
+. "${srcdir:-.}/tests/unit/ctl-lib.sh"
+DBUS_SYSTEM_BUS_ADDRESS=unix:path=$work/nonexistent
+export DBUS_SYSTEM_BUS_ADDRESS
+
+# Usage: status 2, nothing on standard output, one line that says where to look.
+usage() {
+        expect 2 "$@"
+        [ ! -s "$work/out" ] || fail "$*: usage errors belong on standard error"
+        [ "$(wc -l <"$work/err")" = 1 ] || fail "$*: one line, please"
+        has_err '--help' "$@"
+}
+usage
+usage plan
+usage history
+usage frobnicate
+usage list --frobnicate
+usage list --json
+usage list --json=yes
+usage list extra
+usage explain
+usage explain a b
+usage check a b
+usage pause now
+usage status -x
+
+expect 0 --help && has_out 'Exit status' --help
+expect 0 -h
+expect 0 --version && has_out '^numabalancectl [0-9]' --version
+for verb in status list explain topology check reload pause resume restore; do
+        expect 0 --help $verb && has_out "^numabalancectl $verb" "--help $verb"
+        expect 0 $verb --help && has_out '--json=pretty|short|off' "$verb --help"
+        [ "$(awk '{ if (length > 100) n++ } END { print n + 0 }' "$work/out")" = 0 ] || fail "$verb --help has long lines"
+done
+
+# Without a bus: 3, for every verb that talks to the daemon, in every format.
+for verb in status list 'explain a.service' reload pause resume restore 'restore a.service'; do
+        for format in off short pretty; do
+                # shellcheck disable=SC2086 # words
+                expect 3 $verb --json=$format
+                [ ! -s "$work/out" ] || fail "$verb: output without a daemon"
+                has_err 'not running' "$verb"
+        done
+done
+
+# The topology needs no daemon; hwloc's variables describe another machine.
+expect 0 topology && has_out '^NODE ' topology
+HWLOC_SYNTHETIC='node:4 core:2 pu:1'
+export HWLOC_SYNTHETIC
+expect 0 topology --no-legend
+[ "$(wc -l <"$work/out")" = 4 ] || fail "four nodes, four lines"
+expect 0 topology --json=short
+[ "$(wc -l <"$work/out")" = 1 ] || fail "--json=short is one line"
+json 'len(v["nodes"]) == 4 and [n["id"] for n in v["nodes"]] == [0, 1, 2, 3]'
+json 'v["nodes"][1]["cpus"] == "2-3" and len(v["nodes"][1]["distances"]) == 4 and v["nodes"][1]["distances"][1] == 10'
+json 'all(n["bytes_total"] > 0 and n["bytes_free"] is None for n in v["nodes"])' # free memory of another machine is not known
+expect 0 topology --json=pretty && json 'len(v["nodes"]) == 4'
+unset HWLOC_SYNTHETIC
+expect 0 topology --json=short
+json 'all(0 <= n["bytes_free"] <= n["bytes_total"] for n in v["nodes"] if n["bytes_total"])'
+
+# check: 0, or 78 with file:line:column.
+echo 'version: 1' >"$work/good.yaml"
+expect 0 check "$work/good.yaml" && has_out 'fine' check
+expect 0 check "$work/good.yaml" --no-legend
+[ ! -s "$work/out" ] || fail "check --no-legend says nothing when all is well"
+expect 0 check "$work/good.yaml" --json=short && json 'v == {"valid": True, "rules": 0, "errors": []}'
+printf 'version: 1\nrules:\n  - name: a\n    frobnicate: 1\n' >"$work/bad.yaml"
+expect 78 check "$work/bad.yaml" && has_err '^.*/bad.yaml:4:[0-9]*: ' check
+[ ! -s "$work/out" ] || fail "errors belong on standard error"
+expect 78 check "$work/bad.yaml" --json=short && json 'not v["valid"] and any("bad.yaml:4:" in e for e in v["errors"])'
+expect 78 check "$work/missing.yaml"
+
+# What cannot be written is not reported as done.
+if [ -c /dev/full ]; then
+        for options in topology 'topology --json=short' --help --version "check $work/good.yaml"; do
+                # shellcheck disable=SC2086 # words
+                $ctl $options >/dev/full 2>"$work/err"
+                [ $? = 1 ] || fail "$options into a full disk"
+        done
+fi
+exit $failed

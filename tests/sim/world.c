@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "world.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void *need(void *p) {
+        if (!p) {
+                fprintf(stderr, "out of memory\n");
+                abort();
+        }
+        return p;
+}
+
+static void need_zero(int r) {
+        if (r < 0) {
+                fprintf(stderr, "unexpected error: %s\n", strerror(-r));
+                abort();
+        }
+}
+
+struct world *world_new(unsigned n_nodes, unsigned n_cores, unsigned n_cpus, uint64_t bytes) {
+        struct world *w = need(calloc(1, sizeof *w));
+        struct topology *t = need(topology_new(n_nodes, n_nodes * n_cpus));
+        w->topology = t;
+        w->config = need(config_new());
+        w->machine.nodes = need(calloc(n_nodes, sizeof *w->machine.nodes));
+        w->samples = need(calloc(WORLD_SERVICES_MAX, sizeof *w->samples));
+        w->applied = need(calloc(WORLD_SERVICES_MAX, sizeof *w->applied));
+        w->rules = need(calloc(WORLD_SERVICES_MAX, sizeof(struct rule *)));
+        w->now_usec = 1000 * USEC_PER_SEC;
+        for (unsigned n = 0; n < n_nodes; n++) {
+                struct topology_node *node = &t->nodes[n];
+                *node = (struct topology_node){ .present = true, .bytes_total = bytes, .n_cores = n_cores, .n_cpus = n_cpus };
+                for (unsigned cpu = n * n_cpus; cpu < (n + 1) * n_cpus; cpu++) {
+                        cpu_mask_add(&node->cpus, cpu);
+                        t->node_of_cpu[cpu] = (int16_t) n;
+                }
+                w->machine.nodes[n] = (struct node_memory){ .bytes_total = bytes, .bytes_free = bytes };
+        }
+        return w;
+}
+
+struct world *world_free(struct world *w) {
+        if (!w)
+                return NULL;
+        for (size_t i = 0; i < w->n_samples; i++)
+                service_sample_done(&w->samples[i]);
+        for (size_t i = 0; i < w->n_rules; i++) {
+                rule_done(w->rules[i]);
+                free(w->rules[i]);
+        }
+        free(w->samples);
+        free(w->applied);
+        free(w->rules);
+        free(w->machine.nodes);
+        history_done(&w->history);
+        config_free(w->config);
+        topology_free(w->topology);
+        free(w);
+        return NULL;
+}
+
+void world_take_cpus(struct world *w, unsigned node) {
+        struct topology_node *n = &w->topology->nodes[node];
+        CPU_MASK_FOREACH (cpu, &n->cpus)
+                w->topology->node_of_cpu[cpu] = -1;
+        n->cpus = (struct cpu_mask){ 0 };
+        n->n_cpus = n->n_cores = 0;
+}
+
+void world_take_memory(struct world *w, unsigned node) {
+        w->topology->nodes[node].bytes_total = 0;
+        w->machine.nodes[node] = (struct node_memory){ 0 };
+}
+
+void world_take_node(struct world *w, unsigned node) {
+        world_take_cpus(w, node);
+        world_take_memory(w, node);
+        w->topology->nodes[node].present = false;
+}
+
+void world_set_distance(struct world *w, unsigned a, unsigned b, uint32_t distance) {
+        unsigned n = w->topology->n_ids;
+        w->topology->distance[(size_t) a * n + b] = w->topology->distance[(size_t) b * n + a] = distance;
+}
+
+struct rule *world_rule(struct world *w, enum place place) {
+        struct rule *r = need(calloc(1, sizeof *r));
+        rule_init(r);
+        r->place = place;
+        r->name = need(strdup(place_to_string(place)));
+        w->rules[w->n_rules++] = r;
+        return r;
+}
+
+struct service_sample *world_service(struct world *w, const char *name, const struct rule *rule) {
+        size_t i = w->n_samples++;
+        struct service_sample *s = &w->samples[i];
+        service_sample_init(s);
+        need_zero(service_sample_alloc(s, w->topology->n_ids));
+        s->cgroup = need(format_string("/system.slice/%s.service", name));
+        s->unit = need(format_string("%s.service", name));
+        s->rule = rule;
+        s->owner = OWNER_SYSTEMD;
+        s->processes = need(calloc(1, sizeof *s->processes));
+        s->processes[0].pid = (pid_t) i + 1;
+        s->n_processes = 1;
+        s->n_threads = 2;
+        s->deep = true;
+        s->cpu_window_usec = WORLD_WINDOW_USEC;
+        s->effective_cpu_nodes = topology_nodes_with_cpus(w->topology);
+        s->effective_mems = topology_nodes_with_memory(w->topology);
+        w->applied[i].cgroup = s->cgroup;
+        return s;
+}
+
+void world_memory(struct world *w, struct service_sample *s, unsigned node, uint64_t bytes) {
+        w->machine.nodes[node].bytes_free += s->bytes_by_node[node];
+        if (w->machine.nodes[node].bytes_free < bytes) {
+                fprintf(stderr, "node %u has no room for what the test puts there\n", node);
+                abort();
+        }
+        w->machine.nodes[node].bytes_free -= bytes;
+        s->bytes_by_node[node] = s->movable_by_node[node] = bytes;
+}
+
+static void set_shares(struct service_sample *s, unsigned n_ids) {
+        uint64_t sum = sum_by_node(s->cpu_usec_by_node, n_ids), left = 1000000;
+        unsigned last = 0;
+        if (sum == 0)
+                return;
+        for (unsigned n = 0; n < n_ids; n++) {
+                s->cpu_share_by_node[n] = (uint32_t) (s->cpu_usec_by_node[n] * 1000000 / sum);
+                left -= s->cpu_share_by_node[n];
+                if (s->cpu_usec_by_node[n] > 0)
+                        last = n;
+        }
+        s->cpu_share_by_node[last] += (uint32_t) left;
+}
+
+void world_cpu(struct world *w, struct service_sample *s, unsigned node, double cpus) {
+        s->cpu_usec_by_node[node] = (uint64_t) (cpus * (double) s->cpu_window_usec);
+        set_shares(s, w->topology->n_ids);
+}
+
+void world_spread(struct world *w, struct service_sample *s, uint64_t bytes, double cpus) {
+        struct node_set mems = topology_nodes_with_memory(w->topology), nodes = topology_nodes_with_cpus(w->topology);
+        NODE_SET_FOREACH (n, &mems)
+                world_memory(w, s, (unsigned) n, bytes);
+        NODE_SET_FOREACH (n, &nodes)
+                world_cpu(w, s, (unsigned) n, cpus);
+}
+
+size_t world_index(const struct world *w, const char *name) {
+        for (size_t i = 0; i < w->n_samples; i++) {
+                size_t n = strlen(name);
+                if (strncmp(w->samples[i].unit, name, n) == 0 && strcmp(w->samples[i].unit + n, ".service") == 0)
+                        return i;
+        }
+        fprintf(stderr, "no service %s\n", name);
+        abort();
+}
+
+static char *check_room(const struct world *w, const struct plan *p) {
+        for (unsigned n = 0; n < w->topology->n_ids; n++) {
+                uint64_t taken = 0;
+                for (size_t i = 0; i < p->n_placements; i++)
+                        if (p->placements[i].room_by_node)
+                                taken += p->placements[i].room_by_node[n];
+                const struct node_memory *m = &w->machine.nodes[n];
+                uint64_t room = node_room_bytes(m, w->config->settings.keep_free_permille) + m->hugetlb_free_bytes;
+                if (taken > room)
+                        return format_string("node %u: %llu bytes promised, room for %llu", n, (unsigned long long) taken,
+                                             (unsigned long long) room);
+        }
+        return NULL;
+}
+
+static const char *check_placement(const struct world *w, const struct service_sample *s, const struct placement *p) {
+        struct node_set cpu_nodes = topology_nodes_with_cpus(w->topology), mem_nodes = topology_nodes_with_memory(w->topology);
+        size_t n_chosen = 0;
+        if (!p->reason || !*p->reason)
+                return "no reason is given";
+        if (p->act && p->state != STATE_PENDING)
+                return "something is due in a state that is not pending";
+        if ((!s->rule || s->rule->place == PLACE_IGNORE) && (p->state != STATE_OBSERVED || p->act))
+                return "a service that no rule manages is not merely observed";
+        if (p->act && s->self_managed)
+                return "a self-managed service is touched";
+        if (!node_set_is_subset(&p->home_cpus, &cpu_nodes) || !node_set_is_subset(&p->home_mems, &mem_nodes))
+                return "the home has nodes without what it needs of them";
+        if (p->restrict_cpus && node_set_is_empty(&p->home_cpus))
+                return "CPUs are restricted to nothing";
+        if (p->narrow_mems && node_set_is_empty(&p->home_mems))
+                return "memory is narrowed to nothing";
+        if (p->restrict_cpus && s->admin_cpus)
+                return "CPUs that the administrator set are restricted";
+        if (s->admin_mems && (p->narrow_mems || p->widen_mems))
+                return "memory nodes that the administrator set are changed";
+        if (p->narrow_mems && (!s->rule || s->has_bound_mappings || s->rule->memory != MEMORY_STRICT))
+                return "memory is narrowed that must not be";
+        if (s->rule && s->rule->place == PLACE_COMPACT && s->rule->max_nodes > 0 && node_set_count(&p->home) > s->rule->max_nodes)
+                return "more nodes than max-nodes";
+        if (p->move_memory != (p->bytes_to_move > 0) || p->move_memory != (p->room_by_node != NULL))
+                return "moving memory, bytes to move and room disagree";
+        for (size_t i = 0; i < p->n_candidates; i++) {
+                n_chosen += p->candidates[i].chosen;
+                if (!p->candidates[i].verdict)
+                        return "a candidate without verdict";
+        }
+        return n_chosen > 1 ? "two candidates are chosen" : NULL;
+}
+
+char *world_check_plan(const struct world *w, const struct plan *p) {
+        if (p->n_placements != w->n_samples)
+                return format_string("%zu placements for %zu services", p->n_placements, w->n_samples);
+        for (size_t i = 0; i < p->n_placements; i++) {
+                const char *why = check_placement(w, &w->samples[i], &p->placements[i]);
+                if (why)
+                        return format_string("%s: %s (%s)", w->samples[i].unit, why, p->placements[i].reason);
+        }
+        return check_room(w, p);
+}
+
+struct plan *world_plan(struct world *w) {
+        struct plan_input in = {
+                .topology = w->topology,
+                .machine = &w->machine,
+                .config = w->config,
+                .samples = w->samples,
+                .n_samples = w->n_samples,
+                .history = &w->history,
+                .applied = w->applied,
+                .n_applied = w->n_samples,
+                .now_usec = w->now_usec,
+        };
+        struct plan *p = NULL;
+        need_zero(history_update(&w->history, w->samples, w->n_samples, w->topology->n_ids, w->now_usec));
+        need_zero(plan_make(&in, &p));
+        char *broken = world_check_plan(w, p);
+        if (broken) {
+                fprintf(stderr, "broken promise: %s\n", broken);
+                abort();
+        }
+        return p;
+}
+
+/* Pages go to the home nodes in order of id, as far as each has room. */
+static void apply_move(struct world *w, struct service_sample *s, const struct placement *p) {
+        struct node_memory *nodes = w->machine.nodes;
+        for (unsigned from = 0; from < w->topology->n_ids; from++) {
+                if (node_set_has(&p->home_mems, from))
+                        continue;
+                NODE_SET_FOREACH (to, &p->home_mems) {
+                        uint64_t n = MIN2(s->movable_by_node[from], p->room_by_node[to]);
+                        p->room_by_node[to] -= n;
+                        s->bytes_by_node[from] -= n;
+                        s->movable_by_node[from] -= n;
+                        nodes[from].bytes_free += n;
+                        s->bytes_by_node[to] += n;
+                        s->movable_by_node[to] += n;
+                        nodes[to].bytes_free -= n;
+                }
+        }
+}
+
+static void apply_cpus(struct world *w, struct service_sample *s, const struct node_set *cpus) {
+        double used = (double) sum_by_node(s->cpu_usec_by_node, w->topology->n_ids) / (double) s->cpu_window_usec;
+        double cores = topology_n_cores(w->topology, cpus);
+        if (sum_by_node(s->cpu_usec_by_node, w->topology->n_ids) == 0) {
+                memset(s->cpu_share_by_node, 0, w->topology->n_ids * sizeof *s->cpu_share_by_node);
+                s->cpu_share_by_node[node_set_next(cpus, 0)] = 1000000;
+        }
+        for (unsigned n = 0; n < w->topology->n_ids; n++)
+                s->cpu_usec_by_node[n] = 0;
+        NODE_SET_FOREACH (n, cpus)
+                world_cpu(w, s, (unsigned) n, used * w->topology->nodes[n].n_cores / cores);
+}
+
+static uint64_t movable_off(const struct world *w, const struct service_sample *s, const struct node_set *home) {
+        uint64_t off = 0;
+        for (unsigned n = 0; n < w->topology->n_ids; n++)
+                if (!node_set_has(home, n))
+                        off += s->movable_by_node[n];
+        return off;
+}
+
+void world_apply(struct world *w, const struct plan *p) {
+        struct node_set all_cpus = topology_nodes_with_cpus(w->topology), all_mems = topology_nodes_with_memory(w->topology);
+        for (size_t i = 0; i < p->n_placements; i++) {
+                const struct placement *x = &p->placements[i];
+                struct service_sample *s = &w->samples[i];
+                if (!x->act)
+                        continue;
+                need_zero(history_record_placed(&w->history, s->cgroup, &x->home, w->now_usec));
+                if (x->move_memory)
+                        apply_move(w, s, x);
+                if (x->restrict_cpus) {
+                        w->applied[i].cpus = true;
+                        s->effective_cpu_nodes = x->home_cpus;
+                        apply_cpus(w, s, &x->home_cpus);
+                } else if (w->applied[i].cpus) {
+                        w->applied[i].cpus = false;
+                        s->effective_cpu_nodes = all_cpus;
+                }
+                if (x->narrow_mems) {
+                        w->applied[i].mems = true;
+                        s->effective_mems = x->home_mems;
+                } else if (w->applied[i].mems) {
+                        w->applied[i].mems = false;
+                        s->effective_mems = all_mems;
+                        history_record_widened(&w->history, s->cgroup, w->now_usec);
+                }
+                history_record_settled(&w->history, s->cgroup, movable_off(w, s, &x->home_mems), w->now_usec);
+        }
+}
+
+size_t world_cycle(struct world *w, uint64_t pause_usec) {
+        struct plan *p = world_plan(w);
+        size_t n = 0;
+        for (size_t i = 0; i < p->n_placements; i++)
+                n += p->placements[i].act;
+        world_apply(w, p);
+        plan_free(p);
+        w->now_usec += pause_usec;
+        return n;
+}
+
+static void add_nodes(struct strbuf *b, const struct node_set *s) {
+        char *list = need(node_set_format(s));
+        strbuf_printf(b, "[%s]", list);
+        free(list);
+}
+
+char *plan_to_text(const struct plan *p) {
+        struct strbuf b = { 0 };
+        for (size_t i = 0; i < p->n_placements; i++) {
+                const struct placement *x = &p->placements[i];
+                strbuf_printf(&b, "%zu %s%s%s%s%s%s%s %a %a %llu ", x->sample, service_state_to_string(x->state),
+                              x->act ? " act" : "", x->wants_deep ? " deep" : "", x->restrict_cpus ? " restrict" : "",
+                              x->narrow_mems ? " narrow" : "", x->widen_mems ? " widen" : "", x->move_memory ? " move" : "",
+                              x->distance_before, x->distance_after, (unsigned long long) x->bytes_to_move);
+                add_nodes(&b, &x->home);
+                add_nodes(&b, &x->home_cpus);
+                add_nodes(&b, &x->home_mems);
+                strbuf_printf(&b, " %s\n", x->reason);
+                for (size_t k = 0; k < x->n_candidates; k++) {
+                        const struct candidate *c = &x->candidates[k];
+                        add_nodes(&b, &c->nodes);
+                        strbuf_printf(&b, " %a%s%s %s\n", c->cost, c->feasible ? " feasible" : "", c->chosen ? " chosen" : "",
+                                      c->verdict);
+                }
+        }
+        return need(strbuf_steal(&b));
+}
+
+uint64_t random_next(uint64_t *seed) {
+        uint64_t z = (*seed += UINT64_C(0x9e3779b97f4a7c15));
+        z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+        z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+        return z ^ (z >> 31);
+}
+
+uint64_t random_below(uint64_t *seed, uint64_t limit) {
+        return random_next(seed) % limit;
+}

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the daemon promises while somebody works against it: paused, reloaded, without a bus, with a record that another run left."""
+
+import json
+import signal
+import subprocess
+import time
+
+import pytest
+
+import daemon
+import numa
+from daemon import start_service, wait_for
+
+IDS = daemon.message_ids()
+pytestmark = pytest.mark.usefixtures('fresh_daemon')
+FREE = (('0-7', '0-3'), (None, None))
+
+
+def rule(unit, **more):
+    return {'name': 'r', 'match': {'unit': unit}, 'place': 'nodes', 'nodes': '1', 'min-size': '8M', 'cooldown': '2s', **more}
+
+
+def entry(cgroup, owner, **sides):
+    return {'cgroup': cgroup, 'unit': cgroup.rsplit('/', 1)[1], 'owner': owner, **sides}
+
+
+def write_record(*entries):
+    daemon.RECORD.parent.mkdir(exist_ok=True)
+    daemon.RECORD.write_text(json.dumps({'version': 1, 'entries': list(entries)}))
+
+
+def recorded():
+    return [e['cgroup'] for e in json.loads(daemon.RECORD.read_text())['entries']]
+
+
+def effective(service):
+    return daemon.cpusets(service.cgroup)[2:]
+
+
+def narrowed(name):
+    """A service on node 1, which the daemon has narrowed to it; where its memory is already, so that it takes no time."""
+    service = start_service(name, size=16, node=1, threads=1, duty='5:100')
+    daemon.configure([rule(service.unit, memory='strict')], interval='1s')
+    daemon.start()
+    wait_for('narrowed', lambda: effective(service) == ('2-3', '1') and daemon.state(service.unit) == 'stable', 120)
+    return service
+
+
+def cycles(n):
+    """Lets the daemon look n times more."""
+    after = daemon.status()['cycles'] + n
+    wait_for('cycles', lambda: daemon.status()['cycles'] >= after, 60)
+
+
+def test_restore_tells_of_everything_on_record():
+    cpus = {'before': None, 'ours': '2-3', 'seen': None}
+    gone = [f'/gone/{name}' for name in ('a', 'b', 'c')]
+    write_record(*(entry(cgroup, 'cgroupfs', cpus=cpus) for cgroup in gone))
+    daemon.configure([])
+    daemon.start()
+    outcome = json.loads(daemon.ctl('restore', '--json=short').stdout)
+    assert [(o['cgroup'], o['outcome']) for o in outcome] == [(cgroup, 'gone') for cgroup in gone]
+    assert recorded() == []
+
+
+def test_pause_and_reload_give_nothing_away():
+    service = narrowed('held')
+    daemon.ctl('pause')
+    daemon.configure([], interval='1s')
+    daemon.ctl('reload')
+    cycles(2)
+    assert effective(service) == ('2-3', '1')
+    daemon.ctl('resume')
+    wait_for('given back', lambda: effective(service) in FREE, 60)
+    # And what is restored stays so over a reload, until resume.
+    daemon.configure([rule(service.unit)], interval='1s')
+    daemon.ctl('reload')
+    wait_for('narrowed', lambda: effective(service)[0] == '2-3', 60)
+    daemon.ctl('restore', service.unit)
+    daemon.ctl('reload')
+    cycles(3)
+    assert effective(service)[0] in ('0-7', None)
+    daemon.ctl('resume')
+    wait_for('narrowed again', lambda: effective(service)[0] == '2-3', 60)
+
+
+def test_memory_nodes_are_given_back_once():
+    service = narrowed('once')
+    daemon.configure([rule(service.unit)], interval='1s')
+    journal = daemon.Journal()
+    daemon.ctl('reload')
+    wait_for('memory is free', lambda: effective(service) == ('2-3', '0-3') and daemon.state(service.unit) == 'stable', 60)
+    said = len(journal.of_unit(service.unit))
+    time.sleep(5)                  # more than two cooldowns
+    cycles(2)
+    assert len(journal.of_unit(service.unit)) == said
+
+
+def test_without_the_bus_it_is_started_again():
+    daemon.configure([])
+    daemon.start()
+    pid = daemon.main_pid()
+    daemon.run('systemctl', 'kill', '-s', 'KILL', 'dbus.service')
+    wait_for('a new one', lambda: daemon.main_pid() not in (0, pid) and daemon.ctl('status', check=False).returncode == 0, 60)
+
+
+def test_dry_run_changes_nothing_on_its_way_out():
+    service = start_service('dry', size=16, node=1, threads=1, duty='5:100', properties={'AllowedCPUs': '2-3'})
+    path = '/' + str(service.cgroup.relative_to('/sys/fs/cgroup'))
+    write_record(entry(path, 'systemd', cpus={'before': None, 'ours': '2-3', 'seen': None}))
+    daemon.configure([rule(service.unit)], interval='1s', on_exit='restore')
+    process = subprocess.Popen(['numabalanced', '--dry-run'], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_for('it runs', lambda: daemon.status()['cycles'] > 0, 60)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 0
+    assert effective(service)[0] == '2-3'
+    assert recorded() == [path]
+
+
+def test_service_without_a_memory_controller():
+    daemon.run('systemd-run', '--quiet', '--unit=bare.service', '-pDelegate=yes', '-pType=exec', 'bash', '-c',
+               'g=/sys/fs/cgroup$(cut -d: -f3- /proc/self/cgroup); mkdir $g/inner; echo 0 >$g/inner/cgroup.procs; '
+               'exec workload --size 24 --node 2 --threads 1 --duty 5:100')
+    try:
+        pid = int(daemon.run('systemctl', 'show', '-P', 'MainPID', 'bare.service').stdout)
+        daemon.configure([{'name': 'r', 'match': {'cgroup': '*/bare.service/inner'}, 'place': 'nodes', 'nodes': '1', 'cpus': 'free',
+                           'min-size': '8M', 'cooldown': '2s'}], interval='1s')
+        daemon.start()
+        wait_for('at home', lambda: numa.process_bytes(pid).get(1, 0) >= 20 << 20, 60)
+    finally:
+        daemon.run('systemctl', 'stop', 'bare.service', check=False)
+
+
+def test_once_ends_where_memory_maps_are_not_readable():
+    service = start_service('closed', size=32, node=2, threads=1, duty='5:100')
+    daemon.configure([rule(service.unit)])
+    daemon.CONFIG.chmod(0o644)
+    done = daemon.run('runuser', '-u', 'nobody', '--', 'numabalanced', '--once', '--dry-run', '--config', str(daemon.CONFIG), timeout=60)
+    assert f'{service.unit}: pending: ' in done.stdout and 'could not be read' in done.stdout

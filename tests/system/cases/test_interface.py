@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What administrators and scripts see: the contract of numabalancectl, the unit, the journal's catalog."""
+
+import json
+import re
+
+import pytest
+
+import daemon
+import numa
+import lib
+from daemon import start_service, wait_for
+from test_home import settled
+
+IDS = daemon.message_ids()
+pytestmark = pytest.mark.usefixtures('fresh_daemon')
+
+
+def test_unit_is_hardened():
+    out = daemon.run('systemd-analyze', 'security', '--no-pager', daemon.UNIT).stdout
+    level = float(re.search(r'Overall exposure level for .*: ([0-9.]+)', out)[1])
+    assert level <= 2.0, out
+
+
+def test_verify_finds_nothing():
+    done = daemon.run('systemd-analyze', 'verify', '--man=no', daemon.UNIT)
+    assert [line for line in done.stderr.splitlines() if 'numabalanced' in line] == []
+
+
+def test_without_configuration_it_only_observes():
+    service = start_service('watched', size=40, node=2, threads=1, duty='5:100')
+    before = service.frames()
+    daemon.configure([])
+    daemon.start()
+    entry = wait_for('seen', lambda: daemon.service(service.unit), 60)
+    assert entry['state'] == 'observed' and entry['rule'] is None and entry['place'] is None and entry['home_nodes'] == []
+    assert service.frames() == before
+    by_node = service.region_bytes()
+    assert len(entry['bytes_by_node']) == 4
+    assert abs(entry['bytes_by_node'][2] - by_node[2]) <= 4 << 20, (entry, by_node)
+    assert abs(sum(entry['cpu_by_node']) - 1) < 0.01
+
+
+def test_topology():
+    nodes = json.loads(daemon.ctl('topology', '--json=short').stdout)['nodes']
+    assert [n['id'] for n in nodes] == [0, 1, 2, 3]
+    assert [n['cpus'] for n in nodes] == ['0-1', '2-3', '4-5', '6-7'] or [n['cpus'] for n in nodes] == [[0, 1], [2, 3], [4, 5], [6, 7]]
+    for n in nodes:
+        with open(f'/sys/devices/system/node/node{n["id"]}/distance') as f:
+            assert n['distances'] == [int(d) for d in f.read().split()]
+        assert 0 < n['bytes_free'] <= n['bytes_total'] == numa.node_meminfo(n['id'])['MemTotal']
+
+
+def test_exit_statuses():
+    assert daemon.ctl('list', check=False).returncode == 3           # not running
+    assert daemon.ctl('nonsense', check=False).returncode == 2
+    assert daemon.run('numabalanced', '--nonsense', check=False).returncode == 2
+    daemon.write_config('rules: 7\n')
+    assert daemon.run('numabalanced', '--check', check=False).returncode == 78
+    daemon.configure([])
+    assert daemon.run('numabalanced', '--check', check=False).returncode == 0
+    daemon.start()
+    assert daemon.ctl('explain', 'no-such.service', check=False).returncode == 1
+
+
+def test_reading_is_for_everyone_changing_for_root():
+    daemon.configure([])
+    daemon.start()
+    as_nobody = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', 'numabalancectl']
+    assert daemon.run(*as_nobody, 'list', '--json=short', check=False).returncode == 0
+    for verb in ('reload', 'restore', 'pause'):
+        done = daemon.run(*as_nobody, verb, check=False)
+        assert done.returncode == 1, (verb, done)
+    assert daemon.status()['paused'] is False
+
+
+def test_once_dry_run_changes_nothing_and_needs_nobody():
+    service = start_service('once', size=80, node=2, threads=1, duty='5:95')
+    before = service.frames()
+    daemon.configure([{'name': 'o', 'match': {'unit': service.unit}, 'place': 'nodes', 'nodes': '1'}])
+    done = daemon.run('numabalanced', '--once', '--dry-run')
+    assert service.unit in done.stdout and 'dry run' in done.stdout + done.stderr
+    assert service.frames() == before
+    assert daemon.cpusets(service.cgroup)[0] in ('', None)
+    assert not daemon.RECORD.exists()
+
+
+def test_once_acts():
+    service = start_service('act', size=40, node=2, threads=1, duty='5:95')
+    daemon.configure([{'name': 'o', 'match': {'unit': service.unit}, 'place': 'nodes', 'nodes': '1', 'min-size': '16M'}])
+    daemon.run('numabalanced', '--once', timeout=240)
+    assert service.region_bytes().get(1, 0) >= 38 << 20
+    assert daemon.cpusets(service.cgroup)[2] == '2-3'
+    daemon.configure([])               # the daemon that comes later finds the record, and gives it back
+    daemon.start()
+    wait_for('given back', lambda: daemon.cpusets(service.cgroup)[2] in ('0-7', None), 60)
+
+
+def test_explain_and_catalog():
+    service = start_service('explained', size=80, node=2, threads=1, duty='5:95')
+    daemon.configure([{'name': 'e', 'match': {'unit': service.unit}, 'place': 'compact', 'max-nodes': 1}])
+    daemon.start()
+    wait_for('at home', settled(service.unit), 400)
+    text = daemon.ctl('explain', service.unit).stdout
+    assert 'rejected' in text and service.unit in text
+    explained = json.loads(daemon.ctl('explain', service.unit, '--json=short').stdout)
+    assert sum(c['chosen'] for c in explained['candidates']) == 1
+    catalog = daemon.run('journalctl', '-x', '--no-pager', '-u', daemon.UNIT, 'MESSAGE_ID=' + IDS['DECISION']).stdout
+    assert '░░' in catalog and service.unit in catalog
+
+
+def test_quiet_while_nothing_changes():
+    service = start_service('quiet', size=40, node=2, threads=1, duty='5:95')
+    daemon.configure([{'name': 'q', 'match': {'unit': service.unit}, 'place': 'nodes', 'nodes': '1', 'min-size': '16M'}], max_interval='2s')
+    daemon.start()
+    wait_for('at home', settled(service.unit, [1]), 400)
+    journal = daemon.Journal()
+    cycles = daemon.status()['cycles']
+    wait_for('five more cycles', lambda: daemon.status()['cycles'] >= cycles + 5, 400)
+    assert [e['MESSAGE'] for e in journal.entries()] == []

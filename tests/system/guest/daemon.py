@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The daemon under test, as its administrator handles it: the shipped unit, numabalancectl, the journal. Nothing here looks into
+the daemon; where pages really are is told by lib.py, which does not ask it."""
+
+import json
+import pathlib
+import subprocess
+
+import lib
+
+CONFIG = pathlib.Path('/etc/numabalanced/numabalanced.d/test.yaml')
+RECORD = pathlib.Path('/run/numabalanced/record.json')
+UNIT = 'numabalanced.service'
+
+
+def run(*command, check=True, timeout=120):
+    done = subprocess.run(command, text=True, capture_output=True, timeout=timeout)
+    if check and done.returncode != 0:
+        raise AssertionError(f'{" ".join(command)}: exit {done.returncode}\n{done.stdout}{done.stderr}')
+    return done
+
+
+def ctl(*arguments, check=True, timeout=180):
+    return run('numabalancectl', *arguments, check=check, timeout=timeout)
+
+
+def configure(rules, **settings):
+    """Writes a drop-in with these rules (dicts) and daemon settings (under_scores become dashes). JSON is YAML."""
+    daemon = {'interval': '2s', 'max-interval': '20s', 'scan-cpu': '50%'}
+    daemon.update({key.replace('_', '-'): value for key, value in settings.items()})
+    write_config(json.dumps({'version': 1, 'daemon': daemon, 'rules': rules}))
+
+
+def write_config(text):
+    CONFIG.parent.mkdir(parents=True, exist_ok=True)
+    CONFIG.write_text(text)
+
+
+def start():
+    run('systemctl', 'start', UNIT)
+
+
+def stop():
+    run('systemctl', 'stop', UNIT)
+
+
+def main_pid():
+    return int(run('systemctl', 'show', '-P', 'MainPID', UNIT).stdout)
+
+
+def reset():
+    """No daemon, no configuration, nothing on record: as freshly installed."""
+    run('systemctl', 'stop', UNIT, check=False)
+    run('systemctl', 'reset-failed', UNIT, check=False)
+    CONFIG.unlink(missing_ok=True)
+    for path in RECORD.parent.glob('*'):
+        path.unlink()
+
+
+def services():
+    return json.loads(ctl('list', '--json=short').stdout)
+
+
+def service(unit):
+    """What `list` says of a unit, or None."""
+    for entry in services():
+        if entry['unit'] == unit:
+            return entry
+    return None
+
+
+def state(unit):
+    entry = service(unit)
+    return entry and entry['state']
+
+
+def status():
+    return json.loads(ctl('status', '--json=short').stdout)
+
+
+class Journal:
+    """The daemon's entries from now on."""
+
+    def __init__(self):
+        # A cursor, not a time: what was written in this same second does not count.
+        out = run('journalctl', '-n', '1', '--show-cursor', '-o', 'cat', check=False).stdout
+        cursors = [line.split(': ', 1)[1] for line in out.splitlines() if line.startswith('-- cursor: ')]
+        self.after = ['--after-cursor', cursors[-1]] if cursors else []
+
+    def entries(self, **fields):
+        out = run('journalctl', '-o', 'json', '--no-pager', *self.after, '_SYSTEMD_UNIT=' + UNIT).stdout
+        entries = [json.loads(line) for line in out.splitlines() if line.startswith('{')]
+        return [e for e in entries if all(e.get(key) == value for key, value in fields.items())]
+
+    def of_unit(self, unit, message_id=None):
+        fields = {'NUMABALANCED_UNIT': unit}
+        if message_id:
+            fields['MESSAGE_ID'] = message_id
+        return self.entries(**fields)
+
+
+def message_ids():
+    """Name → id, from the header that the daemon is built with."""
+    ids = {}
+    for line in pathlib.Path('/src/daemon/report/message-ids.h').read_text().splitlines():
+        words = line.split()
+        if len(words) == 3 and words[0] == '#define':
+            ids[words[1].removeprefix('MESSAGE_ID_')] = words[2].strip('"')
+    return ids
+
+
+def cpusets(cgroup):
+    """(configured cpus, configured mems, effective cpus, effective mems) as the kernel prints them; None where there is no file."""
+    def read(name):
+        try:
+            return (cgroup / name).read_text().strip()
+        except FileNotFoundError:
+            return None
+    return tuple(read(name) for name in ('cpuset.cpus', 'cpuset.mems', 'cpuset.cpus.effective', 'cpuset.mems.effective'))
+
+
+def start_service(name, unit_file=False, properties=None, **options):
+    """A service that runs workload: size=100, node=2 and so on are its options."""
+    words = []
+    for key, value in options.items():
+        words.append('--' + key.replace('_', '-'))
+        if value is not True:
+            words.append(value)
+    return lib.start(name, *words, transient=not unit_file, properties=properties)
+
+
+def wait_for(what, condition, limit=180):
+    """Waits for a state, never for a time; the limit is only there so that a failure ends."""
+    return lib.wait_for(condition, limit, lambda: f'{what}\n' + run('numabalancectl', 'list', check=False).stdout)

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What test cases in the guest are written with: services made of `workload`, waiting, and the journal.
+
+    service = start('victim', '--node', 2, '--size', 100)
+    wait_for(lambda: service.locality() >= 0.99, 120, lambda: service.describe())
+"""
+
+import atexit
+import json
+import pathlib
+import re
+import subprocess
+import time
+
+import numa
+
+UNITS = pathlib.Path('/run/systemd/system')
+
+
+def run(*command, check=True, timeout=120):
+    """Runs a command and returns its output; says what the command said when it failed."""
+    result = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                            timeout=timeout)
+    if check and result.returncode:
+        raise AssertionError(f"{' '.join(map(str, command))}: status {result.returncode}\n{result.stdout}")
+    return result.stdout
+
+
+def wait_for(condition, limit, describe=None, every=0.5):
+    """Waits until condition() is true, and returns what it gave. Fails after limit seconds with what describe() says.
+
+    limit is generous on purpose: it catches a hang, it doesn't measure. AssertionError and OSError in the condition
+    count as not yet.
+    """
+    end, problem = time.monotonic() + limit, None
+    while True:
+        try:
+            value = condition()
+            if value:
+                return value
+            problem = None
+        except (AssertionError, OSError, StopIteration) as error:
+            problem = error
+        if time.monotonic() >= end:
+            state = describe() if describe else ''
+            raise AssertionError(f'not within {limit} s{f": {problem!r}" if problem else ""}\n{state}')
+        time.sleep(every)
+
+
+def show(unit, *names):
+    """Properties of a unit as {name: text}."""
+    text = run('systemctl', 'show', unit, *(f'-p{name}' for name in names))
+    return dict(line.split('=', 1) for line in text.splitlines() if '=' in line)
+
+
+class Service:
+    """A unit, usually one that runs `workload`."""
+
+    def __init__(self, unit):
+        self.unit = unit if '.' in unit else unit + '.service'
+
+    def show(self, name):
+        return show(self.unit, name).get(name, '')
+
+    def is_active(self):
+        return self.show('ActiveState') == 'active'
+
+    @property
+    def pid(self):
+        return int(self.show('MainPID'))
+
+    @property
+    def cgroup(self):
+        path = self.show('ControlGroup')
+        if not path:
+            raise AssertionError(f'{self.unit} has no cgroup: it is not running')
+        return numa.CGROUP / path.lstrip('/')
+
+    def pids(self):
+        return numa.cgroup_pids(self.cgroup)
+
+    def region(self):
+        """(start, size) of the workload's memory, which it reports in its status text."""
+        start, size = re.search(r'region (0x[0-9a-f]+) (\d+)', self.show('StatusText')).groups()
+        return int(start, 16), int(size)
+
+    # ---- where it is ----
+
+    def bytes(self):
+        """{node: bytes} of all its processes, by numa_maps. A page shared by two of them counts twice."""
+        return numa.add_up(numa.process_bytes(pid) for pid in self.pids())
+
+    def region_bytes(self):
+        """{node: bytes} of the workload's memory alone, asked page by page."""
+        nodes = numa.page_nodes(self.pid, *self.region())
+        return {node: nodes.count(node) * numa.PAGE for node in sorted(set(nodes))}
+
+    def region_share(self, node):
+        """Share of the workload's memory on a node."""
+        return self.region_bytes().get(node, 0) / self.region()[1]
+
+    def frames(self):
+        """The physical pages of the workload's memory: compare before and after to prove that none was moved."""
+        return numa.page_frames(self.pid, *self.region())
+
+    def cpu_shares(self, seconds=2.0):
+        return numa.cpu_shares(self.pids(), seconds)
+
+    def locality(self, seconds=2.0):
+        return numa.locality(self.cpu_shares(seconds), numa.shares(self.bytes()))
+
+    def effective_cpus(self):
+        return numa.cgroup_list(self.cgroup, 'cpuset.cpus.effective')
+
+    def effective_nodes(self):
+        return numa.cgroup_list(self.cgroup, 'cpuset.mems.effective')
+
+    def describe(self):
+        """Everything about it on a few lines, for messages."""
+        try:
+            mib = {node: f'{count / 2**20:.1f}M' for node, count in self.bytes().items()}
+            cpu = self.cpu_shares(1.0)
+            return (f'{self.unit}: memory {mib} CPU {({node: f"{share:.2f}" for node, share in cpu.items()})} '
+                    f'locality {numa.locality(cpu, numa.shares(self.bytes())):.3f} '
+                    f'cpus {self.effective_cpus()} nodes {self.effective_nodes()}')
+        except (OSError, AssertionError) as error:
+            return f'{self.unit}: {error}'
+
+    # ---- what happens to it ----
+
+    def restart(self):
+        run('systemctl', 'restart', self.unit)
+
+    def stop(self):
+        run('systemctl', 'stop', self.unit, check=False)
+        run('systemctl', 'reset-failed', self.unit, check=False)
+        file = UNITS / self.unit
+        if file.exists():
+            file.unlink()
+            run('systemctl', 'daemon-reload')
+
+
+_started = []
+
+
+def start(name, *arguments, transient=True, properties=None, command='workload'):
+    """Starts a service that runs `workload` with arguments, and returns when it has populated its memory.
+
+    transient services go by systemd-run; the others get a unit file in /run, and so can be restarted. properties are
+    those of the [Service] section.
+    """
+    service = Service(name)
+    properties = {'Type': 'notify', **(properties or {})}
+    words = [f'/usr/local/bin/{command}', *map(str, arguments)]
+    if transient:
+        run('systemd-run', '--quiet', f'--unit={service.unit}', *(f'-p{key}={value}' for key, value in properties.items()),
+            *words)
+    else:
+        settings = ''.join(f'{key}={value}\n' for key, value in properties.items())
+        UNITS.mkdir(exist_ok=True)
+        (UNITS / service.unit).write_text(f'[Service]\nExecStart={" ".join(words)}\n{settings}')
+        run('systemctl', 'daemon-reload')
+        run('systemctl', 'start', service.unit)
+    _started.append(service)
+    return service
+
+
+def stop_all():
+    """Stops every service that start() made."""
+    while _started:
+        _started.pop().stop()
+
+
+atexit.register(stop_all)
+
+
+def journal(unit=None, cursor=None, **fields):
+    """Journal entries of this boot as dicts, e.g. journal('numabalanced', MESSAGE_ID='…'). cursor: only later ones."""
+    command = ['journalctl', '--boot', '--output=json', '--no-pager', '--quiet']
+    if unit:
+        command.append(f'--unit={unit}')
+    if cursor:
+        command.append(f'--after-cursor={cursor}')
+    text = run(*command, *(f'{name}={value}' for name, value in fields.items()))
+    return [json.loads(line) for line in text.splitlines() if line.startswith('{')]
+
+
+def journal_cursor():
+    """Where the journal ends now."""
+    return json.loads(run('journalctl', '--boot', '--output=json', '--lines=1', '--no-pager'))['__CURSOR']

@@ -43,6 +43,8 @@ static int alloc_window(struct mover *m) {
 
 int mover_new(const struct act *act, const struct host *h, const struct topology *t, const char *cgroup,
               const struct process_ref *processes, size_t n_processes, const struct move_goal *goal, struct mover **ret) {
+        if (goal->how != PAGES_HOME)
+                return -EOPNOTSUPP;
         struct mover *m = calloc(1, sizeof(*m));
         if (!m)
                 return -ENOMEM;

@@ -8,11 +8,16 @@
 #include <stdint.h>
 
 #include "act/ops.h"
+#include "core/plan.h"
 #include "core/topology.h"
 #include "host/host.h"
 
+/* The kinds of enum pages_how (core/plan.h) that are not PAGES_HOME are refused with -EOPNOTSUPP until they are built. */
 struct move_goal {
-        struct node_set home; /* pages already there stay */
+        enum pages_how how;
+        const uint64_t *want_by_node;       /* PAGES_BALANCE: see struct placement. n_ids entries */
+        const uint32_t *interleave_by_node; /* PAGES_INTERLEAVE: weight_by_node of the placement */
+        struct node_set home;               /* pages already there stay */
         const uint64_t
                 *room_bytes; /* n_ids entries: how much each home node may still take; the mover counts it down (own copy) */
         const uint32_t *weight_by_node; /* n_ids entries: how to divide pages among several home nodes; NULL: nearest first */

@@ -31,7 +31,7 @@ static const char *const version_words[] = { "1" };
 
 static const struct choices version_choices = { version_words, ARRAY_SIZE(version_words), ARRAY_SIZE(version_words) };
 static const struct choices on_exit_choices = { on_exit_words, ARRAY_SIZE(on_exit_words), _ON_EXIT_MAX };
-static const struct choices place_choices = { place_words, ARRAY_SIZE(place_words), _PLACE_MAX };
+static const struct choices place_choices = { place_words, ARRAY_SIZE(place_words), PLACE_SPREAD };
 static const struct choices memory_choices = { memory_words, ARRAY_SIZE(memory_words), _MEMORY_MODE_MAX };
 static const struct choices cpus_choices = { cpus_words, ARRAY_SIZE(cpus_words), _CPUS_MODE_MAX };
 static const struct choices shared_choices = { shared_words, ARRAY_SIZE(shared_words), 1 };

@@ -85,6 +85,8 @@ struct plan *plan_free(struct plan *p) {
                         free(x->candidates[k].verdict);
                 free(x->candidates);
                 free(x->room_by_node);
+                free(x->want_by_node);
+                free(x->weight_by_node);
                 free(x->reason);
         }
         free(p->placements);

@@ -31,6 +31,13 @@ struct candidate {
         char *verdict; /* "chosen: …", "rejected: …" */
 };
 
+/* Where each page belongs that is to be moved. */
+enum pages_how {
+        PAGES_HOME,    /* onto any home node: those off home move to the nearest with room */
+        PAGES_BALANCE, /* onto home_mems by amount: want_by_node; pages move from nodes with too many to nodes with too few */
+        PAGES_INTERLEAVE, /* one by one over home_mems: page number (address / page size) modulo the sum of weight_by_node tells the node */
+};
+
 struct placement {
         size_t sample; /* index into plan_input.samples */
         enum service_state state;
@@ -46,6 +53,9 @@ struct placement {
         uint64_t bytes_to_move; /* that are off home, movable, and have room there */
         uint64_t *room_by_node; /* n_ids entries: how much this placement may put on each node. The sum over all placements never
                                  * exceeds node_room_bytes(). NULL where nothing is to be moved */
+        enum pages_how pages_how;
+        uint64_t *want_by_node;   /* PAGES_BALANCE: movable bytes that belong on each node, n_ids entries; else NULL */
+        uint32_t *weight_by_node; /* PAGES_INTERLEAVE: n_ids entries, 0: none there; else NULL */
         double distance_before, distance_after; /* now, and expected once done */
         char *reason;                           /* one sentence for the journal and `list` */
         struct candidate *candidates;           /* the best few and some that cannot be, best first */

@@ -13,10 +13,9 @@ static const char *name_of(const char *const *table, size_t n, int value) {
 
 const char *place_to_string(enum place p) {
         static const char *const table[_PLACE_MAX] = {
-                [PLACE_COMPACT] = "compact",
-                [PLACE_NODES] = "nodes",
-                [PLACE_FOLLOW] = "follow",
-                [PLACE_IGNORE] = "ignore",
+                [PLACE_COMPACT] = "compact", [PLACE_NODES] = "nodes",   [PLACE_FOLLOW] = "follow",
+                [PLACE_IGNORE] = "ignore",   [PLACE_SPREAD] = "spread", [PLACE_INTERLEAVE] = "interleave",
+                [PLACE_NEAR] = "near",
         };
         return name_of(table, ARRAY_SIZE(table), (int) p);
 }
@@ -35,6 +34,31 @@ const char *cpus_mode_to_string(enum cpus_mode m) {
                 [CPUS_FREE] = "free",
         };
         return name_of(table, ARRAY_SIZE(table), (int) m);
+}
+
+const char *shared_pages_to_string(enum shared_pages s) {
+        static const char *const table[_SHARED_PAGES_MAX] = {
+                [SHARED_PAGES_SKIP] = "skip",
+                [SHARED_PAGES_MOVE] = "move",
+        };
+        return name_of(table, ARRAY_SIZE(table), (int) s);
+}
+
+const char *app_policy_to_string(enum app_policy p) {
+        static const char *const table[_APP_POLICY_MAX] = {
+                [APP_POLICY_RESPECT] = "respect",
+                [APP_POLICY_OVERRIDE] = "override",
+        };
+        return name_of(table, ARRAY_SIZE(table), (int) p);
+}
+
+const char *interleave_by_to_string(enum interleave_by b) {
+        static const char *const table[_INTERLEAVE_MAX] = {
+                [INTERLEAVE_EQUAL] = "equal",
+                [INTERLEAVE_BANDWIDTH] = "bandwidth",
+                [INTERLEAVE_GIVEN] = "given",
+        };
+        return name_of(table, ARRAY_SIZE(table), (int) b);
 }
 
 const char *match_key_to_string(enum match_key k) {
@@ -86,6 +110,7 @@ void rule_init(struct rule *r) {
                 .min_size_bytes = RULE_MIN_SIZE_BYTES_DEFAULT,
                 .min_gain_permille = RULE_MIN_GAIN_PERMILLE_DEFAULT,
                 .cooldown_usec = RULE_COOLDOWN_USEC_DEFAULT,
+                .priority = RULE_PRIORITY_DEFAULT,
         };
 }
 
@@ -93,6 +118,10 @@ void rule_done(struct rule *r) {
         free(r->name);
         for (size_t k = 0; k < _MATCH_KEY_MAX; k++)
                 string_list_done(&r->match.patterns[k]);
+        string_list_done(&r->together_with);
+        string_list_done(&r->apart_from);
+        string_list_done(&r->devices);
+        free(r->weights);
         free(r->file);
         *r = (struct rule){ 0 };
 }

@@ -15,6 +15,9 @@ enum place {
         PLACE_NODES,
         PLACE_FOLLOW,
         PLACE_IGNORE,
+        PLACE_SPREAD,
+        PLACE_INTERLEAVE,
+        PLACE_NEAR,
         _PLACE_MAX,
         _PLACE_INVALID = -EINVAL,
 };
@@ -25,6 +28,19 @@ const char *memory_mode_to_string(enum memory_mode m);
 
 enum cpus_mode { CPUS_RESTRICT, CPUS_FREE, _CPUS_MODE_MAX, _CPUS_MODE_INVALID = -EINVAL };
 const char *cpus_mode_to_string(enum cpus_mode m);
+
+/* Pages that several processes map: left, or moved with MPOL_MF_MOVE_ALL where all of them belong to the service. */
+enum shared_pages { SHARED_PAGES_SKIP, SHARED_PAGES_MOVE, _SHARED_PAGES_MAX, _SHARED_PAGES_INVALID = -EINVAL };
+const char *shared_pages_to_string(enum shared_pages s);
+
+/* A memory policy that the application set by itself: respected, or its pages are moved all the same. */
+enum app_policy { APP_POLICY_RESPECT, APP_POLICY_OVERRIDE, _APP_POLICY_MAX, _APP_POLICY_INVALID = -EINVAL };
+const char *app_policy_to_string(enum app_policy p);
+
+/* How place: interleave divides pages: as many on each node, by the nodes' read bandwidth (equal where it is not known), or as the rule
+ * says. */
+enum interleave_by { INTERLEAVE_EQUAL, INTERLEAVE_BANDWIDTH, INTERLEAVE_GIVEN, _INTERLEAVE_MAX, _INTERLEAVE_INVALID = -EINVAL };
+const char *interleave_by_to_string(enum interleave_by b);
 
 enum match_key {
         MATCH_UNIT,
@@ -54,14 +70,38 @@ struct match {
 #define RULE_MIN_GAIN_PERMILLE_DEFAULT 50u
 #define RULE_COOLDOWN_USEC_DEFAULT     (60ULL * 1000000ULL)
 
+#define RULE_PRIORITY_DEFAULT 100u
+#define RULE_PRIORITY_MAX     1000u
+#define RULE_WEIGHT_MAX       255u /* the kernel's own limit for weighted interleave */
+
+/* A node's part of an interleaved service: `weight` pages there for every sum of weights. */
+struct node_weight {
+        unsigned node, weight; /* weight 1…RULE_WEIGHT_MAX */
+};
+
 struct rule {
         char *name;
         struct match match;
         enum place place;
         enum memory_mode memory;
         enum cpus_mode cpus;
-        struct node_set nodes; /* PLACE_NODES only */
-        unsigned max_nodes;    /* 0: no limit */
+        struct node_set nodes;          /* PLACE_NODES only */
+        unsigned max_nodes;             /* 0: no limit */
+        unsigned min_nodes;             /* 0: no limit */
+        bool has_allowed;               /* allowed-nodes was given */
+        struct node_set allowed, avoid; /* never outside the one, never on the other */
+        struct string_list
+                together_with; /* rules (by name) whose services share its home; its own name: all its services together */
+        struct string_list
+                apart_from; /* rules whose services never share a node with it; its own name: each of its services apart */
+        bool exclusive;     /* no other service that a rule places is put on its home nodes */
+        unsigned priority;  /* 0…1000; of rules that cannot all hold the lower gives way, then the later one */
+        struct string_list devices;       /* PLACE_NEAR: "net/eth0", "block/nvme0n1", "pci/0000:3b:00.0" */
+        enum interleave_by interleave_by; /* PLACE_INTERLEAVE */
+        struct node_weight *weights;      /* INTERLEAVE_GIVEN: sorted by node, each once */
+        size_t n_weights;
+        enum shared_pages shared_pages;
+        enum app_policy app_policy;
         uint64_t min_size_bytes;
         unsigned min_gain_permille; /* of the present expected distance */
         uint64_t cooldown_usec;

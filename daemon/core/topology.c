@@ -2,6 +2,8 @@
 /* The machine: nodes, CPUs, distances. Nothing is read here; host/ or a test fills it in. */
 #include "core/topology.h"
 
+#include <string.h>
+
 #include "core/util.h"
 
 struct topology *topology_new(unsigned n_ids, unsigned n_cpu_ids) {
@@ -32,6 +34,11 @@ struct topology *topology_free(struct topology *t) {
         free(t->nodes);
         free(t->distance);
         free(t->node_of_cpu);
+        free(t->latency_nsec);
+        free(t->bandwidth_mibps);
+        for (size_t i = 0; i < t->n_devices; i++)
+                free(t->devices[i].name);
+        free(t->devices);
         free(t);
         return NULL;
 }
@@ -133,4 +140,19 @@ struct node_set topology_nodes_of_cpus(const struct topology *t, const struct cp
 
 int topology_node_of_cpu(const struct topology *t, unsigned cpu) {
         return cpu < t->n_cpu_ids ? t->node_of_cpu[cpu] : -1;
+}
+
+const struct topology_device *topology_device_find(const struct topology *t, const char *name) {
+        size_t low = 0, high = t->n_devices;
+        while (low < high) {
+                size_t mid = low + (high - low) / 2;
+                int r = strcmp(t->devices[mid].name, name);
+                if (r == 0)
+                        return &t->devices[mid];
+                if (r < 0)
+                        low = mid + 1;
+                else
+                        high = mid;
+        }
+        return NULL;
 }

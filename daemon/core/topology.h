@@ -22,12 +22,24 @@ struct topology_node {
         unsigned n_cores;     /* physical cores that have at least one CPU in `cpus` */
 };
 
+/* A device that hwloc knows the place of, for place: near. */
+struct topology_device {
+        char *name;            /* "net/eth0", "block/nvme0n1", "pci/0000:3b:00.0" */
+        struct node_set nodes; /* closest to it; empty: not told by the firmware */
+};
+
 struct topology {
         unsigned n_ids;              /* highest node id + 1 */
         struct topology_node *nodes; /* n_ids entries */
         uint32_t *distance;          /* n_ids × n_ids, row = from (CPU), column = to (memory); 10 = local */
-        unsigned n_cpu_ids;          /* highest CPU id + 1 */
-        int16_t *node_of_cpu;        /* n_cpu_ids entries, -1: offline or unknown; isolated CPUs have their node too */
+        /* From HMAT or measured by firmware (hwloc's memory attributes), n_ids × n_ids, row = from (CPU), column = to (memory); 0: this
+         * pair is not known. NULL: nothing is known. */
+        uint32_t *latency_nsec;          /* of a read */
+        uint32_t *bandwidth_mibps;       /* of reading, in MiB/s */
+        struct topology_device *devices; /* sorted by name */
+        size_t n_devices;
+        unsigned n_cpu_ids;   /* highest CPU id + 1 */
+        int16_t *node_of_cpu; /* n_cpu_ids entries, -1: offline or unknown; isolated CPUs have their node too */
 };
 
 /* A topology with `n_ids` absent nodes, distances 10 on the diagonal and 20 elsewhere, and no CPUs.
@@ -51,5 +63,7 @@ unsigned topology_n_cores(const struct topology *t, const struct node_set *nodes
 void topology_cpus_of(const struct topology *t, const struct node_set *nodes, struct cpu_mask *ret);
 /* The nodes that hold at least one CPU of the mask. */
 struct node_set topology_nodes_of_cpus(const struct topology *t, const struct cpu_mask *cpus);
+/* NULL: no such device. */
+const struct topology_device *topology_device_find(const struct topology *t, const char *name);
 /* Node of a CPU, or -1. */
 int topology_node_of_cpu(const struct topology *t, unsigned cpu);

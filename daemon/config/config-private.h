@@ -5,6 +5,7 @@
  *     config-yaml.c      text → a tree of values, each with its line and column
  *     config-schema.c    the tree against the tables of keys: daemon settings, rules, match
  *     config-fields.c    one value of the tree → one field, with the complaint where it does not fit
+ *     config-lists.c     the same for the names of rules, devices, and the weights of nodes
  *     config-values.c    durations, sizes, percents, windows: text → number, pure
  *     config-patterns.c  globs that can match nothing
  *     config-rules.c     what one rule must have, and what contradicts itself
@@ -27,6 +28,9 @@
 #define CONFIG_PATTERN_BYTES_MAX 1024u
 #define CONFIG_WINDOWS_MAX       64u
 #define CONFIG_NAME_BYTES_MAX    64u
+#define CONFIG_RULE_NAMES_MAX    64u /* in one list of rules */
+#define CONFIG_DEVICES_MAX       16u
+#define CONFIG_WEIGHTS_MAX       1024u
 #define CONFIG_ERRORS_MAX        20u /* shown of one file */
 
 /* -------- errors -------- */
@@ -126,10 +130,10 @@ struct range {
         const char *text; /* "100ms to 1d" */
 };
 
-/* The words of an enum, in the order of its constants; those from `n_implemented` on are known and refused. */
+/* The words of an enum, in the order of its constants. */
 struct choices {
         const char *const *words;
-        size_t n_words, n_implemented;
+        size_t n_words;
 };
 
 struct key {
@@ -137,7 +141,6 @@ struct key {
         field_parser parse;
         size_t offset;    /* of the field in the mapping's target */
         const void *data; /* struct range, struct choices, or nothing, as the parser wants */
-        bool refuse;      /* checked for its type, then refused as not implemented yet */
 };
 
 #define KEYS_MAX 32u
@@ -164,10 +167,22 @@ int field_nodes(struct config_file *f, const struct key *k, const struct value *
 int field_windows(struct config_file *f, const struct key *k, const struct value *v, void *field);  /* struct settings */
 int field_name(struct config_file *f, const struct key *k, const struct value *v, void *field);     /* char * */
 int field_patterns(struct config_file *f, const struct key *k, const struct value *v, void *field); /* struct string_list */
-/* For keys that are refused anyway: nothing is stored. */
-int field_names(struct config_file *f, const struct key *k, const struct value *v, void *field); /* one or a list of rule names */
-int field_device(struct config_file *f, const struct key *k, const struct value *v, void *field); /* net/, block/, pci/ */
-int field_any(struct config_file *f, const struct key *k, const struct value *v, void *field);
+int field_names(struct config_file *f, const struct key *k, const struct value *v,
+                void *field); /* struct string_list, of rules */
+int field_devices(struct config_file *f, const struct key *k, const struct value *v, void *field); /* struct string_list */
+int field_weights(struct config_file *f, const struct key *k, const struct value *v, void *field); /* struct rule */
+
+/* What field parsers are made of. The complaints return as complain() does. */
+int wrong_kind(struct config_file *f, const struct key *k, const struct value *v, const char *expected);
+int wrong_text(struct config_file *f, const struct key *k, const struct value *v, const char *why, const char *expected);
+int wrong_word(struct config_file *f, const struct key *k, const struct value *v, const struct choices *c, const char *expected);
+/* The text of a single value that is really there. */
+int scalar(struct config_file *f, const struct key *k, const struct value *v, const char *expected, const char **ret);
+int check_name(struct config_file *f, const struct key *k, const struct value *v, const char *text);
+typedef int (*text_parser)(struct config_file *f, const struct key *k, const struct value *v, const char *text, void *field);
+/* Calls `one` for a single text, or for each of a list. -EBADMSG if any was bad, after all were looked at. */
+int each_text(struct config_file *f, const struct key *k, const struct value *v, const char *expected, size_t limit,
+              text_parser one, void *field);
 
 enum rule_key {
         RULE_NAME,

@@ -25,7 +25,7 @@ static int check_required(struct config_file *f, const struct value *v, const st
         } required[] = {
                 { RULE_NAME, "name", "name: and a name that no other rule has" },
                 { RULE_MATCH, "match", "match: with at least one of unit, slice, cgroup, user, exe, comm" },
-                { RULE_PLACE, "place", "place: and one of compact, nodes, follow, ignore" },
+                { RULE_PLACE, "place", "place: and one of compact, nodes, follow, ignore, spread, interleave, near" },
         };
         _cleanup_free_ char *title = rule_title(r);
         if (!title)
@@ -141,8 +141,9 @@ int rule_check(struct config_file *f, const struct value *v, struct rule *r, con
         case PLACE_IGNORE: e = check_ignore(f, r, seen); break;
         default: break;
         }
-        /* Those two leave the CPUs untouched whatever the default says. */
-        if (r->place == PLACE_FOLLOW || r->place == PLACE_IGNORE)
+        r->has_allowed = accepted(seen, RULE_ALLOWED_NODES);
+        /* Those leave the CPUs untouched whatever the default says. */
+        if (r->place == PLACE_FOLLOW || r->place == PLACE_IGNORE || r->place == PLACE_INTERLEAVE)
                 r->cpus = CPUS_FREE;
         return e == -EBADMSG ? 0 : e;
 }

@@ -9,6 +9,7 @@
  *     config-values.c    durations, sizes, percents, windows: text → number, pure
  *     config-patterns.c  globs that can match nothing
  *     config-rules.c     what one rule must have, and what contradicts itself
+ *     config-nodes.c     which nodes a rule may have, and how many: what cannot hold
  *     config-errors.c    complaints, in the order of the file, not too many
  *
  * Return values: 0; -EBADMSG where something was wrong and is already noted in the file's errors (go on with the next value, to
@@ -210,8 +211,23 @@ enum rule_key {
         _RULE_KEY_MAX,
 };
 
+/* The key of the mapping, NULL where it is not given. Its value is its `next`. */
+static inline const struct value *key_at(const struct seen *seen, enum rule_key key) {
+        return seen->keys[key];
+}
+/* Given, and its value is in its field. */
+static inline bool accepted(const struct seen *seen, enum rule_key key) {
+        return seen->keys[key] && !(seen->bad & (1u << key));
+}
+
 /* What is missing from the rule, and what contradicts itself. The rule is the last one of the loader's. */
 int rule_check(struct config_file *f, const struct value *v, struct rule *r, const struct seen *seen);
+/* Its part about nodes, for every place but ignore. Returns -EBADMSG where something was wrong. */
+int rule_check_nodes(struct config_file *f, const struct rule *r, const struct seen *seen);
+/* The nodes that the rule's own keys leave it: those of the machine, or all that Linux can have where it is not known. */
+struct node_set rule_may_have(const struct rule *r, const struct topology *t);
+/* Nodes that its home will be exactly, whatever the planner thinks; empty where it is free to choose. */
+struct node_set rule_fixed_nodes(const struct rule *r);
 
 /* -------- the whole -------- */
 

@@ -228,8 +228,9 @@ static inline bool accepted(const struct seen *seen, enum rule_key key) {
 int rule_check(struct config_file *f, const struct value *v, struct rule *r, const struct seen *seen);
 /* Its part about nodes, for every place but ignore. Returns -EBADMSG where something was wrong. */
 int rule_check_nodes(struct config_file *f, const struct rule *r, const struct seen *seen);
-/* The nodes that the rule's own keys leave it: those of the machine, or all that Linux can have where it is not known. */
-struct node_set rule_may_have(const struct rule *r, const struct topology *t);
+/* The nodes that the rule's own keys leave it, of all that Linux can have: what a machine has is another matter, or no rule with
+ * apart-from could be loaded where there is only one node. */
+struct node_set rule_may_have(const struct rule *r);
 /* Nodes that its home will be exactly, whatever the planner thinks; empty where it is free to choose. */
 struct node_set rule_fixed_nodes(const struct rule *r);
 

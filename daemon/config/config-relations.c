@@ -108,7 +108,7 @@ static size_t group_of(const struct relations *rel, size_t i) {
 static void group_init(struct relations *rel, size_t i) {
         const struct rule *r = &rel->rules[i];
         struct group *g = &rel->groups[i];
-        *g = (struct group){ .parent = i, .may = rule_may_have(r, rel->loader->topology), .fixed = rule_fixed_nodes(r) };
+        *g = (struct group){ .parent = i, .may = rule_may_have(r), .fixed = rule_fixed_nodes(r) };
         bool fixed = !node_set_is_empty(&g->fixed);
         g->min = fixed ? node_set_count(&g->fixed) : r->min_nodes;
         g->max = fixed ? g->min : r->max_nodes ? r->max_nodes : NODE_ID_MAX + 1;
@@ -147,20 +147,20 @@ static int check_merge_fixed(struct relations *rel, const struct edge *e, const 
                              const struct group *both) {
         if (both->fixed_by == NOBODY)
                 return 0;
+        struct node_set outside = node_set_subtract(&both->fixed, &both->may);
         _cleanup_free_ char *mine = node_set_format(&a->fixed), *other = node_set_format(&b->fixed);
-        _cleanup_free_ char *all = node_set_format(&both->fixed), *may = node_set_format(&both->may);
-        if (!mine || !other || !all || !may)
+        _cleanup_free_ char *all = node_set_format(&both->fixed), *not = node_set_format(&outside);
+        if (!mine || !other || !all || !not )
                 return -ENOMEM;
         if (a->fixed_by != NOBODY && b->fixed_by != NOBODY && !node_set_equal(&a->fixed, &b->fixed))
                 return complain_edge(rel, e,
                                      "together-with: rule \"%s\" has nodes %s and rule \"%s\" nodes %s; expected the same nodes",
                                      name_of(rel, a->fixed_by), mine, name_of(rel, b->fixed_by), other);
-        if (!node_set_is_subset(&both->fixed, &both->may))
-                return complain_edge(
-                        rel, e,
-                        "together-with: rule \"%s\" has nodes %s, and of those rule \"%s\" and rule \"%s\" may share %s; "
-                        "expected nodes that both may have",
-                        name_of(rel, both->fixed_by), all, name_of(rel, e->from), name_of(rel, e->to), *may ? may : "none");
+        if (!node_set_is_empty(&outside))
+                return complain_edge(rel, e,
+                                     "together-with: rule \"%s\" has nodes %s, and rule \"%s\" and rule \"%s\" may not share %s; "
+                                     "expected nodes that both may have",
+                                     name_of(rel, both->fixed_by), all, name_of(rel, e->from), name_of(rel, e->to), not );
         return 0;
 }
 

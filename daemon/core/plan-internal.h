@@ -8,7 +8,8 @@
  *   plan-follow      memory goes where the threads are: place: follow, or CPUs that are not ours to restrict
  *   plan-conclude    what is due now for each job; plan-reason: why; plan-verdicts: its candidates, and why they lost
  * They stand on plan-capacity (what nodes hold, and what this plan has put there so far), plan-cost (what a candidate
- * would cost) and plan-candidates (which candidates there are).
+ * would cost; plan-distance and plan-bandwidth: what the machine makes of it; plan-demand: what the service asks for), plan-candidates
+ * (which candidates there are), plan-horizon (whether a move pays for itself) and plan-guard (no way back for a while).
  *
  * Arrays "by index" have one entry per present node, in order of id: ids can be sparse. CPU load and demand are in CPUs. */
 #pragma once
@@ -25,6 +26,7 @@ struct plan_node {
         double free_load;                     /* of everyone else, where it was seen */
         double even_load;                     /* of everyone else, were it spread evenly, as the scheduler could */
         double bandwidth, traffic;            /* what its memory can bear and has to, in CPUs that use it: plan-bandwidth.c */
+        double traffic_price;
 };
 
 /* Nodes as a list of indexes. */
@@ -104,6 +106,7 @@ struct job {
         bool guarded;       /* `better` is where it came from a short time ago */
         bool unpaid;        /* `better` would gain less than moving there costs */
         enum traffic traffic;
+        double *uses;         /* what it adds to each node's traffic, by index */
         const char *back_why; /* static text: why it may go back within the guard's time; NULL: nothing to state */
 };
 
@@ -123,6 +126,7 @@ struct planner {
         unsigned n_nodes;
         double *distance; /* n_nodes × n_nodes, row = from: by latency where that is known */
         double *slit;     /* the same by SLIT alone; NULL: no latency is known, `distance` is by SLIT */
+        double *slit_mixed;
         struct node_set cpu_nodes, mem_nodes, all_nodes;
         double remoteness; /* mean distance of remote memory, beyond local; 10 on one node */
         struct job *jobs;  /* one per sample */
@@ -135,6 +139,7 @@ struct planner {
         bool *is_mem;
         const double *far; /* expected distance from the service's CPUs: a row of `distance`, or far_mixed */
         double *far_mixed;
+        double *bytes_then; /* where the bytes of the job are, were it there */
         uint64_t *incoming, *incoming_huge;
         uint64_t *order_keys;
         double *share_now;
@@ -170,10 +175,38 @@ void job_unassign(struct planner *pl, struct job *j);
 /* Its load is where it was seen, free to go anywhere. */
 void job_release(struct planner *pl, struct job *j);
 
+/* plan-distance.c */
+int planner_set_distances(struct planner *pl);
+
+/* plan-bandwidth.c */
+void planner_set_bandwidths(struct planner *pl); /* after the distances */
+/* What so much use (in CPUs) adds to the potential of the node's memory controller. */
+double traffic_added(const struct plan_node *n, double uses);
+double traffic_least_slope(const struct planner *pl);
+/* A job counts at most once, and while it is evaluated not at all. TRAFFIC_CHOSEN: right after its option_evaluate(). */
+void traffic_put(struct planner *pl, struct job *j, enum traffic where);
+void traffic_take(struct planner *pl, struct job *j);
+
+/* plan-demand.c */
+void job_set_demand(const struct planner *pl, struct job *j);
+
+/* plan-horizon.c: does a move pay for itself? */
+double job_move_seconds(const struct planner *pl, const struct job *j, uint64_t bytes);
+double job_horizon_seconds(const struct job *j);
+/* `gain`: the share of its time that the service is to win. */
+bool move_pays(const struct planner *pl, const struct job *j, double gain, uint64_t bytes);
+
+/* plan-guard.c: no way back for a while */
+void job_set_guard(const struct planner *pl, struct job *j); /* once its home is known */
+/* Is this where it came from, too short a time ago? `home`: what its present home would be like; one that does not fit is left. */
+bool guard_bars(const struct job *j, const struct option *home, const struct option *o);
+
 /* plan-cost.c */
 void option_evaluate(struct planner *pl, const struct job *j, const struct node_set *nodes, struct option *ret);
 /* The same terms for where the service is now, CPUs free. */
 double present_cost(const struct planner *pl, const struct job *j, double *ret_distance);
+/* All terms of it: distance, load_cost, bandwidth_cost, fill_cost, cost. */
+void option_present(const struct planner *pl, const struct job *j, struct option *ret);
 /* No candidate can cost less than this. */
 double least_cost(const struct planner *pl, const struct job *j);
 /* Order of preference: what fits before what does not, then by cost, then the present home, then less to move, then lower ids. */

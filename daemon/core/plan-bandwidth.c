@@ -45,8 +45,40 @@ void planner_set_bandwidths(struct planner *pl) {
         }
 }
 
-double traffic_added(const struct plan_node *n, double uses) {
-        return n->traffic_price * uses * (uses * uses + 3 * n->traffic * (n->traffic + uses));
+/* What so much use by the job (in CPUs) adds to what others make of the potential of the node's controller. */
+static double added(const struct planner *pl, const struct job *j, unsigned i, double uses) {
+        const struct plan_node *n = &pl->nodes[i];
+        double others = n->traffic > j->uses[i] ? n->traffic - j->uses[i] : 0;
+        return n->traffic_price * uses * (uses * uses + 3 * others * (others + uses));
+}
+
+double traffic_cost(struct planner *pl, const struct job *j) {
+        double inside = 0, capacity = 0, cost = 0;
+        unsigned n_mems = 0;
+        for (unsigned i = 0; i < pl->n_nodes; i++)
+                if (pl->is_mem[i]) {
+                        n_mems++;
+                        inside += pl->bytes_then[i];
+                        capacity += pl->nodes[i].bandwidth;
+                }
+        /* Within a home of several nodes bytes even out as they are freed and allocated. It is not left because they have not yet. */
+        bool even = j->restricts && n_mems > 1 && capacity > 0;
+        for (unsigned i = 0; i < pl->n_nodes; i++) {
+                bool at_home = even && pl->is_mem[i];
+                double bytes = at_home ? inside * pl->nodes[i].bandwidth / capacity : pl->bytes_then[i];
+                pl->uses_then[i] = bytes > 0 ? j->weight * bytes / (double) j->bytes : 0;
+                if (bytes > 0)
+                        cost += added(pl, j, i, pl->uses_then[i]);
+        }
+        return cost / j->weight;
+}
+
+double traffic_cost_now(const struct planner *pl, const struct job *j) {
+        double cost = 0;
+        for (unsigned i = 0; i < pl->n_nodes && j->bytes > 0; i++)
+                if (j->resident[i] > 0)
+                        cost += added(pl, j, i, j->weight * (double) j->resident[i] / (double) j->bytes);
+        return cost / j->weight;
 }
 
 double traffic_least_slope(const struct planner *pl) {
@@ -78,8 +110,7 @@ void traffic_put(struct planner *pl, struct job *j, enum traffic where) {
         if (where == TRAFFIC_NONE || j->bytes == 0)
                 return;
         for (unsigned i = 0; i < pl->n_nodes; i++) {
-                double bytes = where == TRAFFIC_CHOSEN ? pl->bytes_then[i] : (double) j->resident[i];
-                j->uses[i] = j->weight * bytes / (double) j->bytes;
+                j->uses[i] = where == TRAFFIC_CHOSEN ? pl->uses_then[i] : j->weight * (double) j->resident[i] / (double) j->bytes;
                 pl->nodes[i].traffic += j->uses[i];
         }
         j->traffic = where;

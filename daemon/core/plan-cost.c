@@ -141,7 +141,7 @@ static double part_left(uint64_t whole, uint64_t gone) {
 
 /* Where its bytes would be, and what that is worth: adds up distance, bandwidth and fill. */
 static void evaluate_bytes(struct planner *pl, const struct job *j, double left, double left_huge, struct option *o) {
-        double distance = 0, slit_distance = 0, fill = 0, bandwidth = 0, bytes = (double) j->bytes;
+        double distance = 0, slit_distance = 0, fill = 0, bytes = (double) j->bytes;
         const double *slit_far = pl->slit ? expected_far(pl, j, o->n_cores, pl->slit, pl->slit_mixed) : NULL;
         for (unsigned i = 0; i < pl->n_nodes; i++) {
                 uint64_t in = pl->incoming[i] + pl->incoming_huge[i];
@@ -158,14 +158,18 @@ static void evaluate_bytes(struct planner *pl, const struct job *j, double left,
                 if (slit_far)
                         slit_distance += here * slit_far[i];
                 fill += here * fill_price(pl, i, pl->incoming[i]);
-                bandwidth += traffic_added(&pl->nodes[i], j->weight * here / bytes);
         }
         o->distance = distance / bytes;
         o->slit_distance = slit_far ? slit_distance / bytes : o->distance;
         o->fill_cost = fill / bytes;
-        o->bandwidth_cost = bandwidth / j->weight;
+        o->bandwidth_cost = traffic_cost(pl, j);
         double delay = o->distance * job_move_seconds(pl, j, o->bytes_in) / job_horizon_seconds(j);
         o->moving_cost = MOVING_WEIGHT * pl->remoteness * (double) o->bytes_in / bytes + delay;
+}
+
+static void mark_mems(struct planner *pl, bool value) {
+        for (unsigned k = 0; k < pl->mems.n; k++)
+                pl->is_mem[pl->mems.index[k]] = value;
 }
 
 void option_evaluate(struct planner *pl, const struct job *j, const struct node_set *nodes, struct option *ret) {
@@ -182,12 +186,10 @@ void option_evaluate(struct planner *pl, const struct job *j, const struct node_
         uint64_t in_huge = pour(pl, &pl->mems, true, off_huge, pl->incoming_huge);
         o->bytes_in = in + in_huge;
         o->distance = o->slit_distance = DISTANCE_LOCAL;
-        for (unsigned k = 0; k < pl->mems.n; k++)
-                pl->is_mem[pl->mems.index[k]] = true;
+        mark_mems(pl, true);
         if (j->bytes > 0)
                 evaluate_bytes(pl, j, part_left(off, in), part_left(off_huge, in_huge), o);
-        for (unsigned k = 0; k < pl->mems.n; k++)
-                pl->is_mem[pl->mems.index[k]] = false;
+        mark_mems(pl, false);
         o->cost = o->distance + o->bandwidth_cost + o->load_cost + o->fill_cost + o->moving_cost;
         o->roomy = option_fits(o) && (!j->restricts || o->load <= o->n_cores + COST_EPSILON);
 }
@@ -222,12 +224,37 @@ void option_present(const struct planner *pl, const struct job *j, struct option
         }
         for (unsigned i = 0; i < pl->n_nodes && bytes > 0; i++) {
                 o.fill_cost += fill_price(pl, i, 0) * (double) j->resident[i] / bytes;
-                o.bandwidth_cost += traffic_added(&pl->nodes[i], j->weight * (double) j->resident[i] / bytes) / j->weight;
         }
+        o.bandwidth_cost = traffic_cost_now(pl, j);
         if (bytes > 0)
                 o.distance = distance / bytes;
         o.cost = o.distance + o.bandwidth_cost + o.load_cost + o.fill_cost;
         *ret = o;
+}
+
+void option_unmoved(struct planner *pl, const struct job *j, const struct option *o, struct option *ret) {
+        struct node_set cpus = job_cpus(pl, j, &o->nodes), mems = job_mems(pl, j, &o->nodes);
+        double bytes = (double) j->bytes;
+        *ret = (struct option){ .nodes = o->nodes };
+        members_of(pl, &cpus, &pl->cpus);
+        members_of(pl, &mems, &pl->mems);
+        const double *far = expected_far(pl, j, o->n_cores, pl->distance, pl->far_mixed);
+        for (unsigned i = 0; i < pl->n_nodes; i++) {
+                pl->bytes_then[i] = (double) j->resident[i];
+                if (j->resident[i] > 0)
+                        ret->distance += (double) j->resident[i] / bytes * far[i];
+        }
+        mark_mems(pl, true);
+        ret->bandwidth_cost = bytes > 0 ? traffic_cost(pl, j) : 0;
+        mark_mems(pl, false);
+        ret->cost = ret->distance + ret->bandwidth_cost;
+}
+
+double option_gain_by_moving(struct planner *pl, const struct job *j, const struct option *o) {
+        struct option unmoved, moved = { .distance = o->distance, .cost = o->distance + o->bandwidth_cost };
+        option_unmoved(pl, j, o, &unmoved);
+        /* Nearer memory is what the rule asks for, also where the controller is then busier. */
+        return MAX2(option_gain(unmoved.cost, unmoved.distance, &moved), distance_gain(unmoved.distance, moved.distance));
 }
 
 double present_cost(const struct planner *pl, const struct job *j, double *ret_distance) {
@@ -264,12 +291,15 @@ bool option_better(const struct job *j, const struct option *a, const struct opt
         return ids_lower(&a->nodes, &b->nodes);
 }
 
+double distance_gain(double before, double after) {
+        return before > 0 ? (before - after) / before : 0;
+}
+
 double option_gain(double cost_a, double distance_a, const struct option *b) {
         if (cost_a <= 0 || b->cost >= cost_a)
                 return 0;
         double by_cost = (cost_a - b->cost) / cost_a;
-        double by_distance = distance_a > 0 ? (distance_a - b->distance) / distance_a : 0;
-        return MAX2(by_cost, by_distance);
+        return MAX2(by_cost, distance_gain(distance_a, b->distance));
 }
 
 double job_min_gain(const struct job *j) {

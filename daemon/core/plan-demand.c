@@ -32,7 +32,9 @@ static double used_cpus(const struct planner *pl, const struct job *j) {
 static double awaited_cpus(const struct job *j) {
         int now = j->sample->cpu_pressure_centipercent;
         uint64_t mcpu = j->history ? j->history->wait_mcpu : 0;
-        if (!j->has_home && now >= 0)
+        if (now < 0)
+                return 0;
+        if (!j->has_home)
                 mcpu = MAX2(mcpu, (uint64_t) now / 10);
         return mcpu >= WAIT_NOISE_MCPU ? (double) mcpu / 1000 : 0;
 }

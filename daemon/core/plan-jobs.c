@@ -96,6 +96,7 @@ static void set_home(const struct planner *pl, struct job *j) {
 static void set_rest(const struct planner *pl, struct job *j) {
         const struct history_entry *h = j->history;
         uint64_t now = pl->in->now_usec;
+        j->lasted_usec = h ? now - MIN2(h->since_usec, now) : 0;
         if (!h || !h->placed)
                 return;
         j->under_way = h->started_usec > h->settled_usec;
@@ -238,6 +239,7 @@ int planner_init(struct planner *pl, const struct plan_input *in, struct plan *p
         pl->is_mem = calloc(n + 1, sizeof *pl->is_mem);
         pl->far_mixed = calloc(n + 1, sizeof *pl->far_mixed);
         pl->bytes_then = calloc(n + 1, sizeof *pl->bytes_then);
+        pl->uses_then = calloc(n + 1, sizeof *pl->uses_then);
         pl->incoming = calloc(n + 1, sizeof *pl->incoming);
         pl->incoming_huge = calloc(n + 1, sizeof *pl->incoming_huge);
         pl->order_keys = calloc(n + 1, sizeof *pl->order_keys);
@@ -246,8 +248,8 @@ int planner_init(struct planner *pl, const struct plan_input *in, struct plan *p
         pl->n_grown = calloc(n + 1, sizeof *pl->n_grown);
         pl->grown_sum = calloc(n * n + 1, sizeof *pl->grown_sum);
         if (!pl->nodes || !pl->distance || !pl->index_of || !pl->cpus.index || !pl->mems.index || !pl->is_mem || !pl->far_mixed ||
-            !pl->bytes_then || !pl->incoming || !pl->incoming_huge || !pl->order_keys || !pl->share_now || !pl->grown ||
-            !pl->n_grown || !pl->grown_sum)
+            !pl->bytes_then || !pl->uses_then || !pl->incoming || !pl->incoming_huge || !pl->order_keys || !pl->share_now ||
+            !pl->grown || !pl->n_grown || !pl->grown_sum)
                 return -ENOMEM;
         pl->far = pl->far_mixed;
         NODE_SET_FOREACH (id, &pl->all_nodes) {
@@ -281,6 +283,7 @@ void planner_done(struct planner *pl) {
         free(pl->is_mem);
         free(pl->far_mixed);
         free(pl->bytes_then);
+        free(pl->uses_then);
         free(pl->slit);
         free(pl->slit_mixed);
         free(pl->incoming);

@@ -89,7 +89,8 @@ static int run_deep(void *arg) {
         struct deep_job *j = arg;
         const struct service_sample *s = &j->cycle->observation->services[j->index];
         const struct environment *env = j->m->env;
-        return env->ops->read_deep(env->context, j->m->topology->n_ids, s->processes, s->n_processes, &j->result);
+        const struct deep_options options = deep_options_of(s->rule);
+        return env->ops->read_deep(env->context, j->m->topology->n_ids, s->processes, s->n_processes, &options, &j->result);
 }
 
 static void done_deep(int result, void *arg) {

@@ -115,6 +115,8 @@ static void finish(struct transition *t, const struct service_sample *now) {
                 .locality_after = now ? sample_locality(now, n_ids) : 0,
                 .distance_after = now ? sample_distance(now, m->topology) : 0,
                 .verified = now != NULL,
+                .cpus_asked = p->restrict_cpus,
+                .mems_asked = p->narrow_mems,
                 .cpus_in_force = p->restrict_cpus && have_state && node_set_is_subset(&effective, &p->home_cpus),
                 .mems_in_force = p->narrow_mems && have_state && node_set_is_subset(&state.effective_mems, &p->home_mems),
                 .error = t->error,

@@ -13,39 +13,33 @@
 
 static const char *const on_exit_words[] = { [ON_EXIT_KEEP] = "keep", [ON_EXIT_RESTORE] = "restore" };
 static const char *const place_words[] = {
-        [PLACE_COMPACT] = "compact",
-        [PLACE_NODES] = "nodes",
-        [PLACE_FOLLOW] = "follow",
-        [PLACE_IGNORE] = "ignore",
-        "spread",
-        "interleave",
-        "near",
+        [PLACE_COMPACT] = "compact", [PLACE_NODES] = "nodes",           [PLACE_FOLLOW] = "follow", [PLACE_IGNORE] = "ignore",
+        [PLACE_SPREAD] = "spread",   [PLACE_INTERLEAVE] = "interleave", [PLACE_NEAR] = "near",
 };
 static const char *const memory_words[] = { [MEMORY_PREFER] = "prefer", [MEMORY_STRICT] = "strict" };
 static const char *const cpus_words[] = { [CPUS_RESTRICT] = "restrict", [CPUS_FREE] = "free" };
-/* Skipping shared pages and respecting the application's policy is what is done anyway. */
-static const char *const shared_words[] = { "skip", "move" };
-static const char *const policy_words[] = { "respect", "override" };
-
+static const char *const shared_words[] = { [SHARED_PAGES_SKIP] = "skip", [SHARED_PAGES_MOVE] = "move" };
+static const char *const policy_words[] = { [APP_POLICY_RESPECT] = "respect", [APP_POLICY_OVERRIDE] = "override" };
 static const char *const version_words[] = { "1" };
 
-static const struct choices version_choices = { version_words, ARRAY_SIZE(version_words), ARRAY_SIZE(version_words) };
-static const struct choices on_exit_choices = { on_exit_words, ARRAY_SIZE(on_exit_words), _ON_EXIT_MAX };
-static const struct choices place_choices = { place_words, ARRAY_SIZE(place_words), PLACE_SPREAD };
-static const struct choices memory_choices = { memory_words, ARRAY_SIZE(memory_words), _MEMORY_MODE_MAX };
-static const struct choices cpus_choices = { cpus_words, ARRAY_SIZE(cpus_words), _CPUS_MODE_MAX };
-static const struct choices shared_choices = { shared_words, ARRAY_SIZE(shared_words), 1 };
-static const struct choices policy_choices = { policy_words, ARRAY_SIZE(policy_words), 1 };
+#define CHOICES(words_)                                                                                                          \
+        { words_, ARRAY_SIZE(words_) }
+static const struct choices version_choices = CHOICES(version_words), on_exit_choices = CHOICES(on_exit_words);
+static const struct choices place_choices = CHOICES(place_words), memory_choices = CHOICES(memory_words);
+static const struct choices cpus_choices = CHOICES(cpus_words), shared_choices = CHOICES(shared_words);
+static const struct choices policy_choices = CHOICES(policy_words);
+static_assert(ARRAY_SIZE(on_exit_words) == _ON_EXIT_MAX && ARRAY_SIZE(place_words) == _PLACE_MAX &&
+                      ARRAY_SIZE(memory_words) == _MEMORY_MODE_MAX && ARRAY_SIZE(cpus_words) == _CPUS_MODE_MAX &&
+                      ARRAY_SIZE(shared_words) == _SHARED_PAGES_MAX && ARRAY_SIZE(policy_words) == _APP_POLICY_MAX,
+              "a word for each constant");
 
 enum { SETTING_INTERVAL, SETTING_MAX_INTERVAL };
 
-/* A key with a field; one whose value is accepted and needs none; one that is refused as not implemented yet. */
+/* A key with a field; one whose value is accepted and needs none. */
 #define KEY(name_, parse_, offset_, data_)                                                                                       \
         { .name = (name_), .parse = (parse_), .offset = (offset_), .data = (data_) }
 #define IDLE(name_, parse_, data_)                                                                                               \
         { .name = (name_), .parse = (parse_), .offset = SIZE_MAX, .data = (data_) }
-#define LATER(name_, parse_, data_)                                                                                              \
-        { .name = (name_), .parse = (parse_), .offset = SIZE_MAX, .data = (data_), .refuse = true }
 
 #define INTERVALS      RANGE(100 * USEC_PER_MSEC, DAY_USEC, "100ms to 1d")
 #define RATES          RANGE(64 * KIB, 1024 * GIB, "64K to 1T per second")
@@ -86,17 +80,17 @@ static const struct key rule_keys[] = {
                 KEY("min-gain", field_percent, RULE(min_gain_permille), RANGE(0, 900, "0% to 90% of the present distance")),
         [RULE_COOLDOWN] = KEY("cooldown", field_duration, RULE(cooldown_usec), RANGE(0, 7 * DAY_USEC, "0 to 7d")),
         [RULE_MIGRATE_RATE] = KEY("migrate-rate", field_rate, RULE(migrate_rate_bytes), RATES),
-        [RULE_SHARED_PAGES] = IDLE("shared-pages", field_choice, &shared_choices),
-        [RULE_APP_POLICY] = IDLE("app-policy", field_choice, &policy_choices),
-        [RULE_DEVICE] = LATER("device", field_device, NULL),
-        [RULE_WEIGHTS] = LATER("weights", field_any, NULL),
-        [RULE_MIN_NODES] = LATER("min-nodes", field_number, NODE_COUNTS),
-        [RULE_ALLOWED_NODES] = LATER("allowed-nodes", field_nodes, NULL),
-        [RULE_AVOID_NODES] = LATER("avoid-nodes", field_nodes, NULL),
-        [RULE_TOGETHER_WITH] = LATER("together-with", field_names, NULL),
-        [RULE_APART_FROM] = LATER("apart-from", field_names, NULL),
-        [RULE_EXCLUSIVE] = LATER("exclusive", field_boolean, NULL),
-        [RULE_PRIORITY] = LATER("priority", field_number, RANGE(0, 1000, "a priority from 0 to 1000")),
+        [RULE_SHARED_PAGES] = KEY("shared-pages", field_choice, RULE(shared_pages), &shared_choices),
+        [RULE_APP_POLICY] = KEY("app-policy", field_choice, RULE(app_policy), &policy_choices),
+        [RULE_DEVICE] = KEY("device", field_devices, RULE(devices), NULL),
+        [RULE_WEIGHTS] = KEY("weights", field_weights, 0, NULL),
+        [RULE_MIN_NODES] = KEY("min-nodes", field_number, RULE(min_nodes), NODE_COUNTS),
+        [RULE_ALLOWED_NODES] = KEY("allowed-nodes", field_nodes, RULE(allowed), NULL),
+        [RULE_AVOID_NODES] = KEY("avoid-nodes", field_nodes, RULE(avoid), NULL),
+        [RULE_TOGETHER_WITH] = KEY("together-with", field_names, RULE(together_with), NULL),
+        [RULE_APART_FROM] = KEY("apart-from", field_names, RULE(apart_from), NULL),
+        [RULE_EXCLUSIVE] = KEY("exclusive", field_boolean, RULE(exclusive), NULL),
+        [RULE_PRIORITY] = KEY("priority", field_number, RULE(priority), RANGE(0, RULE_PRIORITY_MAX, "a priority from 0 to 1000")),
 };
 static_assert(ARRAY_SIZE(rule_keys) == _RULE_KEY_MAX && _RULE_KEY_MAX <= KEYS_MAX, "one entry for each key");
 
@@ -107,8 +101,7 @@ static int unknown_key(struct config_file *f, const char *where, const struct va
         struct strbuf expected = { 0 };
         for (size_t i = 0; i < n_keys; i++) {
                 names[i] = keys[i].name;
-                if (!keys[i].refuse)
-                        strbuf_printf(&expected, "%s%s", expected.length ? ", " : "", keys[i].name);
+                strbuf_printf(&expected, "%s%s", expected.length ? ", " : "", keys[i].name);
         }
         _cleanup_free_ char *list = strbuf_steal(&expected);
         _cleanup_free_ char *quoted = quote_text(key->text, key->size);
@@ -142,14 +135,9 @@ static int read_entry(struct config_file *f, const char *where, const struct val
                                 seen->keys[i]->at.line);
         seen->keys[i] = key;
         /* Room for whatever a parser stores of a key that has no field. */
-        union {
-                int word;
-                struct node_set nodes;
-        } discarded;
+        int discarded;
         void *field = keys[i].offset == SIZE_MAX ? (void *) &discarded : (char *) target + keys[i].offset;
         int r = v->kind == VALUE_REFUSED ? -EBADMSG : keys[i].parse(f, &keys[i], v, field);
-        if (r >= 0 && keys[i].refuse)
-                r = complain(f, key->at, "%s is not implemented yet; expected the key to be left out", keys[i].name);
         if (r < 0)
                 seen->bad |= 1u << i;
         return r;

@@ -24,6 +24,7 @@ struct plan_node {
         double pinned_load;                   /* of services whose CPUs this plan restricts to nodes */
         double free_load;                     /* of everyone else, where it was seen */
         double even_load;                     /* of everyone else, were it spread evenly, as the scheduler could */
+        double bandwidth, traffic;            /* what its memory can bear and has to, in CPUs that use it: plan-bandwidth.c */
 };
 
 /* Nodes as a list of indexes. */
@@ -36,12 +37,14 @@ struct members {
 struct option {
         struct node_set nodes;
         double distance;                          /* expected, 10 = all local */
+        double slit_distance;                     /* the same by SLIT alone: what is reported */
         double load_cost, fill_cost, moving_cost; /* see plan-cost.c */
-        double cost;                              /* the sum of the four */
-        uint64_t bytes_off;                       /* movable bytes that are elsewhere */
-        uint64_t bytes_in;                        /* those of them that have room here */
-        uint64_t bytes_needed, bytes_room;        /* with room to grow into; room in the whole set */
-        double load, n_cores, n_cpus;             /* pinned to its CPUs, this service included */
+        double bandwidth_cost;
+        double cost;                       /* the sum of the five */
+        uint64_t bytes_off;                /* movable bytes that are elsewhere */
+        uint64_t bytes_in;                 /* those of them that have room here */
+        uint64_t bytes_needed, bytes_room; /* with room to grow into; room in the whole set */
+        double load, n_cores, n_cpus;      /* pinned to its CPUs, this service included */
         bool has_cpus, has_memory;
         bool fits_memory, fits_cpus;
         bool cramped; /* smaller than the present home, and would leave too little to spare */
@@ -53,6 +56,13 @@ enum job_kind {
         JOB_NODES,
         JOB_COMPACT,
         JOB_FOLLOW,
+};
+
+/* Where a job counts as using memory: plan-bandwidth.c. */
+enum traffic {
+        TRAFFIC_NONE,
+        TRAFFIC_PRESENT, /* where its bytes are */
+        TRAFFIC_CHOSEN,  /* where they will be once it is where `chosen` says */
 };
 
 struct job {
@@ -70,12 +80,15 @@ struct job {
         uint64_t bytes, growth_bytes;                                   /* resident in all; what it had at its peak beyond that */
         uint64_t movable_bytes, huge_bytes;                             /* in all */
         uint64_t rest_usec;                                             /* cooldown left */
+        uint64_t lasted_usec;                                           /* so long it has been as it is now */
+        uint64_t guard_usec;                                            /* so long it may not go back to `former`; 0: it may */
         struct strbuf notes;                                            /* "; …" to append to the reason */
 
         struct node_set may_cpus, may_mems; /* nodes that the administrator, or the cgroups above, leave to it */
         struct node_set home;
-        struct option chosen; /* where it goes or stays, if `assigned` */
-        struct option better; /* what was looked at but not taken: see `waits`, `declined` */
+        struct node_set former; /* the home before this one; see plan-guard.c */
+        struct option chosen;   /* where it goes or stays, if `assigned` */
+        struct option better;   /* what was looked at but not taken: see `waits`, `declined` */
 
         bool applied_cpus, applied_mems; /* cpusets of ours are in force */
         bool has_share;
@@ -88,6 +101,10 @@ struct job {
         bool hold_memory;   /* leave its memory as it is for now */
         bool waits;         /* `better` would be taken if the home were older */
         bool declined;      /* `better` is too little of a gain */
+        bool guarded;       /* `better` is where it came from a short time ago */
+        bool unpaid;        /* `better` would gain less than moving there costs */
+        enum traffic traffic;
+        const char *back_why; /* static text: why it may go back within the guard's time; NULL: nothing to state */
 };
 
 /* What is to be done about a job now. */
@@ -104,7 +121,8 @@ struct planner {
         const struct topology *topology;
         struct plan_node *nodes;
         unsigned n_nodes;
-        double *distance; /* n_nodes × n_nodes, row = from */
+        double *distance; /* n_nodes × n_nodes, row = from: by latency where that is known */
+        double *slit;     /* the same by SLIT alone; NULL: no latency is known, `distance` is by SLIT */
         struct node_set cpu_nodes, mem_nodes, all_nodes;
         double remoteness; /* mean distance of remote memory, beyond local; 10 on one node */
         struct job *jobs;  /* one per sample */
@@ -134,6 +152,9 @@ void planner_done(struct planner *pl);
 
 /* This and what follows in parentheses is all that is said of the service. */
 void job_tell(struct job *j, enum service_state state, const char *format, ...) _printf_(3, 4);
+
+/* Does a constraint forbid the job to live on these nodes? What does is told in *ret. */
+bool job_excluded(const struct planner *pl, const struct job *j, const struct node_set *nodes, struct exclusion *ret);
 
 /* plan-capacity.c */
 struct node_set job_cpus(const struct planner *pl, const struct job *j, const struct node_set *nodes);

@@ -10,7 +10,7 @@ from daemon import start_service, wait_for
 
 MIB = 1 << 20
 IDS = daemon.message_ids()
-pytestmark = pytest.mark.usefixtures('fresh_daemon')
+pytestmark = [pytest.mark.usefixtures('fresh_daemon'), pytest.mark.machine('4x2', 'devices')]
 
 
 def settled(unit, home=None):

@@ -13,7 +13,7 @@ from daemon import start_service, wait_for
 from test_home import settled
 
 IDS = daemon.message_ids()
-pytestmark = pytest.mark.usefixtures('fresh_daemon')
+pytestmark = [pytest.mark.usefixtures('fresh_daemon'), pytest.mark.machine('4x2', 'devices')]
 
 
 def test_unit_is_hardened():

@@ -16,7 +16,7 @@ from test_home import settled
 
 MIB = 1 << 20
 IDS = daemon.message_ids()
-pytestmark = pytest.mark.usefixtures('fresh_daemon')
+pytestmark = [pytest.mark.usefixtures('fresh_daemon'), pytest.mark.machine('4x2', 'devices')]
 SLOW = {'migrate_rate': '4M'}      # a move that takes long enough to be caught in the middle
 
 

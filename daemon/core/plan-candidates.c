@@ -295,11 +295,22 @@ void candidates_of_memory(struct planner *pl, const struct job *j) {
                 (void) push(pl, j, &j->home);
 }
 
+static const struct option *option_of(const struct planner *pl, const struct node_set *nodes) {
+        for (size_t i = 0; i < pl->n_options; i++)
+                if (node_set_equal(&pl->options[i].nodes, nodes))
+                        return &pl->options[i];
+        return NULL;
+}
+
+static bool holds(const struct job *j, const struct option *o) {
+        return o->fits_memory && (o->has_cpus || !j->restricts);
+}
+
 const struct option *candidates_best(const struct planner *pl, const struct job *j) {
-        const struct option *best = NULL;
+        const struct option *best = NULL, *home = j->guard_usec > 0 ? option_of(pl, &j->home) : NULL;
         for (size_t i = 0; i < pl->n_options; i++) {
                 const struct option *o = &pl->options[i];
-                if ((o->fits_memory && (o->has_cpus || !j->restricts)) && o->standing == STANDING_FREE &&
+                if (holds(j, o) && o->standing == STANDING_FREE && !guard_bars(j, home, o) &&
                     (!best || option_better(j, o, best)))
                         best = o;
         }
@@ -322,12 +333,20 @@ static bool is_preferred(const struct group *g, const struct option *a, const st
 }
 
 const struct option *candidates_choose(const struct planner *pl, const struct group *g, enum standing standing) {
-        const struct option *best = NULL;
+        const struct job *j = g->members[0];
+        const struct option *best = NULL, *home = g->has_home && j->guard_usec > 0 ? option_of(pl, &j->home) : NULL;
         for (size_t i = 0; i < pl->n_options; i++) {
                 const struct option *o = &pl->options[i];
-                if ((o->fits_memory || g->fixed) && o->has_memory && (o->has_cpus || !g->members[0]->restricts) &&
-                    o->standing == standing && (!best || is_preferred(g, o, best)))
+                if ((o->fits_memory || g->fixed) && o->has_memory && (o->has_cpus || !j->restricts) && o->standing == standing &&
+                    !guard_bars(j, home, o) && (!best || is_preferred(g, o, best)))
                         best = o;
         }
         return best;
+}
+
+const struct option *candidates_barred(const struct planner *pl, const struct job *j) {
+        if (j->guard_usec == 0)
+                return NULL;
+        const struct option *o = option_of(pl, &j->former);
+        return o && holds(j, o) && guard_bars(j, option_of(pl, &j->home), o) ? o : NULL;
 }

@@ -67,12 +67,28 @@ static bool rested(const struct planner *pl, const struct group *g, const struct
         return true;
 }
 
-static void set_waits(struct group *g, bool waits, const struct option *better) {
+/* What keeps a group from something better. */
+enum hold { HOLD_NONE, HOLD_WAITS, HOLD_GUARDED, HOLD_UNPAID };
+
+static void set_hold(struct group *g, enum hold hold, const struct option *home, const struct option *better) {
         for (size_t k = 0; k < g->n; k++) {
-                g->members[k]->waits = waits;
+                struct job *j = g->members[k];
+                j->waits = hold == HOLD_WAITS;
+                j->guarded = hold == HOLD_GUARDED;
+                j->unpaid = hold == HOLD_UNPAID;
+                if (home)
+                        j->present = *home;
                 if (better)
-                        g->members[k]->better = *better;
+                        j->better = *better;
         }
+}
+
+/* Are the bytes of all worth what moving them takes? */
+static bool all_pay(const struct planner *pl, const struct group *g, double gain, uint64_t bytes_in) {
+        for (size_t k = 0; k < g->n; k++)
+                if (!move_pays(pl, g->members[k], gain, g->n == 1 ? bytes_in : g->members[k]->movable_bytes))
+                        return false;
+        return true;
 }
 
 /* No home can cost the group less. */
@@ -99,17 +115,22 @@ static bool review_home(struct planner *pl, struct group *g) {
         group_unassign(pl, g);
         group_evaluate(pl, g, &g->home, &home);
         ideal.cost = least_of(pl, g);
-        set_waits(g, false, NULL);
+        set_hold(g, HOLD_NONE, NULL, NULL);
         /* Most sit so well that even the best that could be would not pay: they are not worth a list of candidates. */
         if (option_gain(home.cost, home.distance, &ideal) >= min_gain_of(g)) {
                 candidates_of_group(pl, g);
                 const struct option *best = candidates_choose(pl, g, STANDING_FREE);
+                const struct option *barred = candidates_barred(pl, g->members[0]);
                 if (best && pays(g, &home, best)) {
-                        bool ready = rested(pl, g, &home, best);
-                        set_waits(g, !ready, best);
+                        bool worth = all_pay(pl, g, option_gain(home.cost, home.distance, best), best->bytes_in);
+                        bool ready = worth && rested(pl, g, &home, best);
+                        set_hold(g, ready ? HOLD_NONE : worth ? HOLD_WAITS : HOLD_UNPAID, &home, best);
                         if (ready)
                                 home = *best;
-                }
+                } else if (barred && pays(g, &home, barred))
+                        set_hold(g, HOLD_GUARDED, &home, barred);
+                else
+                        set_hold(g, HOLD_NONE, &home, NULL);
         }
         group_assign(pl, g, &home.nodes);
         return !node_set_equal(where(g), &before);
@@ -272,7 +293,7 @@ static bool is_asked_for(const struct planner *pl, const struct group *g) {
                 const struct job *j = g->members[k];
                 struct bar bar;
                 struct node_set barred = job_barred_nodes(pl, j, &bar);
-                if (j->home_lost || j->rule->has_allowed || !node_set_is_empty(&j->rule->avoid))
+                if (j->home_lost || j->sample->newcomer || j->rule->has_allowed || !node_set_is_empty(&j->rule->avoid))
                         return true;
                 for (unsigned i = 0; i < pl->n_nodes; i++)
                         if (node_set_has(&barred, pl->nodes[i].id) &&
@@ -282,53 +303,69 @@ static bool is_asked_for(const struct planner *pl, const struct group *g) {
         return false;
 }
 
-static double present_of(struct planner *pl, struct group *g, double *ret_distance) {
-        double cost = 0, distance = 0, weight = group_weight(g);
+/* Where all its services are, as one: means by weight. */
+static struct option present_of(struct planner *pl, struct group *g) {
+        struct option sum = { 0 };
+        double weight = group_weight(g);
         for (size_t k = 0; k < g->n; k++) {
                 struct job *j = g->members[k];
-                double d;
-                j->present_cost = present_cost(pl, j, &d);
-                cost += j->weight * j->present_cost;
-                distance += j->weight * d;
+                option_present(pl, j, &j->present);
+                sum.cost += j->weight / weight * j->present.cost;
+                sum.distance += j->weight / weight * j->present.distance;
         }
-        *ret_distance = distance / weight;
-        return cost / weight;
+        return sum;
 }
 
-static void decline(struct planner *pl, struct group *g, const struct option *o) {
+/* Its CPUs go there for nothing: where that alone is gain enough the home is taken, and its memory stays until moving it pays. */
+static bool new_home_pays(struct planner *pl, const struct group *g, const struct option *o, const struct option *present) {
+        double gain = MAX2(option_gain(present->cost, present->distance, o), distance_gain(present->distance, o->distance));
+        if (all_pay(pl, g, gain, o->bytes_in))
+                return true;
         for (size_t k = 0; k < g->n; k++) {
-                g->members[k]->better = *o;
+                struct job *j = g->members[k];
+                struct option there, unmoved;
+                option_evaluate(pl, j, &o->nodes, &there);
+                option_unmoved(pl, j, &there, &unmoved);
+                if (distance_gain(j->present.distance, unmoved.distance) < job_min_gain(j))
+                        return false;
+        }
+        return true;
+}
+
+/* A service that never had a home gets one for a gain, or where it costs nothing. */
+static void accept(struct planner *pl, struct group *g) {
+        struct node_set nodes = *where(g);
+        struct option o;
+        group_unassign(pl, g);
+        struct option present = present_of(pl, g);
+        group_evaluate(pl, g, &nodes, &o);
+        /* Nearer memory is what the rule asks for, also where max-nodes makes the CPUs tight. */
+        bool worth = distance_gain(present.distance, o.distance) >= min_gain_of(g) ||
+                     option_gain(present.cost, present.distance, &o) >= min_gain_of(g);
+        bool pays = worth && new_home_pays(pl, g, &o, &present);
+        if (pays || is_there(pl, g, &o)) {
+                group_assign(pl, g, &nodes);
+                return;
+        }
+        const struct option *here = where_it_is(pl, g, present.distance);
+        if (here) {
+                struct node_set stay = here->nodes;
+                group_assign(pl, g, &stay);
+                return;
+        }
+        for (size_t k = 0; k < g->n; k++) {
+                g->members[k]->better = o;
                 g->members[k]->declined = true;
+                g->members[k]->unpaid = worth;
                 job_release(pl, g->members[k]);
         }
         g->assigned = false;
 }
 
-/* A service that never had a home gets one for a gain, or where it costs nothing. */
 static void accept_new(struct planner *pl) {
-        for (size_t i = 0; i < pl->n_groups; i++) {
-                struct group *g = pl->order[i];
-                if (g->has_home || !g->assigned || is_asked_for(pl, g))
-                        continue;
-                struct option o;
-                struct node_set nodes = *where(g);
-                double distance;
-                group_unassign(pl, g);
-                group_evaluate(pl, g, &nodes, &o);
-                double present = present_of(pl, g, &distance);
-                /* Nearer memory is what the rule asks for, also where max-nodes makes the CPUs tight. */
-                bool nearer = distance > 0 && (distance - o.distance) / distance >= min_gain_of(g);
-                if (nearer || option_gain(present, distance, &o) >= min_gain_of(g) || is_there(pl, g, &o)) {
-                        group_assign(pl, g, &nodes);
-                        continue;
-                }
-                const struct option *here = where_it_is(pl, g, distance);
-                if (here) {
-                        struct node_set stay = here->nodes;
-                        group_assign(pl, g, &stay);
-                } else
-                        decline(pl, g, &o);
-        }
+        for (size_t i = 0; i < pl->n_groups; i++)
+                if (!pl->order[i]->has_home && pl->order[i]->assigned && !is_asked_for(pl, pl->order[i]))
+                        accept(pl, pl->order[i]);
 }
 
 void plan_compact(struct planner *pl) {

@@ -40,7 +40,7 @@ bool jobs_conflict(const struct planner *pl, const struct job *a, const struct j
                 return false;
         *ret = (struct bar){ .constraint = CONSTRAINT_EXCLUSIVE, .other = b };
         if (rule_is_apart(pl, a->rule_number, b->rule_number)) {
-                ret->constraint = CONSTRAINT_APART_FROM;
+                ret->constraint = CONSTRAINT_APART;
                 ret->rule = names(&a->rule->apart_from, b->rule->name) ? a->rule : b->rule;
                 return true;
         }
@@ -55,7 +55,7 @@ static bool keeps_away(const struct planner *pl, const struct job *b, const stru
         *ret = (struct bar){ .constraint = CONSTRAINT_EXCLUSIVE, .rule = b->rule, .other = b };
         if (b->rule->exclusive)
                 return true;
-        ret->constraint = CONSTRAINT_APART_FROM;
+        ret->constraint = CONSTRAINT_APART;
         return rule_is_apart(pl, a->rule_number, b->rule_number) && names(&b->rule->apart_from, a->rule->name);
 }
 
@@ -67,9 +67,9 @@ bool job_bars(const struct job *j, const struct node_set *nodes, struct bar *ret
         if (j->kind == JOB_NODES && !node_set_equal(nodes, &j->permitted))
                 ret->constraint = CONSTRAINT_NODES;
         else if (!node_set_is_empty(&avoided))
-                ret->constraint = CONSTRAINT_AVOID_NODES;
+                ret->constraint = CONSTRAINT_AVOID;
         else if (!node_set_equal(&given, nodes))
-                ret->constraint = CONSTRAINT_ALLOWED_NODES;
+                ret->constraint = CONSTRAINT_ALLOWED;
         else if (j->kind == JOB_NODES)
                 return false; /* the number of them was given with them */
         else if (n < r->min_nodes)
@@ -125,12 +125,32 @@ enum standing job_standing(const struct planner *pl, const struct job *j, const 
         struct group alone = *g;
         for (size_t k = 0; k < g->n; k++)
                 if (g->members[k] != j && g->members[k]->assigned && !node_set_equal(&g->members[k]->chosen.nodes, nodes)) {
-                        *ret = (struct bar){ CONSTRAINT_TOGETHER_WITH, g->members[k]->rule, g->members[k] };
+                        *ret = (struct bar){ CONSTRAINT_TOGETHER, g->members[k]->rule, g->members[k] };
                         return STANDING_FORBIDDEN;
                 }
         alone.members = &self;
         alone.n = 1;
         return group_standing(pl, &alone, nodes, ret);
+}
+
+bool job_excluded(const struct planner *pl, const struct job *j, const struct node_set *nodes, struct exclusion *ret) {
+        struct node_set cpus = job_cpus(pl, j, nodes), mems = job_mems(pl, j, nodes);
+        struct node_set usable = j->restricts ? node_set_union(&cpus, &mems) : mems;
+        struct bar bar = { .constraint = CONSTRAINT_NONE };
+        *ret = (struct exclusion){ 0 };
+        if (j->group && job_standing(pl, j, nodes, &bar) != STANDING_FREE)
+                *ret = (struct exclusion){ bar.constraint, bar.rule };
+        else if (!j->group && job_bars(j, nodes, &bar))
+                *ret = (struct exclusion){ bar.constraint, bar.rule };
+        else if (!j->group) {
+                struct node_set barred = job_barred_nodes(pl, j, &bar);
+                barred = node_set_intersect(&barred, nodes);
+                if (!node_set_is_empty(&barred))
+                        *ret = (struct exclusion){ bar.constraint, bar.rule };
+        }
+        if (ret->constraint == CONSTRAINT_NONE && !node_set_is_subset(nodes, &usable))
+                ret->constraint = CONSTRAINT_CPUSET;
+        return ret->constraint != CONSTRAINT_NONE;
 }
 
 struct node_set job_barred_nodes(const struct planner *pl, const struct job *j, struct bar *ret) {

@@ -154,6 +154,9 @@ static void evaluate_several(struct planner *pl, struct group *g, const struct n
                 weight += w;
                 ret->distance += w * o->distance;
                 ret->load_cost += w * o->load_cost;
+                ret->slit_distance += w * o->slit_distance;
+                ret->bandwidth_cost += w * o->bandwidth_cost;
+                ret->breadth_cost += w * o->breadth_cost;
                 ret->fill_cost += w * o->fill_cost;
                 ret->moving_cost += w * o->moving_cost;
                 ret->cost += w * o->cost;
@@ -168,6 +171,9 @@ static void evaluate_several(struct planner *pl, struct group *g, const struct n
         }
         group_unassign(pl, g);
         ret->distance /= weight;
+        ret->slit_distance /= weight;
+        ret->bandwidth_cost /= weight;
+        ret->breadth_cost /= weight;
         ret->load_cost /= weight;
         ret->fill_cost /= weight;
         ret->moving_cost /= weight;

@@ -43,7 +43,7 @@ static size_t displace(struct planner *pl, struct group *g, const struct node_se
 static void keep_homes(struct planner *pl) {
         for (size_t i = 0; i < pl->n_groups; i++) {
                 struct group *g = pl->order[i];
-                struct bar bar = { .constraint = CONSTRAINT_TOGETHER_WITH, .rule = g->members[0]->rule };
+                struct bar bar = { .constraint = CONSTRAINT_TOGETHER, .rule = g->members[0]->rule };
                 enum standing s = g->has_home ? group_standing(pl, g, &g->home, &bar) : STANDING_FORBIDDEN;
                 if (s == STANDING_FREE || s == STANDING_DISPLACES) {
                         if (s == STANDING_DISPLACES)
@@ -88,8 +88,8 @@ static void give_up_together(struct planner *pl, struct group *g) {
         }
         struct group *rest = group_split(pl, g, low);
         for (size_t k = 0; k < rest->n; k++) {
-                rest->members[k]->gave_up[CONSTRAINT_TOGETHER_WITH] = true;
-                rest->members[k]->lost_to = (struct bar){ CONSTRAINT_TOGETHER_WITH, g->members[0]->rule, g->members[0] };
+                rest->members[k]->gave_up[CONSTRAINT_TOGETHER] = true;
+                rest->members[k]->lost_to = (struct bar){ CONSTRAINT_TOGETHER, g->members[0]->rule, g->members[0] };
         }
 }
 
@@ -109,7 +109,7 @@ static void note_barred(const struct planner *pl, struct group *g) {
         else if (g->members[0]->rule->min_nodes > 1)
                 bar.constraint = CONSTRAINT_MIN_NODES;
         else
-                bar.constraint = g->members[0]->rule->has_allowed ? CONSTRAINT_ALLOWED_NODES : CONSTRAINT_AVOID_NODES;
+                bar.constraint = g->members[0]->rule->has_allowed ? CONSTRAINT_ALLOWED : CONSTRAINT_AVOID;
         for (size_t k = 0; k < g->n; k++) {
                 g->members[k]->barred = true;
                 g->members[k]->lost_to = bar;

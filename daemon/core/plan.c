@@ -21,18 +21,20 @@ const char *service_state_to_string(enum service_state s) {
         return (int) s >= 0 && s < _SERVICE_STATE_MAX ? table[s] : "invalid";
 }
 
-const char *plan_constraint_to_string(enum plan_constraint c) {
-        static const char *const table[_PLAN_CONSTRAINT_MAX] = {
+const char *constraint_to_string(enum constraint c) {
+        static const char *const table[_CONSTRAINT_MAX] = {
+                [CONSTRAINT_NONE] = "none",
+                [CONSTRAINT_CPUSET] = "cpuset",
                 [CONSTRAINT_NODES] = "nodes",
-                [CONSTRAINT_ALLOWED_NODES] = "allowed-nodes",
-                [CONSTRAINT_AVOID_NODES] = "avoid-nodes",
+                [CONSTRAINT_ALLOWED] = "allowed-nodes",
+                [CONSTRAINT_AVOID] = "avoid-nodes",
                 [CONSTRAINT_MIN_NODES] = "min-nodes",
                 [CONSTRAINT_MAX_NODES] = "max-nodes",
-                [CONSTRAINT_TOGETHER_WITH] = "together-with",
-                [CONSTRAINT_APART_FROM] = "apart-from",
+                [CONSTRAINT_TOGETHER] = "together-with",
+                [CONSTRAINT_APART] = "apart-from",
                 [CONSTRAINT_EXCLUSIVE] = "exclusive",
         };
-        return (int) c >= 0 && c < _PLAN_CONSTRAINT_MAX ? table[c] : "invalid";
+        return (int) c >= 0 && c < _CONSTRAINT_MAX ? table[c] : "invalid";
 }
 
 bool plan_input_is_consistent(const struct plan_input *in) {

@@ -144,7 +144,8 @@ int manager_new(const struct manager_options *options, struct manager **ret) {
                 goto fail;
         }
         m->limitations = host_limitations(m->host);
-        if (!m->limitations) {
+        m->events = events_new();
+        if (!m->limitations || !m->events) {
                 r = -ENOMEM;
                 goto fail;
         }
@@ -187,7 +188,9 @@ struct manager *manager_free(struct manager *m) {
         m->pool = NULL;
         while (!LIST_EMPTY(&m->transitions))
                 transition_free(LIST_FIRST(&m->transitions));
+        manager_look_done(m);
         m->bus_service = bus_service_free(m->bus_service);
+        events_free(m->events);
         m->cycle = cycle_unref(m->cycle);
         m->last = cycle_unref(m->last);
         observer_free(m->observer);
@@ -224,6 +227,8 @@ int manager_run(struct manager *m) {
         int r;
         for (char **l = m->limitations; *l; l++)
                 journal_limitation(*l);
+        if (!m->options.once && (r = manager_hold_load(m)) < 0)
+                return r;
         if (!m->options.once && m->bus) {
                 r = bus_service_new(m->bus, &manager_bus_callbacks, m, &m->bus_service);
                 if (r < 0)

@@ -48,9 +48,12 @@ static char *distances_text(struct json_object *row) {
 }
 
 static const struct column columns[] = {
-        { .name = "NODE", .text = id_text, .right = true },     { .name = "CPUS", .key = "cpus", .shrink = true },
-        { .name = "CORES", .text = cores_text, .right = true }, { .name = "MEMORY", .text = total_text, .right = true },
-        { .name = "FREE", .text = free_text, .right = true },   { .name = "DISTANCE TO NODE", .text = distances_text },
+        { .name = "NODE", .text = id_text, .right = true },
+        { .name = "CPUS", .key = "cpus", .shrink = true },
+        { .name = "CORES", .text = cores_text, .right = true },
+        { .name = "MEMORY", .text = total_text, .right = true },
+        { .name = "FREE", .text = free_text, .right = true },
+        { .name = "DISTANCE TO NODE", .text = distances_text, .shrink = true },
 };
 
 static int run(char **arguments, const struct options *o) {

@@ -107,7 +107,7 @@ static void answer_all(struct manager *m, const struct cycle *c, int error) {
 
 /* Looking */
 
-static int on_look_timer(sd_event_source *source, uint64_t usec, void *userdata);
+static void on_look_timer(void *userdata);
 
 /* Begins an observation of our own where nothing else brings one soon. */
 static int look(struct manager *m) {
@@ -117,8 +117,10 @@ static int look(struct manager *m) {
         if (at >= m->next_cycle_usec)
                 return 0;
         if (at > now) {
-                m->look_timer = sd_event_source_disable_unref(m->look_timer);
-                return sd_event_add_time(m->event, &m->look_timer, CLOCK_BOOTTIME, at, 0, on_look_timer, m);
+                int r = m->look_timer
+                                ? 0
+                                : m->env->ops->timer_new(m->env->context, 100 * USEC_PER_MSEC, on_look_timer, m, &m->look_timer);
+                return r < 0 ? r : m->env->ops->timer_set(m->look_timer, at);
         }
         int r = cycle_begin(m);
         if (r >= 0)
@@ -126,12 +128,11 @@ static int look(struct manager *m) {
         return r;
 }
 
-static int on_look_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+static void on_look_timer(void *userdata) {
         struct manager *m = userdata;
         int r = m->n_looks > 0 && !m->exiting ? look(m) : 0;
         if (r < 0)
                 manager_look_failed(m, r);
-        return 0;
 }
 
 void manager_look_failed(struct manager *m, int error) {
@@ -185,6 +186,6 @@ int manager_request_advice(struct manager *m, uint64_t mcpu, uint64_t bytes, sd_
 
 void manager_look_done(struct manager *m) {
         answer_all(m, NULL, -ESHUTDOWN);
-        m->look_timer = sd_event_source_disable_unref(m->look_timer);
+        m->look_timer = m->env->ops->timer_free(m->look_timer);
         m->looked = cycle_unref(m->looked);
 }

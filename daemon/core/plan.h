@@ -23,6 +23,33 @@ enum service_state {
 };
 const char *service_state_to_string(enum service_state s);
 
+/* What a candidate costs, in units of distance (10 = all local), term by term; plan-cost.c says what each is. */
+struct cost_terms {
+        double distance, bandwidth, load, fill, moving;
+};
+
+/* What forbids a service a set of nodes, whatever it would cost. */
+enum constraint {
+        CONSTRAINT_NONE,
+        CONSTRAINT_CPUSET, /* the administrator's, or that of a cgroup above */
+        CONSTRAINT_NODES,
+        CONSTRAINT_ALLOWED,
+        CONSTRAINT_AVOID,
+        CONSTRAINT_MIN_NODES,
+        CONSTRAINT_MAX_NODES,
+        CONSTRAINT_TOGETHER,
+        CONSTRAINT_APART,
+        CONSTRAINT_EXCLUSIVE,
+        _CONSTRAINT_MAX,
+        _CONSTRAINT_INVALID = -EINVAL,
+};
+const char *constraint_to_string(enum constraint c); /* as it is written in a rule */
+
+struct exclusion {
+        enum constraint constraint; /* CONSTRAINT_NONE: nothing forbids it */
+        const struct rule *rule;    /* whose: its own, or another's that is stronger; NULL: no rule's */
+};
+
 struct candidate {
         struct node_set nodes;
         double cost; /* expected distance plus penalties; lower is better. Meaningless where not feasible */

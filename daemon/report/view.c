@@ -62,6 +62,13 @@ static uint64_t unmovable_bytes(const struct service_sample *s, const struct nod
         return sum;
 }
 
+static void put_pressure(struct json_object **o, const char *key, int centipercent) {
+        if (centipercent >= 0)
+                json_put_number(o, key, centipercent / 100.0, 2);
+        else
+                json_put_null(o, key);
+}
+
 static struct json_object *view_seen(const struct topology *t, const struct service_sample *s, const struct node_set *home) {
         struct json_object *o = json_object_new_object();
         json_put_bool(&o, "memory_map_read", s->deep);
@@ -81,10 +88,8 @@ static struct json_object *view_seen(const struct topology *t, const struct serv
         json_put_bool(&o, "has_bound_mappings", s->has_bound_mappings);
         json_put_string(&o, "own_policy", s->own_policy);
         json_put_string(&o, "owner_detail", s->owner_detail);
-        if (s->memory_pressure_centipercent >= 0)
-                json_put_number(&o, "memory_pressure_percent", s->memory_pressure_centipercent / 100.0, 2);
-        else
-                json_put_null(&o, "memory_pressure_percent");
+        put_pressure(&o, "memory_pressure_percent", s->memory_pressure_centipercent);
+        put_pressure(&o, "cpu_pressure_percent", s->cpu_pressure_centipercent);
         return o;
 }
 
@@ -156,57 +161,6 @@ struct json_object *view_explain(const struct topology *t, const struct service_
         return o;
 }
 
-/* Index = node id; null for ids that no node has. */
-static struct json_object *view_distances(const struct topology *t, unsigned from) {
-        struct json_object *array = json_object_new_array();
-        for (unsigned to = 0; array && to < t->n_ids; to++) {
-                bool present = t->nodes[to].present;
-                struct json_object *distance = present ? json_object_new_int64(topology_distance(t, from, to)) : NULL;
-                if ((present && !distance) || json_object_array_add(array, distance) != 0) {
-                        json_object_put(distance);
-                        json_object_put(array);
-                        array = NULL;
-                }
-        }
-        return array;
-}
-
-static struct json_object *view_node(const struct topology *t, unsigned id, const struct node_memory *memory) {
-        const struct topology_node *n = &t->nodes[id];
-        struct json_object *o = json_object_new_object();
-        _cleanup_free_ char *cpus = cpu_mask_format(&n->cpus);
-
-        json_put_int(&o, "id", id);
-        json_put(&o, "cpus", cpus ? json_object_new_string(cpus) : NULL);
-        json_put_int(&o, "n_cpus", n->n_cpus);
-        json_put_int(&o, "n_cores", n->n_cores);
-        /* Without a total its memory could not be read; only a node that has none has nothing free for certain. */
-        bool known = memory && memory->bytes_total > 0;
-        json_put_int(&o, "bytes_total", known ? memory->bytes_total : n->bytes_total);
-        if (known || n->bytes_total == 0)
-                json_put_int(&o, "bytes_free", known ? memory->bytes_free : 0);
-        else
-                json_put_null(&o, "bytes_free");
-        json_put(&o, "distances", view_distances(t, id));
-        return o;
-}
-
-struct json_object *view_topology(const struct topology *t, const struct machine_sample *m) {
-        struct json_object *o = json_object_new_object(), *nodes = json_object_new_array();
-        for (unsigned id = 0; nodes && id < t->n_ids; id++) {
-                if (!t->nodes[id].present)
-                        continue;
-                struct json_object *node = view_node(t, id, m && m->nodes ? &m->nodes[id] : NULL);
-                if (!node || json_object_array_add(nodes, node) != 0) {
-                        json_object_put(node);
-                        json_object_put(nodes);
-                        nodes = NULL;
-                }
-        }
-        json_put(&o, "nodes", nodes);
-        return o;
-}
-
 void view_complete(struct json_object *o, const char *const *keys, size_t n) {
         for (size_t i = 0; i < n && json_object_is_type(o, json_type_object); i++)
                 if (!json_object_object_get_ex(o, keys[i], NULL))
@@ -229,7 +183,8 @@ void view_complete_candidates(struct json_object *o) {
 
 void view_complete_explain(struct json_object *explained) {
         static const char *const keys[] = { "rule_detail", "decision" }, *const seen_keys[] = { "own_policy", "owner_detail",
-                                                                                                "memory_pressure_percent" };
+                                                                                                "memory_pressure_percent",
+                                                                                                "cpu_pressure_percent" };
         struct json_object *seen;
         view_complete_service(explained);
         view_complete(explained, keys, ARRAY_SIZE(keys));

@@ -13,6 +13,8 @@
 
 static int read_record(struct manager *m) {
         struct record *record;
+        if (!m->options.runtime_dir)
+                return record_open(NULL, &m->record);
         _cleanup_free_ char *path = format_string("%s/record.json", m->options.runtime_dir);
         if (!path)
                 return -ENOMEM;
@@ -36,7 +38,7 @@ static int read_record(struct manager *m) {
 
 /* The runtime directory and its lock: two daemons that change the same machine would record each other's changes as the administrator's. */
 int manager_take_lock(struct manager *m) {
-        if (m->lock_fd >= 0)
+        if (m->lock_fd >= 0 || !m->options.runtime_dir)
                 return 0;
         _cleanup_free_ char *path = format_string("%s/lock", m->options.runtime_dir);
         if (!path)

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "manager.h"
-#include "once.h"
 #include "report/journal.h"
 
 /* Where only the memory map is missing for a decision, the next look comes so soon. */
@@ -254,8 +253,8 @@ void manager_decide(struct manager *m, struct cycle *c) {
         cycle_unref(old);
         forget_notes(m, now);
         manager_update_status(m);
-        if (m->options.once && once_is_complete(m)) {
-                manager_begin_exit(m, once_print(m) < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
+        if (m->options.once && m->options.once_is_complete(m)) {
+                manager_begin_exit(m, m->options.once_print(m) < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
                 return;
         }
         choose_interval(m, c, wants);

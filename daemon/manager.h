@@ -24,11 +24,16 @@
 /* A service is measured over at least this time before it is placed. */
 #define WARM_UP_USEC (2 * USEC_PER_SEC)
 
+struct manager;
+
 /* How the process was started (main.c owns the strings). */
 struct manager_options {
         const char *config_file; /* NULL: the standard places */
-        const char *runtime_dir; /* "/run/numabalanced" */
+        const char *runtime_dir; /* "/run/numabalanced"; NULL: no lock, and a record in memory, for simulations */
         bool once, dry_run;
+        /* With `once`: is enough known, and printing it; from once.c, which those who do not print need not link. */
+        bool (*once_is_complete)(const struct manager *m);
+        int (*once_print)(struct manager *m);
 };
 
 /* A configuration that several cycles can hold on to while a newer one is in force. */

@@ -85,8 +85,8 @@ static int fill_processes(const struct sim_service *v, struct service_sample *o)
         return 0;
 }
 
-static int fill(struct sim *s, struct sim_service *v, const struct config *config, const struct applied *ours, uint64_t window_usec,
-                struct service_sample *o) {
+static int fill(struct sim *s, struct sim_service *v, const struct config *config, const struct applied *ours,
+                uint64_t window_usec, struct service_sample *o) {
         service_sample_init(o);
         o->cgroup = strdup(v->cgroup);
         o->unit = strdup(v->unit);
@@ -190,7 +190,8 @@ int sim_read_deep(void *context, unsigned n_ids, const struct process_ref *proce
                         deep_sample_free(d);
                         return -ENOMEM;
                 }
-                d->cpu_usec = DEEP_BASE_USEC + (uint64_t) ((double) sim_bytes(s, v) / GIB * (double) s->settings.deep_usec_per_gib);
+                d->cpu_usec =
+                        DEEP_BASE_USEC + (uint64_t) ((double) sim_bytes(s, v) / GIB * (double) s->settings.deep_usec_per_gib);
                 s->job_cost_usec = MAX2(d->cpu_usec, v->stuck_usec);
         }
         *ret = d;

@@ -150,6 +150,8 @@ int manager_watch_exit(struct manager *m);                                /* man
 /* manager-acting.c: the lock, the record, the operations */
 int manager_open_acting(struct manager *m);
 int manager_take_lock(struct manager *m);
+/* Where somebody else has set a cpuset that was ours, it is theirs from now on: in the samples and in `applied` (of manager_applied()). */
+void manager_find_foreign(struct manager *m, struct cycle *c, struct applied *applied);
 struct service_note *manager_find_note(const struct manager *m, const char *cgroup);
 
 /* manager-config.c */

@@ -114,7 +114,7 @@ static void run_threads(struct sim *s, double sec) {
                         double used = v->wanted / v->n_groups * (load > cpus ? cpus / load : 1);
                         v->used_on[node] += used;
                         v->used += used;
-                        v->cpu_usec[node] += (uint64_t) (used * sec * USEC_PER_SEC);
+                        v->group_usec[g] += (uint64_t) (used * sec * USEC_PER_SEC);
                 }
                 double lack = v->wanted > 0 ? 1 - v->used / v->wanted : 0;
                 v->cpu_pressure = smooth(v->cpu_pressure, lack > 0 ? lack : 0, sec);

@@ -85,9 +85,9 @@ struct sim_service {
 
         unsigned n_groups;
         int16_t group_node[SIM_GROUPS_MAX];
+        uint64_t group_usec[SIM_GROUPS_MAX]; /* since the last screen */
         double used, wanted;                  /* CPUs, in the last tick */
         double *used_on;                      /* by node */
-        uint64_t *cpu_usec;                   /* by node, since the last screen */
         double cpu_pressure, memory_pressure; /* 0…1, smoothed over ten seconds */
 
         struct cpuset_value configured, settings; /* the cgroup's files; what the service manager has */

@@ -173,9 +173,9 @@ static int live_screen(void *context, const struct config *config, const struct 
 }
 
 static int live_read_deep(void *context, unsigned n_ids, const struct process_ref *processes, size_t n_processes,
-                          struct deep_sample **ret) {
+                          const struct deep_options *options, struct deep_sample **ret) {
         const struct live *l = context;
-        return observe_deep(l->host, n_ids, processes, n_processes, ret);
+        return observe_deep(l->host, n_ids, processes, n_processes, options, ret);
 }
 
 static int live_read_machine(void *context, const struct topology *t, struct machine_sample *ret) {

@@ -56,7 +56,7 @@ struct environment_ops {
         int (*screen)(void *context, const struct config *config, const struct applied *applied, size_t n_applied,
                       uint64_t now_usec, struct observation **ret, uint64_t *ret_cpu_usec);
         int (*read_deep)(void *context, unsigned n_ids, const struct process_ref *processes, size_t n_processes,
-                         struct deep_sample **ret);
+                         const struct deep_options *options, struct deep_sample **ret);
         /* machine_sample_read(). Quick, cannot block. */
         int (*read_machine)(void *context, const struct topology *t, struct machine_sample *ret);
 

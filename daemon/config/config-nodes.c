@@ -5,13 +5,9 @@
 
 #include "config/config-private.h"
 
-struct node_set rule_may_have(const struct rule *r, const struct topology *t) {
-        struct node_set may;
-        if (r->has_allowed)
-                may = r->allowed;
-        else if (t)
-                may = topology_nodes(t);
-        else
+struct node_set rule_may_have(const struct rule *r) {
+        struct node_set may = r->allowed;
+        if (!r->has_allowed)
                 memset(&may, 0xff, sizeof(may));
         return node_set_subtract(&may, &r->avoid);
 }
@@ -150,7 +146,7 @@ static int check_min(struct config_file *f, const struct rule *r, const struct s
         if (accepted(seen, RULE_MAX_NODES) && r->min_nodes > r->max_nodes)
                 return complain(f, at, "min-nodes: %u is more than max-nodes, %u; expected at most that", r->min_nodes,
                                 r->max_nodes);
-        struct node_set may = rule_may_have(r, f->loader->topology);
+        struct node_set may = rule_may_have(r);
         unsigned n = node_set_count(&may);
         if (n > 0 && r->min_nodes > n)
                 return complain(f, at,

@@ -10,6 +10,8 @@
  *     config-patterns.c  globs that can match nothing
  *     config-rules.c     what one rule must have, and what contradicts itself
  *     config-nodes.c     which nodes a rule may have, and how many: what cannot hold
+ *     config-relations.c what rules say about each other, once all are read
+ *     config-loader.c    the files together: their errors, and what goes across them
  *     config-errors.c    complaints, in the order of the file, not too many
  *
  * Return values: 0; -EBADMSG where something was wrong and is already noted in the file's errors (go on with the next value, to
@@ -32,7 +34,8 @@
 #define CONFIG_RULE_NAMES_MAX    64u /* in one list of rules */
 #define CONFIG_DEVICES_MAX       16u
 #define CONFIG_WEIGHTS_MAX       1024u
-#define CONFIG_ERRORS_MAX        20u /* shown of one file */
+#define CONFIG_SUGGESTIONS_MAX   100u /* names of rules that were probably meant, in one load */
+#define CONFIG_ERRORS_MAX        20u  /* shown of one file */
 
 /* -------- errors -------- */
 
@@ -54,9 +57,10 @@ struct error_list {
 
 struct loader;
 
-/* One file while it is read. */
+/* One file, until everything is read: what is wrong across files is noted where it stands. */
 struct config_file {
-        const char *name; /* as shown in errors */
+        char *name;       /* as shown in errors */
+        char *unreadable; /* a complete line instead of errors, for a file without text */
         struct loader *loader;
         struct error_list errors;
 };
@@ -224,22 +228,36 @@ static inline bool accepted(const struct seen *seen, enum rule_key key) {
 int rule_check(struct config_file *f, const struct value *v, struct rule *r, const struct seen *seen);
 /* Its part about nodes, for every place but ignore. Returns -EBADMSG where something was wrong. */
 int rule_check_nodes(struct config_file *f, const struct rule *r, const struct seen *seen);
-/* The nodes that the rule's own keys leave it: those of the machine, or all that Linux can have where it is not known. */
-struct node_set rule_may_have(const struct rule *r, const struct topology *t);
+/* The nodes that the rule's own keys leave it, of all that Linux can have: what a machine has is another matter, or no rule with
+ * apart-from could be loaded where there is only one node. */
+struct node_set rule_may_have(const struct rule *r);
 /* Nodes that its home will be exactly, whatever the planner thinks; empty where it is free to choose. */
 struct node_set rule_fixed_nodes(const struct rule *r);
 
 /* -------- the whole -------- */
 
+/* Where a rule was written, for errors that are found once all are read. */
+struct rule_origin {
+        struct config_file *file;
+        struct position *together_at, *apart_at; /* of each name of those lists; NULL where the key was not accepted */
+        struct position exclusive_at;
+        bool sure; /* nothing was wrong with it by itself */
+};
+
 struct loader {
         struct config *config;
         size_t rules_capacity;
+        struct rule_origin *origins; /* one for each rule, until those of drop-ins are put first */
+        size_t n_origins, origins_capacity;
+        struct config_file **files; /* in the order in which they are read */
+        size_t n_files, files_capacity;
         const struct topology *topology; /* NULL: node lists are checked for their form only */
         struct config_errors *errors;
         /* Where interval or max-interval was set last: they are compared once all files are read. */
-        char *interval_file;
+        struct config_file *interval_file;
         struct position interval_at;
         bool interval_unsure; /* one of the two was not accepted: no comparison */
+        bool names_unsure;    /* a rule's name could not be read: an unknown name may be that one */
 };
 
 /* `errors` is added to. Returns 0 or -ENOMEM. */
@@ -248,9 +266,18 @@ void loader_done(struct loader *l);
 /* Reads one file's text: its settings replace those read before, its rules come after them. 0 or -ENOMEM; what is
  * wrong is in the errors. */
 int loader_read(struct loader *l, const char *name, const char *text, size_t size);
+/* A file that has no text to read, with a complete line that says why; takes ownership of it, also when it fails. NULL is -ENOMEM. */
+int loader_note_unreadable(struct loader *l, char *line);
+/* Moves the errors of all files to where the caller wants them. 0 or -ENOMEM. */
+int loader_flush(struct loader *l);
 /* Checks that go across files. The first `n_last` rules are put behind all others. Sets `*ret` and returns 0 where there is no error
  * at all; -EBADMSG or -ENOMEM otherwise. */
 int loader_finish(struct loader *l, size_t n_last, struct config **ret);
+
+/* The parts of it. The tree of a file, NULL where it is empty, into the configuration. 0, -EBADMSG or -ENOMEM. */
+int schema_read(struct config_file *f, const struct value *v);
+/* Notes what rules say about each other that cannot hold. 0 or -ENOMEM. */
+int relations_check(struct loader *l);
 
 /* One text as a whole configuration: what tests and the fuzzer use. */
 int config_parse_buffer(const char *name, const char *text, size_t size, const struct topology *topology, struct config **ret,

@@ -110,6 +110,11 @@ static int unknown_key(struct config_file *f, const char *where, const struct va
         if (strcmp(key->text, "<<") == 0)
                 return complain(f, key->at,
                                 "a merge key (<<), which is not supported; expected the keys themselves at each place");
+        if (key->size > 0 && strspn(key->text, "0123456789-") == key->size && value_is_null(key->next))
+                return complain(
+                        f, key->at,
+                        "unknown key %s in %s; expected a list of nodes with a comma in quotes, such as \"0,2\", or one of %s",
+                        quoted, where, list);
         const char *meant = suggest_word(key->text, names, n_keys);
         if (meant)
                 return complain(f, key->at, "unknown key %s in %s, did you mean %s? Expected one of %s", quoted, where, meant,
@@ -166,10 +171,54 @@ static int field_match(struct config_file *f, const struct key *k, const struct 
         return mapping_read(f, "match", v, match_keys, ARRAY_SIZE(match_keys), field, &seen);
 }
 
+/* The places of the texts in a value that is one, or a list of them; NULL when memory ran out. */
+static struct position *text_positions(const struct value *v) {
+        size_t n = 0, i = 0;
+        for (const struct value *item = v->first; item; item = item->next)
+                n++;
+        struct position *at = calloc(MAX2(n, (size_t) 1), sizeof(*at));
+        if (!at)
+                return NULL;
+        at[0] = v->at;
+        for (const struct value *item = v->first; item; item = item->next)
+                at[i++] = item->at;
+        return at;
+}
+
+static int note_positions(const struct seen *seen, enum rule_key key, struct position **ret) {
+        if (!accepted(seen, key))
+                return 0;
+        *ret = text_positions(key_at(seen, key)->next);
+        return *ret ? 0 : -ENOMEM;
+}
+
+static int read_rule_keys(struct config_file *f, const struct value *v, struct rule *r, struct rule_origin *origin) {
+        size_t n_errors = f->errors.n_found;
+        struct seen seen;
+        r->line = v->at.line;
+        r->file = strdup(f->name);
+        if (!r->file)
+                return -ENOMEM;
+        int e = mapping_read(f, "a rule", v, rule_keys, ARRAY_SIZE(rule_keys), r, &seen);
+        if (e >= 0)
+                e = rule_check(f, v, r, &seen);
+        if (e >= 0)
+                e = note_positions(&seen, RULE_TOGETHER_WITH, &origin->together_at);
+        if (e >= 0)
+                e = note_positions(&seen, RULE_APART_FROM, &origin->apart_at);
+        if (e >= 0 && accepted(&seen, RULE_EXCLUSIVE))
+                origin->exclusive_at = key_at(&seen, RULE_EXCLUSIVE)->next->at;
+        origin->sure = !seen.bad && f->errors.n_found == n_errors;
+        if (!r->name)
+                f->loader->names_unsure = true;
+        return e;
+}
+
 static int read_rule(struct config_file *f, const struct value *v) {
         struct loader *l = f->loader;
         struct config *c = l->config;
-        struct seen seen;
+        if (v->kind != VALUE_MAPPING || c->n_rules == CONFIG_RULES_MAX)
+                l->names_unsure = true;
         if (v->kind == VALUE_REFUSED)
                 return 0;
         if (v->kind != VALUE_MAPPING)
@@ -178,16 +227,16 @@ static int read_rule(struct config_file *f, const struct value *v) {
         if (c->n_rules == CONFIG_RULES_MAX)
                 return complain(f, v->at, "more than %u rules; expected fewer", CONFIG_RULES_MAX);
         int e = array_reserve(&c->rules, &l->rules_capacity, c->n_rules + 1, sizeof(*c->rules));
+        if (e >= 0)
+                e = array_reserve(&l->origins, &l->origins_capacity, c->n_rules + 1, sizeof(*l->origins));
         if (e < 0)
                 return e;
-        struct rule *r = &c->rules[c->n_rules++];
+        struct rule *r = &c->rules[c->n_rules];
+        struct rule_origin *origin = &l->origins[l->n_origins++];
+        c->n_rules++;
         rule_init(r);
-        r->line = v->at.line;
-        r->file = strdup(f->name);
-        if (!r->file)
-                return -ENOMEM;
-        e = mapping_read(f, "a rule", v, rule_keys, ARRAY_SIZE(rule_keys), r, &seen);
-        return e < 0 ? e : rule_check(f, v, r, &seen);
+        *origin = (struct rule_origin){ .file = f };
+        return read_rule_keys(f, v, r, origin);
 }
 
 /* -------- the top level -------- */
@@ -208,10 +257,9 @@ static int field_settings(struct config_file *f, const struct key *k, const stru
                 l->interval_unsure = true;
         if (!key)
                 return 0;
-        free(l->interval_file);
-        l->interval_file = strdup(f->name);
+        l->interval_file = f;
         l->interval_at = key->next->at;
-        return l->interval_file ? 0 : -ENOMEM;
+        return 0;
 }
 
 static int field_rules(struct config_file *f, const struct key *k, const struct value *v, void *field) {
@@ -230,13 +278,14 @@ static int field_rules(struct config_file *f, const struct key *k, const struct 
         return 0;
 }
 
+enum { TOP_VERSION, TOP_DAEMON, TOP_RULES, _TOP_MAX };
 static const struct key top_keys[] = {
-        IDLE("version", field_choice, &version_choices),
-        IDLE("daemon", field_settings, NULL),
-        IDLE("rules", field_rules, NULL),
+        [TOP_VERSION] = IDLE("version", field_choice, &version_choices),
+        [TOP_DAEMON] = IDLE("daemon", field_settings, NULL),
+        [TOP_RULES] = IDLE("rules", field_rules, NULL),
 };
 
-static int read_tree(struct config_file *f, const struct value *v) {
+int schema_read(struct config_file *f, const struct value *v) {
         struct seen seen;
         if (!v || value_is_null(v))
                 return 0;
@@ -245,82 +294,14 @@ static int read_tree(struct config_file *f, const struct value *v) {
         if (v->kind != VALUE_MAPPING)
                 return complain(f, v->at, "the file is %s; expected a mapping with version, daemon and rules",
                                 value_kind_name(v));
-        return mapping_read(f, "the file", v, top_keys, ARRAY_SIZE(top_keys), NULL, &seen);
-}
-
-/* -------- the whole -------- */
-
-int loader_init(struct loader *l, const struct topology *topology, struct config_errors *errors) {
-        *l = (struct loader){ .topology = topology, .errors = errors };
-        l->config = config_new();
-        return l->config ? 0 : -ENOMEM;
-}
-
-void loader_done(struct loader *l) {
-        config_free(l->config);
-        free(l->interval_file);
-        *l = (struct loader){ 0 };
-}
-
-int loader_read(struct loader *l, const char *name, const char *text, size_t size) {
-        struct config_file f = { .name = name, .loader = l };
-        _cleanup_(value_freep) struct value *tree = NULL;
-        const struct position start = { 1, 1 };
-        int r;
-        if (size > CONFIG_FILE_BYTES_MAX)
-                r = complain(&f, start, "a file of more than 1 MiB; expected less");
-        else
-                r = value_tree_parse(&f, text, size, &tree);
-        if (r >= 0)
-                r = read_tree(&f, tree);
-        if (r >= 0 || r == -EBADMSG)
-                r = config_file_flush_errors(&f, l->errors);
-        error_list_done(&f.errors);
-        return r;
-}
-
-static int check_intervals(struct loader *l) {
-        const struct settings *s = &l->config->settings;
-        if (!l->interval_file || l->interval_unsure || s->interval_usec <= s->max_interval_usec)
-                return 0;
-        _cleanup_free_ char *shorter = format_duration(s->interval_usec), *longer = format_duration(s->max_interval_usec);
-        if (!shorter || !longer)
-                return -ENOMEM;
-        return config_errors_add(l->errors,
-                                 format_string("%s:%u:%u: interval is %s and max-interval is %s; expected a max-interval "
-                                               "at least as long as the interval",
-                                               l->interval_file, l->interval_at.line, l->interval_at.column, shorter, longer));
-}
-
-int loader_finish(struct loader *l, size_t n_last, struct config **ret) {
-        struct config *c = l->config;
-        int r = check_intervals(l);
-        if (r < 0)
-                return r;
-        if (l->errors->n_lines > 0)
-                return -EBADMSG;
-        if (n_last > 0 && n_last < c->n_rules) {
-                struct rule *ordered = reallocarray(NULL, c->n_rules, sizeof(*ordered));
-                if (!ordered)
-                        return -ENOMEM;
-                size_t n_first = c->n_rules - n_last;
-                memcpy(ordered, c->rules + n_last, n_first * sizeof(*ordered));
-                memcpy(ordered + n_first, c->rules, n_last * sizeof(*ordered));
-                free(c->rules);
-                c->rules = ordered;
-        }
-        *ret = TAKE_PTR(l->config);
-        return 0;
-}
-
-int config_parse_buffer(const char *name, const char *text, size_t size, const struct topology *topology, struct config **ret,
-                        struct config_errors *errors) {
-        struct loader l;
-        int r = loader_init(&l, topology, errors);
-        if (r >= 0)
-                r = loader_read(&l, name, text, size);
-        if (r >= 0)
-                r = loader_finish(&l, 0, ret);
-        loader_done(&l);
+        int r = mapping_read(f, "the file", v, top_keys, ARRAY_SIZE(top_keys), NULL, &seen);
+        /* "rule:" for "rules:" leaves names unknown that are there. */
+        size_t n_unknown = 0;
+        for (const struct value *key = v->first; key; key = key->next->next)
+                n_unknown++;
+        for (size_t i = 0; i < _TOP_MAX; i++)
+                n_unknown -= seen.keys[i] != NULL;
+        if (n_unknown > 0 || seen.bad & (1u << TOP_RULES))
+                f->loader->names_unsure = true;
         return r;
 }

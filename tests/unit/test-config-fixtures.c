@@ -58,7 +58,7 @@ static void test_fixtures(void **state) {
         }
         (void) closedir(d);
         topology_free(t);
-        assert_int_equal(n, 42);
+        assert_int_equal(n, 48);
 }
 
 static struct config *load(const char *path) {
@@ -84,6 +84,16 @@ static void test_examples(void **state) {
                 { "conf/examples/jvm.yaml", "cassandra.service", "system.slice", "/usr/bin/java", "java-large" },
                 { "conf/examples/jvm.yaml", "shop.service", "system.slice", "/usr/lib/jvm/17/bin/java", "java-other" },
                 { "conf/examples/jvm.yaml", "shop.service", "system.slice", "/usr/bin/javac", NULL },
+                { "conf/examples/jvm.yaml", "trino.service", "system.slice", "/usr/bin/java", "java-huge" },
+                { "conf/examples/analytics.yaml", "clickhouse-server.service", "system.slice", "/usr/bin/x", "columns" },
+                { "conf/examples/latency.yaml", "asterisk.service", "system.slice", "/usr/bin/x", "telephony" },
+                { "conf/examples/latency.yaml", "cron.service", "system.slice", "/usr/bin/x", "everyone-else" },
+                { "conf/examples/network.yaml", "suricata.service", "system.slice", "/usr/bin/x", "ids" },
+                { "conf/examples/network.yaml", "dpdk-router.service", "system.slice", "/usr/bin/x", "packets" },
+                { "conf/examples/replicas.yaml", "mongod@2.service", "system.slice", "/usr/bin/x", "shards" },
+                { "conf/examples/web.yaml", "php8.4-fpm.service", "system.slice", "/usr/bin/x", "web" },
+                { "conf/examples/web.yaml", "memcached.service", "system.slice", "/usr/bin/x", "web-cache" },
+                { "conf/examples/web.yaml", "report.service", "batch.slice", "/usr/bin/x", "batch" },
                 { "conf/examples/libvirt.yaml", "machine-qemu\\x2d1\\x2dweb.scope", "machine.slice", "/usr/bin/qemu", "guests" },
                 { "conf/examples/libvirt.yaml", "machine-qemu\\x2d1\\x2dpinned\\x2ddb.scope", "machine.slice", "/usr/bin/qemu",
                   "guests-left-alone" },

@@ -11,8 +11,7 @@ import pytest
 import daemon
 import numa
 import lib
-from daemon import start_service, wait_for
-from test_home import settled
+from daemon import settled, start_service, wait_for
 
 MIB = 1 << 20
 IDS = daemon.message_ids()

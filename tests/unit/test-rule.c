@@ -170,9 +170,9 @@ static void test_may_match_unit(void **state) {
         _cleanup_(config_freep) struct config *c = config_new();
         assert_non_null(c);
         assert_false(config_may_match_unit(c, "a.service"));
-        struct rule *r = add_rule(c, "no key");
+        (void) add_rule(c, "no key");
         assert_false(config_may_match_unit(c, "a.service"));
-        r = add_rule(c, "ignored");
+        struct rule *r = add_rule(c, "ignored");
         r->place = PLACE_IGNORE;
         add_pattern(r, MATCH_UNIT, "a*.service");
         r = add_rule(c, "ignored if of root");

@@ -12,7 +12,7 @@
 
 static const struct verb *const verbs[] = {
         &verb_status, &verb_list,  &verb_explain, &verb_topology, &verb_check,
-        &verb_reload, &verb_pause, &verb_resume,  &verb_restore,
+        &verb_reload, &verb_pause, &verb_resume,  &verb_restore,  &verb_capture,
 };
 
 static const char options_help[] = "Options:\n"

@@ -17,7 +17,7 @@ _numabalancectl() {
                 mapfile -t COMPREPLY < <(compgen -W '--json= --no-legend --help --version' -- "$cur")
                 [[ ${COMPREPLY[0]-} == --json= ]] && compopt -o nospace
         elif [[ ! $verb ]]; then
-                mapfile -t COMPREPLY < <(compgen -W 'status list explain topology check reload pause resume restore' -- "$cur")
+                mapfile -t COMPREPLY < <(compgen -W 'status list explain topology check reload pause resume restore capture' -- "$cur")
         elif [[ $verb == explain || $verb == restore ]]; then
                 mapfile -t COMPREPLY < <(compgen -W "$(numabalancectl list --no-legend 2>/dev/null | cut -d ' ' -f 1)" -- "$cur")
         elif [[ $verb == check ]]; then

@@ -11,6 +11,7 @@
 
 #include "config/config-load.h"
 #include "manager.h"
+#include "replay-print.h"
 #include "report/journal.h"
 
 #define EXIT_USAGE  2
@@ -19,6 +20,7 @@
 struct arguments {
         struct manager_options options;
         bool check;
+        const char *json; /* pretty, short; NULL: for people */
         enum log_target log_target;
         bool log_target_given;
 };
@@ -32,8 +34,10 @@ static void print_help(void) {
              "                                and its drop-ins\n"
              "  --check                       check the configuration and exit (0: fine, 78: it has errors)\n"
              "  --once                        one cycle in the foreground, print what was seen and done\n"
+             "  --json=pretty|short           with --once and --root of a capture: the plan as JSON\n"
              "  --dry-run                     decide and report, change nothing\n"
-             "  --root DIR                    read a captured machine below DIR (implies --dry-run)\n"
+             "  --root DIR                    read a captured machine below DIR (implies --dry-run); what\n"
+             "                                numabalancectl capture took is decided upon again, as it was then\n"
              "  --log-target journal|console  where log lines go (console with --once and on a terminal)\n"
              "  --help, --version\n"
              "\n"
@@ -47,13 +51,14 @@ static int usage_error(const char *what, const char *detail) {
 
 /* Returns 1: go on; 0: done; negative: usage error, said. */
 static int parse_arguments(int argc, char **argv, struct arguments *a) {
-        enum { ARG_CONFIG = 256, ARG_CHECK, ARG_ONCE, ARG_DRY_RUN, ARG_ROOT, ARG_LOG_TARGET, ARG_HELP, ARG_VERSION };
+        enum { ARG_CONFIG = 256, ARG_CHECK, ARG_ONCE, ARG_DRY_RUN, ARG_ROOT, ARG_JSON, ARG_LOG_TARGET, ARG_HELP, ARG_VERSION };
         static const struct option options[] = {
                 { "config", required_argument, NULL, ARG_CONFIG },
                 { "check", no_argument, NULL, ARG_CHECK },
                 { "once", no_argument, NULL, ARG_ONCE },
                 { "dry-run", no_argument, NULL, ARG_DRY_RUN },
                 { "root", required_argument, NULL, ARG_ROOT },
+                { "json", required_argument, NULL, ARG_JSON },
                 { "log-target", required_argument, NULL, ARG_LOG_TARGET },
                 { "help", no_argument, NULL, ARG_HELP },
                 { "version", no_argument, NULL, ARG_VERSION },
@@ -69,6 +74,11 @@ static int parse_arguments(int argc, char **argv, struct arguments *a) {
                 case ARG_ONCE: a->options.once = true; break;
                 case ARG_DRY_RUN: a->options.dry_run = true; break;
                 case ARG_ROOT: a->options.root = optarg; break;
+                case ARG_JSON:
+                        if (strcmp(optarg, "pretty") != 0 && strcmp(optarg, "short") != 0)
+                                return usage_error("--json takes pretty or short, not ", optarg);
+                        a->json = optarg;
+                        break;
                 case ARG_LOG_TARGET:
                         if (strcmp(optarg, "journal") == 0)
                                 a->log_target = LOG_TARGET_JOURNAL;
@@ -86,6 +96,8 @@ static int parse_arguments(int argc, char **argv, struct arguments *a) {
         }
         if (optind < argc)
                 return usage_error("unexpected argument ", argv[optind]);
+        if (a->json && !(a->options.once && replay_is_capture(a->options.root)))
+                return usage_error("--json is for a capture: ", "--once --root DIR");
         return 1;
 }
 
@@ -121,6 +133,8 @@ int main(int argc, char **argv) {
         log_open(a.log_target, LOG_INFO);
         if (a.check)
                 return check(&a);
+        if (a.options.once && replay_is_capture(a.options.root))
+                return replay_print(a.options.root, a.options.config_file, a.json);
 
         struct manager *m = NULL;
         r = manager_new(&a.options, &m);

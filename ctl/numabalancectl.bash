@@ -20,7 +20,7 @@ _numabalancectl() {
                 mapfile -t COMPREPLY < <(compgen -W 'status list explain topology check reload pause resume restore capture' -- "$cur")
         elif [[ $verb == explain || $verb == restore ]]; then
                 mapfile -t COMPREPLY < <(compgen -W "$(numabalancectl list --no-legend 2>/dev/null | cut -d ' ' -f 1)" -- "$cur")
-        elif [[ $verb == check ]]; then
+        elif [[ $verb == check || $verb == capture ]]; then
                 compopt -o filenames
                 mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         fi

@@ -19,7 +19,8 @@ static int read_maps(const struct look_input *in, struct observation *o) {
                 if (!s->rule || s->rule->place == PLACE_IGNORE || s->n_processes == 0)
                         continue;
                 _cleanup_(deep_sample_freep) struct deep_sample *d = NULL;
-                int r = observe_deep(h, in->topology->n_ids, s->processes, s->n_processes, &d);
+                const struct deep_options options = deep_options_of(s->rule);
+                int r = observe_deep(h, in->topology->n_ids, s->processes, s->n_processes, &options, &d);
                 if (r == -ENOMEM)
                         return r;
                 if (r >= 0)

@@ -140,6 +140,29 @@ static int scrub_numa_maps(struct scrubber *s, struct recorded *item, bool is_th
         return replace(item, &b);
 }
 
+/* Where a mapping lies and which file it is of, by number: a file's name is not needed, nor is the one that a process gave to memory. */
+static int scrub_maps(struct recorded *item) {
+        static const char *const special[] = { " [vdso]", " [vvar]", " [vvar_vclock]", " [vsyscall]" };
+        struct strbuf b = { 0 };
+        char *rest = item->bytes, *line;
+        while ((line = next_line(&rest))) {
+                char *name = line;
+                for (unsigned i = 0; i < 5; i++) { /* range, permissions, offset, device, inode */
+                        name = name + strspn(name, " ");
+                        name += strcspn(name, " ");
+                }
+                const char *kept = "";
+                for (size_t i = 0; i < ARRAY_SIZE(special); i++) {
+                        size_t n = strlen(name), m = strlen(special[i]);
+                        if (n >= m && strcmp(name + n - m, special[i]) == 0)
+                                kept = special[i];
+                }
+                *name = 0;
+                strbuf_printf(&b, "%s%s\n", line, kept);
+        }
+        return replace(item, &b);
+}
+
 /* `name` is what follows the process's id. */
 static int scrub_process(struct scrubber *s, struct recorded *item, const char *name) {
         if (strcmp(name, "stat") == 0)
@@ -148,6 +171,8 @@ static int scrub_process(struct scrubber *s, struct recorded *item, const char *
                 return keep_lines(item, is_wanted_status);
         if (strcmp(name, "numa_maps") == 0)
                 return scrub_numa_maps(s, item, false);
+        if (strcmp(name, "maps") == 0)
+                return scrub_maps(item);
         if (strcmp(name, "cgroup") == 0)
                 return keep_lines(item, is_own_cgroup);
         if (strcmp(name, "exe") == 0 && item->type == RECORDED_LINK) /* read only where a rule asks for it */

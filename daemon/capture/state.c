@@ -59,11 +59,14 @@ static const struct field {
 } fields[] = {
 #define FIELD(type, member)                                                                                                      \
         { #member, type, offsetof(struct history_entry, member) }
-        FIELD(FIELD_BOOL, placed),         FIELD(FIELD_NODES, home),        FIELD(FIELD_U64, placed_usec),
-        FIELD(FIELD_U64, started_usec),    FIELD(FIELD_U64, settled_usec),  FIELD(FIELD_U64, widened_usec),
-        FIELD(FIELD_U64, demand_mcpu),     FIELD(FIELD_BOOL, demand_known), FIELD(FIELD_U64, peak_bytes),
-        FIELD(FIELD_U64, unmovable_bytes), FIELD(FIELD_U64, retry_usec),    FIELD(FIELD_UNSIGNED, n_failed_moves),
-        FIELD(FIELD_BOOL, failed),         FIELD(FIELD_U64, deep_usec),     FIELD(FIELD_U64, last_seen_usec),
+        FIELD(FIELD_BOOL, has_former),         FIELD(FIELD_NODES, former_home),   FIELD(FIELD_U64, left_usec),
+        FIELD(FIELD_U64, since_usec),          FIELD(FIELD_U64, rule_key),        FIELD(FIELD_U64, rule_usec),
+        FIELD(FIELD_U64, wait_mcpu),           FIELD(FIELD_BOOL, placed),         FIELD(FIELD_NODES, home),
+        FIELD(FIELD_U64, placed_usec),         FIELD(FIELD_U64, started_usec),    FIELD(FIELD_U64, settled_usec),
+        FIELD(FIELD_U64, widened_usec),        FIELD(FIELD_U64, demand_mcpu),     FIELD(FIELD_BOOL, demand_known),
+        FIELD(FIELD_U64, peak_bytes),          FIELD(FIELD_U64, unmovable_bytes), FIELD(FIELD_U64, retry_usec),
+        FIELD(FIELD_UNSIGNED, n_failed_moves), FIELD(FIELD_BOOL, failed),         FIELD(FIELD_U64, deep_usec),
+        FIELD(FIELD_U64, last_seen_usec),
 #undef FIELD
 };
 
@@ -73,7 +76,7 @@ static struct json_object *entry_to_json(const struct history_entry *e) {
         for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
                 const void *at = (const char *) e + fields[i].offset;
                 switch (fields[i].type) {
-                case FIELD_U64: json_put_int(&o, fields[i].name, *(const uint64_t *) at); break;
+                case FIELD_U64: json_put(&o, fields[i].name, json_object_new_uint64(*(const uint64_t *) at)); break;
                 case FIELD_BOOL: json_put_bool(&o, fields[i].name, *(const bool *) at); break;
                 case FIELD_UNSIGNED: json_put_int(&o, fields[i].name, *(const unsigned *) at); break;
                 case FIELD_NODES: json_put_nodes(&o, fields[i].name, at); break;
@@ -95,8 +98,7 @@ static uint64_t get_number(struct json_object *o, const char *name) {
         struct json_object *value;
         if (!json_object_object_get_ex(o, name, &value) || !json_object_is_type(value, json_type_int))
                 return 0;
-        int64_t n = json_object_get_int64(value);
-        return n > 0 ? (uint64_t) n : 0;
+        return json_object_get_uint64(value); /* 0 where it is negative */
 }
 
 static bool get_flag(struct json_object *o, const char *name) {

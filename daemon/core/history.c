@@ -96,12 +96,53 @@ static int update_fixed(struct history_entry *e, const struct service_sample *s,
         return 0;
 }
 
+/* FNV-1a. */
+static uint64_t hash(uint64_t h, const void *data, size_t n) {
+        const uint8_t *bytes = data;
+        for (size_t i = 0; i < n; i++)
+                h = (h ^ bytes[i]) * UINT64_C(0x100000001b3);
+        return h;
+}
+
+static uint64_t hash_list(uint64_t h, const struct string_list *l) {
+        for (size_t i = 0; i < l->n_items; i++)
+                h = hash(h, l->items[i], strlen(l->items[i]) + 1);
+        return hash(h, &l->n_items, sizeof l->n_items);
+}
+
+/* All of a rule that has a say in where its services live. Never 0. */
+static uint64_t rule_key(const struct rule *r) {
+        const unsigned numbers[] = { r->place,     r->memory,      r->cpus,     r->max_nodes,        r->min_nodes,
+                                     r->exclusive, r->has_allowed, r->priority, r->min_gain_permille };
+        uint64_t h = hash(UINT64_C(0xcbf29ce484222325), numbers, sizeof numbers);
+        h = hash(h, &r->nodes, sizeof r->nodes);
+        h = hash(h, &r->allowed, sizeof r->allowed);
+        h = hash(h, &r->avoid, sizeof r->avoid);
+        h = hash_list(h, &r->together_with);
+        h = hash_list(h, &r->apart_from);
+        h = hash_list(h, &r->devices);
+        return MAX2(h, (uint64_t) 1);
+}
+
+/* A rule that demands something else than before lifts what was decided under the other. */
+static void update_rule(struct history_entry *e, const struct rule *r, uint64_t now_usec) {
+        uint64_t key = r ? rule_key(r) : 0;
+        if (e->rule_key != 0 && key != e->rule_key)
+                e->rule_usec = now_usec;
+        e->rule_key = key;
+}
+
 static int update_entry(struct history_entry *e, const struct service_sample *s, unsigned n_ids, uint64_t now_usec) {
         if (s->cpu_window_usec > 0) {
                 double usec = (double) sum_by_node(s->cpu_usec_by_node, n_ids);
                 uint64_t mcpu = (uint64_t) (usec * 1000.0 / (double) s->cpu_window_usec + 0.5);
                 e->demand_mcpu =
                         e->demand_known ? smooth(e->demand_mcpu, mcpu, s->cpu_window_usec, HISTORY_DEMAND_TAU_USEC) : mcpu;
+                if (s->cpu_pressure_centipercent >= 0) {
+                        uint64_t wait = (uint64_t) s->cpu_pressure_centipercent / 10;
+                        e->wait_mcpu =
+                                e->demand_known ? smooth(e->wait_mcpu, wait, s->cpu_window_usec, HISTORY_DEMAND_TAU_USEC) : wait;
+                }
                 e->demand_known = true;
         }
         uint64_t bytes = sum_by_node(s->bytes_by_node, n_ids);
@@ -110,8 +151,11 @@ static int update_entry(struct history_entry *e, const struct service_sample *s,
                 e->peak_bytes = bytes;
         else
                 e->peak_bytes = smooth(e->peak_bytes, bytes, dt, HISTORY_PEAK_TAU_USEC);
+        if (e->last_seen_usec == 0)
+                e->since_usec = now_usec;
         e->last_seen_usec = now_usec;
         e->seen = true;
+        update_rule(e, s->rule, now_usec);
         fit_arrays(e, n_ids);
         int r = update_fixed(e, s, n_ids, now_usec);
         return r < 0 ? r : update_shares(e, s, n_ids);
@@ -162,11 +206,43 @@ void history_done(struct history *h) {
         *h = (struct history){ 0 };
 }
 
+static bool copy_entry(const struct history_entry *from, struct history_entry *to) {
+        size_t n = from->n_ids;
+        *to = *from;
+        to->cgroup = strdup(from->cgroup);
+        to->share_by_node = from->share_by_node ? calloc(n + 1, sizeof *to->share_by_node) : NULL;
+        to->fixed_by_node = from->fixed_by_node ? calloc(n + 1, sizeof *to->fixed_by_node) : NULL;
+        if (to->share_by_node)
+                memcpy(to->share_by_node, from->share_by_node, n * sizeof *to->share_by_node);
+        if (to->fixed_by_node)
+                memcpy(to->fixed_by_node, from->fixed_by_node, n * sizeof *to->fixed_by_node);
+        return to->cgroup && !from->share_by_node == !to->share_by_node && !from->fixed_by_node == !to->fixed_by_node;
+}
+
+int history_copy(const struct history *h, struct history *ret) {
+        struct history copy = { .entries = calloc(h->n_entries + 1, sizeof *copy.entries), .capacity = h->n_entries + 1 };
+        if (!copy.entries)
+                return -ENOMEM;
+        for (size_t i = 0; i < h->n_entries; i++) {
+                copy.n_entries++;
+                if (!copy_entry(&h->entries[i], &copy.entries[i])) {
+                        history_done(&copy);
+                        return -ENOMEM;
+                }
+        }
+        *ret = copy;
+        return 0;
+}
+
 int history_record_placed(struct history *h, const char *cgroup, const struct node_set *home, uint64_t now_usec) {
         struct history_entry *e = history_get(h, cgroup);
         if (!e)
                 return -ENOMEM;
         if (!e->placed || !node_set_equal(&e->home, home)) {
+                e->has_former = e->placed;
+                e->former_home = e->home;
+                e->left_usec = now_usec;
+                e->since_usec = now_usec;
                 e->placed = true;
                 e->home = *home;
                 e->placed_usec = now_usec;
@@ -181,8 +257,8 @@ int history_record_placed(struct history *h, const char *cgroup, const struct no
         return 0;
 }
 
-static void wait_for_retry(struct history_entry *e, uint64_t now_usec) {
-        e->retry_usec = now_usec + (HISTORY_RETRY_USEC << MIN2(e->n_failed_moves, HISTORY_RETRY_DOUBLINGS));
+static void wait_for_retry(struct history_entry *e, uint64_t least_usec, uint64_t now_usec) {
+        e->retry_usec = now_usec + (least_usec << MIN2(e->n_failed_moves, HISTORY_RETRY_DOUBLINGS));
         e->n_failed_moves++;
 }
 
@@ -194,7 +270,7 @@ void history_record_settled(struct history *h, const char *cgroup, uint64_t unmo
         e->failed = false;
         e->unmovable_bytes = unmovable_bytes < UNMOVABLE_NOISE_BYTES ? 0 : unmovable_bytes;
         if (e->unmovable_bytes > 0) {
-                wait_for_retry(e, now_usec);
+                wait_for_retry(e, HISTORY_RETRY_USEC, now_usec);
                 return;
         }
         e->retry_usec = 0;
@@ -207,7 +283,18 @@ void history_record_failed(struct history *h, const char *cgroup, uint64_t now_u
                 return;
         e->settled_usec = now_usec;
         e->failed = true;
-        wait_for_retry(e, now_usec);
+        wait_for_retry(e, HISTORY_FAILED_USEC, now_usec);
+}
+
+void history_forgive(struct history *h) {
+        for (size_t i = 0; i < h->n_entries; i++) {
+                struct history_entry *e = &h->entries[i];
+                if (!e->failed)
+                        continue;
+                e->failed = false;
+                e->n_failed_moves = 0;
+                e->retry_usec = 0;
+        }
 }
 
 void history_record_widened(struct history *h, const char *cgroup, uint64_t now_usec) {

@@ -15,13 +15,20 @@ struct history_entry {
         char *cgroup;
         bool placed; /* `home` holds */
         struct node_set home;
-        uint64_t placed_usec;    /* when this home was decided: kept when a later transition goes to the same home */
-        uint64_t started_usec;   /* when the last transition began; 0: never */
-        uint64_t settled_usec;   /* when the last transition to it ended; 0: never. Before started: it is under way */
-        uint64_t widened_usec;   /* when memory nodes were last given back under pressure; 0: never, or over */
-        uint64_t demand_mcpu;    /* smoothed CPU demand in thousandths of a CPU */
-        bool demand_known;       /* demand_mcpu was measured at least once */
-        uint32_t *share_by_node; /* smoothed share of CPU time in millionths, n_ids entries; NULL: not seen yet */
+        bool has_former;             /* the two following hold */
+        struct node_set former_home; /* that it left for this one, */
+        uint64_t left_usec;          /* and when */
+        uint64_t since_usec;         /* when it was first seen, or got this home: so long all has been as it is */
+        uint64_t rule_key;           /* what its rule demands, as a number; 0: no rule */
+        uint64_t rule_usec;          /* when that changed; 0: never */
+        uint64_t placed_usec;        /* when this home was decided: kept when a later transition goes to the same home */
+        uint64_t started_usec;       /* when the last transition began; 0: never */
+        uint64_t settled_usec;       /* when the last transition to it ended; 0: never. Before started: it is under way */
+        uint64_t widened_usec;       /* when memory nodes were last given back under pressure; 0: never, or over */
+        uint64_t demand_mcpu;        /* smoothed CPU demand in thousandths of a CPU */
+        uint64_t wait_mcpu;          /* smoothed time that it waited for CPUs (PSI), the same way */
+        bool demand_known;           /* demand_mcpu was measured at least once */
+        uint32_t *share_by_node;     /* smoothed share of CPU time in millionths, n_ids entries; NULL: not seen yet */
         uint64_t *fixed_by_node; /* bytes that the last deep read found not ours to move, n_ids entries; NULL: no deep read yet */
         unsigned n_ids;
         uint64_t peak_bytes;      /* most resident bytes seen, decaying slowly */
@@ -45,6 +52,7 @@ struct history {
 #define HISTORY_PEAK_TAU_USEC   (3600ULL * 1000000ULL)
 #define HISTORY_FORGET_USEC     (600ULL * 1000000ULL)
 #define HISTORY_RETRY_USEC      (600ULL * 1000000ULL) /* after a first failed move, then twice that, … */
+#define HISTORY_FAILED_USEC     (30ULL * 1000000ULL)  /* after a transition that had no effect, the same way */
 #define HISTORY_RETRY_DOUBLINGS 7u                    /* … up to 128 times: a little less than a day */
 
 struct history_entry *history_find(const struct history *h, const char *cgroup);
@@ -57,6 +65,10 @@ int history_update(struct history *h, const struct service_sample *samples, size
 /* Has this service a home that was decided? */
 bool history_is_placed(const struct history *h, const char *cgroup);
 void history_done(struct history *h);
+/* A copy that owns all it has: what a plan was made from stays as it was. Returns 0 or -ENOMEM (nothing is set). */
+int history_copy(const struct history *h, struct history *ret);
+/* What failed is tried anew without waiting: the administrator changed something, or asks for it. */
+void history_forgive(struct history *h);
 
 /* What the manager reports. A transition starts: home decided (memory, or where memory is untouched CPUs). */
 int history_record_placed(struct history *h, const char *cgroup, const struct node_set *home, uint64_t now_usec);

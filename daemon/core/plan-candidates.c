@@ -227,12 +227,30 @@ void candidates_of_memory(struct planner *pl, const struct job *j) {
                 (void) push(pl, j, &j->home, 0);
 }
 
+static const struct option *option_of(const struct planner *pl, const struct node_set *nodes) {
+        for (size_t i = 0; i < pl->n_options; i++)
+                if (node_set_equal(&pl->options[i].nodes, nodes))
+                        return &pl->options[i];
+        return NULL;
+}
+
+static bool holds(const struct job *j, const struct option *o) {
+        return o->fits_memory && (o->has_cpus || !j->restricts);
+}
+
 const struct option *candidates_best(const struct planner *pl, const struct job *j) {
-        const struct option *best = NULL;
+        const struct option *best = NULL, *home = j->guard_usec > 0 ? option_of(pl, &j->home) : NULL;
         for (size_t i = 0; i < pl->n_options; i++) {
                 const struct option *o = &pl->options[i];
-                if ((o->fits_memory && (o->has_cpus || !j->restricts)) && (!best || option_better(j, o, best)))
+                if (holds(j, o) && !guard_bars(j, home, o) && (!best || option_better(j, o, best)))
                         best = o;
         }
         return best;
+}
+
+const struct option *candidates_barred(const struct planner *pl, const struct job *j) {
+        if (j->guard_usec == 0)
+                return NULL;
+        const struct option *o = option_of(pl, &j->former);
+        return o && holds(j, o) && guard_bars(j, option_of(pl, &j->home), o) ? o : NULL;
 }

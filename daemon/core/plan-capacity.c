@@ -105,6 +105,7 @@ static void move_load(struct planner *pl, const struct job *j, double sign) {
 
 void job_assign(struct planner *pl, struct job *j, const struct option *o) {
         struct option fresh;
+        traffic_take(pl, j);
         option_evaluate(pl, j, &o->nodes, &fresh); /* leaves the division of bytes in pl->incoming */
         j->chosen = fresh;
         j->assigned = true;
@@ -115,11 +116,13 @@ void job_assign(struct planner *pl, struct job *j, const struct option *o) {
                 pl->nodes[i].huge_room_bytes -= j->incoming_huge[i];
         }
         move_load(pl, j, 1);
+        traffic_put(pl, j, TRAFFIC_CHOSEN);
 }
 
 void job_unassign(struct planner *pl, struct job *j) {
         if (!j->assigned)
                 return;
+        traffic_take(pl, j);
         move_load(pl, j, -1);
         for (unsigned i = 0; i < pl->n_nodes; i++) {
                 pl->nodes[i].room_bytes += j->incoming[i];
@@ -132,6 +135,7 @@ void job_unassign(struct planner *pl, struct job *j) {
 void job_release(struct planner *pl, struct job *j) {
         double cpus = 0;
         job_unassign(pl, j);
+        traffic_put(pl, j, TRAFFIC_PRESENT);
         for (unsigned i = 0; i < pl->n_nodes; i++)
                 cpus += pl->nodes[i].n_cpus;
         for (unsigned i = 0; i < pl->n_nodes; i++) {

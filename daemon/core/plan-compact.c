@@ -108,15 +108,22 @@ static bool review_home(struct planner *pl, struct job *j) {
         job_unassign(pl, j);
         option_evaluate(pl, j, &j->home, &home);
         ideal.cost = least_cost(pl, j);
-        j->waits = false;
+        j->waits = j->guarded = j->unpaid = false;
         /* Most sit so well that even the best that could be would not pay: they are not worth a list of candidates. */
         if (option_gain(home.cost, home.distance, &ideal) >= job_min_gain(j)) {
                 candidates_of_set(pl, j);
-                const struct option *best = candidates_best(pl, j);
+                const struct option *best = candidates_best(pl, j), *barred = candidates_barred(pl, j);
+                j->present = home;
+                if (barred && pays(j, &home, barred)) {
+                        j->better = *barred;
+                        j->guarded = true;
+                }
                 if (best && pays(j, &home, best)) {
                         j->better = *best;
-                        j->waits = !rested(pl, j, &home, best);
-                        if (!j->waits)
+                        j->guarded = false;
+                        j->unpaid = !move_pays(pl, j, option_gain(home.cost, home.distance, best), best->bytes_in);
+                        j->waits = !j->unpaid && !rested(pl, j, &home, best);
+                        if (!j->waits && !j->unpaid)
                                 home = *best;
                 }
         }
@@ -228,25 +235,40 @@ static const struct option *where_it_is(struct planner *pl, const struct job *j)
         return best;
 }
 
+/* Its CPUs go there for nothing: where that alone is gain enough the home is taken, and its memory stays until moving it pays. */
+static bool new_home_pays(struct planner *pl, const struct job *j, const struct option *o, double gain) {
+        struct option unmoved;
+        double before = j->present.distance;
+        if (move_pays(pl, j, MAX2(gain, distance_gain(before, o->distance)), o->bytes_in))
+                return true;
+        option_unmoved(pl, j, o, &unmoved);
+        return distance_gain(before, unmoved.distance) >= job_min_gain(j);
+}
+
 /* A service that never had a home gets one for a gain, or where it costs nothing. */
 static void accept_new(struct planner *pl) {
         for (size_t i = 0; i < pl->n_jobs; i++) {
                 struct job *j = &pl->jobs[i];
-                if (!is_new(j) || !j->assigned || j->home_lost)
+                if (!is_new(j) || !j->assigned || j->home_lost || j->sample->newcomer)
                         continue;
                 struct option o = j->chosen;
-                double distance;
                 job_unassign(pl, j);
-                j->present_cost = present_cost(pl, j, &distance);
+                option_present(pl, j, &j->present);
+                double distance = j->present.distance;
                 /* Nearer memory is what the rule asks for, also where max-nodes makes the CPUs tight. */
-                bool nearer = distance > 0 && (distance - o.distance) / distance >= job_min_gain(j);
-                if (nearer || option_gain(j->present_cost, distance, &o) >= job_min_gain(j) || is_there(pl, j, &o)) {
+                bool nearer = distance_gain(distance, o.distance) >= job_min_gain(j);
+                double gain = option_gain(j->present.cost, distance, &o);
+                bool worth = nearer || gain >= job_min_gain(j);
+                j->unpaid = worth && !new_home_pays(pl, j, &o, gain);
+                if ((worth && !j->unpaid) || is_there(pl, j, &o)) {
+                        j->unpaid = false;
                         job_assign(pl, j, &o);
                         continue;
                 }
                 const struct option *here = where_it_is(pl, j);
                 if (here) {
                         struct option stay = *here;
+                        j->unpaid = false;
                         job_assign(pl, j, &stay);
                         continue;
                 }

@@ -73,7 +73,7 @@ static bool wants_narrow(const struct planner *pl, struct job *j, struct due *d)
 }
 
 /* Bytes that are off home, have room there, and did not just resist. */
-static void find_move(const struct planner *pl, const struct job *j, struct due *d) {
+static void find_move(struct planner *pl, const struct job *j, struct due *d) {
         const struct option *o = &j->chosen;
         const struct history_entry *h = j->history;
         if (!j->assigned || j->hold_memory)
@@ -88,6 +88,15 @@ static void find_move(const struct planner *pl, const struct job *j, struct due 
                 tolerated = MAX2(tolerated, MIN2(o->bytes_off / PARTIAL_SHARE, (uint64_t) PARTIAL_MAX_BYTES));
         }
         d->move = worth > tolerated;
+        /* What the administrator chose is carried out, and who lost its home goes. */
+        if (!d->move || j->kind == JOB_NODES || j->home_lost)
+                return;
+        double gain = option_gain_by_moving(pl, j, o);
+        if (!move_pays(pl, j, gain, worth)) {
+                d->move = false;
+                d->bytes_unpaid = worth;
+                d->gain_unpaid = MAX2(gain, 0.0);
+        }
 }
 
 /* Are the CPUs that we want in force? A parent can grant less: once a transition to this home has ended, less will do. */
@@ -100,7 +109,7 @@ static bool cpus_in_force(const struct job *j, const struct due *d) {
         return tried ? node_set_is_subset(now, &d->cpus) : node_set_equal(now, &d->cpus);
 }
 
-static void find_due(const struct planner *pl, struct job *j, struct due *d) {
+static void find_due(struct planner *pl, struct job *j, struct due *d) {
         const struct service_sample *s = j->sample;
         *d = (struct due){ .same_home = j->assigned && j->has_home && node_set_equal(&j->chosen.nodes, &j->home) };
         if (j->assigned) {
@@ -150,14 +159,14 @@ static void set_state(struct job *j, const struct due *d) {
         p->act = any && (urgent || !j->under_way) && (urgent || !rests) && (urgent || j->sample->deep);
         p->wants_deep = any && !j->under_way && !rests && !j->sample->deep;
 
-        bool homeless = !j->assigned && !j->declined && !j->waits; /* nothing has room for it */
+        bool homeless = !j->assigned && !j->declined && !j->waits && !j->unpaid; /* nothing has room for it */
         bool obstructed = d->bytes_without_room > 0 || d->bytes_unmovable > j->bytes / UNMOVABLE_SHARE;
         if (any)
                 p->state = STATE_PENDING;
         else if (homeless || obstructed)
                 p->state = STATE_BLOCKED;
         else
-                p->state = j->waits || j->under_way ? STATE_PENDING : STATE_STABLE;
+                p->state = j->waits || j->guarded || j->under_way ? STATE_PENDING : STATE_STABLE;
 }
 
 static void conclude(struct planner *pl, struct job *j) {
@@ -176,7 +185,7 @@ static void conclude(struct planner *pl, struct job *j) {
                         pl->failed = true;
         }
         if (j->assigned && (d.move || d.restrict_cpus))
-                p->distance_after = j->chosen.distance;
+                p->distance_after = j->chosen.slit_distance;
         reason_write(pl, j, &d);
 }
 

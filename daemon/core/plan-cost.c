@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What it costs a service to live on a set of nodes. The unit is SLIT distance (10 = local), so that terms can be
+/* What it costs a service to live on a set of nodes. The unit is distance as in SLIT (10 = local), so that terms can be
  * compared with what they trade against:
  *
- *   distance   expected access distance: CPU share × byte share × SLIT distance, summed. CPUs that we restrict are taken
+ *   distance   expected access distance: CPU share × byte share × distance (plan-distance.c), summed. CPUs that we restrict are taken
  *              to share the load by cores; others stay where they were seen.
+ *   bandwidth  congestion of the memory controllers: plan-bandwidth.c.
  *   load       congestion of the CPUs. Each node has a potential, convex in its load: quadratic while cores suffice, steep
  *              once SMT siblings must be used, steeper past the last CPU. Load of services that may run anywhere crowds (it counts
  *              in the quadratic part), but does not fill a node: the scheduler takes it elsewhere. A service pays what it adds
- *              to the potentials, per CPU of demand. Sums of such costs, weighted by demand, are then exactly the potential of the whole machine, so a
- *              service that improves its own cost improves the whole, and local improvement ends.
+ *              to the potentials, per CPU of demand. Sums of such costs, weighted by demand, are then exactly the potential of the whole
+ *              machine (that of the controllers included), so a service that improves its own cost improves the whole, and local
+ *              improvement ends.
  *   fill       a little for memory on nodes that are nearly full.
- *   moving     a little for every byte to be moved: of two equal homes the nearer to the present state wins.
+ *   moving     what getting there costs, spread over the time that it is expected to be of use (plan-horizon.c), and a little for
+ *              every byte to be moved: of two equal homes the nearer to the present state wins.
  *
- * The weights of load (while cores suffice), fill and moving are shares of `remoteness`, the mean price of remote memory on
+ * The weights of load (while cores suffice), bandwidth, fill and moving are shares of `remoteness`, the mean price of remote memory on
  * this machine: where remote memory is nearly as fast as local, crowding and moving must not be dearer than it. */
 #include "core/plan-internal.h"
 
@@ -47,15 +50,14 @@ static double added_potential(const struct planner *pl, const struct job *j, uns
                potential(pl, n, patience, n->pinned_load, free_load);
 }
 
-/* Expected distance of each node's memory from the CPUs. */
-static void set_far(struct planner *pl, const struct job *j, double n_cores) {
+/* Expected distance of each node's memory from the CPUs: a row of the matrix, or mixed. */
+static const double *expected_far(const struct planner *pl, const struct job *j, double n_cores, const double *matrix,
+                                  double *mixed) {
         size_t n = pl->n_nodes;
-        if (j->restricts && pl->cpus.n == 1) {
-                pl->far = pl->distance + pl->cpus.index[0] * n;
-                return;
-        }
+        if (j->restricts && pl->cpus.n == 1)
+                return matrix + pl->cpus.index[0] * n;
         for (unsigned to = 0; to < n; to++)
-                pl->far_mixed[to] = 0;
+                mixed[to] = 0;
         unsigned n_from = j->restricts ? pl->cpus.n : pl->n_nodes;
         for (unsigned k = 0; k < n_from; k++) {
                 unsigned from = j->restricts ? pl->cpus.index[k] : k;
@@ -63,9 +65,9 @@ static void set_far(struct planner *pl, const struct job *j, double n_cores) {
                 if (share <= 0)
                         continue;
                 for (unsigned to = 0; to < n; to++)
-                        pl->far_mixed[to] += share * pl->distance[from * n + to];
+                        mixed[to] += share * matrix[from * n + to];
         }
-        pl->far = pl->far_mixed;
+        return mixed;
 }
 
 static double fill_price(const struct planner *pl, unsigned i, uint64_t taken) {
@@ -137,11 +139,13 @@ static double part_left(uint64_t whole, uint64_t gone) {
         return whole > 0 ? (double) (whole - gone) / (double) whole : 0;
 }
 
-/* Where its bytes would be, and what that is worth: adds up distance and fill. */
-static void evaluate_bytes(const struct planner *pl, const struct job *j, double left, double left_huge, struct option *o) {
-        double distance = 0, fill = 0;
+/* Where its bytes would be, and what that is worth: adds up distance, bandwidth and fill. */
+static void evaluate_bytes(struct planner *pl, const struct job *j, double left, double left_huge, struct option *o) {
+        double distance = 0, slit_distance = 0, fill = 0, bytes = (double) j->bytes;
+        const double *slit_far = pl->slit ? expected_far(pl, j, o->n_cores, pl->slit, pl->slit_mixed) : NULL;
         for (unsigned i = 0; i < pl->n_nodes; i++) {
                 uint64_t in = pl->incoming[i] + pl->incoming_huge[i];
+                pl->bytes_then[i] = 0;
                 if (j->resident[i] == 0 && in == 0)
                         continue;
                 double here = (double) j->resident[i] + (double) in;
@@ -149,12 +153,23 @@ static void evaluate_bytes(const struct planner *pl, const struct job *j, double
                         here += (double) (j->movable[i] - j->huge[i]) * (left - 1) + (double) j->huge[i] * (left_huge - 1);
                 if (here <= 0)
                         continue;
+                pl->bytes_then[i] = here;
                 distance += here * pl->far[i];
+                if (slit_far)
+                        slit_distance += here * slit_far[i];
                 fill += here * fill_price(pl, i, pl->incoming[i]);
         }
-        o->distance = distance / (double) j->bytes;
-        o->fill_cost = fill / (double) j->bytes;
-        o->moving_cost = MOVING_WEIGHT * pl->remoteness * (double) o->bytes_in / (double) j->bytes;
+        o->distance = distance / bytes;
+        o->slit_distance = slit_far ? slit_distance / bytes : o->distance;
+        o->fill_cost = fill / bytes;
+        o->bandwidth_cost = traffic_cost(pl, j);
+        double delay = o->distance * job_move_seconds(pl, j, o->bytes_in) / job_horizon_seconds(j);
+        o->moving_cost = MOVING_WEIGHT * pl->remoteness * (double) o->bytes_in / bytes + delay;
+}
+
+static void mark_mems(struct planner *pl, bool value) {
+        for (unsigned k = 0; k < pl->mems.n; k++)
+                pl->is_mem[pl->mems.index[k]] = value;
 }
 
 void option_evaluate(struct planner *pl, const struct job *j, const struct node_set *nodes, struct option *ret) {
@@ -166,18 +181,16 @@ void option_evaluate(struct planner *pl, const struct job *j, const struct node_
         members_of(pl, &mems, &pl->mems);
         evaluate_cpus(pl, j, o);
         evaluate_room(pl, j, o, &off, &off_huge);
-        set_far(pl, j, o->n_cores);
+        pl->far = expected_far(pl, j, o->n_cores, pl->distance, pl->far_mixed);
         uint64_t in = pour(pl, &pl->mems, false, off, pl->incoming);
         uint64_t in_huge = pour(pl, &pl->mems, true, off_huge, pl->incoming_huge);
         o->bytes_in = in + in_huge;
-        o->distance = DISTANCE_LOCAL;
-        for (unsigned k = 0; k < pl->mems.n; k++)
-                pl->is_mem[pl->mems.index[k]] = true;
+        o->distance = o->slit_distance = DISTANCE_LOCAL;
+        mark_mems(pl, true);
         if (j->bytes > 0)
                 evaluate_bytes(pl, j, part_left(off, in), part_left(off_huge, in_huge), o);
-        for (unsigned k = 0; k < pl->mems.n; k++)
-                pl->is_mem[pl->mems.index[k]] = false;
-        o->cost = o->distance + o->load_cost + o->fill_cost + o->moving_cost;
+        mark_mems(pl, false);
+        o->cost = o->distance + o->bandwidth_cost + o->load_cost + o->fill_cost + o->moving_cost;
         o->roomy = option_fits(o) && (!j->restricts || o->load <= o->n_cores + COST_EPSILON);
 }
 
@@ -192,11 +205,13 @@ double least_cost(const struct planner *pl, const struct job *j) {
                 if (least < 0 || slope < least)
                         least = slope;
         }
-        return DISTANCE_LOCAL + MAX2(least, 0.0);
+        double bandwidth = j->bytes > 0 ? traffic_least_slope(pl) : 0;
+        return DISTANCE_LOCAL + MAX2(least, 0.0) + bandwidth;
 }
 
-double present_cost(const struct planner *pl, const struct job *j, double *ret_distance) {
-        double distance = 0, cost = 0, bytes = (double) j->bytes;
+void option_present(const struct planner *pl, const struct job *j, struct option *ret) {
+        struct option o = { .distance = DISTANCE_LOCAL };
+        double distance = 0, bytes = (double) j->bytes;
         for (unsigned from = 0; from < pl->n_nodes; from++) {
                 if (j->share[from] <= 0)
                         continue;
@@ -205,13 +220,48 @@ double present_cost(const struct planner *pl, const struct job *j, double *ret_d
                         row += (double) j->resident[to] * pl->distance[(size_t) from * pl->n_nodes + to];
                 distance += row * j->share[from];
                 if (j->restricts)
-                        cost += added_potential(pl, j, from, 1, j->weight * j->share[from]) / j->weight;
+                        o.load_cost += added_potential(pl, j, from, 1, j->weight * j->share[from]) / j->weight;
         }
-        distance = bytes > 0 ? distance / bytes : DISTANCE_LOCAL;
-        for (unsigned i = 0; i < pl->n_nodes && bytes > 0; i++)
-                cost += fill_price(pl, i, 0) * (double) j->resident[i] / bytes;
-        *ret_distance = distance;
-        return distance + cost;
+        for (unsigned i = 0; i < pl->n_nodes && bytes > 0; i++) {
+                o.fill_cost += fill_price(pl, i, 0) * (double) j->resident[i] / bytes;
+        }
+        o.bandwidth_cost = traffic_cost_now(pl, j);
+        if (bytes > 0)
+                o.distance = distance / bytes;
+        o.cost = o.distance + o.bandwidth_cost + o.load_cost + o.fill_cost;
+        *ret = o;
+}
+
+void option_unmoved(struct planner *pl, const struct job *j, const struct option *o, struct option *ret) {
+        struct node_set cpus = job_cpus(pl, j, &o->nodes), mems = job_mems(pl, j, &o->nodes);
+        double bytes = (double) j->bytes;
+        *ret = (struct option){ .nodes = o->nodes };
+        members_of(pl, &cpus, &pl->cpus);
+        members_of(pl, &mems, &pl->mems);
+        const double *far = expected_far(pl, j, o->n_cores, pl->distance, pl->far_mixed);
+        for (unsigned i = 0; i < pl->n_nodes; i++) {
+                pl->bytes_then[i] = (double) j->resident[i];
+                if (j->resident[i] > 0)
+                        ret->distance += (double) j->resident[i] / bytes * far[i];
+        }
+        mark_mems(pl, true);
+        ret->bandwidth_cost = bytes > 0 ? traffic_cost(pl, j) : 0;
+        mark_mems(pl, false);
+        ret->cost = ret->distance + ret->bandwidth_cost;
+}
+
+double option_gain_by_moving(struct planner *pl, const struct job *j, const struct option *o) {
+        struct option unmoved, moved = { .distance = o->distance, .cost = o->distance + o->bandwidth_cost };
+        option_unmoved(pl, j, o, &unmoved);
+        /* Nearer memory is what the rule asks for, also where the controller is then busier. */
+        return MAX2(option_gain(unmoved.cost, unmoved.distance, &moved), distance_gain(unmoved.distance, moved.distance));
+}
+
+double present_cost(const struct planner *pl, const struct job *j, double *ret_distance) {
+        struct option o;
+        option_present(pl, j, &o);
+        *ret_distance = o.distance;
+        return o.cost;
 }
 
 bool option_fits(const struct option *o) {
@@ -241,12 +291,15 @@ bool option_better(const struct job *j, const struct option *a, const struct opt
         return ids_lower(&a->nodes, &b->nodes);
 }
 
+double distance_gain(double before, double after) {
+        return before > 0 ? (before - after) / before : 0;
+}
+
 double option_gain(double cost_a, double distance_a, const struct option *b) {
         if (cost_a <= 0 || b->cost >= cost_a)
                 return 0;
         double by_cost = (cost_a - b->cost) / cost_a;
-        double by_distance = distance_a > 0 ? (distance_a - b->distance) / distance_a : 0;
-        return MAX2(by_cost, by_distance);
+        return MAX2(by_cost, distance_gain(distance_a, b->distance));
 }
 
 double job_min_gain(const struct job *j) {

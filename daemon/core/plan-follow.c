@@ -4,8 +4,10 @@
  * nearer to all of them. Every move must pay: bytes elsewhere may be right where they are. */
 #include "core/plan-internal.h"
 
-#define GREAT_GAIN      0.25
-#define WANDERING_RESTS 5u /* cooldowns before a home is left for less */
+#define GREAT_GAIN        0.25
+#define CONGESTION_DEMAND 0.1 /* CPUs: memory of a service that uses less is not moved because a controller is busy … */
+#define CONGESTION_GAINS  2   /* … and of others for so many times min-gain */
+#define WANDERING_RESTS   5u  /* cooldowns before a home is left for less */
 
 /* Would it pay if there were room on the nearest node? */
 static bool would_pay(const struct planner *pl, const struct job *j, double distance) {
@@ -23,11 +25,6 @@ static bool would_pay(const struct planner *pl, const struct job *j, double dist
         return (distance - ideal) / distance >= job_min_gain(j);
 }
 
-/* Gain by distance, as a share; shares as they are remembered, or as they were seen this time. */
-static double gain_of(double before, double after) {
-        return before > 0 ? (before - after) / before : 0;
-}
-
 /* Threads wander, and memory must not run after them: to leave a home, what was just seen has to agree with what is remembered, and unless
  * the gain is great, the home has to be an old one. */
 static bool may_leave(struct planner *pl, struct job *j, const struct option *o, double gain) {
@@ -38,31 +35,46 @@ static bool may_leave(struct planner *pl, struct job *j, const struct option *o,
         j->share = pl->share_now;
         for (unsigned i = 0; i < pl->n_nodes; i++)
                 j->share[i] = j->sample->cpu_share_by_node[pl->nodes[i].id] / 1e6;
-        (void) present_cost(pl, j, &distance);
+        double cost = present_cost(pl, j, &distance);
         option_evaluate(pl, j, &o->nodes, &now);
         j->share = remembered;
-        if (gain_of(distance, now.distance) < job_min_gain(j))
+        if (option_gain(cost, distance, &now) < job_min_gain(j))
                 return false;
         uint64_t since = pl->in->now_usec - MIN2(j->history->placed_usec, pl->in->now_usec);
         return gain >= GREAT_GAIN || since / WANDERING_RESTS >= j->rule->cooldown_usec;
 }
 
+/* Nearer memory, or memory that is much less busy. */
+static bool is_worth(const struct job *j, const struct option *o, double gain) {
+        return distance_gain(j->present.distance, o->distance) >= job_min_gain(j) ||
+               (j->demand >= CONGESTION_DEMAND && gain >= CONGESTION_GAINS * job_min_gain(j));
+}
+
+/* Is there a reason not to take what would be worth it? */
+static bool is_held_back(struct planner *pl, struct job *j, const struct option *o, double gain) {
+        if (j->has_home && node_set_equal(&o->nodes, &j->home))
+                return false;
+        j->waits = j->rest_usec > 0 || !may_leave(pl, j, o, gain);
+        j->unpaid = !j->waits && !move_pays(pl, j, gain, o->bytes_in);
+        return j->waits || j->unpaid;
+}
+
 static void plan_one(struct planner *pl, struct job *j) {
         candidates_of_memory(pl, j);
-        const struct option *best = candidates_best(pl, j);
-        double distance;
-        j->present_cost = present_cost(pl, j, &distance);
-        struct option chosen = best ? *best : (struct option){ 0 };
-        double gain = best ? gain_of(distance, chosen.distance) : 0;
-        bool same = best && j->has_home && node_set_equal(&chosen.nodes, &j->home);
-        bool pays = best && gain >= job_min_gain(j);
+        const struct option *best = candidates_best(pl, j), *barred = candidates_barred(pl, j);
+        option_present(pl, j, &j->present);
+        struct option chosen = best ? *best : (struct option){ 0 }, former = barred ? *barred : (struct option){ 0 };
+        double gain = best ? option_gain(j->present.cost, j->present.distance, &chosen) : 0;
+        bool worth = best && is_worth(j, &chosen, gain), takes = worth && !is_held_back(pl, j, &chosen, gain);
         j->better = chosen;
-        if (pays && !same && (j->rest_usec > 0 || !may_leave(pl, j, &chosen, gain))) {
-                j->waits = true;
-                pays = false;
-        } else if (!pays)
-                j->declined = !would_pay(pl, j, distance); /* otherwise it is room that lacks */
-        if (pays)
+        if (!worth) {
+                j->declined = !would_pay(pl, j, j->present.distance); /* otherwise it is room that lacks */
+                double back = barred ? option_gain(j->present.cost, j->present.distance, &former) : 0;
+                j->guarded = barred && is_worth(j, &former, back);
+                if (j->guarded)
+                        j->better = former;
+        }
+        if (takes)
                 job_assign(pl, j, &chosen);
         else if (j->has_home) {
                 struct option home = { .nodes = j->home };

@@ -8,7 +8,8 @@
  *   plan-follow      memory goes where the threads are: place: follow, or CPUs that are not ours to restrict
  *   plan-conclude    what is due now for each job; plan-reason: why; plan-verdicts: its candidates, and why they lost
  * They stand on plan-capacity (what nodes hold, and what this plan has put there so far), plan-cost (what a candidate
- * would cost) and plan-candidates (which candidates there are).
+ * would cost; plan-distance and plan-bandwidth: what the machine makes of it; plan-demand: what the service asks for), plan-candidates
+ * (which candidates there are), plan-horizon (whether a move pays for itself) and plan-guard (no way back for a while).
  *
  * Arrays "by index" have one entry per present node, in order of id: ids can be sparse. CPU load and demand are in CPUs. */
 #pragma once
@@ -24,6 +25,8 @@ struct plan_node {
         double pinned_load;                   /* of services whose CPUs this plan restricts to nodes */
         double free_load;                     /* of everyone else, where it was seen */
         double even_load;                     /* of everyone else, were it spread evenly, as the scheduler could */
+        double bandwidth, traffic;            /* what its memory can bear and has to, in CPUs that use it: plan-bandwidth.c */
+        double traffic_price;
 };
 
 /* Nodes as a list of indexes. */
@@ -36,12 +39,14 @@ struct members {
 struct option {
         struct node_set nodes;
         double distance;                          /* expected, 10 = all local */
+        double slit_distance;                     /* the same by SLIT alone: what is reported */
         double load_cost, fill_cost, moving_cost; /* see plan-cost.c */
-        double cost;                              /* the sum of the four */
-        uint64_t bytes_off;                       /* movable bytes that are elsewhere */
-        uint64_t bytes_in;                        /* those of them that have room here */
-        uint64_t bytes_needed, bytes_room;        /* with room to grow into; room in the whole set */
-        double load, n_cores, n_cpus;             /* pinned to its CPUs, this service included */
+        double bandwidth_cost;
+        double cost;                       /* the sum of the five */
+        uint64_t bytes_off;                /* movable bytes that are elsewhere */
+        uint64_t bytes_in;                 /* those of them that have room here */
+        uint64_t bytes_needed, bytes_room; /* with room to grow into; room in the whole set */
+        double load, n_cores, n_cpus;      /* pinned to its CPUs, this service included */
         bool has_cpus, has_memory;
         bool fits_memory, fits_cpus;
         bool cramped; /* smaller than the present home, and would leave too little to spare */
@@ -55,6 +60,13 @@ enum job_kind {
         JOB_FOLLOW,
 };
 
+/* Where a job counts as using memory: plan-bandwidth.c. */
+enum traffic {
+        TRAFFIC_NONE,
+        TRAFFIC_PRESENT, /* where its bytes are */
+        TRAFFIC_CHOSEN,  /* where they will be once it is where `chosen` says */
+};
+
 struct job {
         enum job_kind kind;
         struct placement *placement;
@@ -62,20 +74,23 @@ struct job {
         const struct rule *rule;
         const struct history_entry *history; /* NULL: not known yet */
 
-        double demand;       /* CPUs that it uses, or would with more of them */
-        double weight;       /* the same with a floor: an idle service counts a little too */
-        double present_cost; /* of being where it is, for a service without a home */
-        double *share;       /* of its CPU time, by index; sums to 1, or all 0 */
+        double demand;         /* CPUs that it uses, or would with more of them */
+        double weight;         /* the same with a floor: an idle service counts a little too */
+        struct option present; /* where it is, CPUs free: what a new home is compared with */
+        double *share;         /* of its CPU time, by index; sums to 1, or all 0 */
         uint64_t *resident, *movable, *huge, *incoming, *incoming_huge; /* bytes by index; huge: part of movable */
         uint64_t bytes, growth_bytes;                                   /* resident in all; what it had at its peak beyond that */
         uint64_t movable_bytes, huge_bytes;                             /* in all */
         uint64_t rest_usec;                                             /* cooldown left */
+        uint64_t lasted_usec;                                           /* so long it has been as it is now */
+        uint64_t guard_usec;                                            /* so long it may not go back to `former`; 0: it may */
         struct strbuf notes;                                            /* "; …" to append to the reason */
 
         struct node_set may_cpus, may_mems; /* nodes that the administrator, or the cgroups above, leave to it */
         struct node_set home;
-        struct option chosen; /* where it goes or stays, if `assigned` */
-        struct option better; /* what was looked at but not taken: see `waits`, `declined` */
+        struct node_set former; /* the home before this one; see plan-guard.c */
+        struct option chosen;   /* where it goes or stays, if `assigned` */
+        struct option better;   /* what was looked at but not taken: see `waits`, `declined` */
 
         bool applied_cpus, applied_mems; /* cpusets of ours are in force */
         bool has_share;
@@ -88,6 +103,11 @@ struct job {
         bool hold_memory;   /* leave its memory as it is for now */
         bool waits;         /* `better` would be taken if the home were older */
         bool declined;      /* `better` is too little of a gain */
+        bool guarded;       /* `better` is where it came from a short time ago */
+        bool unpaid;        /* `better` would gain less than moving there costs */
+        enum traffic traffic;
+        double *uses;         /* what it adds to each node's traffic, by index */
+        const char *back_why; /* static text: why it may go back within the guard's time; NULL: nothing to state */
 };
 
 /* What is to be done about a job now. */
@@ -96,6 +116,8 @@ struct due {
         bool pressure;  /* the home nodes run out of memory: giving back does not wait */
         bool same_home; /* nothing was decided anew */
         uint64_t bytes_without_room, bytes_unmovable;
+        uint64_t bytes_unpaid; /* not worth what moving them takes */
+        double gain_unpaid;
         struct node_set cpus, mems; /* its home, as CPUs (empty: untouched) and memory */
 };
 
@@ -104,7 +126,9 @@ struct planner {
         const struct topology *topology;
         struct plan_node *nodes;
         unsigned n_nodes;
-        double *distance; /* n_nodes × n_nodes, row = from */
+        double *distance; /* n_nodes × n_nodes, row = from: by latency where that is known */
+        double *slit;     /* the same by SLIT alone; NULL: no latency is known, `distance` is by SLIT */
+        double *slit_mixed;
         struct node_set cpu_nodes, mem_nodes, all_nodes;
         double remoteness; /* mean distance of remote memory, beyond local; 10 on one node */
         struct job *jobs;  /* one per sample */
@@ -117,6 +141,7 @@ struct planner {
         bool *is_mem;
         const double *far; /* expected distance from the service's CPUs: a row of `distance`, or far_mixed */
         double *far_mixed;
+        double *bytes_then, *uses_then; /* the job's bytes, and what it asks of the controllers, were it there */
         uint64_t *incoming, *incoming_huge;
         uint64_t *order_keys;
         double *share_now;
@@ -135,6 +160,9 @@ void planner_done(struct planner *pl);
 /* This and what follows in parentheses is all that is said of the service. */
 void job_tell(struct job *j, enum service_state state, const char *format, ...) _printf_(3, 4);
 
+/* Does a constraint forbid the job to live on these nodes? What does is told in *ret. */
+bool job_excluded(const struct planner *pl, const struct job *j, const struct node_set *nodes, struct exclusion *ret);
+
 /* plan-capacity.c */
 struct node_set job_cpus(const struct planner *pl, const struct job *j, const struct node_set *nodes);
 struct node_set job_mems(const struct planner *pl, const struct job *j, const struct node_set *nodes);
@@ -149,10 +177,44 @@ void job_unassign(struct planner *pl, struct job *j);
 /* Its load is where it was seen, free to go anywhere. */
 void job_release(struct planner *pl, struct job *j);
 
+/* plan-distance.c */
+int planner_set_distances(struct planner *pl);
+
+/* plan-bandwidth.c */
+void planner_set_bandwidths(struct planner *pl); /* after the distances */
+/* What it adds to the potentials of the memory controllers, per CPU of its demand: with its bytes as in pl->bytes_then and a home as in
+ * pl->is_mem; with its bytes where they are. */
+double traffic_cost(struct planner *pl, const struct job *j);
+double traffic_cost_now(const struct planner *pl, const struct job *j);
+double traffic_least_slope(const struct planner *pl);
+/* A job counts at most once. TRAFFIC_CHOSEN: right after its option_evaluate(). */
+void traffic_put(struct planner *pl, struct job *j, enum traffic where);
+void traffic_take(struct planner *pl, struct job *j);
+
+/* plan-demand.c */
+void job_set_demand(const struct planner *pl, struct job *j);
+
+/* plan-horizon.c: does a move pay for itself? */
+double job_move_seconds(const struct planner *pl, const struct job *j, uint64_t bytes);
+double job_horizon_seconds(const struct job *j);
+/* `gain`: the share of its time that the service is to win. */
+bool move_pays(const struct planner *pl, const struct job *j, double gain, uint64_t bytes);
+
+/* plan-guard.c: no way back for a while */
+void job_set_guard(const struct planner *pl, struct job *j); /* once its home is known */
+/* Is this where it came from, too short a time ago? `home`: what its present home would be like; one that does not fit is left. */
+bool guard_bars(const struct job *j, const struct option *home, const struct option *o);
+
 /* plan-cost.c */
 void option_evaluate(struct planner *pl, const struct job *j, const struct node_set *nodes, struct option *ret);
 /* The same terms for where the service is now, CPUs free. */
 double present_cost(const struct planner *pl, const struct job *j, double *ret_distance);
+/* All its terms: distance, load_cost, bandwidth_cost, fill_cost, cost. */
+void option_present(const struct planner *pl, const struct job *j, struct option *ret);
+/* Were its CPUs there and its memory where it is: distance, bandwidth_cost, and the sum of both as cost. */
+void option_unmoved(struct planner *pl, const struct job *j, const struct option *o, struct option *ret);
+/* What would be gained by moving its memory there, were its CPUs there: a share, by cost or by distance. */
+double option_gain_by_moving(struct planner *pl, const struct job *j, const struct option *o);
 /* No candidate can cost less than this. */
 double least_cost(const struct planner *pl, const struct job *j);
 /* Order of preference: what fits before what does not, then by cost, then the present home, then less to move, then lower ids. */
@@ -160,6 +222,7 @@ bool option_better(const struct job *j, const struct option *a, const struct opt
 bool option_fits(const struct option *o);
 /* How much better b is, as a share of a: by cost or by distance, whichever is more; 0 where b costs more. */
 double option_gain(double cost_a, double distance_a, const struct option *b);
+double distance_gain(double before, double after); /* as a share; negative: farther */
 double job_min_gain(const struct job *j);
 /* Bytes off home that are not worth a move. */
 uint64_t job_tolerated_bytes(const struct job *j);
@@ -168,6 +231,8 @@ uint64_t job_tolerated_bytes(const struct job *j);
 void candidates_of_set(struct planner *pl, const struct job *j);    /* sets of nodes for compact, into pl->options */
 void candidates_of_memory(struct planner *pl, const struct job *j); /* sets of memory nodes for follow */
 const struct option *candidates_best(const struct planner *pl, const struct job *j); /* NULL: none holds its memory */
+/* The one that only the guard (plan-guard.c) keeps it from; NULL: none. */
+const struct option *candidates_barred(const struct planner *pl, const struct job *j);
 
 void plan_nodes(struct planner *pl);
 void plan_compact(struct planner *pl);
@@ -177,6 +242,8 @@ void plan_conclude(struct planner *pl);
 /* plan-reason.c, plan-verdicts.c */
 void reason_write(const struct planner *pl, struct job *j, const struct due *due);
 void plan_verdicts(struct planner *pl, struct job *j);
+
+void text_unpaid(struct strbuf *b, const struct planner *pl, const struct job *j, uint64_t bytes, double gain);
 
 /* plan-text.c: pieces of sentences */
 void text_bytes(struct strbuf *b, uint64_t bytes);               /* "120M" */

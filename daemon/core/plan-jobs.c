@@ -4,45 +4,6 @@
 
 #include <string.h>
 
-/* An idle service counts for so much, in CPUs: many idle ones are spread too, and none is divided by zero. */
-#define WEIGHT_LEAST 0.02
-
-/* A service that we narrowed fills so much of its CPUs, and waits for them so much of the time (PSI "some"): it wants more than
- * it can show by its use. Without PSI its number of threads has to do. */
-#define SATURATED               0.85
-#define SATURATED_CENTIPERCENT  2500
-#define SATURATED_THREADS_RATIO 2
-
-/* Smoothed; for a service that is looking for a home at least what it uses now. One that has a home is not driven out by a moment. */
-static double used_cpus(const struct planner *pl, const struct job *j) {
-        const struct service_sample *s = j->sample;
-        double now = 0, smoothed = j->history && j->history->demand_known ? (double) j->history->demand_mcpu / 1000 : -1;
-        if (j->has_home && smoothed >= 0)
-                return smoothed;
-        if (s->cpu_window_usec > 0)
-                now = (double) sum_by_node(s->cpu_usec_by_node, pl->topology->n_ids) / (double) s->cpu_window_usec;
-        return MAX2(now, smoothed);
-}
-
-static double wanted_cpus(const struct planner *pl, const struct job *j, double used) {
-        const struct service_sample *s = j->sample;
-        double cpus = 0;
-        for (unsigned i = 0; i < pl->n_nodes; i++)
-                if (node_set_has(&s->effective_cpu_nodes, pl->nodes[i].id))
-                        cpus += pl->nodes[i].n_cpus;
-        double threads = (double) s->n_threads;
-        if (!j->applied_cpus || cpus <= 0 || used < SATURATED * cpus || threads <= cpus)
-                return used;
-        bool waits = s->cpu_pressure_centipercent >= 0 ? s->cpu_pressure_centipercent >= SATURATED_CENTIPERCENT
-                                                       : threads >= SATURATED_THREADS_RATIO * cpus;
-        return waits ? MAX2(used, MIN2(threads, 2 * cpus)) : used;
-}
-
-static void set_demand(const struct planner *pl, struct job *j) {
-        j->demand = wanted_cpus(pl, j, used_cpus(pl, j));
-        j->weight = MAX2(j->demand, WEIGHT_LEAST);
-}
-
 void job_tell(struct job *j, enum service_state state, const char *format, ...) {
         struct strbuf b = { 0 };
         va_list args;
@@ -83,6 +44,8 @@ static void set_bytes(const struct planner *pl, struct job *j) {
                 j->movable_bytes += j->movable[i];
                 j->huge_bytes += j->huge[i];
         }
+        if (s->newcomer) /* all of it is elsewhere: it needs room wherever it goes */
+                j->bytes = j->movable_bytes = s->coming_bytes;
         if (j->history && j->history->peak_bytes > j->bytes)
                 j->growth_bytes = j->history->peak_bytes - j->bytes;
 }
@@ -135,6 +98,7 @@ static void set_home(const struct planner *pl, struct job *j) {
 static void set_rest(const struct planner *pl, struct job *j) {
         const struct history_entry *h = j->history;
         uint64_t now = pl->in->now_usec;
+        j->lasted_usec = h ? now - MIN2(h->since_usec, now) : 0;
         if (!h || !h->placed)
                 return;
         j->under_way = h->started_usec > h->settled_usec;
@@ -194,6 +158,7 @@ static void set_up(const struct planner *pl, struct job *j) {
         set_limits(pl, j);
         set_home(pl, j);
         set_rest(pl, j);
+        job_set_guard(pl, j);
         uint64_t bytes = j->bytes + (s->deep ? 0 : s->hugetlb_bytes);
         if (!j->has_home && bytes < j->rule->min_size_bytes)
                 tell_small(j, bytes);
@@ -223,7 +188,7 @@ static const struct applied *find_applied(const struct plan_input *in, const cha
 
 static int init_jobs(struct planner *pl, struct plan *plan) {
         const struct plan_input *in = pl->in;
-        size_t n = pl->n_nodes, per_job = 6 * n;
+        size_t n = pl->n_nodes, per_job = 7 * n;
         pl->n_jobs = in->n_samples;
         pl->jobs = calloc(pl->n_jobs + 1, sizeof *pl->jobs);
         uint64_t *arrays = calloc(pl->n_jobs * per_job + 1, sizeof *arrays);
@@ -247,29 +212,18 @@ static int init_jobs(struct planner *pl, struct plan *plan) {
                 j->huge = block + 3 * n;
                 j->incoming = block + 4 * n;
                 j->incoming_huge = block + 5 * n;
+                j->uses = (double *) (block + 6 * n);
                 j->placement->sample = i;
                 j->placement->distance_before = j->placement->distance_after = sample_distance(j->sample, pl->topology);
                 set_shares(pl, j);
                 set_bytes(pl, j);
                 set_up(pl, j);
-                set_demand(pl, j);
+                job_set_demand(pl, j);
                 /* Whoever is not given CPUs of its own may be anywhere. */
                 if (!j->restricts || j->kind == JOB_TOLD)
                         job_release(pl, j);
         }
         return 0;
-}
-
-static void init_distances(struct planner *pl) {
-        double sum = 0;
-        for (unsigned from = 0; from < pl->n_nodes; from++)
-                for (unsigned to = 0; to < pl->n_nodes; to++) {
-                        double d = topology_distance(pl->topology, pl->nodes[from].id, pl->nodes[to].id);
-                        pl->distance[(size_t) from * pl->n_nodes + to] = d;
-                        sum += from == to ? 0 : d - DISTANCE_LOCAL;
-                }
-        double pairs = (double) pl->n_nodes * ((double) pl->n_nodes - 1);
-        pl->remoteness = pairs > 0 && sum > 0 ? sum / pairs : DISTANCE_REMOTE_DEFAULT - DISTANCE_LOCAL;
 }
 
 int planner_init(struct planner *pl, const struct plan_input *in, struct plan *plan) {
@@ -286,6 +240,8 @@ int planner_init(struct planner *pl, const struct plan_input *in, struct plan *p
         pl->mems.index = calloc(n + 1, sizeof *pl->mems.index);
         pl->is_mem = calloc(n + 1, sizeof *pl->is_mem);
         pl->far_mixed = calloc(n + 1, sizeof *pl->far_mixed);
+        pl->bytes_then = calloc(n + 1, sizeof *pl->bytes_then);
+        pl->uses_then = calloc(n + 1, sizeof *pl->uses_then);
         pl->incoming = calloc(n + 1, sizeof *pl->incoming);
         pl->incoming_huge = calloc(n + 1, sizeof *pl->incoming_huge);
         pl->order_keys = calloc(n + 1, sizeof *pl->order_keys);
@@ -294,8 +250,8 @@ int planner_init(struct planner *pl, const struct plan_input *in, struct plan *p
         pl->n_grown = calloc(n + 1, sizeof *pl->n_grown);
         pl->grown_sum = calloc(n * n + 1, sizeof *pl->grown_sum);
         if (!pl->nodes || !pl->distance || !pl->index_of || !pl->cpus.index || !pl->mems.index || !pl->is_mem || !pl->far_mixed ||
-            !pl->incoming || !pl->incoming_huge || !pl->order_keys || !pl->share_now || !pl->grown || !pl->n_grown ||
-            !pl->grown_sum)
+            !pl->bytes_then || !pl->uses_then || !pl->incoming || !pl->incoming_huge || !pl->order_keys || !pl->share_now ||
+            !pl->grown || !pl->n_grown || !pl->grown_sum)
                 return -ENOMEM;
         pl->far = pl->far_mixed;
         NODE_SET_FOREACH (id, &pl->all_nodes) {
@@ -311,7 +267,10 @@ int planner_init(struct planner *pl, const struct plan_input *in, struct plan *p
                         .huge_room_bytes = m->hugetlb_free_bytes,
                 };
         }
-        init_distances(pl);
+        int r = planner_set_distances(pl);
+        if (r < 0)
+                return r;
+        planner_set_bandwidths(pl);
         return init_jobs(pl, plan);
 }
 
@@ -325,6 +284,10 @@ void planner_done(struct planner *pl) {
         free(pl->mems.index);
         free(pl->is_mem);
         free(pl->far_mixed);
+        free(pl->bytes_then);
+        free(pl->uses_then);
+        free(pl->slit);
+        free(pl->slit_mixed);
         free(pl->incoming);
         free(pl->incoming_huge);
         free(pl->order_keys);

@@ -29,19 +29,44 @@ static void add_deeds(struct strbuf *b, const struct job *j, const struct due *d
                 add_deed(b, "gives its memory nodes back");
 }
 
-static void add_cause(struct strbuf *b, const struct job *j, const struct due *d) {
-        double before = j->placement->distance_before, after = j->chosen.distance;
+/* What else than distance it goes for; NULL: for distance. */
+static const char *relief(const struct job *j, const struct due *d) {
+        double before = j->placement->distance_before, after = j->chosen.slit_distance;
+        if (!d->move || j->kind == JOB_NODES || before - after >= before / 100)
+                return NULL;
+        double by_memory = j->present.bandwidth_cost - j->chosen.bandwidth_cost,
+               by_cpus = j->present.load_cost - j->chosen.load_cost, by_latency = j->present.distance - j->chosen.distance;
+        if (j->present.cost > 0 && by_memory > 0 && by_memory >= by_cpus && by_memory >= by_latency)
+                return ", where memory is less busy";
+        if (j->present.cost > 0 && by_latency > 0 && by_latency >= by_cpus)
+                return ", where memory answers sooner";
+        return j->kind == JOB_COMPACT ? ", where its CPUs are less crowded" : NULL;
+}
+
+/* It goes back within the guard's time: that has a reason to be stated. */
+static const char *back_cause(const struct job *j) {
+        if (!node_set_equal(&j->chosen.nodes, &j->former) || j->home_lost)
+                return NULL;
+        return j->guard_usec > 0 ? "its home has no room for it" : j->back_why;
+}
+
+static void add_cause(struct strbuf *b, const struct planner *pl, const struct job *j, const struct due *d) {
         if (!j->assigned)
                 return;
+        const char *why = relief(j, d), *back = back_cause(j);
         if (d->same_home)
                 strbuf_append(b, ", its home");
         else if (j->home_lost)
                 strbuf_append(b, ", because its former home is no longer possible");
         else if (j->kind == JOB_NODES)
                 strbuf_append(b, ", as the rule says");
-        else if (j->kind == JOB_COMPACT && d->move && before - after < before / 100)
-                strbuf_append(b, ", where its CPUs are less crowded");
-        strbuf_printf(b, ": distance %.1f → %.1f", before, after);
+        else if (back) {
+                strbuf_append(b, ", back after ");
+                text_duration(b, pl->in->now_usec - MIN2(j->history->left_usec, pl->in->now_usec));
+                strbuf_printf(b, " because %s", back);
+        } else if (why)
+                strbuf_append(b, why);
+        strbuf_printf(b, ": distance %.1f → %.1f", j->placement->distance_before, j->placement->distance_after);
 }
 
 static void add_standing(struct strbuf *b, const struct planner *pl, const struct job *j, const struct due *d) {
@@ -63,20 +88,46 @@ static void add_standing(struct strbuf *b, const struct planner *pl, const struc
         strbuf_printf(b, ", distance %.1f", distance);
 }
 
+void text_unpaid(struct strbuf *b, const struct planner *pl, const struct job *j, uint64_t bytes, double gain) {
+        strbuf_append(b, " would not pay for itself: moving ");
+        text_bytes(b, bytes);
+        strbuf_append(b, " takes ");
+        text_duration(b, (uint64_t) (job_move_seconds(pl, j, bytes) * (double) USEC_PER_SEC));
+        strbuf_printf(b, " for a gain of %.1f%% over ", MAX2(gain, 0.0) * 100);
+        text_duration(b, (uint64_t) (job_horizon_seconds(j) * (double) USEC_PER_SEC));
+}
+
+static void add_waiting_better(struct strbuf *b, const struct planner *pl, const struct job *j) {
+        strbuf_append(b, "; ");
+        text_nodes(b, &j->better.nodes);
+        strbuf_printf(b, " would be better (distance %.1f, cost %.1f)", j->better.slit_distance, j->better.cost);
+        if (j->guarded) {
+                uint64_t now = pl->in->now_usec;
+                strbuf_append(b, ", but it left there ");
+                text_duration(b, now - MIN2(j->history->left_usec, now));
+                strbuf_append(b, " ago and does not go back for another ");
+                text_duration(b, j->guard_usec);
+        } else if (j->rest_usec > 0) {
+                strbuf_append(b, ", in cooldown for ");
+                text_duration(b, j->rest_usec);
+        } else
+                strbuf_append(b, ", waits to see whether that lasts");
+}
+
 static void add_better(struct strbuf *b, const struct planner *pl, const struct job *j) {
-        if (j->declined && !node_set_is_empty(&j->better.nodes) && !j->assigned) {
+        if (j->unpaid) {
+                const struct option *now = &j->present;
+                strbuf_append(b, "; ");
+                text_nodes(b, &j->better.nodes);
+                text_unpaid(b, pl, j, j->better.bytes_in, option_gain(now->cost, now->distance, &j->better));
+        } else if (j->guarded || j->waits)
+                add_waiting_better(b, pl, j);
+        else if (j->declined && !node_set_is_empty(&j->better.nodes) && !j->assigned) {
                 double before = j->placement->distance_before;
-                double gain = before > 0 ? (before - j->better.distance) / before : 0;
+                double gain = before > 0 ? (before - j->better.slit_distance) / before : 0;
                 strbuf_append(b, ": ");
                 text_nodes(b, &j->better.nodes);
                 strbuf_printf(b, " would gain %.1f%%, less than min-gain %.1f%%", MAX2(gain, 0.0) * 100, job_min_gain(j) * 100);
-        } else if (j->waits) {
-                strbuf_append(b, "; ");
-                text_nodes(b, &j->better.nodes);
-                strbuf_printf(b, " would be better (distance %.1f, cost %.1f)", j->better.distance, j->better.cost);
-                strbuf_append(b, j->rest_usec > 0 ? ", in cooldown for " : ", waits to see whether that lasts");
-                if (j->rest_usec > 0)
-                        text_duration(b, j->rest_usec);
         }
 }
 
@@ -85,6 +136,10 @@ static void add_obstacles(struct strbuf *b, const struct planner *pl, const stru
                 strbuf_append(b, "; ");
                 text_bytes(b, d->bytes_without_room);
                 strbuf_append(b, " of its memory finds no room there above keep-free");
+        }
+        if (d->bytes_unpaid > 0) {
+                strbuf_append(b, "; bringing the rest home");
+                text_unpaid(b, pl, j, d->bytes_unpaid, d->gain_unpaid);
         }
         if (d->bytes_unmovable > job_tolerated_bytes(j)) {
                 strbuf_append(b, "; ");
@@ -120,8 +175,8 @@ void reason_write(const struct planner *pl, struct job *j, const struct due *d) 
         add_deeds(&b, j, d);
         bool any = b.length > 0;
         if (any)
-                add_cause(&b, j, d);
-        else if (!j->assigned && !j->declined && !j->waits)
+                add_cause(&b, pl, j, d);
+        else if (!j->assigned && !j->declined && !j->waits && !j->unpaid)
                 add_no_room(&b, pl, j);
         else {
                 add_standing(&b, pl, j, d);

@@ -35,7 +35,7 @@ static void say_chosen(struct strbuf *b, const struct option *o) {
 static void say_beaten(struct strbuf *b, const struct job *j, const struct option *o) {
         if (!j->assigned)
                 strbuf_printf(b, "rejected: costs %.1f against %.1f where it is, a gain below min-gain", o->cost,
-                              j->present_cost);
+                              j->present.cost);
         else if (o->cost >= j->chosen.cost)
                 strbuf_printf(b, "rejected: costs %.1f against %.1f", o->cost, j->chosen.cost);
         else if (j->waits && node_set_equal(&o->nodes, &j->better.nodes))

@@ -58,7 +58,7 @@ static int read_thread(struct deep_read *r, int task_fd, pid_t tid, struct threa
                         error = n < 0 ? (int) n : numa_maps_parser_finish(parser);
                         break;
                 }
-                record_more_of_file(fd, r->buffer, (size_t) n);
+                record_part_of_file(fd, total == 0, r->buffer, (size_t) n);
                 total += (size_t) n;
                 error = numa_maps_parser_feed(parser, r->buffer, (size_t) n);
         }

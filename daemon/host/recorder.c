@@ -113,23 +113,18 @@ void record_directory(int dir_fd, const char *path) {
         record(dir_fd, path, RECORDED_DIRECTORY, NULL, 0);
 }
 
-static void add_to_last(struct recorder *r, char *path, const char *bytes, size_t size) {
-        struct recorded *last = r->n_items > 0 ? &r->items[r->n_items - 1] : NULL;
-        if (last && strcmp(last->path, path) == 0)
-                free(path);
-        else
-                last = add(r, path, RECORDED_FILE);
-        if (last)
-                append(r, last, bytes, size);
-}
-
-void record_more_of_file(int fd, const char *bytes, size_t size) {
+void record_part_of_file(int fd, bool first, const char *bytes, size_t size) {
         struct recorder *r = in_use;
         if (!r || r->error < 0)
                 return;
-        char *full = full_path(r, fd, NULL);
-        if (full)
-                add_to_last(r, full, bytes, size);
+        _cleanup_free_ char *path = full_path(r, fd, NULL);
+        struct recorded *last = r->n_items > 0 ? &r->items[r->n_items - 1] : NULL;
+        if (!path)
+                return;
+        if (first || !last || strcmp(last->path, path) != 0)
+                last = add(r, TAKE_PTR(path), RECORDED_FILE);
+        if (last)
+                append(r, last, bytes, size);
 }
 
 void record_user(uid_t uid, const char *name) {

@@ -38,7 +38,7 @@ int recorder_finish(struct recorder *r);
 void record_file(int dir_fd, const char *path, const char *bytes, size_t size);
 void record_link(int dir_fd, const char *path, const char *target, size_t size);
 void record_directory(int dir_fd, const char *path);
-/* A file that is read piece by piece: adds to what was noted of it last. */
-void record_more_of_file(int fd, const char *bytes, size_t size);
+/* A file that is read piece by piece, one file at a time. */
+void record_part_of_file(int fd, bool first, const char *bytes, size_t size);
 /* "NAME:x:UID:0:::" in etc/passwd, from wherever the name came. */
 void record_user(uid_t uid, const char *name);

@@ -17,7 +17,7 @@
 
 static const char config[] =
         "rules:\n"
-        "  - {name: cache, match: {unit: 'redis*', comm: redis-server}, place: compact}\n"
+        "  - {name: cache, match: {unit: 'redis*', comm: redis-server}, place: compact, shared-pages: move}\n"
         "  - {name: db, match: {user: postgres, exe: /usr/lib/postgresql/*}, place: compact, memory: strict}\n"
         "  - {name: rest, match: {slice: system.slice}, place: follow, min-size: 1K}\n";
 
@@ -48,7 +48,11 @@ static void put_machine(struct machine *m) {
                 (void) snprintf(link, sizeof link, "proc/%d/exe", pid);
                 tree_link(&m->tree, link, "/usr/lib/postgresql/15/bin/postgres");
         }
-        tree_put(&m->tree, "record.json", "{}");
+        tree_put(&m->tree, "proc/300/maps",
+                 "55d000000000-55d000400000 r-xp 00000000 08:01 77 /usr/bin/redis-server SECRET\n"
+                 "7f0000000000-7f0000400000 rw-p 00000000 00:00 0 [anon:SECRET]\n"
+                 "7f1000000000-7f1000200000 r--p 00000000 08:01 78 /usr/lib/libc.so.6\n"
+                 "7ffc00010000-7ffc00012000 r-xp 00000000 00:00 0 [vdso]\n");
 }
 
 /* Between the looks threads ran, and a process came. */
@@ -161,6 +165,11 @@ static void test_same_plan(void **state) {
         assert_non_null(strstr(now, "\"memory_map_read\":true"));
         assert_non_null(strstr(now, "\"cpu_pressure_percent\":99")); /* the second look's */
         assert_non_null(strstr(now, "\"file\":\"" SYSCONFDIR "/numabalanced/numabalanced.d/a.yaml\""));
+        _cleanup_free_ char *maps = slurp(&m.copy, "capture/later/proc/300/maps");
+        assert_string_equal(maps,
+                            "55d000000000-55d000400000 r-xp 00000000 08:01 77\n7f0000000000-7f0000400000 rw-p 00000000 00:00 0\n"
+                            "7f1000000000-7f1000200000 r--p 00000000 08:01 78\n"
+                            "7ffc00010000-7ffc00012000 r-xp 00000000 00:00 0 [vdso]\n");
         _cleanup_free_ char *users = slurp(&m.copy, "etc/passwd");
         assert_non_null(strstr(users, "postgres:x:105:0:::\n"));
 
@@ -191,6 +200,13 @@ static void test_history(void **state) {
         struct history_entry *e = history_get(&h, "/system.slice/redis-server.service");
         assert_non_null(e);
         *e = (struct history_entry){ .cgroup = e->cgroup,
+                                     .has_former = true,
+                                     .former_home = node_set_of(2),
+                                     .left_usec = 12,
+                                     .since_usec = 13,
+                                     .rule_key = UINT64_MAX - 1,
+                                     .rule_usec = 14,
+                                     .wait_mcpu = 15,
                                      .placed = true,
                                      .home = node_set_of(3),
                                      .placed_usec = 1,
@@ -218,7 +234,7 @@ static void test_history(void **state) {
         assert_memory_equal(b->fixed_by_node, fixed, sizeof fixed);
 #ifdef __x86_64__
         /* A field was added? Then it belongs into capture/state.c too, and into this test. */
-        assert_int_equal(sizeof(struct history_entry), 272);
+        assert_int_equal(sizeof(struct history_entry), 448);
 #endif
         struct history_entry x = *e, y = *b;
         x.cgroup = y.cgroup = NULL;
@@ -228,6 +244,7 @@ static void test_history(void **state) {
         assert_string_equal(json_object_to_json_string(o), json_object_to_json_string(again));
         assert_memory_equal(&x.home, &y.home, sizeof x.home);
         assert_int_equal(y.n_failed_moves, 9);
+        assert_true(y.rule_key == UINT64_MAX - 1);
         assert_true(y.placed && y.failed && y.demand_known);
         assert_int_equal(y.last_seen_usec, 11);
         history_done(&back);

@@ -156,9 +156,9 @@ static void test_placed_and_settled(void **state) {
         assert_int_equal(e->unmovable_bytes, 0);
         assert_int_equal(e->retry_usec, 0);
         history_record_failed(&h, "/a", 700);
-        assert_true(e->failed && e->retry_usec == 700 + HISTORY_RETRY_USEC);
+        assert_true(e->failed && e->retry_usec == 700 + HISTORY_FAILED_USEC);
         history_record_failed(&h, "/a", 800);
-        assert_true(e->retry_usec == 800 + 2 * HISTORY_RETRY_USEC);
+        assert_true(e->retry_usec == 800 + 2 * HISTORY_FAILED_USEC);
         history_record_settled(&h, "/a", 0, 900);
         assert_false(e->failed);
         history_record_failed(&h, "/unknown", 600);

@@ -132,12 +132,13 @@ static void test_after_a_failure(void **state) {
         _cleanup_(world_freep) struct world *w = at_home(&s, &r);
         w->applied[0].cpus = false; /* the cpuset was refused */
         s->effective_cpu_nodes = topology_nodes_with_cpus(w->topology);
-        history_record_failed(&w->history, s->cgroup, w->now_usec);
+        for (unsigned i = 0; i < 5; i++)
+                history_record_failed(&w->history, s->cgroup, w->now_usec);
         w->now_usec += 120 * USEC_PER_SEC; /* longer than the cooldown */
         _cleanup_(plan_freep) struct plan *p = world_plan(w);
         assert_state(&p->placements[0], STATE_PENDING);
         assert_false(p->placements[0].act);
-        assert_says(p->placements[0].reason, "the last attempt had no effect, tried again in 8min");
+        assert_says(p->placements[0].reason, "the last attempt had no effect, tried again in 6min");
         w->now_usec += HISTORY_RETRY_USEC;
         p = free_and_plan(p, w);
         assert_true(p->placements[0].act);

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Congestion of memory controllers, which matters more than hops once one of them is busy (Dashti et al., Carrefour, ASPLOS 2013; Lepers et
+ * al., AsymSched, USENIX ATC 2015; Gureya et al., BWAP, IPDPS 2020). What a service asks of a controller cannot be
+ * observed without performance counters, so it is a model: its CPU demand, divided among the nodes as its bytes are. A controller can bear
+ * its share of the machine's cores, by read bandwidth where that is known and equal shares where it is not. So with every core in
+ * use and memory spread by bandwidth each controller bears as much as it can.
+ *
+ * The price is a potential, cubic in the load: next to nothing up to half of what the controller bears, as dear as a part of a hop when it
+ * bears all it can, and dearer than any hop beyond. A service pays what it adds (as for CPU load, see plan-cost.c). */
+#include "core/plan-internal.h"
+
+#define BANDWIDTH_WEIGHT 0.1 /* × remoteness × (load/capacity)³ per CPU of capacity */
+
+/* In MiB/s, as a CPU beside it reads it, or the CPU that reads it best; 0: not known. */
+static double read_bandwidth(const struct planner *pl, unsigned to) {
+        const struct topology *t = pl->topology;
+        double best = 0;
+        if (!t->bandwidth_mibps)
+                return 0;
+        const uint32_t *column = t->bandwidth_mibps + pl->nodes[to].id;
+        double local = column[(size_t) pl->nodes[to].id * t->n_ids];
+        for (unsigned from = 0; from < pl->n_nodes; from++)
+                best = MAX2(best, (double) column[(size_t) pl->nodes[from].id * t->n_ids]);
+        return local > 0 ? local : best;
+}
+
+void planner_set_bandwidths(struct planner *pl) {
+        double known = 0, cores = 0;
+        unsigned n_known = 0, n_memory = 0;
+        for (unsigned i = 0; i < pl->n_nodes; i++) {
+                cores += pl->nodes[i].n_cores;
+                double bandwidth = pl->nodes[i].bytes_total > 0 ? read_bandwidth(pl, i) : 0;
+                n_memory += pl->nodes[i].bytes_total > 0;
+                n_known += bandwidth > 0;
+                known += bandwidth;
+        }
+        double mean = n_known > 0 ? known / n_known : 1;
+        for (unsigned i = 0; i < pl->n_nodes && n_memory > 0; i++) {
+                struct plan_node *n = &pl->nodes[i];
+                double bandwidth = read_bandwidth(pl, i);
+                if (n->bytes_total > 0)
+                        n->bandwidth = cores * (bandwidth > 0 ? bandwidth : mean) / (mean * n_memory);
+                if (n->bandwidth > 0)
+                        n->traffic_price = BANDWIDTH_WEIGHT * pl->remoteness / (n->bandwidth * n->bandwidth);
+        }
+}
+
+/* What so much use by the job (in CPUs) adds to what others make of the potential of the node's controller. */
+static double added(const struct planner *pl, const struct job *j, unsigned i, double uses) {
+        const struct plan_node *n = &pl->nodes[i];
+        double others = n->traffic > j->uses[i] ? n->traffic - j->uses[i] : 0;
+        return n->traffic_price * uses * (uses * uses + 3 * others * (others + uses));
+}
+
+double traffic_cost(struct planner *pl, const struct job *j) {
+        double inside = 0, capacity = 0, cost = 0;
+        unsigned n_mems = 0;
+        for (unsigned i = 0; i < pl->n_nodes; i++)
+                if (pl->is_mem[i]) {
+                        n_mems++;
+                        inside += pl->bytes_then[i];
+                        capacity += pl->nodes[i].bandwidth;
+                }
+        /* Within a home of several nodes bytes even out as they are freed and allocated. It is not left because they have not yet. */
+        bool even = j->restricts && n_mems > 1 && capacity > 0;
+        for (unsigned i = 0; i < pl->n_nodes; i++) {
+                bool at_home = even && pl->is_mem[i];
+                double bytes = at_home ? inside * pl->nodes[i].bandwidth / capacity : pl->bytes_then[i];
+                pl->uses_then[i] = bytes > 0 ? j->weight * bytes / (double) j->bytes : 0;
+                if (bytes > 0)
+                        cost += added(pl, j, i, pl->uses_then[i]);
+        }
+        return cost / j->weight;
+}
+
+double traffic_cost_now(const struct planner *pl, const struct job *j) {
+        double cost = 0;
+        for (unsigned i = 0; i < pl->n_nodes && j->bytes > 0; i++)
+                if (j->resident[i] > 0)
+                        cost += added(pl, j, i, j->weight * (double) j->resident[i] / (double) j->bytes);
+        return cost / j->weight;
+}
+
+double traffic_least_slope(const struct planner *pl) {
+        double least = -1;
+        for (unsigned i = 0; i < pl->n_nodes; i++) {
+                const struct plan_node *n = &pl->nodes[i];
+                double slope = 3 * n->traffic_price * n->traffic * n->traffic;
+                if (n->bytes_total > 0 && (least < 0 || slope < least))
+                        least = slope;
+        }
+        return MAX2(least, 0.0);
+}
+
+void traffic_take(struct planner *pl, struct job *j) {
+        if (j->traffic == TRAFFIC_NONE)
+                return;
+        for (unsigned i = 0; i < pl->n_nodes; i++) {
+                struct plan_node *n = &pl->nodes[i];
+                n->traffic -= j->uses[i];
+                if (n->traffic < 1e-9)
+                        n->traffic = 0;
+                j->uses[i] = 0;
+        }
+        j->traffic = TRAFFIC_NONE;
+}
+
+void traffic_put(struct planner *pl, struct job *j, enum traffic where) {
+        traffic_take(pl, j);
+        if (where == TRAFFIC_NONE || j->bytes == 0)
+                return;
+        for (unsigned i = 0; i < pl->n_nodes; i++) {
+                j->uses[i] = where == TRAFFIC_CHOSEN ? pl->uses_then[i] : j->weight * (double) j->resident[i] / (double) j->bytes;
+                pl->nodes[i].traffic += j->uses[i];
+        }
+        j->traffic = where;
+}

@@ -284,7 +284,7 @@ static bool try_machine(const char *name, loader how, const void *what, unsigned
                 struct topology *topology = NULL;
                 const char *why = NULL;
                 int r = how(what, &topology);
-                if (r < 0 || topology_validate(topology, &why) < 0) {
+                if (r < 0 || !topology || topology_validate(topology, &why) < 0) {
                         printf("not ok - %s: %s\n", name, why ? why : strerror(-r));
                         topology_free(topology);
                         return false;

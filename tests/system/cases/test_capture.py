@@ -26,8 +26,8 @@ def decided(text):
 
 def test_capture_replays_to_the_same_plan_and_keeps_secrets(tmp_path):
     # Memory on node 2 and a rule that wants node 1; another on which its threads decide; one that no rule matches.
-    pinned = start_service('pinned', size=60, node=2, threads=2, duty='10:90', properties={'Environment': 'PASSWORD=hunter2-in-environment'})
-    packed = start_service('packed', size=60, node=3, threads=1, duty='10:90')
+    pinned = start_service('pinned', size=72, node=2, threads=2, duty='10:90', properties={'Environment': 'PASSWORD=hunter2-in-environment'})
+    packed = start_service('packed', size=72, node=3, threads=1, duty='10:90')
     start_service('loose', size=20, node=0, threads=1, duty='5:95')
     secret = pathlib.Path('/run/hunter2-mapped-file')
     secret.write_bytes(b'hunter2-content' * 1000)
@@ -73,7 +73,7 @@ def test_capture_replays_to_the_same_plan_and_keeps_secrets(tmp_path):
 
 def test_capture_beside_the_daemon():
     # What the daemon has changed is known to the capture: its cpusets are not taken for the administrator's.
-    moved = start_service('moved', size=50, node=2, threads=1, duty='5:95')
+    moved = start_service('moved', size=72, node=2, threads=1, duty='5:95')
     daemon.configure([{'name': 'one', 'match': {'unit': moved.unit}, 'place': 'nodes', 'nodes': '1', 'memory': 'strict'}])
     daemon.start()
     wait_for('at home', lambda: daemon.state(moved.unit) == 'stable' and daemon.cpusets(moved.cgroup)[3] == '1', 400)

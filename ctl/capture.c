@@ -3,11 +3,13 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <systemd/sd-bus.h>
 #include <unistd.h>
 
 #include "capture/capture.h"
 #include "core/util.h"
 #include "out.h"
+#include "report/bus-names.h"
 
 #define RECORD_FILE "/run/numabalanced/record.json"
 #define PAUSE_USEC  (5 * USEC_PER_SEC)
@@ -19,6 +21,26 @@ static char *directory_name(const char *file) {
         if (n == 0 || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
                 return NULL;
         return strndup(name, n);
+}
+
+/* What the daemon remembers, where one runs: without, what it would decide can differ from what it is asked for here. */
+static struct json_object *ask_daemon(void) {
+        _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        const char *text;
+        if (sd_bus_open_system(&bus) < 0)
+                return NULL;
+        int r = sd_bus_call_method(bus, BUS_NAME, BUS_PATH, BUS_INTERFACE, "Remembered", &error, &reply, NULL);
+        if (r >= 0)
+                r = sd_bus_message_read(reply, "s", &text);
+        if (r >= 0)
+                return json_tokener_parse(text);
+        if (!sd_bus_error_has_name(&error, SD_BUS_ERROR_SERVICE_UNKNOWN) &&
+            !sd_bus_error_has_name(&error, SD_BUS_ERROR_NAME_HAS_NO_OWNER))
+                (void) out_error(0, "going on without what the daemon remembers: %s",
+                                 error.message ? error.message : strerror(-r));
+        return NULL;
 }
 
 static int write_archive(const struct capture *c, const char *file, const char *directory) {
@@ -36,7 +58,7 @@ static int write_archive(const struct capture *c, const char *file, const char *
 }
 
 static int run(char **arguments, const struct options *o) {
-        const struct capture_options options = {
+        struct capture_options options = {
                 .root = "/",
                 .record_file = RECORD_FILE,
                 .pause_usec = PAUSE_USEC,
@@ -49,7 +71,9 @@ static int run(char **arguments, const struct options *o) {
                 return out_error(EXIT_FAILURE, "%s is there already", arguments[0]);
         if (geteuid() != 0)
                 return out_error(EXIT_FAILURE, "not permitted: only root may read every service's memory map");
+        options.history = ask_daemon();
         int r = capture_take(&options, &capture, &why);
+        json_object_put(options.history);
         if (r < 0)
                 return out_error(r == -EBADMSG && why ? EXIT_CONFIG : EXIT_FAILURE, "%s", why ? why : strerror(-r));
         r = write_archive(&capture, arguments[0], directory);
@@ -81,7 +105,8 @@ const struct verb verb_capture = {
         .help = "Looks at the machine twice, five seconds apart, as the daemon does, and writes everything that was read for it "
                 "into FILE, a tar "
                 "archive, with the configuration and the plan that follows: numabalanced --once --dry-run --root DIRECTORY makes "
-                "the same plan of it anywhere. Command lines, environments, names of mapped files and the contents of memory are "
+                "the same plan of it anywhere. Where the daemon runs, what it remembers comes along. Command lines, "
+                "environments, names of mapped files and the contents of memory are "
                 "not in it; names of units, "
                 "of processes and the configuration are. Needs no daemon and changes nothing.",
         .run = run,

@@ -12,6 +12,7 @@
 #include "capture/scrub.h"
 #include "config/config-load.h"
 #include "core/util.h"
+#include "report/history-json.h"
 #include "report/json.h"
 
 struct taking {
@@ -203,7 +204,7 @@ static int look(struct taking *t) {
                 .begin = begin_look,
                 .userdata = t,
         };
-        struct look look;
+        struct captured_look look;
         int r = history_from_json(t->options->history, t->topology->n_ids, &t->state.history);
         if (r < 0)
                 return r;

@@ -5,10 +5,10 @@
 #include "report/json.h"
 #include "report/view.h"
 
-void look_done(struct look *l) {
+void look_done(struct captured_look *l) {
         observation_free(l->observation);
         plan_free(l->plan);
-        *l = (struct look){ 0 };
+        *l = (struct captured_look){ 0 };
 }
 
 /* A service whose map cannot be read is judged without, as the daemon does. */
@@ -29,7 +29,7 @@ static int read_maps(const struct look_input *in, struct observation *o) {
         return 0;
 }
 
-static int decide(const struct look_input *in, const struct history *history, uint64_t now, struct look *l) {
+static int decide(const struct look_input *in, const struct history *history, uint64_t now, struct captured_look *l) {
         const struct plan_input p = {
                 .topology = in->topology,
                 .machine = &l->observation->machine,
@@ -44,9 +44,9 @@ static int decide(const struct look_input *in, const struct history *history, ui
         return plan_make(&p, &l->plan);
 }
 
-int look_twice(const struct look_input *in, struct history *history, struct look *ret) {
+int look_twice(const struct look_input *in, struct history *history, struct captured_look *ret) {
         _cleanup_(observer_freep) struct observer *observer = NULL;
-        struct look l = { 0 };
+        struct captured_look l = { 0 };
         int r = observer_new(in->hosts[0], in->topology, &observer);
         for (unsigned i = 0; i < LOOKS && r >= 0; i++) {
                 uint64_t now;
@@ -71,7 +71,7 @@ int look_twice(const struct look_input *in, struct history *history, struct look
         return 0;
 }
 
-struct json_object *look_json(const struct topology *t, const struct look *l) {
+struct json_object *look_json(const struct topology *t, const struct captured_look *l) {
         struct json_object *o = json_object_new_object(), *services = json_object_new_array();
         for (size_t i = 0; services && i < l->observation->n_services; i++) {
                 const struct placement *p = &l->plan->placements[i];

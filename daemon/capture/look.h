@@ -23,14 +23,14 @@ struct look_input {
         void *userdata;
 };
 
-struct look {
+struct captured_look {
         struct observation *observation; /* of the second */
         struct plan *plan;
 };
 
 /* Takes both looks into the history, too. Blocks for as long as the slowest process's memory map. Returns 0 or negative errno. */
-int look_twice(const struct look_input *in, struct history *history, struct look *ret);
-void look_done(struct look *l);
+int look_twice(const struct look_input *in, struct history *history, struct captured_look *ret);
+void look_done(struct captured_look *l);
 
 /* {topology, services: [as explain shows them]}: the same look gives the same bytes. NULL: no memory. */
-struct json_object *look_json(const struct topology *t, const struct look *l);
+struct json_object *look_json(const struct topology *t, const struct captured_look *l);

@@ -10,7 +10,7 @@
 struct replay {
         struct topology *topology;
         struct config *config;
-        struct look look;
+        struct captured_look look;
 };
 
 /* Is there a capture below this root? */

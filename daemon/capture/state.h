@@ -28,7 +28,3 @@ int capture_rename_files(struct config *c, const char *root, const char *one_fil
 struct json_object *capture_state_to_json(const struct capture_state *s); /* NULL: no memory */
 /* Returns 0, -ENOMEM, or -EBADMSG: no state of a capture, or of a version that we do not know. `n_ids` of the topology. */
 int capture_state_from_json(struct json_object *o, unsigned n_ids, struct capture_state *ret);
-
-/* Every field of every entry, as an array; and back (NULL: nothing is remembered). NULL: no memory; 0, -ENOMEM, -EBADMSG. */
-struct json_object *history_to_json(const struct history *h);
-int history_from_json(struct json_object *list, unsigned n_ids, struct history *ret);

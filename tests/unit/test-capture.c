@@ -12,6 +12,7 @@
 #include "capture/capture.h"
 #include "capture/replay.h"
 #include "core/util.h"
+#include "report/history-json.h"
 #include "test-host-tree.h"
 #include "unit.h"
 
@@ -233,7 +234,7 @@ static void test_history(void **state) {
         assert_memory_equal(b->share_by_node, shares, sizeof shares);
         assert_memory_equal(b->fixed_by_node, fixed, sizeof fixed);
 #ifdef __x86_64__
-        /* A field was added? Then it belongs into capture/state.c too, and into this test. */
+        /* A field was added? Then it belongs into report/history-json.c too, and into this test. */
         assert_int_equal(sizeof(struct history_entry), 448);
 #endif
         struct history_entry x = *e, y = *b;

@@ -82,7 +82,12 @@ def test_capture_beside_the_daemon():
     lib.run('tar', 'xf', archive, '-C', '/run')
     archive.unlink()
     report = pathlib.Path('/run/beside')
+    state = json.loads((report / 'capture' / 'state.json').read_text())
+    remembered = {h['cgroup']: h for h in state['history']}['/system.slice/moved.service']
+    assert remembered['placed'] is True and remembered['home'] == [1], remembered
+    assert {a['cgroup']: a['mems'] for a in state['applied']}['/system.slice/moved.service'] is True, state['applied']
     text = replay(report, '--json=pretty')
+    assert text == (report / 'capture' / 'plan.json').read_text()
     shutil.rmtree(report)
     service = decided(text)[moved.unit]
     assert service['seen']['cpus_set_by_administrator'] is False, service

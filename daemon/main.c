@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -154,6 +155,8 @@ int main(int argc, char **argv) {
                 .root = "/",
                 .options = { .runtime_dir = "/run/numabalanced", .once_is_complete = once_is_complete, .once_print = once_print }
         };
+        /* Characters as the terminal has them; numbers stay as they are written everywhere. */
+        (void) setlocale(LC_CTYPE, "");
         int r = parse_arguments(argc, argv, &a);
         if (r <= 0)
                 return r < 0 ? EXIT_USAGE : EXIT_SUCCESS;

@@ -52,8 +52,8 @@ static int add_text(struct capture *c, const char *path, char *text) {
         return add(c, RECORDED_FILE, strdup(path), text, text ? strlen(text) : 0);
 }
 
-static int add_json(struct capture *c, const char *path, struct json_object *o) {
-        const char *text = o ? json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE) : NULL;
+static int add_json(struct capture *c, const char *path, struct json_object *o, int flags) {
+        const char *text = o ? json_object_to_json_string_ext(o, flags | JSON_C_TO_STRING_NOSLASHESCAPE) : NULL;
         return add_text(c, path, text ? format_string("%s\n", text) : NULL);
 }
 
@@ -225,9 +225,9 @@ static int look(struct taking *t) {
         }
         state = capture_state_to_json(&t->state);
         plan = look_json(t->topology, &look);
-        r = add_json(t->capture, CAPTURE_STATE, state);
-        if (r >= 0)
-                r = add_json(t->capture, CAPTURE_PLAN, plan);
+        r = add_json(t->capture, CAPTURE_STATE, state, JSON_C_TO_STRING_PRETTY);
+        if (r >= 0) /* on one line: versions of json-c indent differently */
+                r = add_json(t->capture, CAPTURE_PLAN, plan, JSON_C_TO_STRING_PLAIN);
         json_object_put(state);
         json_object_put(plan);
         look_done(&look);

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Captured machines (tests/fixtures/captures/NAME.tar) still get the plan that NAME.expect says: one line per service that matters,
+# Captured machines (tests/fixtures/captures/NAME.tar.gz) still get the plan that NAME.expect says: one line per service that matters,
 # "UNIT STATE HOME-NODES", home nodes as 0,1 or - for none. Twice, since the same input gives the same plan.
 daemon=$PWD/numabalanced
 fixtures=${srcdir:-.}/tests/fixtures/captures
@@ -16,10 +16,10 @@ for s in json.load(open(sys.argv[1]))["services"]:
     print(s["unit"], s["state"], ",".join(map(str, s["home_nodes"])) or "-")
 END
 
-for archive in "$fixtures"/*.tar; do
-        name=$(basename "$archive" .tar)
+for archive in "$fixtures"/*.tar.gz; do
+        name=$(basename "$archive" .tar.gz)
         mkdir "$work/$name"
-        tar -x -f "$archive" -C "$work/$name" --strip-components=1 --no-same-owner || exit 99
+        tar -x -z -f "$archive" -C "$work/$name" --strip-components=1 --no-same-owner || exit 99
         for run in 1 2; do
                 "$daemon" --once --dry-run --root "$work/$name" --json=short >"$work/$name.$run" || {
                         echo "FAILED: $name: exit status $?"

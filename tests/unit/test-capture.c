@@ -142,8 +142,8 @@ static char *replay_text(const char *root, const char *config_file) {
                 fail_msg("%s: %s", strerror(-error), why ? why : "?");
         struct json_object *o = look_json(r.topology, &r.look);
         assert_non_null(o);
-        char *text = format_string("%s\n",
-                                   json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
+        char *text =
+                format_string("%s\n", json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
         json_object_put(o);
         replay_done(&r);
         return text;

@@ -48,7 +48,7 @@ def test_capture_replays_to_the_same_plan_and_keeps_secrets(tmp_path):
         lib.run('tar', 'xf', archive, '-C', tmp_path)
         report = tmp_path / 'report'
         then = (report / 'capture' / 'plan.json').read_text()
-        assert replay(report, '--json=pretty') == then
+        assert replay(report, '--json=short') == then
         plan = decided(then)
         assert plan[pinned.unit]['rule'] == 'one' and plan[pinned.unit]['home_nodes'] == [1], plan[pinned.unit]
         assert plan[pinned.unit]['state'] == 'pending' and plan[pinned.unit]['seen']['memory_map_read']
@@ -63,7 +63,7 @@ def test_capture_replays_to_the_same_plan_and_keeps_secrets(tmp_path):
 
         # Elsewhere: a machine of another shape under the same tree does not matter, nor does what runs there now.
         pinned.stop()
-        assert replay(report, '--json=pretty') == then
+        assert replay(report, '--json=short') == then
         if OUT.is_dir():
             shutil.copy(archive, OUT / 'report.tar')
     finally:
@@ -86,7 +86,7 @@ def test_capture_beside_the_daemon():
     remembered = {h['cgroup']: h for h in state['history']}['/system.slice/moved.service']
     assert remembered['placed'] is True and remembered['home'] == [1], remembered
     assert {a['cgroup']: a['mems'] for a in state['applied']}['/system.slice/moved.service'] is True, state['applied']
-    text = replay(report, '--json=pretty')
+    text = replay(report, '--json=short')
     assert text == (report / 'capture' / 'plan.json').read_text()
     shutil.rmtree(report)
     service = decided(text)[moved.unit]

@@ -19,6 +19,25 @@ static void need_zero(int r) {
         }
 }
 
+struct world *world_of(struct topology *t, size_t n_rules) {
+        struct world *w = need(calloc(1, sizeof *w));
+        w->topology = t;
+        w->config = need(config_new());
+        w->config->rules = need(calloc(n_rules + 1, sizeof *w->config->rules));
+        for (size_t i = 0; i < n_rules; i++)
+                rule_init(&w->config->rules[i]);
+        w->config->n_rules = n_rules;
+        w->machine.nodes = need(calloc(t->n_ids + 1, sizeof *w->machine.nodes));
+        w->samples = need(calloc(WORLD_SERVICES_MAX, sizeof *w->samples));
+        w->applied = need(calloc(WORLD_SERVICES_MAX, sizeof *w->applied));
+        w->rules = need(calloc(WORLD_SERVICES_MAX, sizeof(struct rule *)));
+        w->now_usec = 1000 * USEC_PER_SEC;
+        for (unsigned n = 0; n < t->n_ids; n++)
+                w->machine.nodes[n] =
+                        (struct node_memory){ .bytes_total = t->nodes[n].bytes_total, .bytes_free = t->nodes[n].bytes_total };
+        return w;
+}
+
 struct world *world_new(unsigned n_nodes, unsigned n_cores, unsigned n_cpus, uint64_t bytes) {
         struct world *w = need(calloc(1, sizeof *w));
         struct topology *t = need(topology_new(n_nodes, n_nodes * n_cpus));

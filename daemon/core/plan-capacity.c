@@ -107,6 +107,8 @@ void job_assign(struct planner *pl, struct job *j, const struct option *o) {
         struct option fresh;
         traffic_take(pl, j);
         option_evaluate(pl, j, &o->nodes, &fresh); /* leaves the division of bytes in pl->incoming */
+        if (job_divides(j))
+                division_evaluate(pl, j, &fresh);
         j->chosen = fresh;
         j->assigned = true;
         for (unsigned i = 0; i < pl->n_nodes; i++) {

@@ -50,9 +50,7 @@ static double added_potential(const struct planner *pl, const struct job *j, uns
                potential(pl, n, patience, n->pinned_load, free_load);
 }
 
-/* Expected distance of each node's memory from the CPUs: a row of the matrix, or mixed. */
-static const double *expected_far(const struct planner *pl, const struct job *j, double n_cores, const double *matrix,
-                                  double *mixed) {
+const double *expected_far(const struct planner *pl, const struct job *j, double n_cores, const double *matrix, double *mixed) {
         size_t n = pl->n_nodes;
         if (j->restricts && pl->cpus.n == 1)
                 return matrix + pl->cpus.index[0] * n;
@@ -308,5 +306,7 @@ double job_min_gain(const struct job *j) {
 }
 
 uint64_t job_tolerated_bytes(const struct job *j) {
+        if (job_divides(j))
+                return division_tolerated_bytes(j->rule, j->movable_bytes);
         return MAX2(j->bytes / TOLERATED_SHARE, (uint64_t) TOLERATED_BYTES);
 }

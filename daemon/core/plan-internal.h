@@ -4,6 +4,7 @@
  * A plan is made in this order, each step in a file of its own:
  *   plan-jobs        each sample is either told at once (no rule, self-managed, too small, …) or becomes a job
  *   plan-nodes       place: nodes: the home is given
+ *   plan-near, plan-spread  place: near, place: spread; plan-interleave place: interleave; what memory they divide is in plan-division
  *   plan-compact     place: compact: homes for all such services together
  *   plan-follow      memory goes where the threads are: place: follow, or CPUs that are not ours to restrict
  *   plan-conclude    what is due now for each job; plan-reason: why; plan-verdicts: its candidates, and why they lost
@@ -58,6 +59,9 @@ enum job_kind {
         JOB_NODES,
         JOB_COMPACT,
         JOB_FOLLOW,
+        JOB_SPREAD,
+        JOB_INTERLEAVE,
+        JOB_NEAR,
 };
 
 /* Where a job counts as using memory: plan-bandwidth.c. */
@@ -91,6 +95,10 @@ struct job {
         struct node_set former; /* the home before this one; see plan-guard.c */
         struct option chosen;   /* where it goes or stays, if `assigned` */
         struct option better;   /* what was looked at but not taken: see `waits`, `declined` */
+
+        /* Where memory is divided (plan-division.c), by index, on the heap: each node's part, as a weight; and movable bytes that are to be on it. */
+        uint64_t *part, *want; /* `want` is part of the block that begins with `part` */
+        uint64_t interleave_key;
 
         bool applied_cpus, applied_mems; /* cpusets of ours are in force */
         bool has_share;
@@ -206,6 +214,8 @@ void job_set_guard(const struct planner *pl, struct job *j); /* once its home is
 bool guard_bars(const struct job *j, const struct option *home, const struct option *o);
 
 /* plan-cost.c */
+/* Expected distance of each node's memory from the CPUs that the job would have (pl->cpus, with so many cores): a row of the matrix, or mixed. */
+const double *expected_far(const struct planner *pl, const struct job *j, double n_cores, const double *matrix, double *mixed);
 void option_evaluate(struct planner *pl, const struct job *j, const struct node_set *nodes, struct option *ret);
 /* The same terms for where the service is now, CPUs free. */
 double present_cost(const struct planner *pl, const struct job *j, double *ret_distance);
@@ -234,7 +244,22 @@ const struct option *candidates_best(const struct planner *pl, const struct job 
 /* The one that only the guard (plan-guard.c) keeps it from; NULL: none. */
 const struct option *candidates_barred(const struct planner *pl, const struct job *j);
 
+/* plan-division.c: memory that is divided among nodes by amount */
+bool job_divides(const struct job *j);
+/* Makes j->part and j->want. -ENOMEM. */
+int job_make_parts(const struct planner *pl, struct job *j);
+/* Corrects what option_evaluate() has just found for the job, in the option and in pl->incoming, by j->part. */
+void division_evaluate(struct planner *pl, struct job *j, struct option *o);
+/* Puts the division into the placement. -ENOMEM. */
+int division_conclude(const struct planner *pl, struct job *j);
+
+/* plan-near.c: the sets that it considers, into pl->options */
+void candidates_of_near(struct planner *pl, struct job *j);
+
 void plan_nodes(struct planner *pl);
+void plan_near(struct planner *pl);
+void plan_spread(struct planner *pl);
+void plan_interleave(struct planner *pl);
 void plan_compact(struct planner *pl);
 void plan_follow(struct planner *pl);
 void plan_conclude(struct planner *pl);

@@ -110,6 +110,8 @@ void plan_verdicts(struct planner *pl, struct job *j) {
         pl->n_options = 0;
         if (j->kind == JOB_COMPACT)
                 candidates_of_set(pl, j);
+        else if (j->kind == JOB_NEAR)
+                candidates_of_near(pl, j);
         else if (j->kind == JOB_FOLLOW)
                 candidates_of_memory(pl, j);
         if (was_assigned)

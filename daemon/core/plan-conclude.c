@@ -21,7 +21,9 @@ static uint64_t bytes_left_behind(const struct planner *pl, const struct job *j,
         uint64_t left = 0;
         for (unsigned i = 0; i < pl->n_nodes; i++)
                 if (!node_set_has(mems, pl->nodes[i].id))
-                        left += j->resident[i];
+                        left += j->resident[i] - (job_divides(j) ? j->movable[i] : 0);
+        if (job_divides(j)) /* what moves among them does not come from elsewhere */
+                return left + j->chosen.bytes_off - j->chosen.bytes_in;
         return left > j->chosen.bytes_in ? left - j->chosen.bytes_in : 0;
 }
 
@@ -50,7 +52,7 @@ static bool wants_narrow(const struct planner *pl, struct job *j, struct due *d)
                 strbuf_append(&j->notes, "; its memory nodes are left as the administrator set them");
         else if (s->owner == OWNER_NONE)
                 strbuf_append(&j->notes, "; its memory nodes cannot be narrowed");
-        else if (s->has_bound_mappings)
+        else if (s->has_bound_mappings && j->rule->app_policy == APP_POLICY_RESPECT)
                 strbuf_append(&j->notes, "; its memory nodes are not narrowed, because it bound some of its memory itself");
         else if (s->memory_pressure_centipercent >= PRESSURE_CENTIPERCENT) {
                 d->pressure = true;
@@ -88,8 +90,8 @@ static void find_move(struct planner *pl, const struct job *j, struct due *d) {
                 tolerated = MAX2(tolerated, MIN2(o->bytes_off / PARTIAL_SHARE, (uint64_t) PARTIAL_MAX_BYTES));
         }
         d->move = worth > tolerated;
-        /* What the administrator chose is carried out, and who lost its home goes. */
-        if (!d->move || j->kind == JOB_NODES || j->home_lost)
+        /* What the administrator chose is carried out, and who lost its home goes. Where memory is divided, distance is not what it is for. */
+        if (!d->move || j->kind == JOB_NODES || j->kind == JOB_NEAR || job_divides(j) || j->home_lost)
                 return;
         double gain = option_gain_by_moving(pl, j, o);
         if (!move_pays(pl, j, gain, worth)) {
@@ -181,7 +183,7 @@ static void conclude(struct planner *pl, struct job *j) {
         if (d.move) {
                 p->move_memory = true;
                 p->bytes_to_move = j->chosen.bytes_in;
-                if (grant_room(pl, j) < 0)
+                if (grant_room(pl, j) < 0 || (job_divides(j) && division_conclude(pl, j) < 0))
                         pl->failed = true;
         }
         if (j->assigned && (d.move || d.restrict_cpus))

@@ -176,6 +176,8 @@ void plan_search(struct planner *pl) {
         restore_homes(pl);
         for (size_t i = 0; i < pl->n_jobs; i++) {
                 struct job *j = &pl->jobs[i];
+                if (j->kind == JOB_SPREAD && j->assigned)
+                        spread_note_full(pl, j);
                 if (j->kind == JOB_NODES && j->assigned && j->restricts && !j->chosen.fits_cpus)
                         strbuf_append(&j->notes, "; its CPUs are oversubscribed");
         }

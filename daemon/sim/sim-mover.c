@@ -50,7 +50,8 @@ int sim_mover_new(void *context, const struct act *act, const struct topology *t
                   const struct process_ref *processes, size_t n_processes, const struct move_goal *goal, struct env_mover **ret) {
         struct sim *s = context;
         const struct sim_service *v = sim_by_cgroup(s, cgroup);
-        struct node_set with_memory = topology_nodes_with_memory(s->topology), targets = node_set_intersect(&with_memory, &goal->home);
+        struct node_set with_memory = topology_nodes_with_memory(s->topology),
+                        targets = node_set_intersect(&with_memory, &goal->home);
         if (node_set_is_empty(&targets))
                 return -EINVAL;
         struct env_mover *m = calloc(1, sizeof(*m));

@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "scenario.h"
+const struct scenario scenarios_long[] = { { 0 } };

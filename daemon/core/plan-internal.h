@@ -405,6 +405,11 @@ void plan_verdicts(struct planner *pl, struct job *j);
 
 void text_unpaid(struct strbuf *b, const struct planner *pl, const struct job *j, uint64_t bytes, double gain);
 
+/* plan-barred.c */
+void text_rule(struct strbuf *b, const struct rule *r); /* "rule db (priority 200)" */
+void text_bar(struct strbuf *b, const struct job *j, const struct bar *bar);
+void text_given_up(struct strbuf *b, const struct job *j);
+
 /* plan-text.c: pieces of sentences */
 void text_bytes(struct strbuf *b, uint64_t bytes);               /* "120M" */
 void text_nodes(struct strbuf *b, const struct node_set *nodes); /* "node 2", "nodes 0-1" */

@@ -55,7 +55,7 @@ static bool is_held_back(struct planner *pl, struct job *j, const struct option 
         if (j->has_home && node_set_equal(&o->nodes, &j->home))
                 return false;
         j->waits = j->rest_usec > 0 || !may_leave(pl, j, o, gain);
-        j->unpaid = !j->waits && !move_pays(pl, j, gain, o->bytes_in);
+        j->unpaid = !j->waits && !move_pays(pl, j, MAX2(gain, distance_gain(j->present.distance, o->distance)), o->bytes_in);
         return j->waits || j->unpaid;
 }
 

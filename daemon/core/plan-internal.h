@@ -6,7 +6,8 @@
  *   plan-nodes       place: nodes: the home is given
  *   plan-compact     place: compact: homes for all such services together
  *   plan-follow      memory goes where the threads are: place: follow, or CPUs that are not ours to restrict
- *   plan-conclude    what is due now for each job; plan-reason: why; plan-verdicts: its candidates, and why they lost
+ *   plan-conclude    what is due now for each job; plan-reason: why
+ * When somebody asks: plan-explain: the candidates, and why they lost; plan-verdicts: in words; plan-change: what would change it.
  * They stand on plan-capacity (what nodes hold, and what this plan has put there so far), plan-cost (what a candidate
  * would cost; plan-distance and plan-bandwidth: what the machine makes of it; plan-demand: what the service asks for), plan-candidates
  * (which candidates there are), plan-horizon (whether a move pays for itself) and plan-guard (no way back for a while).
@@ -153,6 +154,17 @@ struct planner {
         bool failed;       /* memory ran out */
 };
 
+/* plan.c: plans, and leaves the planner as it is then. To be ended by planner_done() whatever comes back. */
+int planner_run(struct planner *pl, const struct plan_input *in, struct plan **ret);
+
+/* plan-change.c: what would bring another decision for this job, which is not assigned at the moment; `reference`: what it has, NULL: nothing.
+ * Sentences are added to `*texts` (array_reserve); memory that runs out is noted in pl->failed. */
+struct sentences {
+        char **texts;
+        size_t n, capacity;
+};
+void changes_find(struct planner *pl, struct job *j, const struct option *reference, struct sentences *ret);
+
 /* plan-jobs.c */
 int planner_init(struct planner *pl, const struct plan_input *in, struct plan *plan);
 void planner_done(struct planner *pl);
@@ -169,6 +181,8 @@ struct node_set job_mems(const struct planner *pl, const struct job *j, const st
 /* Load of services that may run anywhere, as it counts for this one: where it was seen for one that looks for a home; spread
  * evenly, as it could be at any moment, for one that has a home and must not flee from what moves by itself. */
 double node_free_load(const struct plan_node *n, const struct job *j);
+/* So much of a node is not ours to fill. */
+uint64_t node_reserve_bytes(const struct node_memory *m, unsigned keep_free_permille);
 /* Divides bytes among nodes, nearest first and equally near ones by cores, within their room. Returns what found room. */
 uint64_t pour(const struct planner *pl, const struct members *mems, bool huge, uint64_t bytes, uint64_t *into);
 void members_of(const struct planner *pl, const struct node_set *nodes, struct members *ret);
@@ -239,9 +253,8 @@ void plan_compact(struct planner *pl);
 void plan_follow(struct planner *pl);
 void plan_conclude(struct planner *pl);
 
-/* plan-reason.c, plan-verdicts.c */
+/* plan-reason.c */
 void reason_write(const struct planner *pl, struct job *j, const struct due *due);
-void plan_verdicts(struct planner *pl, struct job *j);
 
 void text_unpaid(struct strbuf *b, const struct planner *pl, const struct job *j, uint64_t bytes, double gain);
 

@@ -54,7 +54,8 @@ static int make(struct planner *pl, const struct plan_input *in, struct plan *pl
         return pl->failed ? -ENOMEM : 0;
 }
 
-int plan_make(const struct plan_input *in, struct plan **ret) {
+int planner_run(struct planner *pl, const struct plan_input *in, struct plan **ret) {
+        *pl = (struct planner){ 0 };
         if (!input_is_consistent(in))
                 return -EINVAL;
         struct plan *plan = calloc(1, sizeof *plan);
@@ -66,13 +67,18 @@ int plan_make(const struct plan_input *in, struct plan **ret) {
                 return -ENOMEM;
         }
         plan->n_placements = in->n_samples;
-        struct planner pl;
-        int r = make(&pl, in, plan);
-        planner_done(&pl);
+        int r = make(pl, in, plan);
         if (r < 0)
                 plan_free(plan);
         else
                 *ret = plan;
+        return r;
+}
+
+int plan_make(const struct plan_input *in, struct plan **ret) {
+        struct planner pl;
+        int r = planner_run(&pl, in, ret);
+        planner_done(&pl);
         return r;
 }
 
@@ -81,9 +87,6 @@ struct plan *plan_free(struct plan *p) {
                 return NULL;
         for (size_t i = 0; i < p->n_placements; i++) {
                 struct placement *x = &p->placements[i];
-                for (size_t k = 0; k < x->n_candidates; k++)
-                        free(x->candidates[k].verdict);
-                free(x->candidates);
                 free(x->room_by_node);
                 free(x->want_by_node);
                 free(x->weight_by_node);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The planner: a pure function of (topology, machine, configuration, samples, history, now). The same input gives the same plan,
- * byte for byte. Each placement says why, and which candidates lost and why. */
+ * byte for byte. Each placement says why; which candidates lost, and why, is made when somebody asks. */
 #pragma once
 
 #include <stdbool.h>
@@ -50,12 +50,38 @@ struct exclusion {
         const struct rule *rule;    /* whose: its own, or another's that is stronger; NULL: no rule's */
 };
 
+enum verdict {
+        VERDICT_CHOSEN,
+        VERDICT_EXCLUDED, /* excluded_by */
+        VERDICT_NO_MEMORY,
+        VERDICT_NO_CPUS,
+        VERDICT_NO_ROOM,    /* bytes_room, bytes_needed */
+        VERDICT_OVERLOADED, /* load, n_cpus */
+        VERDICT_CRAMPED,    /* n_cores, demand */
+        VERDICT_COSTS_MORE, /* cost, against */
+        VERDICT_SMALL_GAIN, /* the same; min_gain */
+        VERDICT_COOLDOWN,   /* the same; wait_usec */
+        VERDICT_MUST_LAST,  /* the same */
+        VERDICT_GUARDED,    /* the same; wait_usec */
+        VERDICT_UNPAID,     /* the same; move_usec, gain, horizon_usec */
+        _VERDICT_MAX,
+        _VERDICT_INVALID = -EINVAL,
+};
+
+/* A set of nodes that was looked at, in numbers: candidate_verdict() makes the sentence. Each enum verdict names the members that hold. */
 struct candidate {
         struct node_set nodes;
-        double cost; /* expected distance plus penalties; lower is better. Meaningless where not feasible */
+        double cost; /* the sum of the terms; lower is better. Meaningless where not feasible */
+        struct cost_terms terms;
         bool feasible;
         bool chosen;
-        char *verdict; /* "chosen: …", "rejected: …" */
+        enum verdict verdict;
+        struct exclusion excluded_by;
+        double against; /* what the chosen one costs, or being where it is */
+        double load, n_cpus, n_cores, demand;
+        uint64_t bytes_room, bytes_needed;
+        double gain, min_gain; /* as shares */
+        uint64_t wait_usec, move_usec, horizon_usec;
 };
 
 /* Where each page belongs that is to be moved. */
@@ -85,8 +111,6 @@ struct placement {
         uint32_t *weight_by_node; /* PAGES_INTERLEAVE: n_ids entries, 0: none there; else NULL */
         double distance_before, distance_after; /* now, and expected once done */
         char *reason;                           /* one sentence for the journal and `list` */
-        struct candidate *candidates;           /* the best few and some that cannot be, best first */
-        size_t n_candidates;
 };
 
 struct plan {
@@ -118,6 +142,21 @@ struct plan *plan_free(struct plan *p);
 static inline void plan_freep(struct plan **p) {
         plan_free(*p);
 }
+
+/* Why one service's placement is as it is. */
+struct explanation {
+        struct candidate *candidates; /* the chosen, the best few, then some that cannot be */
+        size_t n_candidates;
+        char **would_change; /* what would bring another decision: "node 1 had 2.1G more free", … */
+        size_t n_would_change;
+};
+
+/* Plans once more from the same input, and tells how it came to the placement of samples[index]. Returns 0, -ENOMEM or -EINVAL; `*ret` is set
+ * only on success, to be ended with explanation_done(). What it says of rules borrows from the configuration. */
+int plan_explain(const struct plan_input *in, size_t index, struct explanation *ret);
+void explanation_done(struct explanation *e);
+/* "chosen: …", "rejected: …". The caller frees; NULL when memory ran out. */
+char *candidate_verdict(const struct candidate *c);
 
 /* The cheap screen: can reading this service's numa_maps change the decision? True for matched, managed services
  * that are large enough and not yet seen to sit at home (previous entry may be NULL). It knows less than the planner: where the last

@@ -62,6 +62,13 @@ static uint64_t unmovable_bytes(const struct service_sample *s, const struct nod
         return sum;
 }
 
+static void put_pressure(struct json_object **o, const char *key, int centipercent) {
+        if (centipercent >= 0)
+                json_put_number(o, key, centipercent / 100.0, 2);
+        else
+                json_put_null(o, key);
+}
+
 static struct json_object *view_seen(const struct topology *t, const struct service_sample *s, const struct node_set *home) {
         struct json_object *o = json_object_new_object();
         json_put_bool(&o, "memory_map_read", s->deep);
@@ -81,10 +88,8 @@ static struct json_object *view_seen(const struct topology *t, const struct serv
         json_put_bool(&o, "has_bound_mappings", s->has_bound_mappings);
         json_put_string(&o, "own_policy", s->own_policy);
         json_put_string(&o, "owner_detail", s->owner_detail);
-        if (s->memory_pressure_centipercent >= 0)
-                json_put_number(&o, "memory_pressure_percent", s->memory_pressure_centipercent / 100.0, 2);
-        else
-                json_put_null(&o, "memory_pressure_percent");
+        put_pressure(&o, "memory_pressure_percent", s->memory_pressure_centipercent);
+        put_pressure(&o, "cpu_pressure_percent", s->cpu_pressure_centipercent);
         return o;
 }
 
@@ -115,19 +120,50 @@ static struct json_object *view_decision(const struct placement *p) {
         return o;
 }
 
-static struct json_object *view_candidates(const struct placement *p) {
+static struct json_object *view_terms(const struct cost_terms *t) {
+        struct json_object *o = json_object_new_object();
+        json_put_number(&o, "distance", t->distance, DISTANCE_DECIMALS);
+        json_put_number(&o, "bandwidth", t->bandwidth, DISTANCE_DECIMALS);
+        json_put_number(&o, "load", t->load, DISTANCE_DECIMALS);
+        json_put_number(&o, "fill", t->fill, DISTANCE_DECIMALS);
+        json_put_number(&o, "moving", t->moving, DISTANCE_DECIMALS);
+        return o;
+}
+
+static struct json_object *view_exclusion(const struct exclusion *x) {
+        struct json_object *o = json_object_new_object();
+        json_put_string(&o, "constraint", constraint_to_string(x->constraint));
+        json_put_string(&o, "rule", x->rule ? x->rule->name : NULL);
+        return o;
+}
+
+static struct json_object *view_candidate(const struct candidate *c) {
+        struct json_object *o = json_object_new_object();
+        _cleanup_free_ char *verdict = candidate_verdict(c);
+        bool meant = c->feasible || c->chosen;
+        json_put_nodes(&o, "nodes", &c->nodes);
+        if (meant)
+                json_put_number(&o, "cost", c->cost, DISTANCE_DECIMALS);
+        else
+                json_put_null(&o, "cost");
+        json_put_bool(&o, "feasible", c->feasible);
+        json_put_bool(&o, "chosen", c->chosen);
+        json_put(&o, "verdict", verdict ? json_object_new_string(verdict) : NULL);
+        if (meant)
+                json_put(&o, "terms", view_terms(&c->terms));
+        else
+                json_put_null(&o, "terms");
+        if (c->excluded_by.constraint != CONSTRAINT_NONE)
+                json_put(&o, "excluded_by", view_exclusion(&c->excluded_by));
+        else
+                json_put_null(&o, "excluded_by");
+        return o;
+}
+
+static struct json_object *view_candidates(const struct explanation *e) {
         struct json_object *array = json_object_new_array();
-        for (size_t i = 0; array && i < p->n_candidates; i++) {
-                const struct candidate *c = &p->candidates[i];
-                struct json_object *o = json_object_new_object();
-                json_put_nodes(&o, "nodes", &c->nodes);
-                if (c->feasible)
-                        json_put_number(&o, "cost", c->cost, DISTANCE_DECIMALS);
-                else
-                        json_put_null(&o, "cost");
-                json_put_bool(&o, "feasible", c->feasible);
-                json_put_bool(&o, "chosen", c->chosen);
-                json_put_string(&o, "verdict", c->verdict ? c->verdict : "");
+        for (size_t i = 0; array && e && i < e->n_candidates; i++) {
+                struct json_object *o = view_candidate(&e->candidates[i]);
                 if (!o || json_object_array_add(array, o) != 0) {
                         json_object_put(o);
                         json_object_put(array);
@@ -137,8 +173,21 @@ static struct json_object *view_candidates(const struct placement *p) {
         return array;
 }
 
+static struct json_object *view_changes(const struct explanation *e) {
+        struct json_object *array = json_object_new_array();
+        for (size_t i = 0; array && e && i < e->n_would_change; i++) {
+                struct json_object *text = json_object_new_string(e->would_change[i]);
+                if (!text || json_object_array_add(array, text) != 0) {
+                        json_object_put(text);
+                        json_object_put(array);
+                        array = NULL;
+                }
+        }
+        return array;
+}
+
 struct json_object *view_explain(const struct topology *t, const struct service_sample *s, const struct placement *p,
-                                 enum service_state state, const char *reason) {
+                                 const struct explanation *e, enum service_state state, const char *reason) {
         struct json_object *o = view_service(t, s, p, state, reason);
         struct node_set home = home_of(p);
         json_put(&o, "seen", view_seen(t, s, &home));
@@ -146,13 +195,12 @@ struct json_object *view_explain(const struct topology *t, const struct service_
                 json_put(&o, "rule_detail", view_rule(s->rule));
         else
                 json_put_null(&o, "rule_detail");
-        if (p) {
+        if (p)
                 json_put(&o, "decision", view_decision(p));
-                json_put(&o, "candidates", view_candidates(p));
-        } else {
+        else
                 json_put_null(&o, "decision");
-                json_put(&o, "candidates", json_object_new_array());
-        }
+        json_put(&o, "candidates", view_candidates(e));
+        json_put(&o, "would_change", view_changes(e));
         return o;
 }
 
@@ -218,20 +266,28 @@ void view_complete_service(struct json_object *service) {
         complete(service, keys, ARRAY_SIZE(keys));
 }
 
+static bool get_typed(struct json_object *o, const char *key, enum json_type type, struct json_object **ret) {
+        return json_object_object_get_ex(o, key, ret) && json_object_is_type(*ret, type);
+}
+
 void view_complete_explain(struct json_object *explained) {
-        static const char *const keys[] = { "rule_detail", "decision" },
-                                 *const seen_keys[] = { "own_policy", "owner_detail", "memory_pressure_percent" },
-                                 *const candidate_keys[] = { "cost" };
-        struct json_object *seen, *candidates;
+        static const char
+                *const keys[] = { "rule_detail", "decision" },
+                       *const seen_keys[] = { "own_policy", "owner_detail", "memory_pressure_percent", "cpu_pressure_percent" },
+                       *const candidate_keys[] = { "cost", "terms", "excluded_by" }, *const exclusion_keys[] = { "rule" };
+        struct json_object *seen, *candidates, *exclusion;
         view_complete_service(explained);
         complete(explained, keys, ARRAY_SIZE(keys));
-        if (json_object_object_get_ex(explained, "seen", &seen) && json_object_is_type(seen, json_type_object))
+        if (get_typed(explained, "seen", json_type_object, &seen))
                 complete(seen, seen_keys, ARRAY_SIZE(seen_keys));
-        if (!json_object_object_get_ex(explained, "candidates", &candidates) || !json_object_is_type(candidates, json_type_array))
+        if (!get_typed(explained, "candidates", json_type_array, &candidates))
                 return;
         for (size_t i = 0; i < json_object_array_length(candidates); i++) {
                 struct json_object *c = json_object_array_get_idx(candidates, i);
-                if (json_object_is_type(c, json_type_object))
-                        complete(c, candidate_keys, ARRAY_SIZE(candidate_keys));
+                if (!json_object_is_type(c, json_type_object))
+                        continue;
+                complete(c, candidate_keys, ARRAY_SIZE(candidate_keys));
+                if (get_typed(c, "excluded_by", json_type_object, &exclusion))
+                        complete(exclusion, exclusion_keys, ARRAY_SIZE(exclusion_keys));
         }
 }

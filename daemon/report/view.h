@@ -18,10 +18,12 @@
  * The caller puts the object; NULL when memory ran out. */
 struct json_object *view_service(const struct topology *t, const struct service_sample *s, const struct placement *p,
                                  enum service_state state, const char *reason);
-/* The same plus `seen` (what was read in detail, self-management, what cannot be moved), `rule_detail` (where it was written), `decision`
- * and `candidates` [{nodes, cost (null: not feasible), feasible, chosen, verdict}]. */
+/* The same plus `seen` (what was read in detail, self-management, what cannot be moved), `rule_detail` (where it was written), `decision`,
+ * `candidates` [{nodes, cost, feasible, chosen, verdict, terms, excluded_by}] and `would_change` [text]: what would bring another decision.
+ * cost and terms {distance, bandwidth, load, fill, moving} are null where they mean nothing (neither feasible nor chosen); excluded_by is
+ * {constraint, rule} (rule null: its cpuset) or null. `e` may be NULL: no candidates are told. */
 struct json_object *view_explain(const struct topology *t, const struct service_sample *s, const struct placement *p,
-                                 enum service_state state, const char *reason);
+                                 const struct explanation *e, enum service_state state, const char *reason);
 /* {nodes: [{id, cpus, n_cpus, n_cores, bytes_total, bytes_free, distances}]}. cpus: list format ("0-3,8"), usable ones; distances: index = node id,
  * null for ids that no node has. `m` may be NULL: bytes_free is null. */
 struct json_object *view_topology(const struct topology *t, const struct machine_sample *m);

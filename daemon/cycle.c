@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "manager.h"
 #include "report/journal.h"
@@ -28,12 +27,6 @@ struct deep_job {
         bool abandoned; /* late: the cycle went on without it */
         struct deep_sample *result;
 };
-
-static uint64_t thread_cpu_usec(void) {
-        struct timespec ts;
-        (void) clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
-        return (uint64_t) ts.tv_sec * USEC_PER_SEC + (uint64_t) ts.tv_nsec / 1000;
-}
 
 int manager_applied(const struct manager *m, struct applied **ret, size_t *ret_n) {
         const struct record *r = m->record;
@@ -95,7 +88,9 @@ static void deep_failed(struct manager *m, const struct service_sample *s, int e
 static int run_deep(void *arg) {
         struct deep_job *j = arg;
         const struct service_sample *s = &j->cycle->observation->services[j->index];
-        return observe_deep(j->m->host, j->m->topology->n_ids, s->processes, s->n_processes, &j->result);
+        const struct environment *env = j->m->env;
+        const struct deep_options options = deep_options_of(s->rule);
+        return env->ops->read_deep(env->context, j->m->topology->n_ids, s->processes, s->n_processes, &options, &j->result);
 }
 
 static void done_deep(int result, void *arg) {
@@ -147,7 +142,7 @@ static int start_deep(struct manager *m, struct cycle *c, size_t index) {
         if (!j)
                 return -ENOMEM;
         *j = (struct deep_job){ .m = m, .cycle = cycle_ref(c), .index = index };
-        int r = worker_submit(m->pool, &deep_job_ops, j, DEEP_DEADLINE_USEC);
+        int r = manager_submit(m, &deep_job_ops, j, DEEP_DEADLINE_USEC);
         if (r < 0) {
                 cycle_unref(j->cycle);
                 free(j);
@@ -190,11 +185,9 @@ static void start_deep_reads(struct manager *m, struct cycle *c) {
 
 static int run_screen(void *arg) {
         struct screen_job *j = arg;
-        uint64_t before = thread_cpu_usec();
-        int r = observer_screen(j->m->observer, j->cycle->config->config, j->applied, j->n_applied, j->cycle->started_usec,
-                                &j->cycle->observation);
-        j->cpu_usec = thread_cpu_usec() - before;
-        return r;
+        const struct environment *env = j->m->env;
+        return env->ops->screen(env->context, j->cycle->config->config, j->applied, j->n_applied, j->cycle->started_usec,
+                                &j->cycle->observation, &j->cpu_usec);
 }
 
 static void done_screen(int result, void *arg) {
@@ -255,7 +248,7 @@ int cycle_begin(struct manager *m) {
                 j->n_applied = i + 1;
         }
         if (r >= 0)
-                r = worker_submit(m->pool, &screen_job_ops, j, 0);
+                r = manager_submit(m, &screen_job_ops, j, 0);
         if (r < 0) {
                 screen_job_free(j);
                 cycle_unref(c);

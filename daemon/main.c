@@ -18,6 +18,7 @@
 
 struct arguments {
         struct manager_options options;
+        const char *root;
         bool check;
         enum log_target log_target;
         bool log_target_given;
@@ -68,7 +69,7 @@ static int parse_arguments(int argc, char **argv, struct arguments *a) {
                 case ARG_CHECK: a->check = true; break;
                 case ARG_ONCE: a->options.once = true; break;
                 case ARG_DRY_RUN: a->options.dry_run = true; break;
-                case ARG_ROOT: a->options.root = optarg; break;
+                case ARG_ROOT: a->root = optarg; break;
                 case ARG_LOG_TARGET:
                         if (strcmp(optarg, "journal") == 0)
                                 a->log_target = LOG_TARGET_JOURNAL;
@@ -97,9 +98,9 @@ static int check(const struct arguments *a) {
         struct config_errors errors = { 0 };
 
         /* Without a topology node numbers cannot be checked, all else can. */
-        if (host_open(a->options.root, &host) < 0 || topology_load(host, &topology) < 0)
+        if (host_open(a->root, &host) < 0 || topology_load(host, &topology) < 0)
                 (void) fprintf(stderr, "numabalanced: cannot read the topology, node numbers are not checked\n");
-        struct config_source source = { .root = a->options.root, .main_file = a->options.config_file, .topology = topology };
+        struct config_source source = { .root = a->root, .main_file = a->options.config_file, .topology = topology };
         int r = config_load(&source, &config, &errors);
         for (size_t i = 0; i < errors.n_lines; i++)
                 (void) fprintf(stderr, "%s\n", errors.lines[i]);
@@ -111,8 +112,32 @@ static int check(const struct arguments *a) {
         return r >= 0 ? EXIT_SUCCESS : r == -ENOMEM ? EXIT_FAILURE : EXIT_CONFIG;
 }
 
+/* What goes wrong has been said where it did. */
+static int run(const struct arguments *a) {
+        const struct live_options live = { .root = a->root, .once = a->options.once };
+        static struct environment env; /* a stuck job can outlive this function: nothing that it uses may be on the stack */
+        struct manager *m = NULL;
+
+        int r = environment_live_new(&live, &env);
+        if (r >= 0)
+                r = manager_new(&a->options, &env, &m);
+        int status = r == -EBADMSG ? EXIT_CONFIG : EXIT_FAILURE;
+        if (r >= 0)
+                r = manager_start(m);
+        if (r >= 0) {
+                status = r = environment_live_run(&env);
+                if (r < 0) {
+                        log_error(r, "The event loop failed: %s", strerror(-r));
+                        status = EXIT_FAILURE;
+                }
+        }
+        manager_free(m);
+        environment_live_done(&env);
+        return status;
+}
+
 int main(int argc, char **argv) {
-        struct arguments a = { .options = { .root = "/", .runtime_dir = "/run/numabalanced" } };
+        struct arguments a = { .root = "/", .options = { .runtime_dir = "/run/numabalanced" } };
         int r = parse_arguments(argc, argv, &a);
         if (r <= 0)
                 return r < 0 ? EXIT_USAGE : EXIT_SUCCESS;
@@ -122,13 +147,5 @@ int main(int argc, char **argv) {
         if (a.check)
                 return check(&a);
 
-        struct manager *m = NULL;
-        r = manager_new(&a.options, &m);
-        if (r < 0) /* said already */
-                return r == -EBADMSG ? EXIT_CONFIG : EXIT_FAILURE;
-        r = manager_run(m);
-        if (r < 0)
-                log_error(r, "The event loop failed: %s", strerror(-r));
-        manager_free(m);
-        return r < 0 ? EXIT_FAILURE : r;
+        return run(&a);
 }

@@ -61,44 +61,8 @@ int manager_take_lock(struct manager *m) {
         return 0;
 }
 
-/* A write that can block, on a worker: the adapter between act/ and the pool. */
-struct blocking_job {
-        int (*run)(void *arg);
-        ops_done done;
-        void *arg;
-};
-
-static int run_blocking_job(void *arg) {
-        const struct blocking_job *j = arg;
-        return j->run(j->arg);
-}
-
-static void done_blocking_job(int result, void *arg) {
-        struct blocking_job *j = arg;
-        j->done(result, j->arg);
-        free(j);
-}
-
-static const struct job_ops blocking_job_ops = { run_blocking_job, done_blocking_job, NULL };
-
-static int run_blocking(void *pool, int (*run)(void *arg), ops_done done, void *arg) {
-        struct blocking_job *j = malloc(sizeof(*j));
-        if (!j)
-                return -ENOMEM;
-        *j = (struct blocking_job){ run, done, arg };
-        int r = worker_submit(pool, &blocking_job_ops, j, 0);
-        if (r < 0)
-                free(j);
-        return r;
-}
-
 int manager_open_acting(struct manager *m) {
-        struct act_real_options options = { .bus = m->bus, .event = m->event, .run_blocking = run_blocking, .pool = m->pool };
-        int r = act_real_new_with(m->host, &options, &m->real);
-        if (r < 0)
-                return r;
-        m->have_real = true;
-        r = act_null_new(&m->real, &m->dry);
+        int r = act_null_new(&m->env->act, &m->dry);
         if (r < 0)
                 return r;
         m->have_dry = true;

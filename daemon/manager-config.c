@@ -3,11 +3,8 @@
 #include "manager.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <systemd/sd-daemon.h>
-#include <time.h>
 
 #include "report/journal.h"
 
@@ -24,14 +21,9 @@ static const char *config_origin(const struct manager *m) {
 }
 
 int manager_load_config(struct manager *m, char **ret_error) {
-        struct config_source source = {
-                .root = m->options.root,
-                .main_file = m->options.config_file,
-                .topology = m->topology,
-        };
         struct config_errors errors = { 0 };
         struct config *config = NULL;
-        int r = config_load(&source, &config, &errors);
+        int r = m->env->ops->load_config(m->env->context, m->options.config_file, m->topology, &config, &errors);
         if (r < 0) {
                 if (r == -ENOMEM)
                         log_error(r, "Out of memory while reading the configuration");
@@ -60,10 +52,7 @@ int manager_load_config(struct manager *m, char **ret_error) {
 int manager_reload(struct manager *m, char **ret_error) {
         if (m->exiting)
                 return -ESHUTDOWN; /* the service manager has been told that we stop: not that we are ready again */
-        struct timespec ts;
-        (void) clock_gettime(CLOCK_MONOTONIC, &ts);
-        uint64_t usec = (uint64_t) ts.tv_sec * USEC_PER_SEC + (uint64_t) ts.tv_nsec / 1000;
-        (void) sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64 "\nSTATUS=Reading the configuration", usec);
+        manager_notify(m, "RELOADING=1\nSTATUS=Reading the configuration");
 
         int r = manager_load_config(m, ret_error);
         if (r >= 0) {
@@ -87,7 +76,7 @@ int manager_reload(struct manager *m, char **ret_error) {
                 }
                 manager_wake(m, 0);
         }
-        (void) sd_notify(false, "READY=1");
+        manager_notify(m, "READY=1");
         manager_update_status(m);
         return r;
 }

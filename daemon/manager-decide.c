@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "manager.h"
 #include "once.h"
@@ -15,13 +14,8 @@
 /* Services whose cgroup is gone: forget what was said about them after this. */
 #define NOTE_FORGET_USEC (10 * USEC_PER_MINUTE)
 
-/* Minute of the local week, Monday 00:00 = 0. */
-static unsigned week_minute(void) {
-        time_t now = time(NULL);
-        struct tm tm;
-        if (!localtime_r(&now, &tm))
-                return 0;
-        return (unsigned) ((tm.tm_wday + 6) % 7) * 24 * 60 + (unsigned) tm.tm_hour * 60 + (unsigned) tm.tm_min;
+static bool window_is_open(const struct manager *m, const struct cycle *c) {
+        return settings_window_open(&c->config->config->settings, m->env->ops->week_minute(m->env->context));
 }
 
 /* Those that wait for a stuck process take nobody's turn. */
@@ -45,7 +39,7 @@ static const char *hold_reason(const struct manager *m, const struct cycle *c, c
                 return "its former cpusets are being restored";
         if (n->stuck)
                 return "a process of it does not respond to being read";
-        if (!settings_window_open(&c->config->config->settings, week_minute()))
+        if (!window_is_open(m, c))
                 return "outside the windows for changes";
         if (n->undone_until_usec > c->started_usec)
                 return "a move made things worse and was undone, not tried again for a while";
@@ -254,7 +248,7 @@ void manager_decide(struct manager *m, struct cycle *c) {
                 for (size_t i = 0; i < o->n_services; i++)
                         wants |= decide_one(m, c, i);
                 tell_absent_transitions(m, c);
-                if (!manager_is_dry(m) && !m->paused && settings_window_open(&c->config->config->settings, week_minute()))
+                if (!manager_is_dry(m) && !m->paused && window_is_open(m, c))
                         manager_restore_orphans(m, c);
         }
         cycle_unref(old);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Leaving: what is under way ends first, then the configuration decides whether the cpusets are given back. Both have a limit. */
 #include <stdlib.h>
-#include <systemd/sd-daemon.h>
 
 #include "manager.h"
 #include "report/journal.h"
@@ -10,11 +9,17 @@
 #define EXIT_LIMIT_USEC         (10 * USEC_PER_SEC)
 #define EXIT_RESTORE_LIMIT_USEC (25 * USEC_PER_SEC)
 
-static int on_exit_limit(sd_event_source *source, uint64_t usec, void *userdata);
+static void on_exit_limit(void *userdata);
 
 static int arm_exit_limit(struct manager *m, uint64_t delay_usec) {
-        m->exit_timer = sd_event_source_disable_unref(m->exit_timer);
-        return sd_event_add_time_relative(m->event, &m->exit_timer, CLOCK_MONOTONIC, delay_usec, 0, on_exit_limit, m);
+        const struct environment *env = m->env;
+        int r = m->exit_timer ? 0 : env->ops->timer_new(env->context, 0, on_exit_limit, m, &m->exit_timer);
+        return r < 0 ? r : env->ops->timer_set(m->exit_timer, manager_now(m) + delay_usec);
+}
+
+static void leave(struct manager *m) {
+        if (m->env->ops->leave(m->env->context, m->exit_status) < 0)
+                log_error(0, "Could not end the event loop");
 }
 
 /* Gives back what the configuration says, once, and leaves when that is done. */
@@ -30,19 +35,21 @@ static void finish_exit(struct manager *m) {
                 }
         }
         if (m->n_restoring == 0)
-                (void) sd_event_exit(m->event, m->exit_status);
+                leave(m);
 }
 
 /* A process that does not respond holds up its own service only: the others are given back. */
-static int on_exit_limit(sd_event_source *source, uint64_t usec, void *userdata) {
+static void on_exit_limit(void *userdata) {
         struct manager *m = userdata;
         log_warning(0, "Leaving with work unfinished: what was changed stays on record and can still be restored");
-        if (m->exit_restoring)
-                return sd_event_exit(m->event, m->exit_status);
-        finish_exit(m);
         if (!m->exit_restoring)
-                return sd_event_exit(m->event, m->exit_status);
-        return 0;
+                finish_exit(m);
+        else {
+                leave(m);
+                return;
+        }
+        if (!m->exit_restoring)
+                leave(m);
 }
 
 /* Called whenever something that leaving waits for has ended. */
@@ -52,13 +59,12 @@ static void continue_exit(struct manager *m) {
                 finish_exit(m);
 }
 
-static int on_post(sd_event_source *source, void *userdata) {
+static void on_each(void *userdata) {
         continue_exit(userdata);
-        return 0;
 }
 
 int manager_watch_exit(struct manager *m) {
-        return sd_event_add_post(m->event, NULL, on_post, m);
+        return m->env->ops->after_each(m->env->context, on_each, m);
 }
 
 void manager_begin_exit(struct manager *m, int status) {
@@ -66,13 +72,13 @@ void manager_begin_exit(struct manager *m, int status) {
                 return;
         m->exiting = true;
         m->exit_status = status;
-        (void) sd_notify(false, "STOPPING=1\nSTATUS=Stopping");
+        manager_notify(m, "STOPPING=1\nSTATUS=Stopping");
         struct transition *t, *next;
         for (t = LIST_FIRST(&m->transitions); t; t = next) {
                 next = transition_next(t);
                 transition_cancel(t, "the daemon stops");
         }
         if (arm_exit_limit(m, EXIT_LIMIT_USEC) < 0)
-                (void) sd_event_exit(m->event, status);
+                leave(m);
         continue_exit(m);
 }

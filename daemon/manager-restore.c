@@ -92,7 +92,7 @@ int manager_restore_one(struct manager *m, const char *cgroup) {
         n->restoring = true;
         m->n_restoring++;
         /* Always the real operations: a daemon that was set to dry run must still be able to give back what it took before. */
-        int r = restore_start(m->record, &m->real, n->cgroup, on_restored, j);
+        int r = restore_start(m->record, &m->env->act, n->cgroup, on_restored, j);
         if (r < 0) {
                 n->restoring = false;
                 m->n_restoring--;

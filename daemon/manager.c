@@ -1,27 +1,28 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Makes a manager out of its parts, runs its event loop and takes it apart again: timers, signals, notifications. */
+/* Makes a manager out of its parts, sets it going and takes it apart again: timers, signals, notifications. */
 #include "manager.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include "report/journal.h"
 
-/* Reading numa_maps and moving pages each get their own company; more threads would only contend for the same mmap locks. */
-#define WORKER_THREADS  4u
-#define WORKER_LATE_MAX 32u
 /* Saved-up budget for observing: what a start or a burst of new services may cost at once. */
 #define SCAN_BURST_USEC (5 * USEC_PER_SEC)
 
 uint64_t manager_now(const struct manager *m) {
-        uint64_t usec;
-        if (sd_event_now(m->event, CLOCK_BOOTTIME, &usec) < 0)
-                return 0; /* cannot happen: the clock exists since Linux 2.6.39 */
-        return usec;
+        return m->env->ops->now(m->env->context);
+}
+
+int manager_submit(struct manager *m, const struct job_ops *ops, void *arg, uint64_t deadline_usec) {
+        return m->env->ops->submit(m->env->context, ops, arg, deadline_usec);
+}
+
+void manager_notify(struct manager *m, const char *state) {
+        m->env->ops->notify(m->env->context, state);
 }
 
 bool manager_is_dry(const struct manager *m) {
@@ -29,16 +30,16 @@ bool manager_is_dry(const struct manager *m) {
 }
 
 const struct act *manager_act(const struct manager *m) {
-        return manager_is_dry(m) ? &m->dry : &m->real;
+        return manager_is_dry(m) ? &m->dry : &m->env->act;
 }
 
 /* Timer */
 
-static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+static void on_timer(void *userdata) {
         struct manager *m = userdata;
         m->next_cycle_usec = USEC_INFINITY;
         if (m->exiting)
-                return 0;
+                return;
         if (m->lock_denied && manager_take_lock(m) >= 0)
                 log_notice("The other numabalanced is gone: changes are made from now on");
         int r = cycle_begin(m);
@@ -46,7 +47,6 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
                 log_warning(r, "Could not begin a cycle, trying again later: %s", strerror(-r));
                 manager_wake(m, m->interval_usec);
         }
-        return 0;
 }
 
 void manager_wake(struct manager *m, uint64_t delay_usec) {
@@ -57,7 +57,7 @@ void manager_wake(struct manager *m, uint64_t delay_usec) {
         if (at >= m->next_cycle_usec)
                 return;
         m->next_cycle_usec = at;
-        if (sd_event_source_set_time(m->timer, at) < 0 || sd_event_source_set_enabled(m->timer, SD_EVENT_ONESHOT) < 0)
+        if (m->env->ops->timer_set(m->timer, at) < 0)
                 log_error(0, "Could not arm the cycle's timer");
 }
 
@@ -71,8 +71,10 @@ void manager_update_status(struct manager *m) {
                 for (size_t i = 0; i < total; i++)
                         managed += m->last->observation->services[i].rule != NULL;
         }
-        (void) sd_notifyf(false, "STATUS=%s%zu services observed, %zu with a rule, %u moving", mode, total, managed,
-                          m->n_transitions);
+        _cleanup_free_ char *state = format_string("STATUS=%s%zu services observed, %zu with a rule, %u moving", mode, total,
+                                                   managed, m->n_transitions);
+        if (state)
+                manager_notify(m, state);
 }
 
 /* Signals */
@@ -98,7 +100,7 @@ static int add_signals(struct manager *m) {
                 sigaddset(&set, signals[i].number);
                 if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
                         return -errno;
-                int r = sd_event_add_signal(m->event, &m->signal_sources[i], signals[i].number, signals[i].handler, m);
+                int r = sd_event_add_signal(m->env->event, &m->signal_sources[i], signals[i].number, signals[i].handler, m);
                 if (r < 0)
                         return r;
         }
@@ -108,37 +110,19 @@ static int add_signals(struct manager *m) {
         return 0;
 }
 
-static int open_bus(struct manager *m) {
-        if (!m->host->live)
-                return 0;
-        int r = sd_bus_open_system(&m->bus);
-        if (r < 0) {
-                m->bus = NULL;
-                if (m->options.once)
-                        return 0; /* one cycle in the foreground works without */
-                log_warning(r, "No system bus, so no numabalancectl and no changes to systemd units: %s", strerror(-r));
-                return 0;
-        }
-        return sd_bus_attach_event(m->bus, m->event, SD_EVENT_PRIORITY_NORMAL);
-}
-
-int manager_new(const struct manager_options *options, struct manager **ret) {
+int manager_new(const struct manager_options *options, struct environment *env, struct manager **ret) {
         struct manager *m = calloc(1, sizeof(*m));
         if (!m)
                 return -ENOMEM;
         m->options = *options;
+        m->env = env;
+        m->host = env->host;
+        m->bus = env->bus;
         m->lock_fd = -EBADF;
         m->next_cycle_usec = USEC_INFINITY;
         LIST_INIT(&m->transitions);
 
-        int r = sd_event_new(&m->event);
-        if (r >= 0)
-                r = host_open(options->root, &m->host);
-        if (r < 0) {
-                log_error(r, "Cannot open the machine below %s: %s", options->root, strerror(-r));
-                goto fail;
-        }
-        r = topology_load(m->host, &m->topology);
+        int r = env->ops->load_topology(env->context, &m->topology);
         if (r < 0) {
                 log_error(r, "Cannot read the topology: %s", strerror(-r));
                 goto fail;
@@ -160,16 +144,10 @@ int manager_new(const struct manager_options *options, struct manager **ret) {
         m->scan_budget.tokens_bytes = SCAN_BURST_USEC;
         m->interval_usec = settings->interval_usec;
 
-        if ((r = observer_new(m->host, m->topology, &m->observer)) < 0 ||
-            (r = worker_pool_new(m->event, WORKER_THREADS, WORKER_LATE_MAX, &m->pool)) < 0 || (r = add_signals(m)) < 0 ||
-            (r = open_bus(m)) < 0 || (r = manager_open_acting(m)) < 0)
-                goto fail;
-        r = sd_event_add_time(m->event, &m->timer, CLOCK_BOOTTIME, 0, 100 * USEC_PER_MSEC, on_timer, m);
-        if (r >= 0)
-                r = sd_event_source_set_enabled(m->timer, SD_EVENT_OFF);
-        if (r >= 0)
-                r = manager_watch_exit(m);
-        if (r < 0)
+        if ((r = env->ops->use_topology(env->context, m->topology)) < 0 || (env->event && (r = add_signals(m)) < 0) ||
+            (r = manager_open_acting(m)) < 0 ||
+            (r = env->ops->timer_new(env->context, 100 * USEC_PER_MSEC, on_timer, m, &m->timer)) < 0 ||
+            (r = manager_watch_exit(m)) < 0)
                 goto fail;
         *ret = m;
         return 0;
@@ -181,21 +159,17 @@ fail:
 struct manager *manager_free(struct manager *m) {
         if (!m)
                 return NULL;
-        /* The pool first: a running job still uses host, act and its transition. */
-        if (!worker_pool_free(m->pool, 5 * USEC_PER_SEC))
+        /* The jobs first: a running one still uses its transition. */
+        if (!m->env->ops->stop_jobs(m->env->context, 5 * USEC_PER_SEC))
                 return NULL; /* a stuck thread uses it all; the process ends now and takes everything along */
-        m->pool = NULL;
         while (!LIST_EMPTY(&m->transitions))
                 transition_free(LIST_FIRST(&m->transitions));
         m->bus_service = bus_service_free(m->bus_service);
         m->cycle = cycle_unref(m->cycle);
         m->last = cycle_unref(m->last);
-        observer_free(m->observer);
         record_free(m->record);
         if (m->have_dry)
                 act_null_done(&m->dry);
-        if (m->have_real)
-                act_real_done(&m->real);
         config_ref_unref(m->config);
         history_done(&m->history);
         for (size_t i = 0; i < m->n_notes; i++)
@@ -207,20 +181,16 @@ struct manager *manager_free(struct manager *m) {
         sd_bus_message_unref(m->restore_call);
         for (size_t i = 0; i < ARRAY_SIZE(m->signal_sources); i++)
                 sd_event_source_disable_unref(m->signal_sources[i]);
-        sd_event_source_disable_unref(m->timer);
-        sd_event_source_disable_unref(m->exit_timer);
-        sd_event_source_disable_unref(m->pressure_timer);
+        m->env->ops->timer_free(m->timer);
+        m->env->ops->timer_free(m->exit_timer);
         topology_free(m->topology);
-        host_free(m->host);
-        sd_bus_flush_close_unref(m->bus);
-        sd_event_unref(m->event);
         if (m->lock_fd >= 0)
                 close(m->lock_fd);
         free(m);
         return NULL;
 }
 
-int manager_run(struct manager *m) {
+int manager_start(struct manager *m) {
         int r;
         for (char **l = m->limitations; *l; l++)
                 journal_limitation(*l);
@@ -236,12 +206,11 @@ int manager_run(struct manager *m) {
                         log_warning(r, "Cannot watch units come and go, new ones are seen at the next cycle: %s", strerror(-r));
         }
         if (!m->options.once) {
-                r = sd_event_set_watchdog(m->event, true);
+                r = m->env->event ? sd_event_set_watchdog(m->env->event, true) : 0;
                 if (r < 0)
                         return log_error(r, "Cannot serve the watchdog: %s", strerror(-r));
-                (void) sd_notify(false, "READY=1\nSTATUS=Observing");
+                manager_notify(m, "READY=1\nSTATUS=Observing");
         }
         manager_wake(m, 0);
-        r = sd_event_loop(m->event);
-        return r;
+        return 0;
 }

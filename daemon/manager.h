@@ -1,26 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The manager runs the cycle: observe → decide → act → verify. This header is for the manager's own files (manager*.c, cycle.c,
- * transition.c) and for main.c, which makes one and runs it. All of it lives on one event loop. */
+ * transition.c) and for those who make one: main.c in an environment that is this machine, sim/ in a simulated one. All of it lives on one
+ * event loop. */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
-#include <systemd/sd-bus.h>
-#include <systemd/sd-event.h>
 
-#include "act/ops.h"
 #include "act/record.h"
 #include "act/restore.h"
-#include "config/config-load.h"
 #include "core/history.h"
-#include "core/plan.h"
 #include "core/throttle.h"
-#include "host/host.h"
-#include "host/observe.h"
+#include "environment.h"
 #include "report/bus-names.h"
 #include "report/bus.h"
-#include "worker.h"
 
 /* Transitions at the same time; further ones wait for their turn. */
 #define TRANSITIONS_MAX 4u
@@ -33,7 +27,6 @@
 /* How the process was started (main.c owns the strings). */
 struct manager_options {
         const char *config_file; /* NULL: the standard places */
-        const char *root;        /* "/" */
         const char *runtime_dir; /* "/run/numabalanced" */
         bool once, dry_run;
 };
@@ -89,23 +82,22 @@ struct manager_stats {
 
 struct manager {
         struct manager_options options;
-        sd_event *event;
-        sd_bus *bus; /* system bus; NULL: none */
+        struct environment *env; /* borrowed, as are the next two, which are its */
+        sd_bus *bus;             /* system bus; NULL: none */
+        const struct host *host;
         struct bus_service *bus_service;
-        struct host *host;
         struct topology *topology;
-        struct observer *observer;
         struct config_ref *config;
-        struct act real, dry; /* every change goes through `act()` */
-        bool have_real, have_dry;
+        struct act dry; /* every change goes through manager_act(): the environment's or this */
+        bool have_dry;
         struct record *record;
         int lock_fd;      /* one daemon at a time changes the machine; negative: not held */
         bool lock_denied; /* another one holds it: dry run */
         struct history history;
-        struct worker_pool *pool;
         char **limitations;
 
-        sd_event_source *timer, *signal_sources[4], *exit_timer, *pressure_timer;
+        struct env_timer *timer, *exit_timer;
+        sd_event_source *signal_sources[4];
         struct cycle *cycle; /* under way, or NULL */
         struct cycle *last;  /* the last that was decided, or NULL */
         unsigned n_deep_pending;
@@ -131,10 +123,14 @@ struct manager {
 };
 
 /* manager.c */
-int manager_new(const struct manager_options *options, struct manager **ret);
+/* Borrows the environment, which must outlive it. -EBADMSG: the configuration has errors. Has said what is wrong. */
+int manager_new(const struct manager_options *options, struct environment *env, struct manager **ret);
 struct manager *manager_free(struct manager *m);
-/* Runs until told to stop. Returns the exit status, or negative errno. */
-int manager_run(struct manager *m);
+/* Offers itself on the bus and begins the first cycle; all else happens on the environment's loop. */
+int manager_start(struct manager *m);
+/* A job of the environment's, beside the loop; see worker_submit(). */
+int manager_submit(struct manager *m, const struct job_ops *ops, void *arg, uint64_t deadline_usec);
+void manager_notify(struct manager *m, const char *state);
 const struct act *manager_act(const struct manager *m);
 bool manager_is_dry(const struct manager *m);
 uint64_t manager_now(const struct manager *m); /* CLOCK_BOOTTIME of this loop iteration */

@@ -193,17 +193,15 @@ static void add_result(struct move_result *total, const struct move_result *r) {
 }
 
 static void end_pass(struct transition *t) {
-        add_result(&t->total, mover_result(t->mover));
-        t->mover = mover_free(t->mover);
+        add_result(&t->total, t->m->env->ops->mover_result(t->mover));
+        transition_drop_mover(t);
         t->mover_moved_bytes = 0;
         transition_enter(t, t->n_passes == 1 ? PHASE_NARROW : PHASE_VERIFY);
 }
 
-static int on_slice_due(sd_event_source *source, uint64_t usec, void *userdata);
-
 static int run_slice(void *arg) {
         struct transition *t = arg;
-        return mover_slice(t->mover, t->slice_budget_bytes);
+        return t->m->env->ops->mover_slice(t->mover, t->slice_budget_bytes);
 }
 
 /* Does every home node still have room, now? Others allocate too while we move. */
@@ -214,7 +212,7 @@ static bool has_room(struct transition *t) {
         t->next_room_check_usec = now + ROOM_CHECK_EVERY_USEC;
         unsigned keep_free = t->m->config->config->settings.keep_free_permille;
         struct machine_sample machine = { 0 };
-        if (machine_sample_read(t->m->host, t->m->topology, &machine) < 0)
+        if (t->m->env->ops->read_machine(t->m->env->context, t->m->topology, &machine) < 0)
                 return true; /* the mover keeps its own count all the same */
         bool room = false;
         NODE_SET_FOREACH (node, &transition_placement(t)->home_mems)
@@ -244,7 +242,7 @@ static void done_slice(int result, void *arg) {
         struct transition *t = arg;
         struct manager *m = t->m;
         uint64_t now = manager_now(m);
-        const struct move_result *r = mover_result(t->mover);
+        const struct move_result *r = m->env->ops->mover_result(t->mover);
 
         t->slice_running = false;
         uint64_t moved = r->moved_bytes - t->mover_moved_bytes;
@@ -260,7 +258,7 @@ static void done_slice(int result, void *arg) {
         }
         if (result < 0) {
                 add_result(&t->total, r);
-                t->mover = mover_free(t->mover);
+                transition_drop_mover(t);
                 transition_fail(t, result, explain_move_error(result));
         } else if (t->cancelled || result == 0)
                 end_pass(t);
@@ -268,7 +266,7 @@ static void done_slice(int result, void *arg) {
                 t->why_partial = "the home nodes are full up to keep-free";
                 end_pass(t);
         } else
-                (void) on_slice_due(NULL, now, t);
+                transition_slice_due(t);
 }
 
 static void late_slice(void *arg) {
@@ -283,7 +281,7 @@ static void late_slice(void *arg) {
 
 static const struct job_ops slice_ops = { run_slice, done_slice, late_slice };
 
-static int on_slice_due(sd_event_source *source, uint64_t usec, void *userdata) {
+void transition_slice_due(void *userdata) {
         struct transition *t = userdata;
         struct manager *m = t->m;
         uint64_t now = manager_now(m);
@@ -292,19 +290,18 @@ static int on_slice_due(sd_event_source *source, uint64_t usec, void *userdata) 
         int r;
 
         if (when > now)
-                r = transition_arm(t, when - now, on_slice_due);
+                r = transition_arm(t, when - now);
         else {
                 uint64_t allowed = MIN2(throttle_available(&m->machine_throttle, now), throttle_available(&t->throttle, now));
                 t->slice_budget_bytes = MIN2(t->slice_bytes, MAX2(allowed, m->host->page_bytes));
                 t->slice_began_usec = now;
                 t->slice_running = true;
-                r = worker_submit(m->pool, &slice_ops, t, SLICE_DEADLINE_USEC);
+                r = manager_submit(m, &slice_ops, t, SLICE_DEADLINE_USEC);
                 if (r < 0)
                         t->slice_running = false;
         }
         if (r < 0)
                 transition_fail(t, r, "its pages could not be moved");
-        return 0;
 }
 
 void transition_move(struct transition *t) {
@@ -342,7 +339,8 @@ void transition_move(struct transition *t) {
                 .weight_by_node = weights > 0 && node_set_count(&p->home_mems) > 1 ? weight : NULL,
                 .respect_own_policy = true,
         };
-        int r = mover_new(manager_act(m), m->host, m->topology, t->target.cgroup, s->processes, s->n_processes, &goal, &t->mover);
+        int r = m->env->ops->mover_new(m->env->context, manager_act(m), m->topology, t->target.cgroup, s->processes,
+                                       s->n_processes, &goal, &t->mover);
         if (r < 0) {
                 transition_fail(t, r, "its pages could not be moved");
                 return;
@@ -350,5 +348,5 @@ void transition_move(struct transition *t) {
         if (t->slice_bytes == 0)
                 t->slice_bytes = SLICE_START_BYTES;
         t->next_room_check_usec = 0;
-        (void) on_slice_due(NULL, manager_now(m), t);
+        transition_slice_due(t);
 }

@@ -55,18 +55,22 @@ struct transition *transition_free(struct transition *t) {
                 return NULL;
         LIST_REMOVE(t, entry);
         t->m->n_transitions--;
-        sd_event_source_disable_unref(t->timer);
-        mover_free(t->mover);
+        t->m->env->ops->timer_free(t->timer);
+        transition_drop_mover(t);
         cycle_unref(t->seen);
         cycle_unref(t->decided);
         free(t);
         return NULL;
 }
 
-int transition_arm(struct transition *t, uint64_t delay_usec, sd_event_time_handler_t handler) {
-        t->timer = sd_event_source_disable_unref(t->timer);
-        return sd_event_add_time(t->m->event, &t->timer, CLOCK_BOOTTIME, manager_now(t->m) + delay_usec, 5 * USEC_PER_MSEC,
-                                 handler, t);
+int transition_arm(struct transition *t, uint64_t delay_usec) {
+        const struct environment *env = t->m->env;
+        int r = t->timer ? 0 : env->ops->timer_new(env->context, 5 * USEC_PER_MSEC, transition_slice_due, t, &t->timer);
+        return r < 0 ? r : env->ops->timer_set(t->timer, manager_now(t->m) + delay_usec);
+}
+
+void transition_drop_mover(struct transition *t) {
+        t->mover = t->m->env->ops->mover_free(t->mover);
 }
 
 static uint64_t off_home_bytes(const struct service_sample *s, const struct node_set *home, unsigned n_ids) {
@@ -108,6 +112,8 @@ static void finish(struct transition *t, const struct service_sample *now) {
                 .locality_after = now ? sample_locality(now, n_ids) : 0,
                 .distance_after = now ? sample_distance(now, m->topology) : 0,
                 .verified = now != NULL,
+                .cpus_asked = p->restrict_cpus,
+                .mems_asked = p->narrow_mems,
                 .cpus_in_force = p->restrict_cpus && have_state && node_set_is_subset(&effective, &p->home_cpus),
                 .mems_in_force = p->narrow_mems && have_state && node_set_is_subset(&state.effective_mems, &p->home_mems),
                 .error = t->error,

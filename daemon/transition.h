@@ -2,7 +2,6 @@
 /* Inside of a transition, shared by transition.c (the order of steps) and transition-steps.c (each step). */
 #pragma once
 
-#include "act/mover.h"
 #include "manager.h"
 
 /* widen → move → narrow → verify, and back to move while the verification still finds pages elsewhere. */
@@ -30,7 +29,7 @@ struct transition {
         uint64_t change_began_usec, narrow_usec;
         bool changing; /* a change is under way */
 
-        struct mover *mover;
+        struct env_mover *mover;
         bool slice_running, slice_late;
         uint64_t slice_bytes, slice_budget_bytes, slice_began_usec; /* slice_bytes adapts to how long slices take */
         uint64_t mover_moved_bytes;                                 /* of the present mover, as of its last slice */
@@ -39,7 +38,7 @@ struct transition {
         unsigned n_passes, n_shallow;
         uint64_t started_usec, next_room_check_usec, verify_from_usec;
 
-        sd_event_source *timer;
+        struct env_timer *timer;
         bool cancelled;
         const char *why;         /* static text: why it was cancelled or given up */
         const char *why_partial; /* static text: why a pass ended early */
@@ -54,7 +53,9 @@ void transition_undo(struct transition *t);
 
 void transition_enter(struct transition *t, enum phase phase);
 void transition_fail(struct transition *t, int error, const char *why);
-int transition_arm(struct transition *t, uint64_t delay_usec, sd_event_time_handler_t handler);
+int transition_arm(struct transition *t, uint64_t delay_usec);
+void transition_slice_due(void *userdata); /* the timer: another slice of pages may be moved */
+void transition_drop_mover(struct transition *t);
 
 static inline const struct service_sample *transition_sample(const struct transition *t) {
         return &t->decided->observation->services[t->index];

@@ -13,11 +13,17 @@
  *
  * Transparent huge pages. Nothing cheap tells them from 512 small pages (smaps costs three times numa_maps). So of 512 present pages, aligned, all on one wrong
  * node, first one is moved, and then all are asked for: a huge page has moved whole. If it has not, the block is gone over again page by page;
- * after some misses in a row fewer blocks are tried this way. */
+ * after some misses in a row fewer blocks are tried this way. Where pages are balanced or interleaved, which must know what is one page, smaps tells the
+ * mappings without any huge page; in others every whole block on one node is first taken for one, and small pages that lie so are interleaved by
+ * blocks, as huge ones are: whether a block is at its place must not depend on what cannot be seen.
+ *
+ * Shared pages. Only where they are to be moved, and numa_maps says of a mapping that none of its pages is mapped more often than processes of the
+ * service map the same file (host/maps.h); these alone are moved with MPOL_MF_MOVE_ALL. */
 #pragma once
 
 #include "act/mover.h"
 #include "host/host.h"
+#include "host/maps.h"
 
 /* Pages in one call and in one window. Throughput is flat from about 1,280. */
 #define WINDOW_PAGES 4096u
@@ -33,17 +39,22 @@
 struct range {
         uint64_t start, end;
         uint64_t page_bytes;
-        uint64_t off_pages; /* of page_bytes, as numa_maps had it */
+        uint64_t off_pages; /* of page_bytes, as numa_maps had it: those that may have to move */
+        uint64_t mapmax;    /* the most often that one of its pages is mapped */
         bool hugetlb;
+        bool no_huge; /* certainly without transparent huge pages */
+        bool all;     /* shared pages are the service's own: they move too */
 };
 
 /* What is moved by one address. */
 struct unit {
         uint64_t address;
-        uint32_t pages; /* base pages that should move with it */
+        uint32_t pages;         /* base pages that should move with it */
+        uint32_t counted_pages; /* the size by which it is counted (PAGES_INTERLEAVE) */
         int16_t from, target;
         bool probe; /* the first of a block that may be one huge page */
         bool hugetlb, from_pool;
+        bool all; /* by MPOL_MF_MOVE_ALL */
         bool resolved;
 };
 
@@ -65,17 +76,24 @@ struct mover {
         int refused;   /* the last process that could not be dealt with: why */
         bool accepted; /* some call that moves was accepted */
 
-        /* Where to (mover-target.c) */
+        /* Where to (mover-target.c, mover-division.c) */
+        enum pages_how how;
         struct node_set home, targets;
         struct node_set denied; /* by the present process's cpuset */
         struct node_set hugetlb_full;
         bool respect_own_policy;
         uint64_t *room, *assigned, *pool_pages; /* per node: bytes; base pages; hugetlb pages of the present range */
         uint32_t *weight;                       /* NULL: nearest first */
+        uint64_t *flow;                         /* PAGES_BALANCE: pages still to go, n_ids × n_ids, row = from */
+        int16_t *pattern;                       /* PAGES_INTERLEAVE: node by number, n_pattern of them */
+        size_t n_pattern;
         struct {
                 uint64_t block;
                 int from, target;
         } sticky;
+
+        bool move_shared;
+        struct mappers *mappers; /* NULL: not read, or shared pages stay */
 
         /* The present process (mover-ranges.c, mover-scan.c) */
         bool loaded;
@@ -113,7 +131,20 @@ int mover_check_process(const struct mover *m, const struct process_ref *p);
 /* Reads numa_maps and maps. -ESRCH, -ENOMEM, or another negative errno where they cannot be read. */
 int mover_load_ranges(struct mover *m, pid_t pid);
 
+/* mover-division.c: balancing and interleaving */
+int mover_init_division(struct mover *m, const struct move_goal *goal);
+/* Is it, on `from`, not where it belongs? */
+bool mover_is_misplaced(const struct mover *m, const struct unit *u);
+/* How many base pages are still to leave this node (PAGES_BALANCE). */
+uint64_t mover_surplus(const struct mover *m, unsigned node);
+/* Which of these nodes a misplaced unit goes to; -1: none (any more). */
+int mover_division_target(const struct mover *m, const struct unit *u, const struct node_set *among);
+/* Notes that the unit goes to its target, or (sign −1) does not after all. */
+void mover_division_take(struct mover *m, const struct unit *u, int sign);
+
 /* mover-target.c */
+/* Has the unit arrived, now that it is on `node`? */
+bool mover_has_arrived(const struct mover *m, const struct unit *u, int node);
 int mover_init_targets(struct mover *m, const struct move_goal *goal);
 /* Picks a node with room for the unit and reserves it; false where there is none. */
 bool mover_reserve(struct mover *m, struct unit *u);

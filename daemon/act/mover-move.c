@@ -13,13 +13,11 @@
 
 #define STATUS_NOT_WRITTEN INT_MIN
 
-static bool is_home(const struct mover *m, int node) {
-        return node >= 0 && node_set_has(&m->home, (unsigned) node);
-}
-
 static void count_moved(struct mover *m, const struct unit *u, uint64_t pages) {
         m->result.moved_pages += pages;
         m->result.moved_bytes += pages * m->page_bytes;
+        if (m->how == PAGES_INTERLEAVE && !u->hugetlb && m->room[u->from] <= UINT64_MAX - pages * m->page_bytes)
+                m->room[u->from] += pages * m->page_bytes;
         if ((size_t) u->from < ARRAY_SIZE(m->result.moved_from))
                 m->result.moved_from[u->from] += pages * m->page_bytes;
 }
@@ -33,7 +31,7 @@ static int look_at_block(struct mover *m, const struct unit *u) {
         if (r < 0)
                 return r;
         for (size_t i = 0; i < n; i++)
-                home += is_home(m, m->block_status[i]);
+                home += mover_has_arrived(m, u, m->block_status[i]);
         count_moved(m, u, home);
         if (home == n) {
                 m->result.huge_moved++;
@@ -66,7 +64,7 @@ static int keep_for_retry(struct mover *m, const struct unit *u) {
 /* What became of one unit. `rc` is the call's result, `status` what it wrote, `now` where the page is. */
 static int settle(struct mover *m, struct unit *u, long rc, int status, int now) {
         u->resolved = true;
-        if (is_home(m, now)) {
+        if (mover_has_arrived(m, u, now)) {
                 if (u->probe)
                         return look_at_block(m, u);
                 count_moved(m, u, u->pages);
@@ -94,11 +92,11 @@ static int settle(struct mover *m, struct unit *u, long rc, int status, int now)
         return 0;
 }
 
-/* Gathers those units that go to `target`. Returns how many. */
-static size_t gather(struct mover *m, const struct unit *units, size_t n_units, int target) {
+/* Gathers those units that go to `target`, with or without the pages that others map. Returns how many. */
+static size_t gather(struct mover *m, const struct unit *units, size_t n_units, int target, bool all) {
         size_t n = 0;
         for (size_t i = 0; i < n_units; i++) {
-                if (units[i].resolved || units[i].target != target)
+                if (units[i].resolved || units[i].target != target || units[i].all != all)
                         continue;
                 m->pick[n] = i;
                 m->addresses[n] = (void *) (uintptr_t) units[i].address;
@@ -110,23 +108,24 @@ static size_t gather(struct mover *m, const struct unit *units, size_t n_units, 
 
 /* How many of a call's pages were certainly tried: all up to the last that moved or whose status was written. None of them: all were,
  * in one batch that failed. */
-static size_t count_tried(const struct mover *m, size_t n, long rc) {
+static size_t count_tried(const struct mover *m, const struct unit *units, size_t n, long rc) {
         size_t tried = n;
         if (rc > 0)
-                while (tried > 0 && !is_home(m, m->now[tried - 1]) && m->status[tried - 1] == STATUS_NOT_WRITTEN)
+                while (tried > 0 && !mover_has_arrived(m, &units[m->pick[tried - 1]], m->now[tried - 1]) &&
+                       m->status[tried - 1] == STATUS_NOT_WRITTEN)
                         tried--;
         return tried > 0 ? tried : n;
 }
 
 /* Puts the units that go to `target` to the kernel, in as many calls as it takes to have all tried. 0, or a negative errno that ends the window. */
-static int move_to(struct mover *m, struct unit *units, size_t n_units, int target) {
+static int move_to(struct mover *m, struct unit *units, size_t n_units, int target, bool all) {
         size_t n, tried;
         do {
-                n = gather(m, units, n_units, target);
+                n = gather(m, units, n_units, target, all);
                 if (n == 0)
                         return 0;
                 bool hugetlb = units[m->pick[0]].hugetlb;
-                long rc = m->act.ops->move_pages(m->act.context, m->processes[m->current].pid, n, m->addresses, m->nodes,
+                long rc = m->act.ops->move_pages(m->act.context, m->processes[m->current].pid, n, m->addresses, m->nodes, all,
                                                  m->status);
                 m->result.n_calls++;
                 m->result.asked_pages += n;
@@ -148,7 +147,7 @@ static int move_to(struct mover *m, struct unit *units, size_t n_units, int targ
                 int r = mover_ask(m, n, m->addresses, m->now);
                 if (r < 0)
                         return r;
-                tried = count_tried(m, n, rc);
+                tried = count_tried(m, units, n, rc);
                 for (size_t i = 0; r >= 0 && i < tried; i++)
                         r = settle(m, &units[m->pick[i]], rc, m->status[i], m->now[i]);
                 if (r < 0)
@@ -185,8 +184,8 @@ static int move_units(struct mover *m, struct unit *units, size_t n, uint64_t *r
         /* Each further round has one node less to try. */
         do
                 NODE_SET_FOREACH (target, &m->home)
-                        if (r >= 0)
-                                r = move_to(m, units, n, target);
+                        for (unsigned all = 0; all < 2 && r >= 0; all++)
+                                r = move_to(m, units, n, target, all > 0);
         while (r >= 0 && redirect(m, units, n));
         if (r < 0) {
                 for (size_t i = 0; i < n; i++)

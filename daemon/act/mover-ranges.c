@@ -10,13 +10,13 @@
 #include "act/mover-internal.h"
 #include "core/util.h"
 #include "host/io.h"
+#include "host/maps.h"
 #include "host/numa-maps.h"
 #include "host/proc.h"
 
 /* Mappings of one process that are looked at in one go; what is beyond is left to the next pass. */
-#define RANGES_MAX (1u << 20)
-/* Much more than the start of any line of maps. */
-#define MAPS_BUFFER_BYTES (32 * KIB)
+#define RANGES_MAX        (1u << 20)
+#define TEXT_BUFFER_BYTES (32 * KIB)
 
 static int ended(int r) {
         return host_vanished(r) ? -ESRCH : r;
@@ -57,18 +57,27 @@ static bool has_own_policy(const struct numa_mapping *mapping) {
         return mapping->policy != POLICY_DEFAULT;
 }
 
+/* May pages on this node have to move? */
+static bool may_leave(const struct mover *m, unsigned node) {
+        switch (m->how) {
+        case PAGES_BALANCE: return mover_surplus(m, node) > 0;
+        case PAGES_INTERLEAVE: return true;
+        default: return !node_set_has(&m->home, node);
+        }
+}
+
 static int on_mapping(const struct numa_mapping *mapping, void *userdata) {
         struct mover *m = userdata;
-        struct range r = { .start = mapping->start, .page_bytes = mapping->kernel_page_bytes };
+        struct range r = { .start = mapping->start, .page_bytes = mapping->kernel_page_bytes, .mapmax = mapping->mapmax };
         r.hugetlb = mapping->is_hugetlb;
         if (!r.hugetlb || r.page_bytes == 0)
                 r.page_bytes = r.hugetlb ? 2 * MIB : m->page_bytes;
 
         for (unsigned n = 0; n < m->topology->n_ids; n++) {
                 uint64_t pages = mapping->pages_by_node[n];
-                if (!node_set_has(&m->home, n))
+                if (may_leave(m, n))
                         r.off_pages += pages;
-                else
+                if (node_set_has(&m->home, n))
                         m->assigned[n] += pages * (r.page_bytes / m->page_bytes);
         }
         if (r.off_pages == 0)
@@ -95,7 +104,7 @@ static int read_numa_maps(struct mover *m, const char *path, char *buffer) {
         if (!parser)
                 return -ENOMEM;
         for (;;) {
-                ssize_t n = read_some(fd, buffer, MAPS_BUFFER_BYTES);
+                ssize_t n = read_some(fd, buffer, TEXT_BUFFER_BYTES);
                 if (n < 0)
                         return (int) n;
                 int r = n == 0 ? numa_maps_parser_finish(parser) : numa_maps_parser_feed(parser, buffer, (size_t) n);
@@ -104,63 +113,32 @@ static int read_numa_maps(struct mover *m, const char *path, char *buffer) {
         }
 }
 
-/* maps, for where the mappings end */
+/* maps, for where the mappings end, or smaps, where it matters which may hold huge pages */
 
-static bool is_special(const char *line) {
-        static const char *const names[] = { "[vdso]", "[vvar]", "[vvar_vclock]", "[vsyscall]" };
-        const char *name = strrchr(line, ' ');
-        for (size_t i = 0; name && i < ARRAY_SIZE(names); i++)
-                if (strcmp(name + 1, names[i]) == 0)
-                        return true;
-        return false;
+struct ends {
+        struct mover *m;
+        size_t next; /* the first range that is not yet passed; both are sorted by address */
+};
+
+static int on_entry(const struct maps_entry *e, void *userdata) {
+        struct ends *ends = userdata;
+        struct mover *m = ends->m;
+        while (ends->next < m->n_ranges && m->ranges[ends->next].start < e->start)
+                ends->next++;
+        if (ends->next >= m->n_ranges || m->ranges[ends->next].start != e->start || e->special)
+                return 0;
+        struct range *r = &m->ranges[ends->next];
+        r->end = e->end;
+        r->no_huge = m->how != PAGES_HOME && e->huge_known && e->huge_bytes == 0;
+        r->all = m->mappers && r->mapmax > 1 && r->mapmax <= mappers_count(m->mappers, e);
+        return 0;
 }
 
-/* One line, possibly cut short. `*next` is the first range that is not yet passed; both are sorted by address. */
-static void on_line(struct mover *m, const char *line, size_t *next) {
-        uint64_t start, end;
-        if (sscanf(line, "%" SCNx64 "-%" SCNx64, &start, &end) != 2 || end <= start)
-                return;
-        while (*next < m->n_ranges && m->ranges[*next].start < start)
-                (*next)++;
-        if (*next < m->n_ranges && m->ranges[*next].start == start && !is_special(line))
-                m->ranges[*next].end = end;
-}
-
-static int read_maps(struct mover *m, const char *path, char *buffer) {
-        _cleanup_(close_fdp) int fd = open_file_at(m->host->root_fd, path);
-        size_t have = 0, next = 0;
-        bool in_long_line = false;
-        if (fd < 0)
-                return fd;
-        for (;;) {
-                ssize_t n = read_some(fd, buffer + have, MAPS_BUFFER_BYTES - 1 - have);
-                if (n < 0)
-                        return (int) n;
-                have += (size_t) n;
-                buffer[have] = 0;
-                char *line = buffer, *newline;
-                while ((newline = memchr(line, '\n', have - (size_t) (line - buffer)))) {
-                        *newline = 0;
-                        if (!in_long_line)
-                                on_line(m, line, &next);
-                        in_long_line = false;
-                        line = newline + 1;
-                }
-                have -= (size_t) (line - buffer);
-                memmove(buffer, line, have);
-                if (have == MAPS_BUFFER_BYTES - 1) { /* a line that does not fit: its start is enough */
-                        if (!in_long_line)
-                                on_line(m, buffer, &next);
-                        in_long_line = true;
-                        have = 0;
-                }
-                if (n == 0) {
-                        buffer[have] = 0;
-                        if (have > 0 && !in_long_line)
-                                on_line(m, buffer, &next);
-                        return 0;
-                }
-        }
+static int read_maps(struct mover *m, pid_t pid) {
+        bool with_huge = m->how != PAGES_HOME && m->block_bytes > 0;
+        _cleanup_(close_fdp) int fd = maps_open(m->host, pid, with_huge);
+        struct ends ends = { .m = m };
+        return fd < 0 ? fd : maps_read(fd, on_entry, &ends);
 }
 
 /* A mapping that numa_maps had and maps did not, or not at this address, has changed in between: left to the next pass. */
@@ -174,16 +152,14 @@ static void drop_endless(struct mover *m) {
 
 int mover_load_ranges(struct mover *m, pid_t pid) {
         char path[64];
-        _cleanup_free_ char *buffer = malloc(MAPS_BUFFER_BYTES);
+        _cleanup_free_ char *buffer = malloc(TEXT_BUFFER_BYTES);
         if (!buffer)
                 return -ENOMEM;
         m->n_ranges = 0;
         (void) snprintf(path, sizeof(path), "proc/%d/numa_maps", pid);
         int r = read_numa_maps(m, path, buffer);
-        if (r >= 0 && m->n_ranges > 0) {
-                (void) snprintf(path, sizeof(path), "proc/%d/maps", pid);
-                r = read_maps(m, path, buffer);
-        }
+        if (r >= 0 && m->n_ranges > 0)
+                r = read_maps(m, pid);
         if (r < 0)
                 return ended(r);
         drop_endless(m);

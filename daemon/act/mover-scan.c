@@ -30,7 +30,7 @@ bool mover_time_is_up(const struct mover *m) {
 }
 
 int mover_ask(struct mover *m, size_t n, void *const *addresses, int *status) {
-        long r = m->act.ops->move_pages(m->act.context, m->processes[m->current].pid, n, addresses, NULL, status);
+        long r = m->act.ops->move_pages(m->act.context, m->processes[m->current].pid, n, addresses, NULL, false, status);
         m->result.n_calls++;
         /* A process that has just ended, or is a zombie, has no memory to ask about. */
         return r == -EINVAL ? -ESRCH : r < 0 ? (int) r : 0;
@@ -84,7 +84,7 @@ static size_t find_present(struct mover *m, const struct range *r, uint64_t from
                 (void) pagemap_entry(m, a, ahead, &entry);
                 if (!(entry & PAGEMAP_PRESENT))
                         continue;
-                m->block_shared[n] = !(entry & PAGEMAP_EXCLUSIVE);
+                m->block_shared[n] = !(entry & PAGEMAP_EXCLUSIVE) && !r->all;
                 if (m->block_shared[n] && ++m->shared_asked > SHARED_ASKED_MAX)
                         continue;
                 m->block_addresses[n++] = (void *) (uintptr_t) a;
@@ -92,40 +92,58 @@ static size_t find_present(struct mover *m, const struct range *r, uint64_t from
         return n;
 }
 
-static bool is_off_home(const struct mover *m, int status) {
-        return status >= 0 && !node_set_has(&m->home, (unsigned) status);
-}
-
-/* Are these all the pages of an aligned block, nobody else's, on one node off home? */
+/* Are these all the pages of an aligned block, nobody else's, on one node? */
 static bool may_be_huge(const struct mover *m, const struct range *r, size_t n) {
-        if (r->hugetlb || n != m->block_bytes / m->page_bytes) /* no stretch goes past the end of a block */
+        if (r->hugetlb || r->no_huge || m->block_bytes == 0 ||
+            n != m->block_bytes / m->page_bytes) /* no stretch goes past the end of a block */
                 return false;
         for (size_t i = 0; i < n; i++)
                 if (m->block_shared[i] || m->block_status[i] != m->block_status[0])
                         return false;
-        return is_off_home(m, m->block_status[0]);
+        return m->block_status[0] >= 0;
 }
 
 static bool wants_probe(struct mover *m) {
-        if (m->probe_skip == 0)
+        if (m->probe_skip == 0 || m->how != PAGES_HOME)
                 return true;
         m->probe_skip--;
         return false;
 }
 
 /* Returns false where there is no room for it on any home node. */
-static bool add_unit(struct mover *m, const struct range *r, uint64_t address, int from, uint32_t pages, bool probe) {
-        struct unit u = { .address = address, .pages = pages, .from = (int16_t) from, .probe = probe, .hugetlb = r->hugetlb };
-        if (!mover_reserve(m, &u))
+static bool add_unit(struct mover *m, struct unit *u) {
+        if (!mover_reserve(m, u))
                 return false;
-        m->window[m->n_window++] = u;
-        m->has_probes |= probe;
+        m->window[m->n_window++] = *u;
+        m->has_probes |= u->probe;
+        return true;
+}
+
+/* A whole block that lies on one node, and so may be a huge page, as one unit. Returns true where that settles it. */
+static bool take_block(struct mover *m, const struct range *r, uint64_t address, uint64_t *used) {
+        uint32_t whole = (uint32_t) (m->block_bytes / m->page_bytes);
+        struct unit u = { .address = address,
+                          .pages = whole,
+                          .counted_pages = whole,
+                          .from = (int16_t) m->block_status[0],
+                          .probe = true,
+                          .all = r->all };
+        bool misplaced = mover_is_misplaced(m, &u);
+        if (misplaced && wants_probe(m) && add_unit(m, &u)) {
+                *used += whole;
+                return true;
+        }
+        if (m->how == PAGES_HOME)
+                return false;
+        /* One page of it could take all the others along, past what is to move. */
+        if (misplaced)
+                m->result.skipped_room_bytes += m->block_bytes;
         return true;
 }
 
 /* Looks at one stretch of a range, at most a block, and puts what must move into the window, as far as the budget goes. What is done is cut off
- * the stretch. */
-static int scan(struct mover *m, const struct range *r, struct stretch *stretch, bool may_probe, uint64_t budget_pages,
+ * the stretch. `missed`: it was taken for a huge page, and is none. */
+static int scan(struct mover *m, const struct range *r, struct stretch *stretch, bool missed, uint64_t budget_pages,
                 uint64_t *used) {
         uint32_t pages = (uint32_t) (r->page_bytes / m->page_bytes);
         uint64_t from = stretch->from, to = stretch->to;
@@ -134,17 +152,19 @@ static int scan(struct mover *m, const struct range *r, struct stretch *stretch,
         int k = n > 0 ? mover_ask(m, n, m->block_addresses, m->block_status) : 0;
         if (k < 0)
                 return k;
-        if (may_probe && may_be_huge(m, r, n) && wants_probe(m)) {
-                uint32_t whole = (uint32_t) (m->block_bytes / m->page_bytes);
-                if (add_unit(m, r, from, m->block_status[0], whole, true)) {
-                        *used += whole;
-                        stretch->from = to;
-                        return 0;
-                }
+        if (!missed && may_be_huge(m, r, n) && take_block(m, r, from, used)) {
+                stretch->from = to;
+                return 0;
         }
         for (size_t i = 0; i < n; i++) {
                 uint64_t address = (uint64_t) (uintptr_t) m->block_addresses[i];
-                if (!is_off_home(m, m->block_status[i]))
+                struct unit u = { .address = address,
+                                  .pages = pages,
+                                  .from = (int16_t) m->block_status[i],
+                                  .hugetlb = r->hugetlb,
+                                  .all = r->all };
+                u.counted_pages = missed ? (uint32_t) (m->block_bytes / m->page_bytes) : pages;
+                if (!mover_is_misplaced(m, &u))
                         continue;
                 if (!m->block_shared[i] && m->n_window > 0 && *used + pages > budget_pages) {
                         stretch->from = address;
@@ -152,7 +172,7 @@ static int scan(struct mover *m, const struct range *r, struct stretch *stretch,
                 }
                 if (m->block_shared[i])
                         m->result.failed_shared += pages;
-                else if (add_unit(m, r, address, m->block_status[i], pages, false))
+                else if (add_unit(m, &u))
                         *used += pages;
                 else
                         m->result.skipped_room_bytes += r->page_bytes;
@@ -165,20 +185,22 @@ static int scan(struct mover *m, const struct range *r, struct stretch *stretch,
 static int scan_next(struct mover *m, const struct range *r, uint64_t budget_pages, uint64_t *used) {
         if (m->n_missed > 0) {
                 struct stretch *missed = &m->missed[m->n_missed - 1];
-                int k = scan(m, r, missed, false, budget_pages, used);
+                int k = scan(m, r, missed, true, budget_pages, used);
                 if (k >= 0 && missed->from >= missed->to)
                         m->n_missed--;
                 return k;
         }
         uint64_t block = r->hugetlb ? BLOCK_PAGES * r->page_bytes : m->block_bytes ? m->block_bytes : BLOCK_PAGES * m->page_bytes;
         struct stretch stretch = { m->cursor, MIN2(m->cursor / block * block + block, r->end) };
-        int k = scan(m, r, &stretch, true, budget_pages, used);
+        int k = scan(m, r, &stretch, false, budget_pages, used);
         m->cursor = stretch.from;
         return k;
 }
 
 /* Nothing of a range can go anywhere: leave it unread. */
 static bool is_hopeless(struct mover *m, const struct range *r) {
+        if (m->how == PAGES_INTERLEAVE) /* pages that leave make room */
+                return false;
         if (r->hugetlb || mover_has_room(m))
                 return false;
         m->result.skipped_room_bytes += r->off_pages * r->page_bytes;

@@ -16,7 +16,9 @@ int mover_init_targets(struct mover *m, const struct move_goal *goal) {
 
         m->home = goal->home;
         m->targets = node_set_intersect(&goal->home, &with_memory);
+        m->how = goal->how;
         m->respect_own_policy = goal->respect_own_policy;
+        m->move_shared = goal->move_shared;
         m->sticky.target = -1;
         if (node_set_is_empty(&m->targets))
                 return -EINVAL;
@@ -26,6 +28,8 @@ int mover_init_targets(struct mover *m, const struct move_goal *goal) {
         if (!m->room || !m->assigned || !m->pool_pages)
                 return -ENOMEM;
         memcpy(m->room, goal->room_bytes, n_ids * sizeof(*m->room));
+        if (m->how != PAGES_HOME)
+                return mover_init_division(m, goal);
         if (!goal->weight_by_node)
                 return 0;
         uint64_t weights = 0;
@@ -58,8 +62,7 @@ static bool is_better(const struct mover *m, unsigned a, unsigned b, unsigned fr
         return topology_distance(m->topology, from, a) < topology_distance(m->topology, from, b);
 }
 
-bool mover_reserve(struct mover *m, struct unit *u) {
-        uint64_t block = u->address / (BLOCK_PAGES * m->page_bytes);
+static int find_home(const struct mover *m, const struct unit *u, uint64_t block) {
         int best = -1;
         if (m->sticky.target >= 0 && m->sticky.block == block && m->sticky.from == u->from &&
             has_room_for(m, (unsigned) m->sticky.target, u))
@@ -69,6 +72,28 @@ bool mover_reserve(struct mover *m, struct unit *u) {
                         if (has_room_for(m, (unsigned) n, u) &&
                             (best < 0 || is_better(m, (unsigned) n, (unsigned) best, (unsigned) u->from)))
                                 best = n;
+        return best;
+}
+
+static int find_target(const struct mover *m, const struct unit *u, uint64_t block) {
+        if (m->how == PAGES_HOME)
+                return find_home(m, u, block);
+        struct node_set open = { 0 };
+        NODE_SET_FOREACH (n, &m->targets)
+                if (has_room_for(m, (unsigned) n, u))
+                        node_set_add(&open, (unsigned) n);
+        return mover_division_target(m, u, &open);
+}
+
+bool mover_has_arrived(const struct mover *m, const struct unit *u, int node) {
+        if (m->how == PAGES_HOME)
+                return node >= 0 && node_set_has(&m->home, (unsigned) node);
+        return node == u->target;
+}
+
+bool mover_reserve(struct mover *m, struct unit *u) {
+        uint64_t block = u->address / (BLOCK_PAGES * m->page_bytes);
+        int best = find_target(m, u, block);
         if (best < 0)
                 return false;
         m->sticky.block = block;
@@ -81,6 +106,7 @@ bool mover_reserve(struct mover *m, struct unit *u) {
         else
                 m->room[best] -= u->pages * m->page_bytes;
         m->assigned[best] += u->pages;
+        mover_division_take(m, u, 1);
         return true;
 }
 
@@ -90,6 +116,7 @@ void mover_unreserve(struct mover *m, const struct unit *u) {
         else
                 m->room[u->target] += u->pages * m->page_bytes;
         m->assigned[u->target] -= u->pages;
+        mover_division_take(m, u, -1);
 }
 
 void mover_mark_full(struct mover *m, int node, bool hugetlb) {

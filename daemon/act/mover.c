@@ -43,8 +43,6 @@ static int alloc_window(struct mover *m) {
 
 int mover_new(const struct act *act, const struct host *h, const struct topology *t, const char *cgroup,
               const struct process_ref *processes, size_t n_processes, const struct move_goal *goal, struct mover **ret) {
-        if (goal->how != PAGES_HOME)
-                return -EOPNOTSUPP;
         struct mover *m = calloc(1, sizeof(*m));
         if (!m)
                 return -ENOMEM;
@@ -76,12 +74,13 @@ struct mover *mover_free(struct mover *m) {
         if (m->pagemap_fd >= 0)
                 close(m->pagemap_fd);
         void *const all[] = {
-                m->cgroup,          m->processes,    m->room,         m->assigned, m->pool_pages, m->weight, m->ranges,
-                m->pagemap,         m->window,       m->addresses,    m->nodes,    m->status,     m->now,    m->pick,
+                m->cgroup,          m->processes,    m->room,         m->assigned,  m->pool_pages, m->weight, m->ranges, m->flow,
+                m->pattern,         m->pagemap,      m->window,       m->addresses, m->nodes,      m->status, m->now,    m->pick,
                 m->block_addresses, m->block_status, m->block_shared, m->retry,
         };
         for (size_t i = 0; i < ARRAY_SIZE(all); i++)
                 free(all[i]);
+        mappers_free(m->mappers);
         free(m);
         return NULL;
 }
@@ -135,7 +134,10 @@ static int enter_process(struct mover *m) {
         int r = mover_check_process(m, p);
         if (r <= 0 || m->loaded)
                 return r;
-        r = mover_load_ranges(m, p->pid);
+        if (m->move_shared && !m->mappers)
+                r = mappers_read(m->host, m->processes, m->n_processes, &m->mappers);
+        if (r >= 0)
+                r = mover_load_ranges(m, p->pid);
         if (r < 0)
                 return r;
         m->loaded = true;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Moves one service's pages home, slice by slice, and says what became of each page. A slice is made for a worker thread: it can block on the
- * process, never on anything else, and touches nothing but its mover. */
+ * process, never on anything else, and touches nothing but its mover. Pages go home wherever that is (PAGES_HOME), from nodes with too many to nodes
+ * with too few (PAGES_BALANCE), or each to the node that its address tells (PAGES_INTERLEAVE). */
 #pragma once
 
 #include <stdbool.h>
@@ -12,16 +13,22 @@
 #include "core/topology.h"
 #include "host/host.h"
 
-/* The kinds of enum pages_how (core/plan.h) that are not PAGES_HOME are refused with -EOPNOTSUPP until they are built. */
 struct move_goal {
         enum pages_how how;
-        const uint64_t *want_by_node;       /* PAGES_BALANCE: see struct placement. n_ids entries */
-        const uint32_t *interleave_by_node; /* PAGES_INTERLEAVE: weight_by_node of the placement */
-        struct node_set home;               /* pages already there stay */
-        const uint64_t
-                *room_bytes; /* n_ids entries: how much each home node may still take; the mover counts it down (own copy) */
-        const uint32_t *weight_by_node; /* n_ids entries: how to divide pages among several home nodes; NULL: nearest first */
-        bool respect_own_policy;        /* leave mappings with a policy of their own */
+        /* PAGES_BALANCE, n_ids entries each: movable bytes that belong on each node (see struct placement), and that are there now. What is too
+         * much on one goes to where there is too little, the nearest pairs of nodes first. */
+        const uint64_t *want_by_node, *have_by_node;
+        /* PAGES_INTERLEAVE, n_ids entries: weight_by_node of the placement. The number of a page (address divided by its size, huge pages by
+         * theirs) modulo the sum of weights tells its node, so that another pass finds nothing to do. */
+        const uint32_t *interleave_by_node;
+        struct node_set home; /* PAGES_HOME: pages already there stay */
+        /* n_ids entries: how much each home node may still take; the mover counts it down (own copy). With PAGES_INTERLEAVE, whose pages
+         * come and go, how much more it may hold than now. */
+        const uint64_t *room_bytes;
+        const uint32_t *
+                weight_by_node; /* PAGES_HOME, n_ids entries: how to divide pages among several home nodes; NULL: nearest first */
+        bool respect_own_policy; /* leave mappings with a policy of their own */
+        bool move_shared; /* pages that several of the processes map, and nobody else as far as can be told, are moved too */
 };
 
 /* Totals since the mover was made. Pages are base pages of 4 KiB (host.page_bytes), huge ones counted by their size. */

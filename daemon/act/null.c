@@ -14,9 +14,9 @@ static int null_set_cpuset(void *context, const struct target *t, const struct c
         return -EROFS;
 }
 
-static long null_move_pages(void *context, pid_t pid, size_t n, void *const *addresses, const int *nodes, int *status) {
+static long null_move_pages(void *context, pid_t pid, size_t n, void *const *addresses, const int *nodes, bool all, int *status) {
         const struct act *inner = context;
-        return nodes ? -EROFS : inner->ops->move_pages(inner->context, pid, n, addresses, NULL, status);
+        return nodes ? -EROFS : inner->ops->move_pages(inner->context, pid, n, addresses, NULL, all, status);
 }
 
 static int null_call_later(void *context, uint64_t delay_usec, ops_later callback, void *userdata) {

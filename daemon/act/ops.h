@@ -61,9 +61,9 @@ struct act_ops {
          * a cgroup above holds processes), -EOPNOTSUPP (the controller is not available there), -EPERM (not ours to write), -ENOTCONN, -ETIMEDOUT. */
         int (*set_cpuset)(void *context, const struct target *t, const struct cpuset_change *c, ops_done done, void *userdata);
 
-        /* move_pages(2) with MPOL_MF_MOVE, same conventions; `nodes` NULL asks. From any thread.
-         * Returns the system call's non-negative result or negative errno. */
-        long (*move_pages)(void *context, pid_t pid, size_t n, void *const *addresses, const int *nodes, int *status);
+        /* move_pages(2), same conventions; `nodes` NULL asks. From any thread. `all`: MPOL_MF_MOVE_ALL, which also moves pages that other
+         * processes map, whosever they are; otherwise MPOL_MF_MOVE. Returns the system call's non-negative result or negative errno. */
+        long (*move_pages)(void *context, pid_t pid, size_t n, void *const *addresses, const int *nodes, bool all, int *status);
 
         /* Calls back once after a delay: how whoever waits for the truth to show looks again. -EOPNOTSUPP where there is no event loop. */
         int (*call_later)(void *context, uint64_t delay_usec, ops_later callback, void *userdata);

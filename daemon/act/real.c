@@ -81,11 +81,11 @@ static int real_set_cpuset(void *context, const struct target *t, const struct c
 
 /* Pages */
 
-static long real_move_pages(void *context, pid_t pid, size_t n, void *const *addresses, const int *nodes, int *status) {
+static long real_move_pages(void *context, pid_t pid, size_t n, void *const *addresses, const int *nodes, bool all, int *status) {
         const struct real *real = context;
         if (!real->host->live)
                 return -EROFS;
-        long r = move_pages(pid, n, (void **) addresses, nodes, status, MPOL_MF_MOVE);
+        long r = move_pages(pid, n, (void **) addresses, nodes, status, all ? MPOL_MF_MOVE_ALL : MPOL_MF_MOVE);
         return r < 0 ? -errno : r;
 }
 

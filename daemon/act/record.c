@@ -12,6 +12,7 @@
 
 #include "act/cpuset.h"
 #include "act/record-json.h"
+#include "act/write-file.h"
 #include "core/util.h"
 #include "host/host.h"
 
@@ -77,66 +78,9 @@ static struct record_entry take_entry(struct record *r, size_t i) {
 
 /* On disk */
 
-static int write_all(int fd, const char *text, size_t size) {
-        while (size > 0) {
-                ssize_t n = write(fd, text, size);
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n < 0)
-                        return -errno;
-                text += n;
-                size -= (size_t) n;
-        }
-        return 0;
-}
-
-static int sync_directory_of(const char *path) {
-        const char *slash = strrchr(path, '/');
-        _cleanup_free_ char *directory = slash ? format_string("%.*s/", (int) (slash - path), path) : strdup(".");
-        if (!directory)
-                return -ENOMEM;
-        int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd < 0)
-                return -errno;
-        int k = fsync(fd) < 0 ? -errno : 0;
-        close(fd);
-        return k;
-}
-
-/* A temporary file that a killed predecessor left is overwritten; nobody reads it. */
-static int write_file(const char *path, const char *text) {
-        _cleanup_free_ char *temporary = format_string("%s.tmp", path);
-        if (!temporary)
-                return -ENOMEM;
-        if (unlink(temporary) < 0 && errno != ENOENT)
-                return -errno;
-        int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-        if (fd < 0)
-                return -errno;
-        int k = write_all(fd, text, strlen(text));
-        if (k >= 0 && fsync(fd) < 0)
-                k = -errno;
-        if (close(fd) < 0 && k >= 0)
-                k = -errno;
-        if (k >= 0 && rename(temporary, path) < 0)
-                k = -errno;
-        if (k < 0) {
-                (void) unlink(temporary);
-                return k;
-        }
-        return sync_directory_of(path);
-}
-
 static int record_write(const struct record *r) {
         _cleanup_free_ char *text = record_to_json(r);
-        return text ? write_file(r->path, text) : -ENOMEM;
-}
-
-static int set_aside(const char *path) {
-        _cleanup_free_ char *bad = format_string("%s.bad", path);
-        if (!bad)
-                return -ENOMEM;
-        return rename(path, bad) < 0 ? -errno : -EBADMSG;
+        return text ? write_file_atomically(r->path, text) : -ENOMEM;
 }
 
 int record_open(const char *path, struct record **ret) {
@@ -152,7 +96,7 @@ int record_open(const char *path, struct record **ret) {
         else if (k == -ENOENT)
                 k = 0;
         if (k == -EBADMSG || k == -EFBIG)
-                k = set_aside(path);
+                k = set_file_aside(path);
         if (k < 0) {
                 record_free(r);
                 return k;

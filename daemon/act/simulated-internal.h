@@ -23,6 +23,7 @@ struct sim_mapping {
         LIST_ENTRY(sim_mapping) entry;
         struct simulated_mapping m;
         struct simulated_page *pages;
+        bool borrowed; /* the pages are another mapping's, of another process */
 };
 
 struct sim_process {
@@ -56,5 +57,5 @@ struct simulated {
 
 struct sim_process *sim_find_process(const struct simulated *s, pid_t pid);
 uint64_t sim_page_bytes(const struct sim_mapping *m);
-long sim_move_pages(void *context, pid_t pid, size_t n, void *const *addresses, const int *nodes, int *status);
+long sim_move_pages(void *context, pid_t pid, size_t n, void *const *addresses, const int *nodes, bool all, int *status);
 void sim_free_processes(struct simulated *s);

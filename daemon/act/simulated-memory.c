@@ -55,6 +55,7 @@ struct batch {
         struct sim_mapping **mappings;
         size_t n, first; /* first: index of the batch's first address */
         int target;
+        bool all;
 };
 
 /* Moves what is queued. 0, the number that stayed, or -ENOMEM. */
@@ -103,7 +104,7 @@ static int look_at(const struct simulated *s, struct batch *b, struct sim_mappin
                 return -ENOENT;
         if (page->node == target)
                 return 0;
-        if (page->shared)
+        if (page->shared && !b->all)
                 return -EACCES;
         if (page->busy > 0) {
                 page->busy--;
@@ -114,11 +115,11 @@ static int look_at(const struct simulated *s, struct batch *b, struct sim_mappin
         return 1;
 }
 
-static long move(struct simulated *s, const struct sim_process *p, size_t n, void *const *addresses, const int *nodes,
+static long move(struct simulated *s, const struct sim_process *p, size_t n, void *const *addresses, const int *nodes, bool all,
                  int *status) {
         _cleanup_free_ struct simulated_page **pages = calloc(n, sizeof(struct simulated_page *));
         _cleanup_free_ struct sim_mapping **mappings = calloc(n, sizeof(struct sim_mapping *));
-        struct batch b = { .pages = pages, .mappings = mappings };
+        struct batch b = { .pages = pages, .mappings = mappings, .all = all };
         if (!pages || !mappings)
                 return -ENOMEM;
 
@@ -157,7 +158,7 @@ static long move(struct simulated *s, const struct sim_process *p, size_t n, voi
         return b.n > 0 ? flush(s, &b, status) : 0;
 }
 
-long sim_move_pages(void *context, pid_t pid, size_t n, void *const *addresses, const int *nodes, int *status) {
+long sim_move_pages(void *context, pid_t pid, size_t n, void *const *addresses, const int *nodes, bool all, int *status) {
         struct simulated *s = context;
         if (nodes && s->knobs.on_move)
                 s->knobs.on_move(s->knobs.on_move_data);
@@ -180,7 +181,7 @@ long sim_move_pages(void *context, pid_t pid, size_t n, void *const *addresses, 
         s->counts.move_pages += n;
         if (s->knobs.fail_move < 0)
                 return s->knobs.fail_move;
-        return p ? move(s, p, n, addresses, nodes, status) : -ESRCH;
+        return p ? move(s, p, n, addresses, nodes, all, status) : -ESRCH;
 }
 
 void simulated_set_free_pages(struct simulated *s, unsigned node, uint64_t pages) {
@@ -233,11 +234,23 @@ int simulated_set_process(struct simulated *s, pid_t pid, const char *cgroup, ui
         return 0;
 }
 
+/* In order of address. */
+static void insert_mapping(struct sim_process *p, struct sim_mapping *m) {
+        struct sim_mapping *last = NULL, *other;
+        LIST_FOREACH(other, &p->mappings, entry)
+        if (other->m.start < m->m.start)
+                last = other;
+        if (last)
+                LIST_INSERT_AFTER(last, m, entry);
+        else
+                LIST_INSERT_HEAD(&p->mappings, m, entry);
+}
+
 int simulated_add_mapping(struct simulated *s, pid_t pid, const struct simulated_mapping *mapping) {
         struct sim_process *p = sim_find_process(s, pid);
         if (!p)
                 return -ESRCH;
-        struct sim_mapping *m = calloc(1, sizeof(*m)), *last = NULL, *other;
+        struct sim_mapping *m = calloc(1, sizeof(*m));
         if (!m)
                 return -ENOMEM;
         m->m = *mapping;
@@ -253,13 +266,24 @@ int simulated_add_mapping(struct simulated *s, pid_t pid, const struct simulated
                              head + SIMULATED_HUGE_PAGES <= mapping->start / SIMULATED_PAGE_BYTES + mapping->n_pages;
                 m->pages[i] = (struct simulated_page){ .node = (int16_t) mapping->node, .thp = mapping->thp && whole };
         }
-        LIST_FOREACH(other, &p->mappings, entry)
-        if (other->m.start < mapping->start)
-                last = other;
-        if (last)
-                LIST_INSERT_AFTER(last, m, entry);
-        else
-                LIST_INSERT_HEAD(&p->mappings, m, entry);
+        insert_mapping(p, m);
+        return 0;
+}
+
+int simulated_share_mapping(struct simulated *s, pid_t pid, uint64_t start, pid_t other) {
+        const struct sim_process *p = sim_find_process(s, pid);
+        struct sim_process *to = sim_find_process(s, other);
+        struct sim_mapping *from = p ? find_mapping(p, start) : NULL;
+        if (!p || !to)
+                return -ESRCH;
+        if (!from)
+                return -ENOENT;
+        struct sim_mapping *m = malloc(sizeof(*m));
+        if (!m)
+                return -ENOMEM;
+        *m = *from;
+        m->borrowed = true;
+        insert_mapping(to, m);
         return 0;
 }
 
@@ -270,7 +294,8 @@ void sim_free_processes(struct simulated *s) {
                 LIST_REMOVE(p, entry);
                 while ((m = LIST_FIRST(&p->mappings))) {
                         LIST_REMOVE(m, entry);
-                        free(m->pages);
+                        if (!m->borrowed)
+                                free(m->pages);
                         free(m);
                 }
                 free(p->cgroup);

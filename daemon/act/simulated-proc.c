@@ -22,15 +22,26 @@ static int write_text(int dir_fd, const char *name, struct strbuf *b) {
         return r;
 }
 
-static int write_maps(const struct sim_process *p, int dir_fd) {
+static uint64_t huge_bytes(const struct sim_mapping *m) {
+        uint64_t bytes = 0;
+        for (size_t i = 0; i < m->m.n_pages; i++)
+                if (m->pages[i].thp && m->pages[i].node >= 0)
+                        bytes += SIMULATED_PAGE_BYTES;
+        return bytes;
+}
+
+static int write_maps(const struct sim_process *p, int dir_fd, bool with_huge) {
         struct strbuf b = { 0 };
         const struct sim_mapping *m;
         LIST_FOREACH(m, &p->mappings, entry) {
                 uint64_t end = m->m.start + m->m.n_pages * sim_page_bytes(m);
-                strbuf_printf(&b, "%08llx-%08llx rw-p 00000000 00:00 0 %s\n", (unsigned long long) m->m.start,
-                              (unsigned long long) end, m->m.name ? m->m.name : "");
+                strbuf_printf(&b, "%08llx-%08llx rw-p 00000000 00:01 %llu %s\n", (unsigned long long) m->m.start,
+                              (unsigned long long) end, (unsigned long long) m->m.inode, m->m.name ? m->m.name : "");
+                if (with_huge)
+                        strbuf_printf(&b, "Size: 4 kB\nAnonHugePages: %8llu kB\nVmFlags: rd wr\n",
+                                      (unsigned long long) (huge_bytes(m) / KIB));
         }
-        return write_text(dir_fd, "maps", &b);
+        return write_text(dir_fd, with_huge ? "smaps" : "maps", &b);
 }
 
 static int write_numa_maps(const struct simulated *s, const struct sim_process *p, int dir_fd) {
@@ -43,6 +54,10 @@ static int write_numa_maps(const struct simulated *s, const struct sim_process *
                 size_t total = 0;
                 for (size_t i = 0; i < m->m.n_pages; i++)
                         total += m->pages[i].node >= 0;
+                if (m->m.inode > 0 && m->m.name)
+                        strbuf_printf(&b, " file=%s", m->m.name);
+                if (m->m.mapmax > 1)
+                        strbuf_printf(&b, " mapmax=%llu", (unsigned long long) m->m.mapmax);
                 if (total > 0)
                         strbuf_printf(&b, " anon=%zu dirty=%zu", total, total);
                 for (unsigned n = 0; n < s->topology->n_ids; n++) {
@@ -89,7 +104,9 @@ static int write_process(const struct simulated *s, const struct sim_process *p,
                 r = write_text(dir_fd, "cgroup", &b);
         }
         if (r >= 0)
-                r = write_maps(p, dir_fd);
+                r = write_maps(p, dir_fd, false);
+        if (r >= 0)
+                r = write_maps(p, dir_fd, true);
         if (r >= 0)
                 r = write_numa_maps(s, p, dir_fd);
         if (r >= 0 && with_pagemap)
@@ -98,7 +115,7 @@ static int write_process(const struct simulated *s, const struct sim_process *p,
 }
 
 static void remove_process(int root_fd, const struct sim_process *p) {
-        static const char *const names[] = { "stat", "cgroup", "maps", "numa_maps", "pagemap" };
+        static const char *const names[] = { "stat", "cgroup", "maps", "smaps", "numa_maps", "pagemap" };
         char path[64];
         for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
                 (void) snprintf(path, sizeof(path), "proc/%d/%s", p->pid, names[i]);

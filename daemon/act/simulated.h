@@ -85,16 +85,20 @@ struct simulated_mapping {
         bool thp;
         const char *policy; /* NULL: default. Borrowed */
         const char *name;   /* as in maps; NULL: anonymous. Borrowed */
+        uint64_t inode;     /* of the file that `name` is; 0: none */
+        uint64_t mapmax;    /* as in numa_maps: the most often that a page of it is mapped; 0: not told */
 };
 /* The start time of a process is its pid + 1000 ticks. */
 int simulated_add_process(struct simulated *s, pid_t pid, const char *cgroup);
 void simulated_end_process(struct simulated *s, pid_t pid);
 int simulated_set_process(struct simulated *s, pid_t pid, const char *cgroup, uint64_t start_ticks);
 int simulated_add_mapping(struct simulated *s, pid_t pid, const struct simulated_mapping *m);
+/* Has another process map the same pages at the same address. -ESRCH, -ENOENT, -ENOMEM. */
+int simulated_share_mapping(struct simulated *s, pid_t pid, uint64_t start, pid_t other);
 /* NULL: no such page. */
 struct simulated_page *simulated_page(struct simulated *s, pid_t pid, uint64_t address);
 uint64_t simulated_pages_on(const struct simulated *s, pid_t pid, unsigned node); /* in base pages */
 
-/* Writes what /proc would show (PID/stat, cgroup, maps, numa_maps, pagemap) below an open directory, replacing what is there; processes that ended are removed.
+/* Writes what /proc would show (PID/stat, cgroup, maps, smaps, numa_maps, pagemap) below an open directory, replacing what is there; processes that ended are removed.
  * Addresses must be low for pagemap to fit a file system. */
 int simulated_write_proc(struct simulated *s, int root_fd, bool with_pagemap);

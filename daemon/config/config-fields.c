@@ -5,21 +5,20 @@
 
 #include "config/config-private.h"
 
-static int wrong_kind(struct config_file *f, const struct key *k, const struct value *v, const char *expected) {
+int wrong_kind(struct config_file *f, const struct key *k, const struct value *v, const char *expected) {
         if (value_is_null(v))
                 return complain(f, v->at, "%s has no value; expected %s", k->name, expected);
         return complain(f, v->at, "%s is %s; expected %s", k->name, value_kind_name(v), expected);
 }
 
-static int wrong_text(struct config_file *f, const struct key *k, const struct value *v, const char *why, const char *expected) {
+int wrong_text(struct config_file *f, const struct key *k, const struct value *v, const char *why, const char *expected) {
         _cleanup_free_ char *quoted = quote_text(v->text, v->size);
         if (!quoted)
                 return -ENOMEM;
         return complain(f, v->at, "%s: %s %s; expected %s", k->name, quoted, why, expected);
 }
 
-/* The text of a single value that is really there. */
-static int scalar(struct config_file *f, const struct key *k, const struct value *v, const char *expected, const char **ret) {
+int scalar(struct config_file *f, const struct key *k, const struct value *v, const char *expected, const char **ret) {
         if (v->kind != VALUE_SCALAR || value_is_null(v))
                 return wrong_kind(f, k, v, expected);
         if (strlen(v->text) != v->size)
@@ -119,10 +118,11 @@ static char *join_words(const char *const *words, size_t n) {
 
 int field_choice(struct config_file *f, const struct key *k, const struct value *v, void *field) {
         static_assert(sizeof(enum place) == sizeof(int) && sizeof(enum memory_mode) == sizeof(int) &&
-                              sizeof(enum cpus_mode) == sizeof(int) && sizeof(enum on_exit) == sizeof(int),
+                              sizeof(enum cpus_mode) == sizeof(int) && sizeof(enum on_exit) == sizeof(int) &&
+                              sizeof(enum shared_pages) == sizeof(int) && sizeof(enum app_policy) == sizeof(int),
                       "enums with a negative constant are ints");
         const struct choices *c = k->data;
-        _cleanup_free_ char *expected = join_words(c->words, c->n_implemented);
+        _cleanup_free_ char *expected = join_words(c->words, c->n_words);
         const char *text;
         if (!expected)
                 return -ENOMEM;
@@ -132,12 +132,14 @@ int field_choice(struct config_file *f, const struct key *k, const struct value 
         for (size_t i = 0; i < c->n_words; i++) {
                 if (strcmp(text, c->words[i]) != 0)
                         continue;
-                if (i >= c->n_implemented)
-                        return complain(f, v->at, "%s: %s is not implemented yet; expected %s", k->name, text, expected);
                 *(int *) field = (int) i;
                 return 0;
         }
-        const char *meant = suggest_word(text, c->words, c->n_words);
+        return wrong_word(f, k, v, c, expected);
+}
+
+int wrong_word(struct config_file *f, const struct key *k, const struct value *v, const struct choices *c, const char *expected) {
+        const char *meant = suggest_word(v->text, c->words, c->n_words);
         if (!meant)
                 return wrong_text(f, k, v, "is unknown", expected);
         _cleanup_free_ char *quoted = quote_text(v->text, v->size);
@@ -175,10 +177,8 @@ int field_nodes(struct config_file *f, const struct key *k, const struct value *
         return 0;
 }
 
-/* Calls `one` for a single text, or for each of a list. -EBADMSG if any was bad, after all were looked at. */
-static int each_text(struct config_file *f, const struct key *k, const struct value *v, const char *expected, size_t limit,
-                     int (*one)(struct config_file *f, const struct key *k, const struct value *v, const char *text, void *field),
-                     void *field) {
+int each_text(struct config_file *f, const struct key *k, const struct value *v, const char *expected, size_t limit,
+              text_parser one, void *field) {
         const char *text;
         if (v->kind != VALUE_LIST) {
                 int r = scalar(f, k, v, expected, &text);
@@ -232,7 +232,7 @@ int field_windows(struct config_file *f, const struct key *k, const struct value
         return each_text(f, k, v, window_expected, CONFIG_WINDOWS_MAX, add_window, s);
 }
 
-static int check_name(struct config_file *f, const struct key *k, const struct value *v, const char *text, void *field) {
+int check_name(struct config_file *f, const struct key *k, const struct value *v, const char *text) {
         static const char expected[] = "up to 64 letters, digits, and . _ - @ : +";
         static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
         size_t n = strlen(text);
@@ -252,7 +252,7 @@ int field_name(struct config_file *f, const struct key *k, const struct value *v
         const char *text;
         int r = scalar(f, k, v, "a name that no other rule has", &text);
         if (r >= 0)
-                r = check_name(f, k, v, text, NULL);
+                r = check_name(f, k, v, text);
         if (r < 0)
                 return r;
         char *copy = strdup(text);
@@ -261,10 +261,6 @@ int field_name(struct config_file *f, const struct key *k, const struct value *v
         free(*(char **) field);
         *(char **) field = copy;
         return 0;
-}
-
-int field_names(struct config_file *f, const struct key *k, const struct value *v, void *field) {
-        return each_text(f, k, v, "the name of a rule, or a list of them", CONFIG_RULES_MAX, check_name, NULL);
 }
 
 static int add_pattern(struct config_file *f, const struct key *k, const struct value *v, const char *text, void *field) {
@@ -282,21 +278,4 @@ static int add_pattern(struct config_file *f, const struct key *k, const struct 
 
 int field_patterns(struct config_file *f, const struct key *k, const struct value *v, void *field) {
         return each_text(f, k, v, "a shell glob, or a list of them", CONFIG_PATTERNS_MAX, add_pattern, field);
-}
-
-int field_device(struct config_file *f, const struct key *k, const struct value *v, void *field) {
-        static const char expected[] = "net/NAME, block/NAME or pci/ADDRESS, such as net/eth0";
-        static const char *const classes[] = { "net/", "block/", "pci/" };
-        const char *text;
-        int r = scalar(f, k, v, expected, &text);
-        if (r < 0)
-                return r;
-        for (size_t i = 0; i < ARRAY_SIZE(classes); i++)
-                if (strncmp(text, classes[i], strlen(classes[i])) == 0 && text[strlen(classes[i])])
-                        return 0;
-        return wrong_text(f, k, v, "is not a device", expected);
-}
-
-int field_any(struct config_file *f, const struct key *k, const struct value *v, void *field) {
-        return value_is_null(v) ? wrong_kind(f, k, v, "a value") : 0;
 }

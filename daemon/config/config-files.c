@@ -60,8 +60,8 @@ static int unreadable(struct tree *t, const char *path, int error, const char *w
                 return error;
         if (t->n_unreadable++ == 0)
                 t->first_error = error;
-        return config_errors_add(t->loader->errors,
-                                 format_string("%s%s: cannot read it: %s", t->prefix, path, why ? why : strerror(-error)));
+        return loader_note_unreadable(t->loader,
+                                      format_string("%s%s: cannot read it: %s", t->prefix, path, why ? why : strerror(-error)));
 }
 
 static const char *type_name(mode_t mode) {
@@ -309,6 +309,8 @@ int config_load(const struct config_source *source, struct config **ret, struct 
                 r = tree_init(&tree, source, &loader);
         if (r >= 0)
                 r = load_all(&tree, source->main_file, ret);
+        else if (r != -ENOMEM && loader_flush(&loader) < 0)
+                r = -ENOMEM;
         if (tree.root_fd >= 0)
                 (void) close(tree.root_fd);
         free(tree.prefix);

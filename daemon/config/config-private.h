@@ -5,9 +5,13 @@
  *     config-yaml.c      text → a tree of values, each with its line and column
  *     config-schema.c    the tree against the tables of keys: daemon settings, rules, match
  *     config-fields.c    one value of the tree → one field, with the complaint where it does not fit
+ *     config-lists.c     the same for the names of rules, devices, and the weights of nodes
  *     config-values.c    durations, sizes, percents, windows: text → number, pure
  *     config-patterns.c  globs that can match nothing
  *     config-rules.c     what one rule must have, and what contradicts itself
+ *     config-nodes.c     which nodes a rule may have, and how many: what cannot hold
+ *     config-relations.c what rules say about each other, once all are read
+ *     config-loader.c    the files together: their errors, and what goes across them
  *     config-errors.c    complaints, in the order of the file, not too many
  *
  * Return values: 0; -EBADMSG where something was wrong and is already noted in the file's errors (go on with the next value, to
@@ -27,7 +31,11 @@
 #define CONFIG_PATTERN_BYTES_MAX 1024u
 #define CONFIG_WINDOWS_MAX       64u
 #define CONFIG_NAME_BYTES_MAX    64u
-#define CONFIG_ERRORS_MAX        20u /* shown of one file */
+#define CONFIG_RULE_NAMES_MAX    64u /* in one list of rules */
+#define CONFIG_DEVICES_MAX       16u
+#define CONFIG_WEIGHTS_MAX       1024u
+#define CONFIG_SUGGESTIONS_MAX   100u /* names of rules that were probably meant, in one load */
+#define CONFIG_ERRORS_MAX        20u  /* shown of one file */
 
 /* -------- errors -------- */
 
@@ -49,9 +57,10 @@ struct error_list {
 
 struct loader;
 
-/* One file while it is read. */
+/* One file, until everything is read: what is wrong across files is noted where it stands. */
 struct config_file {
-        const char *name; /* as shown in errors */
+        char *name;       /* as shown in errors */
+        char *unreadable; /* a complete line instead of errors, for a file without text */
         struct loader *loader;
         struct error_list errors;
 };
@@ -126,10 +135,10 @@ struct range {
         const char *text; /* "100ms to 1d" */
 };
 
-/* The words of an enum, in the order of its constants; those from `n_implemented` on are known and refused. */
+/* The words of an enum, in the order of its constants. */
 struct choices {
         const char *const *words;
-        size_t n_words, n_implemented;
+        size_t n_words;
 };
 
 struct key {
@@ -137,7 +146,6 @@ struct key {
         field_parser parse;
         size_t offset;    /* of the field in the mapping's target */
         const void *data; /* struct range, struct choices, or nothing, as the parser wants */
-        bool refuse;      /* checked for its type, then refused as not implemented yet */
 };
 
 #define KEYS_MAX 32u
@@ -164,10 +172,22 @@ int field_nodes(struct config_file *f, const struct key *k, const struct value *
 int field_windows(struct config_file *f, const struct key *k, const struct value *v, void *field);  /* struct settings */
 int field_name(struct config_file *f, const struct key *k, const struct value *v, void *field);     /* char * */
 int field_patterns(struct config_file *f, const struct key *k, const struct value *v, void *field); /* struct string_list */
-/* For keys that are refused anyway: nothing is stored. */
-int field_names(struct config_file *f, const struct key *k, const struct value *v, void *field); /* one or a list of rule names */
-int field_device(struct config_file *f, const struct key *k, const struct value *v, void *field); /* net/, block/, pci/ */
-int field_any(struct config_file *f, const struct key *k, const struct value *v, void *field);
+int field_names(struct config_file *f, const struct key *k, const struct value *v,
+                void *field); /* struct string_list, of rules */
+int field_devices(struct config_file *f, const struct key *k, const struct value *v, void *field); /* struct string_list */
+int field_weights(struct config_file *f, const struct key *k, const struct value *v, void *field); /* struct rule */
+
+/* What field parsers are made of. The complaints return as complain() does. */
+int wrong_kind(struct config_file *f, const struct key *k, const struct value *v, const char *expected);
+int wrong_text(struct config_file *f, const struct key *k, const struct value *v, const char *why, const char *expected);
+int wrong_word(struct config_file *f, const struct key *k, const struct value *v, const struct choices *c, const char *expected);
+/* The text of a single value that is really there. */
+int scalar(struct config_file *f, const struct key *k, const struct value *v, const char *expected, const char **ret);
+int check_name(struct config_file *f, const struct key *k, const struct value *v, const char *text);
+typedef int (*text_parser)(struct config_file *f, const struct key *k, const struct value *v, const char *text, void *field);
+/* Calls `one` for a single text, or for each of a list. -EBADMSG if any was bad, after all were looked at. */
+int each_text(struct config_file *f, const struct key *k, const struct value *v, const char *expected, size_t limit,
+              text_parser one, void *field);
 
 enum rule_key {
         RULE_NAME,
@@ -195,20 +215,49 @@ enum rule_key {
         _RULE_KEY_MAX,
 };
 
+/* The key of the mapping, NULL where it is not given. Its value is its `next`. */
+static inline const struct value *key_at(const struct seen *seen, enum rule_key key) {
+        return seen->keys[key];
+}
+/* Given, and its value is in its field. */
+static inline bool accepted(const struct seen *seen, enum rule_key key) {
+        return seen->keys[key] && !(seen->bad & (1u << key));
+}
+
 /* What is missing from the rule, and what contradicts itself. The rule is the last one of the loader's. */
 int rule_check(struct config_file *f, const struct value *v, struct rule *r, const struct seen *seen);
+/* Its part about nodes, for every place but ignore. Returns -EBADMSG where something was wrong. */
+int rule_check_nodes(struct config_file *f, const struct rule *r, const struct seen *seen);
+/* The nodes that the rule's own keys leave it, of all that Linux can have: what a machine has is another matter, or no rule with
+ * apart-from could be loaded where there is only one node. */
+struct node_set rule_may_have(const struct rule *r);
+/* Nodes that its home will be exactly, whatever the planner thinks; empty where it is free to choose. */
+struct node_set rule_fixed_nodes(const struct rule *r);
 
 /* -------- the whole -------- */
+
+/* Where a rule was written, for errors that are found once all are read. */
+struct rule_origin {
+        struct config_file *file;
+        struct position *together_at, *apart_at; /* of each name of those lists; NULL where the key was not accepted */
+        struct position exclusive_at;
+        bool sure; /* nothing was wrong with it by itself */
+};
 
 struct loader {
         struct config *config;
         size_t rules_capacity;
+        struct rule_origin *origins; /* one for each rule, until those of drop-ins are put first */
+        size_t n_origins, origins_capacity;
+        struct config_file **files; /* in the order in which they are read */
+        size_t n_files, files_capacity;
         const struct topology *topology; /* NULL: node lists are checked for their form only */
         struct config_errors *errors;
         /* Where interval or max-interval was set last: they are compared once all files are read. */
-        char *interval_file;
+        struct config_file *interval_file;
         struct position interval_at;
         bool interval_unsure; /* one of the two was not accepted: no comparison */
+        bool names_unsure;    /* a rule's name could not be read: an unknown name may be that one */
 };
 
 /* `errors` is added to. Returns 0 or -ENOMEM. */
@@ -217,9 +266,18 @@ void loader_done(struct loader *l);
 /* Reads one file's text: its settings replace those read before, its rules come after them. 0 or -ENOMEM; what is
  * wrong is in the errors. */
 int loader_read(struct loader *l, const char *name, const char *text, size_t size);
+/* A file that has no text to read, with a complete line that says why; takes ownership of it, also when it fails. NULL is -ENOMEM. */
+int loader_note_unreadable(struct loader *l, char *line);
+/* Moves the errors of all files to where the caller wants them. 0 or -ENOMEM. */
+int loader_flush(struct loader *l);
 /* Checks that go across files. The first `n_last` rules are put behind all others. Sets `*ret` and returns 0 where there is no error
  * at all; -EBADMSG or -ENOMEM otherwise. */
 int loader_finish(struct loader *l, size_t n_last, struct config **ret);
+
+/* The parts of it. The tree of a file, NULL where it is empty, into the configuration. 0, -EBADMSG or -ENOMEM. */
+int schema_read(struct config_file *f, const struct value *v);
+/* Notes what rules say about each other that cannot hold. 0 or -ENOMEM. */
+int relations_check(struct loader *l);
 
 /* One text as a whole configuration: what tests and the fuzzer use. */
 int config_parse_buffer(const char *name, const char *text, size_t size, const struct topology *topology, struct config **ret,

@@ -13,39 +13,33 @@
 
 static const char *const on_exit_words[] = { [ON_EXIT_KEEP] = "keep", [ON_EXIT_RESTORE] = "restore" };
 static const char *const place_words[] = {
-        [PLACE_COMPACT] = "compact",
-        [PLACE_NODES] = "nodes",
-        [PLACE_FOLLOW] = "follow",
-        [PLACE_IGNORE] = "ignore",
-        "spread",
-        "interleave",
-        "near",
+        [PLACE_COMPACT] = "compact", [PLACE_NODES] = "nodes",           [PLACE_FOLLOW] = "follow", [PLACE_IGNORE] = "ignore",
+        [PLACE_SPREAD] = "spread",   [PLACE_INTERLEAVE] = "interleave", [PLACE_NEAR] = "near",
 };
 static const char *const memory_words[] = { [MEMORY_PREFER] = "prefer", [MEMORY_STRICT] = "strict" };
 static const char *const cpus_words[] = { [CPUS_RESTRICT] = "restrict", [CPUS_FREE] = "free" };
-/* Skipping shared pages and respecting the application's policy is what is done anyway. */
-static const char *const shared_words[] = { "skip", "move" };
-static const char *const policy_words[] = { "respect", "override" };
-
+static const char *const shared_words[] = { [SHARED_PAGES_SKIP] = "skip", [SHARED_PAGES_MOVE] = "move" };
+static const char *const policy_words[] = { [APP_POLICY_RESPECT] = "respect", [APP_POLICY_OVERRIDE] = "override" };
 static const char *const version_words[] = { "1" };
 
-static const struct choices version_choices = { version_words, ARRAY_SIZE(version_words), ARRAY_SIZE(version_words) };
-static const struct choices on_exit_choices = { on_exit_words, ARRAY_SIZE(on_exit_words), _ON_EXIT_MAX };
-static const struct choices place_choices = { place_words, ARRAY_SIZE(place_words), PLACE_SPREAD };
-static const struct choices memory_choices = { memory_words, ARRAY_SIZE(memory_words), _MEMORY_MODE_MAX };
-static const struct choices cpus_choices = { cpus_words, ARRAY_SIZE(cpus_words), _CPUS_MODE_MAX };
-static const struct choices shared_choices = { shared_words, ARRAY_SIZE(shared_words), 1 };
-static const struct choices policy_choices = { policy_words, ARRAY_SIZE(policy_words), 1 };
+#define CHOICES(words_)                                                                                                          \
+        { words_, ARRAY_SIZE(words_) }
+static const struct choices version_choices = CHOICES(version_words), on_exit_choices = CHOICES(on_exit_words);
+static const struct choices place_choices = CHOICES(place_words), memory_choices = CHOICES(memory_words);
+static const struct choices cpus_choices = CHOICES(cpus_words), shared_choices = CHOICES(shared_words);
+static const struct choices policy_choices = CHOICES(policy_words);
+static_assert(ARRAY_SIZE(on_exit_words) == _ON_EXIT_MAX && ARRAY_SIZE(place_words) == _PLACE_MAX &&
+                      ARRAY_SIZE(memory_words) == _MEMORY_MODE_MAX && ARRAY_SIZE(cpus_words) == _CPUS_MODE_MAX &&
+                      ARRAY_SIZE(shared_words) == _SHARED_PAGES_MAX && ARRAY_SIZE(policy_words) == _APP_POLICY_MAX,
+              "a word for each constant");
 
 enum { SETTING_INTERVAL, SETTING_MAX_INTERVAL };
 
-/* A key with a field; one whose value is accepted and needs none; one that is refused as not implemented yet. */
+/* A key with a field; one whose value is accepted and needs none. */
 #define KEY(name_, parse_, offset_, data_)                                                                                       \
         { .name = (name_), .parse = (parse_), .offset = (offset_), .data = (data_) }
 #define IDLE(name_, parse_, data_)                                                                                               \
         { .name = (name_), .parse = (parse_), .offset = SIZE_MAX, .data = (data_) }
-#define LATER(name_, parse_, data_)                                                                                              \
-        { .name = (name_), .parse = (parse_), .offset = SIZE_MAX, .data = (data_), .refuse = true }
 
 #define INTERVALS      RANGE(100 * USEC_PER_MSEC, DAY_USEC, "100ms to 1d")
 #define RATES          RANGE(64 * KIB, 1024 * GIB, "64K to 1T per second")
@@ -86,17 +80,17 @@ static const struct key rule_keys[] = {
                 KEY("min-gain", field_percent, RULE(min_gain_permille), RANGE(0, 900, "0% to 90% of the present distance")),
         [RULE_COOLDOWN] = KEY("cooldown", field_duration, RULE(cooldown_usec), RANGE(0, 7 * DAY_USEC, "0 to 7d")),
         [RULE_MIGRATE_RATE] = KEY("migrate-rate", field_rate, RULE(migrate_rate_bytes), RATES),
-        [RULE_SHARED_PAGES] = IDLE("shared-pages", field_choice, &shared_choices),
-        [RULE_APP_POLICY] = IDLE("app-policy", field_choice, &policy_choices),
-        [RULE_DEVICE] = LATER("device", field_device, NULL),
-        [RULE_WEIGHTS] = LATER("weights", field_any, NULL),
-        [RULE_MIN_NODES] = LATER("min-nodes", field_number, NODE_COUNTS),
-        [RULE_ALLOWED_NODES] = LATER("allowed-nodes", field_nodes, NULL),
-        [RULE_AVOID_NODES] = LATER("avoid-nodes", field_nodes, NULL),
-        [RULE_TOGETHER_WITH] = LATER("together-with", field_names, NULL),
-        [RULE_APART_FROM] = LATER("apart-from", field_names, NULL),
-        [RULE_EXCLUSIVE] = LATER("exclusive", field_boolean, NULL),
-        [RULE_PRIORITY] = LATER("priority", field_number, RANGE(0, 1000, "a priority from 0 to 1000")),
+        [RULE_SHARED_PAGES] = KEY("shared-pages", field_choice, RULE(shared_pages), &shared_choices),
+        [RULE_APP_POLICY] = KEY("app-policy", field_choice, RULE(app_policy), &policy_choices),
+        [RULE_DEVICE] = KEY("device", field_devices, RULE(devices), NULL),
+        [RULE_WEIGHTS] = KEY("weights", field_weights, 0, NULL),
+        [RULE_MIN_NODES] = KEY("min-nodes", field_number, RULE(min_nodes), NODE_COUNTS),
+        [RULE_ALLOWED_NODES] = KEY("allowed-nodes", field_nodes, RULE(allowed), NULL),
+        [RULE_AVOID_NODES] = KEY("avoid-nodes", field_nodes, RULE(avoid), NULL),
+        [RULE_TOGETHER_WITH] = KEY("together-with", field_names, RULE(together_with), NULL),
+        [RULE_APART_FROM] = KEY("apart-from", field_names, RULE(apart_from), NULL),
+        [RULE_EXCLUSIVE] = KEY("exclusive", field_boolean, RULE(exclusive), NULL),
+        [RULE_PRIORITY] = KEY("priority", field_number, RULE(priority), RANGE(0, RULE_PRIORITY_MAX, "a priority from 0 to 1000")),
 };
 static_assert(ARRAY_SIZE(rule_keys) == _RULE_KEY_MAX && _RULE_KEY_MAX <= KEYS_MAX, "one entry for each key");
 
@@ -107,8 +101,7 @@ static int unknown_key(struct config_file *f, const char *where, const struct va
         struct strbuf expected = { 0 };
         for (size_t i = 0; i < n_keys; i++) {
                 names[i] = keys[i].name;
-                if (!keys[i].refuse)
-                        strbuf_printf(&expected, "%s%s", expected.length ? ", " : "", keys[i].name);
+                strbuf_printf(&expected, "%s%s", expected.length ? ", " : "", keys[i].name);
         }
         _cleanup_free_ char *list = strbuf_steal(&expected);
         _cleanup_free_ char *quoted = quote_text(key->text, key->size);
@@ -142,14 +135,9 @@ static int read_entry(struct config_file *f, const char *where, const struct val
                                 seen->keys[i]->at.line);
         seen->keys[i] = key;
         /* Room for whatever a parser stores of a key that has no field. */
-        union {
-                int word;
-                struct node_set nodes;
-        } discarded;
+        int discarded;
         void *field = keys[i].offset == SIZE_MAX ? (void *) &discarded : (char *) target + keys[i].offset;
         int r = v->kind == VALUE_REFUSED ? -EBADMSG : keys[i].parse(f, &keys[i], v, field);
-        if (r >= 0 && keys[i].refuse)
-                r = complain(f, key->at, "%s is not implemented yet; expected the key to be left out", keys[i].name);
         if (r < 0)
                 seen->bad |= 1u << i;
         return r;
@@ -178,10 +166,54 @@ static int field_match(struct config_file *f, const struct key *k, const struct 
         return mapping_read(f, "match", v, match_keys, ARRAY_SIZE(match_keys), field, &seen);
 }
 
+/* The places of the texts in a value that is one, or a list of them; NULL when memory ran out. */
+static struct position *text_positions(const struct value *v) {
+        size_t n = 0, i = 0;
+        for (const struct value *item = v->first; item; item = item->next)
+                n++;
+        struct position *at = calloc(MAX2(n, (size_t) 1), sizeof(*at));
+        if (!at)
+                return NULL;
+        at[0] = v->at;
+        for (const struct value *item = v->first; item; item = item->next)
+                at[i++] = item->at;
+        return at;
+}
+
+static int note_positions(const struct seen *seen, enum rule_key key, struct position **ret) {
+        if (!accepted(seen, key))
+                return 0;
+        *ret = text_positions(key_at(seen, key)->next);
+        return *ret ? 0 : -ENOMEM;
+}
+
+static int read_rule_keys(struct config_file *f, const struct value *v, struct rule *r, struct rule_origin *origin) {
+        size_t n_errors = f->errors.n_found;
+        struct seen seen;
+        r->line = v->at.line;
+        r->file = strdup(f->name);
+        if (!r->file)
+                return -ENOMEM;
+        int e = mapping_read(f, "a rule", v, rule_keys, ARRAY_SIZE(rule_keys), r, &seen);
+        if (e >= 0)
+                e = rule_check(f, v, r, &seen);
+        if (e >= 0)
+                e = note_positions(&seen, RULE_TOGETHER_WITH, &origin->together_at);
+        if (e >= 0)
+                e = note_positions(&seen, RULE_APART_FROM, &origin->apart_at);
+        if (e >= 0 && accepted(&seen, RULE_EXCLUSIVE))
+                origin->exclusive_at = key_at(&seen, RULE_EXCLUSIVE)->next->at;
+        origin->sure = !seen.bad && f->errors.n_found == n_errors;
+        if (!r->name)
+                f->loader->names_unsure = true;
+        return e;
+}
+
 static int read_rule(struct config_file *f, const struct value *v) {
         struct loader *l = f->loader;
         struct config *c = l->config;
-        struct seen seen;
+        if (v->kind != VALUE_MAPPING || c->n_rules == CONFIG_RULES_MAX)
+                l->names_unsure = true;
         if (v->kind == VALUE_REFUSED)
                 return 0;
         if (v->kind != VALUE_MAPPING)
@@ -190,16 +222,16 @@ static int read_rule(struct config_file *f, const struct value *v) {
         if (c->n_rules == CONFIG_RULES_MAX)
                 return complain(f, v->at, "more than %u rules; expected fewer", CONFIG_RULES_MAX);
         int e = array_reserve(&c->rules, &l->rules_capacity, c->n_rules + 1, sizeof(*c->rules));
+        if (e >= 0)
+                e = array_reserve(&l->origins, &l->origins_capacity, c->n_rules + 1, sizeof(*l->origins));
         if (e < 0)
                 return e;
-        struct rule *r = &c->rules[c->n_rules++];
+        struct rule *r = &c->rules[c->n_rules];
+        struct rule_origin *origin = &l->origins[l->n_origins++];
+        c->n_rules++;
         rule_init(r);
-        r->line = v->at.line;
-        r->file = strdup(f->name);
-        if (!r->file)
-                return -ENOMEM;
-        e = mapping_read(f, "a rule", v, rule_keys, ARRAY_SIZE(rule_keys), r, &seen);
-        return e < 0 ? e : rule_check(f, v, r, &seen);
+        *origin = (struct rule_origin){ .file = f };
+        return read_rule_keys(f, v, r, origin);
 }
 
 /* -------- the top level -------- */
@@ -220,10 +252,9 @@ static int field_settings(struct config_file *f, const struct key *k, const stru
                 l->interval_unsure = true;
         if (!key)
                 return 0;
-        free(l->interval_file);
-        l->interval_file = strdup(f->name);
+        l->interval_file = f;
         l->interval_at = key->next->at;
-        return l->interval_file ? 0 : -ENOMEM;
+        return 0;
 }
 
 static int field_rules(struct config_file *f, const struct key *k, const struct value *v, void *field) {
@@ -242,13 +273,14 @@ static int field_rules(struct config_file *f, const struct key *k, const struct 
         return 0;
 }
 
+enum { TOP_VERSION, TOP_DAEMON, TOP_RULES, _TOP_MAX };
 static const struct key top_keys[] = {
-        IDLE("version", field_choice, &version_choices),
-        IDLE("daemon", field_settings, NULL),
-        IDLE("rules", field_rules, NULL),
+        [TOP_VERSION] = IDLE("version", field_choice, &version_choices),
+        [TOP_DAEMON] = IDLE("daemon", field_settings, NULL),
+        [TOP_RULES] = IDLE("rules", field_rules, NULL),
 };
 
-static int read_tree(struct config_file *f, const struct value *v) {
+int schema_read(struct config_file *f, const struct value *v) {
         struct seen seen;
         if (!v || value_is_null(v))
                 return 0;
@@ -257,82 +289,14 @@ static int read_tree(struct config_file *f, const struct value *v) {
         if (v->kind != VALUE_MAPPING)
                 return complain(f, v->at, "the file is %s; expected a mapping with version, daemon and rules",
                                 value_kind_name(v));
-        return mapping_read(f, "the file", v, top_keys, ARRAY_SIZE(top_keys), NULL, &seen);
-}
-
-/* -------- the whole -------- */
-
-int loader_init(struct loader *l, const struct topology *topology, struct config_errors *errors) {
-        *l = (struct loader){ .topology = topology, .errors = errors };
-        l->config = config_new();
-        return l->config ? 0 : -ENOMEM;
-}
-
-void loader_done(struct loader *l) {
-        config_free(l->config);
-        free(l->interval_file);
-        *l = (struct loader){ 0 };
-}
-
-int loader_read(struct loader *l, const char *name, const char *text, size_t size) {
-        struct config_file f = { .name = name, .loader = l };
-        _cleanup_(value_freep) struct value *tree = NULL;
-        const struct position start = { 1, 1 };
-        int r;
-        if (size > CONFIG_FILE_BYTES_MAX)
-                r = complain(&f, start, "a file of more than 1 MiB; expected less");
-        else
-                r = value_tree_parse(&f, text, size, &tree);
-        if (r >= 0)
-                r = read_tree(&f, tree);
-        if (r >= 0 || r == -EBADMSG)
-                r = config_file_flush_errors(&f, l->errors);
-        error_list_done(&f.errors);
-        return r;
-}
-
-static int check_intervals(struct loader *l) {
-        const struct settings *s = &l->config->settings;
-        if (!l->interval_file || l->interval_unsure || s->interval_usec <= s->max_interval_usec)
-                return 0;
-        _cleanup_free_ char *shorter = format_duration(s->interval_usec), *longer = format_duration(s->max_interval_usec);
-        if (!shorter || !longer)
-                return -ENOMEM;
-        return config_errors_add(l->errors,
-                                 format_string("%s:%u:%u: interval is %s and max-interval is %s; expected a max-interval "
-                                               "at least as long as the interval",
-                                               l->interval_file, l->interval_at.line, l->interval_at.column, shorter, longer));
-}
-
-int loader_finish(struct loader *l, size_t n_last, struct config **ret) {
-        struct config *c = l->config;
-        int r = check_intervals(l);
-        if (r < 0)
-                return r;
-        if (l->errors->n_lines > 0)
-                return -EBADMSG;
-        if (n_last > 0 && n_last < c->n_rules) {
-                struct rule *ordered = reallocarray(NULL, c->n_rules, sizeof(*ordered));
-                if (!ordered)
-                        return -ENOMEM;
-                size_t n_first = c->n_rules - n_last;
-                memcpy(ordered, c->rules + n_last, n_first * sizeof(*ordered));
-                memcpy(ordered + n_first, c->rules, n_last * sizeof(*ordered));
-                free(c->rules);
-                c->rules = ordered;
-        }
-        *ret = TAKE_PTR(l->config);
-        return 0;
-}
-
-int config_parse_buffer(const char *name, const char *text, size_t size, const struct topology *topology, struct config **ret,
-                        struct config_errors *errors) {
-        struct loader l;
-        int r = loader_init(&l, topology, errors);
-        if (r >= 0)
-                r = loader_read(&l, name, text, size);
-        if (r >= 0)
-                r = loader_finish(&l, 0, ret);
-        loader_done(&l);
+        int r = mapping_read(f, "the file", v, top_keys, ARRAY_SIZE(top_keys), NULL, &seen);
+        /* "rule:" for "rules:" leaves names unknown that are there. */
+        size_t n_unknown = 0;
+        for (const struct value *key = v->first; key; key = key->next->next)
+                n_unknown++;
+        for (size_t i = 0; i < _TOP_MAX; i++)
+                n_unknown -= seen.keys[i] != NULL;
+        if (n_unknown > 0 || seen.bad & (1u << TOP_RULES))
+                f->loader->names_unsure = true;
         return r;
 }

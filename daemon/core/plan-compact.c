@@ -249,7 +249,7 @@ static bool new_home_pays(struct planner *pl, const struct job *j, const struct 
 static void accept_new(struct planner *pl) {
         for (size_t i = 0; i < pl->n_jobs; i++) {
                 struct job *j = &pl->jobs[i];
-                if (!is_new(j) || !j->assigned || j->home_lost)
+                if (!is_new(j) || !j->assigned || j->home_lost || j->sample->newcomer)
                         continue;
                 struct option o = j->chosen;
                 job_unassign(pl, j);

@@ -44,6 +44,8 @@ static void set_bytes(const struct planner *pl, struct job *j) {
                 j->movable_bytes += j->movable[i];
                 j->huge_bytes += j->huge[i];
         }
+        if (s->newcomer) /* all of it is elsewhere: it needs room wherever it goes */
+                j->bytes = j->movable_bytes = s->coming_bytes;
         if (j->history && j->history->peak_bytes > j->bytes)
                 j->growth_bytes = j->history->peak_bytes - j->bytes;
 }

@@ -166,3 +166,22 @@ bool plan_wants_deep(const struct service_sample *s, const struct history_entry 
 /* How many bytes a node can still take from us without going below keep_free and its low watermark. Droppable page cache
  * counts by half: dropping all of it would have the kernel look for anonymous memory to swap first. */
 uint64_t node_room_bytes(const struct node_memory *m, unsigned keep_free_permille);
+
+/* Where should a new service start that will use so many thousandths of a CPU and so much memory? */
+struct advice {
+        struct plan *plan;                 /* made with the new service in mind */
+        const struct placement *placement; /* its own, part of that plan */
+        struct node_set nodes;             /* where to start it; empty: no nodes hold its memory */
+        bool fits;                         /* false with nodes: they hold its memory, but too few CPUs are left */
+        char *reason;                      /* one sentence */
+};
+/* The plan is made as if a service of that size had just appeared under a rule of its own, the last and weakest: place: compact, anything else
+ * left open. So it keeps clear of what is placed, of exclusive nodes and of keep-free. Nothing is changed in `in`.
+ * `bytes` may be 0. Returns 0, -ENOMEM or -EINVAL (no CPU asked for, more than ADVISE_MCPU_MAX, or inconsistent input). Free with advice_free(). */
+#define ADVISE_MCPU_MAX  ((CPU_ID_MAX + 1ULL) * 1000)
+#define ADVISE_BYTES_MAX (1ULL << 60)
+int plan_advise(const struct plan_input *in, uint64_t mcpu, uint64_t bytes, struct advice **ret);
+struct advice *advice_free(struct advice *a);
+static inline void advice_freep(struct advice **a) {
+        advice_free(*a);
+}

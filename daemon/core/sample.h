@@ -79,6 +79,10 @@ struct service_sample {
         bool has_bound_mappings; /* some mapping has a policy of its own: that mapping is not moved, mems not narrowed */
         char *own_policy;        /* e.g. "bind:0", NULL if none */
 
+        /* Not running yet (plan_advise()): it takes the best place there is, whatever the gain, and so much memory is to come. */
+        bool newcomer;
+        uint64_t coming_bytes;
+
         /* memory.pressure "some avg10" in hundredths of a percent; -1: not available */
         int memory_pressure_centipercent;
         /* cpu.pressure "some avg10", the same way: tells a service that fills its CPUs from one that wants more. */

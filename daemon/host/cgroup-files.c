@@ -70,9 +70,9 @@ int cgroup_read_cpu_usec(int cgroup_fd, uint64_t *ret) {
         return -ENODATA;
 }
 
-int cgroup_read_memory_pressure(int cgroup_fd) {
+int cgroup_read_pressure(int cgroup_fd, const char *file) {
         char text[512];
-        if (read_small_file_at(cgroup_fd, "memory.pressure", text, sizeof text) < 0 || strncmp(text, "some avg10=", 11) != 0)
+        if (read_small_file_at(cgroup_fd, file, text, sizeof text) < 0 || strncmp(text, "some avg10=", 11) != 0)
                 return -1;
         const char *number = text + 11;
         const char *point = number + strspn(number, "0123456789");

@@ -55,8 +55,8 @@ bool cgroup_is_delegated(int fd, const char *name);
 int cgroup_read_numa_stat(int cgroup_fd, unsigned n_ids, uint64_t *bytes_by_node);
 /* cpu.stat usage_usec. */
 int cgroup_read_cpu_usec(int cgroup_fd, uint64_t *ret);
-/* memory.pressure, some avg10, in hundredths of a percent; -1 where it cannot be read. */
-int cgroup_read_memory_pressure(int cgroup_fd);
+/* memory.pressure or cpu.pressure: some avg10, in hundredths of a percent; -1 where it cannot be read. */
+int cgroup_read_pressure(int cgroup_fd, const char *file);
 /* Does a file like cgroup.controllers list this controller? */
 bool cgroup_lists_controller(int cgroup_fd, const char *file, const char *controller);
 

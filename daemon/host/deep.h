@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include "host/host.h"
+#include "host/maps.h"
 #include "host/numa-maps.h"
 #include "host/observe.h"
 #include "host/proc.h"
@@ -17,10 +18,14 @@
 
 struct deep_read {
         struct deep_sample *sample;
+        const struct host *host;
         int proc_fd;
         char *buffer;
         struct numa_maps_parser *parser;
         struct shared_files shared, shared_hugetlb;
+        struct shared_files movable, movable_hugetlb; /* of files shared within the service alone, where they may move */
+        struct deep_options options;
+        struct mappers *mappers; /* NULL: shared pages stay */
         size_t n_threads;
 
         /* Of the process being read. */
@@ -31,6 +36,8 @@ struct deep_read {
         bool any_policy;
         char policy[256]; /* the first other than default; the stack's rather than another */
         size_t policy_length;
+        struct maps_entry *entries; /* where shared pages may move: its maps, by address */
+        size_t n_entries, entries_capacity, next_entry;
 };
 
 /* Notes the policy to be shown, if there is none yet. */

@@ -45,6 +45,41 @@ static int count_bytes(struct deep_read *r, const struct numa_mapping *m) {
         return 0;
 }
 
+static int take_entry(const struct maps_entry *e, void *userdata) {
+        struct deep_read *r = userdata;
+        int error = array_reserve(&r->entries, &r->entries_capacity, r->n_entries + 1, sizeof *r->entries);
+        if (error == 0)
+                r->entries[r->n_entries++] = *e;
+        return error;
+}
+
+/* Does nobody but the service's processes map this, as far as can be told? */
+static bool is_own(struct deep_read *r, const struct numa_mapping *m) {
+        if (m->mapmax <= 1)
+                return true;
+        while (r->next_entry < r->n_entries && r->entries[r->next_entry].start < m->start)
+                r->next_entry++;
+        if (r->next_entry >= r->n_entries || r->entries[r->next_entry].start != m->start)
+                return false;
+        return m->mapmax <= mappers_count(r->mappers, &r->entries[r->next_entry]);
+}
+
+static int count_movable(struct deep_read *r, const struct numa_mapping *m) {
+        struct deep_sample *d = r->sample;
+        if (!is_own(r, m))
+                return 0;
+        if (m->is_file && m->mapmax > 1) {
+                struct shared_files *shared = m->is_hugetlb ? &r->movable_hugetlb : &r->movable;
+                int error = shared_files_add(shared, r->process, m->file, m->file_length, m->pages_by_node, m->kernel_page_bytes);
+                if (error != -ENOSPC)
+                        return error;
+        }
+        add_bytes(d->movable_by_node, m, d->n_ids);
+        if (m->is_hugetlb)
+                add_bytes(d->hugetlb_movable_by_node, m, d->n_ids);
+        return 0;
+}
+
 static int take_mapping(const struct numa_mapping *m, void *userdata) {
         struct deep_read *r = userdata;
         struct deep_sample *d = r->sample;
@@ -60,18 +95,13 @@ static int take_mapping(const struct numa_mapping *m, void *userdata) {
                         memcpy(r->policy, m->policy_text, r->policy_length);
                 }
                 r->any_policy = true;
-                return 0;
+                return r->options.override_policy ? count_movable(r, m) : 0;
         }
         if (!r->any_default) {
                 r->any_default = true;
                 r->default_start = m->start;
         }
-        if (m->mapmax <= 1) {
-                add_bytes(d->movable_by_node, m, d->n_ids);
-                if (m->is_hugetlb)
-                        add_bytes(d->hugetlb_movable_by_node, m, d->n_ids);
-        }
-        return 0;
+        return count_movable(r, m);
 }
 
 /* Is the process still the one that was meant? */
@@ -120,6 +150,14 @@ static int judge_policy(struct deep_read *r) {
         return deep_set_policy(d, r->policy, r->policy_length);
 }
 
+/* Its maps, to know by numa_maps' addresses what is mapped. A process whose maps cannot be read shares nothing that could be moved. */
+static int read_entries(struct deep_read *r, pid_t pid) {
+        r->n_entries = r->next_entry = 0;
+        _cleanup_(close_fdp) int fd = maps_open(r->host, pid, false);
+        int error = fd < 0 ? fd : maps_read(fd, take_entry, r);
+        return error == -ENOMEM ? error : 0;
+}
+
 /* One process. Returns 0 (also when it vanished), -EACCES or -ENOMEM. */
 static int read_process(struct deep_read *r, const struct process_ref *p) {
         char path[48];
@@ -134,7 +172,9 @@ static int read_process(struct deep_read *r, const struct process_ref *p) {
         }
         r->any_mapping = r->any_default = r->any_policy = false;
         numa_maps_parser_reset(r->parser);
-        int error = feed_file(r, fd);
+        int error = r->mappers ? read_entries(r, p->pid) : 0;
+        if (error == 0)
+                error = feed_file(r, fd);
         if (error == -ENOMEM)
                 return error;
         if (error == -EACCES || error == -EPERM)
@@ -155,6 +195,11 @@ static int read_process(struct deep_read *r, const struct process_ref *p) {
 static int read_all(struct deep_read *r, const struct process_ref *processes, size_t n_processes) {
         struct deep_sample *d = r->sample;
         bool denied = false;
+        if (r->options.move_shared) {
+                int error = mappers_read(r->host, processes, MIN2(n_processes, (size_t) DEEP_PROCESSES_MAX), &r->mappers);
+                if (error < 0)
+                        return error;
+        }
         for (size_t i = 0; i < n_processes; i++) {
                 if (i >= DEEP_PROCESSES_MAX) {
                         d->truncated = true;
@@ -172,6 +217,9 @@ static int read_all(struct deep_read *r, const struct process_ref *processes, si
         shared_files_sum(&r->shared_hugetlb, d->hugetlb_by_node);
         shared_files_sum(&r->shared_hugetlb, d->bytes_by_node);
         shared_files_sum(&r->shared, d->bytes_by_node);
+        shared_files_sum(&r->movable_hugetlb, d->hugetlb_movable_by_node);
+        shared_files_sum(&r->movable_hugetlb, d->movable_by_node);
+        shared_files_sum(&r->movable, d->movable_by_node);
         return 0;
 }
 
@@ -206,19 +254,27 @@ static void deep_read_done(struct deep_read *r) {
         numa_maps_parser_free(r->parser);
         shared_files_done(&r->shared);
         shared_files_done(&r->shared_hugetlb);
+        shared_files_done(&r->movable);
+        shared_files_done(&r->movable_hugetlb);
+        mappers_free(r->mappers);
+        free(r->entries);
         free(r->buffer);
         if (r->proc_fd >= 0)
                 (void) close(r->proc_fd);
 }
 
 int observe_deep(const struct host *h, unsigned n_ids, const struct process_ref *processes, size_t n_processes,
-                 struct deep_sample **ret) {
+                 const struct deep_options *options, struct deep_sample **ret) {
         uint64_t began = thread_cpu_usec();
         _cleanup_(deep_sample_freep) struct deep_sample *d = deep_sample_new(n_ids);
         _cleanup_(deep_read_done) struct deep_read r = {
                 .sample = d,
                 .shared = { .n_ids = n_ids },
                 .shared_hugetlb = { .n_ids = n_ids },
+                .movable = { .n_ids = n_ids },
+                .movable_hugetlb = { .n_ids = n_ids },
+                .options = options ? *options : (struct deep_options){ 0 },
+                .host = h,
                 .proc_fd = openat(h->root_fd, "proc", O_PATH | O_DIRECTORY | O_CLOEXEC),
         };
         if (r.proc_fd < 0)

@@ -65,7 +65,8 @@ struct deep_sample {
          * one process has of it on each node; anonymous pages shared over fork are counted for each process. */
         uint64_t *bytes_by_node;
         /* Of those, without a policy of their own and mapped once only: MPOL_MF_MOVE leaves shared pages, those of the same service
-         * too. numa_maps tells sharing by mapping, so one shared page in a mapping takes all of it out: a lower bound. */
+         * too. numa_maps tells sharing by mapping, so one shared page in a mapping takes all of it out: a lower bound.
+         * The options let in more. */
         uint64_t *movable_by_node;
         uint64_t *hugetlb_by_node, *hugetlb_movable_by_node; /* part of the two above */
         bool self_managed, has_bound_mappings;
@@ -74,9 +75,20 @@ struct deep_sample {
         bool truncated;    /* limits were reached, or text could not be understood */
         uint64_t cpu_usec; /* what the reading cost (CLOCK_THREAD_CPUTIME_ID) */
 };
+/* What else the service's rule allows to move. */
+struct deep_options {
+        bool move_shared; /* mappings that its processes share, and nobody else as far as can be told (host/maps.h): each file once */
+        bool override_policy; /* mappings with a policy of the application's */
+};
+static inline struct deep_options deep_options_of(const struct rule *r) {
+        return (struct deep_options){
+                .move_shared = r && r->shared_pages == SHARED_PAGES_MOVE,
+                .override_policy = r && r->app_policy == APP_POLICY_OVERRIDE,
+        };
+}
 /* Returns 0 (also when all processes vanished), -ENOMEM, or -EACCES when no process could be read for lack of privileges. */
 int observe_deep(const struct host *h, unsigned n_ids, const struct process_ref *processes, size_t n_processes,
-                 struct deep_sample **ret);
+                 const struct deep_options *options, struct deep_sample **ret);
 struct deep_sample *deep_sample_free(struct deep_sample *d);
 static inline void deep_sample_freep(struct deep_sample **d) {
         deep_sample_free(*d);

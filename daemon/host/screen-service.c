@@ -189,8 +189,10 @@ static void read_cgroup_files(struct reading *r, const char *cgroup) {
                 return;
         (void) cgroup_read_numa_stat(fd, r->screen->observer->topology->n_ids, s->bytes_by_node);
         r->service.have_usage = cgroup_read_cpu_usec(fd, &r->service.usage_usec) == 0;
-        if (h->has_psi)
-                s->memory_pressure_centipercent = cgroup_read_memory_pressure(fd);
+        if (h->has_psi) {
+                s->memory_pressure_centipercent = cgroup_read_pressure(fd, "memory.pressure");
+                s->cpu_pressure_centipercent = cgroup_read_pressure(fd, "cpu.pressure");
+        }
         const struct applied *ours = find_applied(r->screen, cgroup);
         s->admin_cpus = r->cpuset.narrows_cpus && !(ours && ours->cpus);
         s->admin_mems = r->cpuset.narrows_mems && !(ours && ours->mems);

@@ -1,36 +1,33 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* hwloc's picture of the machine → struct topology. hwloc gives a node without CPUs the CPUs nearest to it, so which node
  * a CPU really belongs to is asked of sysfs, or where the picture is not of a Linux tree, derived (see home_of_pu()). */
+#include "host/topology-load.h"
+
 #include <fcntl.h>
-#include <hwloc.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "core/util.h"
-#include "host/host.h"
 #include "host/io.h"
-
-#define LIST_LIMIT     (64 * KIB)
-#define DISTANCE_LIMIT (64 * KIB)
-#define DISTANCE_MAX   1000000u
 
 static void hwloc_topology_freep(hwloc_topology_t *t) {
         if (*t)
                 hwloc_topology_destroy(*t);
 }
 
-struct loader {
-        const struct host *host;
-        hwloc_topology_t hwloc;
-        int sysfs_fd;      /* root of the tree that hwloc read; -1: a synthetic topology or one from a file */
-        bool own_sysfs_fd; /* to be closed */
-        struct topology *topology;
-        struct cpu_mask isolated;
-};
-
 static bool env_given(const char *name) {
         const char *value = getenv(name);
         return value && *value;
+}
+
+/* Devices, which hwloc leaves out by default: all of PCI, because a rule can name any, and what the system calls them. The components
+ * that ask graphics and accelerator libraries would load those into this process, and what they find no rule can name. */
+static void want_devices(hwloc_topology_t t) {
+        static const char *const unwanted[] = { "cuda", "nvml", "rsmi", "levelzero", "opencl", "gl" };
+        (void) hwloc_topology_set_io_types_filter(t, HWLOC_TYPE_FILTER_KEEP_IMPORTANT);
+        (void) hwloc_topology_set_type_filter(t, HWLOC_OBJ_PCI_DEVICE, HWLOC_TYPE_FILTER_KEEP_ALL);
+        for (size_t i = 0; i < ARRAY_SIZE(unwanted); i++) /* fails for those that this hwloc does not have */
+                (void) hwloc_topology_set_components(t, HWLOC_TOPOLOGY_COMPONENTS_FLAG_BLACKLIST, unwanted[i]);
 }
 
 /* Lets hwloc look. A root other than "/" is passed on by the environment: hwloc has no other way since 2.0. */
@@ -47,6 +44,9 @@ static int hwloc_look(const struct host *h, bool from_file, hwloc_topology_t *re
         if (r == 0) {
                 /* All of the machine, whatever this daemon itself is confined to. */
                 (void) hwloc_topology_set_flags(t, HWLOC_TOPOLOGY_FLAG_INCLUDE_DISALLOWED);
+                want_devices(t);
+                if (!h->live || env_given("HWLOC_FSROOT")) /* would mix what this processor says into a captured tree */
+                        (void) hwloc_topology_set_components(t, HWLOC_TOPOLOGY_COMPONENTS_FLAG_BLACKLIST, "x86");
                 errno = 0;
                 if (hwloc_topology_load(t) < 0)
                         r = errno > 0 ? -errno : -EIO;
@@ -69,36 +69,12 @@ static int open_sysfs_root(struct loader *l, bool from_file) {
         const char *root = getenv("HWLOC_FSROOT");
         if (!root || !*root) {
                 l->sysfs_fd = l->host->root_fd;
+                l->host_sysfs = true;
                 return 0;
         }
         l->sysfs_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
         l->own_sysfs_fd = l->sysfs_fd >= 0;
         return l->sysfs_fd < 0 ? -errno : 0;
-}
-
-/* A sysfs file in the kernel's list format; false where there is none (or nonsense: some kernels print "(null)"). */
-static bool read_cpu_list(int root_fd, const char *path, struct cpu_mask *ret) {
-        _cleanup_free_ char *text = NULL;
-        return read_file_at(root_fd, path, LIST_LIMIT, &text, NULL) == 0 && cpu_mask_parse(text, ret) == 0;
-}
-
-static void read_isolated(struct loader *l) {
-        static const char *const files[] = { "sys/devices/system/cpu/isolated", "sys/devices/system/cpu/nohz_full" };
-        if (l->sysfs_fd < 0)
-                return;
-        for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
-                struct cpu_mask m;
-                if (read_cpu_list(l->sysfs_fd, files[i], &m))
-                        cpu_mask_or(&l->isolated, &m);
-        }
-}
-
-static hwloc_obj_t next_node(const struct loader *l, hwloc_obj_t previous) {
-        return hwloc_get_next_obj_by_type(l->hwloc, HWLOC_OBJ_NUMANODE, previous);
-}
-
-static hwloc_obj_t next_pu(const struct loader *l, hwloc_obj_t previous) {
-        return hwloc_get_next_obj_by_type(l->hwloc, HWLOC_OBJ_PU, previous);
 }
 
 static int make_empty(struct loader *l) {
@@ -150,7 +126,7 @@ static bool assign_cpus_from_sysfs(struct loader *l) {
                 char path[64];
                 struct cpu_mask m;
                 (void) snprintf(path, sizeof path, "sys/devices/system/node/node%u/cpulist", o->os_index);
-                if (!read_cpu_list(l->sysfs_fd, path, &m))
+                if (!loader_read_cpu_list(l, path, &m))
                         continue;
                 any = true;
                 CPU_MASK_FOREACH (cpu, &m)
@@ -190,71 +166,19 @@ static void count_cores(struct loader *l) {
         }
 }
 
-/* ACPI's scale is relative to local access = 10; other sources (a file, measured latencies) are brought to it. */
-static uint32_t normalise(uint64_t value, uint64_t local) {
-        uint64_t d = (saturating_mul(value, DISTANCE_LOCAL) + local / 2) / local;
-        return (uint32_t) MIN2(MAX2(d, (uint64_t) DISTANCE_LOCAL), (uint64_t) DISTANCE_MAX);
-}
-
-static void set_distance(struct topology *t, unsigned from, unsigned to, uint64_t value, uint64_t local) {
-        if (from < t->n_ids && to < t->n_ids && from != to && value > 0 && local > 0)
-                t->distance[(size_t) from * t->n_ids + to] = normalise(value, local);
-}
-
-static bool distances_from_hwloc(struct loader *l) {
-        struct hwloc_distances_s *d = NULL;
-        unsigned n = 1;
-        if (hwloc_distances_get_by_name(l->hwloc, "NUMALatency", &n, &d, 0) < 0 || n == 0) {
-                n = 1;
-                if (hwloc_distances_get_by_type(l->hwloc, HWLOC_OBJ_NUMANODE, &n, &d, HWLOC_DISTANCES_KIND_MEANS_LATENCY, 0) <
-                            0 ||
-                    n == 0)
-                        return false;
-        }
-        for (unsigned i = 0; i < d->nbobjs; i++)
-                for (unsigned j = 0; j < d->nbobjs; j++)
-                        if (d->objs[i] && d->objs[j])
-                                set_distance(l->topology, d->objs[i]->os_index, d->objs[j]->os_index,
-                                             d->values[(size_t) i * d->nbobjs + j], d->values[(size_t) i * d->nbobjs + i]);
-        hwloc_distances_release(l->hwloc, d);
-        return true;
-}
-
-/* nodeN/distance has one number per present node, in ascending order of id. */
-static void distances_from_sysfs(struct loader *l) {
-        struct topology *t = l->topology;
-        for (unsigned from = 0; from < t->n_ids && l->sysfs_fd >= 0; from++) {
-                char path[64];
-                _cleanup_free_ char *text = NULL;
-                uint64_t values[NODE_ID_MAX + 1], local = 0;
-                unsigned ids[NODE_ID_MAX + 1], n = 0;
-                (void) snprintf(path, sizeof path, "sys/devices/system/node/node%u/distance", from);
-                if (!t->nodes[from].present || read_file_at(l->sysfs_fd, path, DISTANCE_LIMIT, &text, NULL) < 0)
-                        continue;
-                text[strcspn(text, "\n")] = 0;
-                char *rest = text;
-                for (unsigned to = 0; to < t->n_ids; to++) {
-                        char *word = t->nodes[to].present ? next_word(&rest) : NULL;
-                        if (!word || parse_u64(word, &values[n]) < 0)
-                                continue;
-                        if (to == from)
-                                local = values[n];
-                        ids[n++] = to;
-                }
-                for (unsigned i = 0; i < n; i++)
-                        set_distance(t, from, ids[i], values[i], local);
-        }
-}
-
 static int fill(struct loader *l) {
         int r = make_empty(l);
         if (r < 0)
                 return r;
-        read_isolated(l);
+        load_isolated(l);
         assign_cpus(l);
         count_cores(l);
-        if (!distances_from_hwloc(l))
-                distances_from_sysfs(l);
+        load_distances(l);
+        r = load_memory_attributes(l);
+        if (r == 0)
+                r = load_devices(l);
+        if (r < 0)
+                return r;
         const char *why;
         return topology_validate(l->topology, &why);
 }

@@ -159,8 +159,10 @@ static void put_move(struct log_entry *e, const struct move_report *r, const str
                 log_entry_put(e, "LOCALITY_AFTER", "%.4f", r->locality_after);
                 log_entry_put(e, "DISTANCE_AFTER", "%.2f", r->distance_after);
         }
-        put_bool(e, "CPUS_IN_FORCE", r->cpus_in_force);
-        put_bool(e, "MEMS_IN_FORCE", r->mems_in_force);
+        if (r->cpus_asked)
+                put_bool(e, "CPUS_IN_FORCE", r->cpus_in_force);
+        if (r->mems_asked)
+                put_bool(e, "MEMS_IN_FORCE", r->mems_in_force);
         log_entry_put(e, "REASON", "%s", r->reason ? r->reason : "");
         if (r->error < 0)
                 put_u64(e, "ERRNO", (uint64_t) - (int64_t) r->error);

@@ -44,13 +44,14 @@ struct move_report {
         uint64_t duration_usec, narrow_usec;
         double locality_before, locality_after, distance_after;
         bool verified;                     /* the numbers after were read back; false: they could not be */
+        bool cpus_asked, mems_asked;       /* a restriction was asked for: only then it is told whether it is in force */
         bool cpus_in_force, mems_in_force; /* read back */
         int error;                         /* 0, or why it was given up */
         const char *reason;                /* why in words; for a give-up what went wrong */
 };
 /* FROM_NODES (where pages came from), TO_NODES, BYTES, PAGES, HUGE_PAGES, FAILED_SHARED, FAILED_BUSY, FAILED_NO_MEMORY, FAILED_GONE, FAILED_OTHER (pages),
  * SKIPPED_POLICY_BYTES, SKIPPED_ROOM_BYTES, DURATION_USEC, NARROW_USEC, LOCALITY_BEFORE, where verified LOCALITY_AFTER and DISTANCE_AFTER,
- * CPUS_IN_FORCE, MEMS_IN_FORCE, REASON, ERRNO. */
+ * CPUS_IN_FORCE, MEMS_IN_FORCE (where asked for), REASON, ERRNO. */
 void journal_moved(const struct move_report *r);
 /* OUTCOME=restored|gone|changed-by-others|failed, DETAIL. */
 void journal_restored(const char *unit, const char *cgroup, enum restore_outcome outcome, int error, const char *detail);

@@ -204,57 +204,6 @@ struct json_object *view_explain(const struct topology *t, const struct service_
         return o;
 }
 
-/* Index = node id; null for ids that no node has. */
-static struct json_object *view_distances(const struct topology *t, unsigned from) {
-        struct json_object *array = json_object_new_array();
-        for (unsigned to = 0; array && to < t->n_ids; to++) {
-                bool present = t->nodes[to].present;
-                struct json_object *distance = present ? json_object_new_int64(topology_distance(t, from, to)) : NULL;
-                if ((present && !distance) || json_object_array_add(array, distance) != 0) {
-                        json_object_put(distance);
-                        json_object_put(array);
-                        array = NULL;
-                }
-        }
-        return array;
-}
-
-static struct json_object *view_node(const struct topology *t, unsigned id, const struct node_memory *memory) {
-        const struct topology_node *n = &t->nodes[id];
-        struct json_object *o = json_object_new_object();
-        _cleanup_free_ char *cpus = cpu_mask_format(&n->cpus);
-
-        json_put_int(&o, "id", id);
-        json_put(&o, "cpus", cpus ? json_object_new_string(cpus) : NULL);
-        json_put_int(&o, "n_cpus", n->n_cpus);
-        json_put_int(&o, "n_cores", n->n_cores);
-        /* Without a total its memory could not be read; only a node that has none has nothing free for certain. */
-        bool known = memory && memory->bytes_total > 0;
-        json_put_int(&o, "bytes_total", known ? memory->bytes_total : n->bytes_total);
-        if (known || n->bytes_total == 0)
-                json_put_int(&o, "bytes_free", known ? memory->bytes_free : 0);
-        else
-                json_put_null(&o, "bytes_free");
-        json_put(&o, "distances", view_distances(t, id));
-        return o;
-}
-
-struct json_object *view_topology(const struct topology *t, const struct machine_sample *m) {
-        struct json_object *o = json_object_new_object(), *nodes = json_object_new_array();
-        for (unsigned id = 0; nodes && id < t->n_ids; id++) {
-                if (!t->nodes[id].present)
-                        continue;
-                struct json_object *node = view_node(t, id, m && m->nodes ? &m->nodes[id] : NULL);
-                if (!node || json_object_array_add(nodes, node) != 0) {
-                        json_object_put(node);
-                        json_object_put(nodes);
-                        nodes = NULL;
-                }
-        }
-        json_put(&o, "nodes", nodes);
-        return o;
-}
-
 static void complete(struct json_object *o, const char *const *keys, size_t n) {
         for (size_t i = 0; i < n; i++)
                 if (!json_object_object_get_ex(o, keys[i], NULL))

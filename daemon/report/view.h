@@ -24,8 +24,11 @@ struct json_object *view_service(const struct topology *t, const struct service_
  * {constraint, rule} (rule null: its cpuset) or null. `e` may be NULL: no candidates are told. */
 struct json_object *view_explain(const struct topology *t, const struct service_sample *s, const struct placement *p,
                                  const struct explanation *e, enum service_state state, const char *reason);
-/* {nodes: [{id, cpus, n_cpus, n_cores, bytes_total, bytes_free, distances}]}. cpus: list format ("0-3,8"), usable ones; distances: index = node id,
- * null for ids that no node has. `m` may be NULL: bytes_free is null. */
+/* {nodes: [{id, cpus, n_cpus, n_cores, bytes_total, bytes_free, distances, latency, bandwidth, latencies, bandwidths, devices}], devices: [{name,
+ * nodes}]}. cpus: list format ("0-3,8"), usable ones; distances: index = node id, null for ids that no node has. latency (ns) and bandwidth (MiB/s):
+ * of reading the node's memory from its own CPUs, or where it has none from the best; latencies, bandwidths: from its CPUs, index = node that
+ * has the memory; null where not known (the whole array, where no pair is). A node's devices: names of those closest to it; nodes of a device: [] if not told. `m` may be NULL:
+ * bytes_free is null. */
 struct json_object *view_topology(const struct topology *t, const struct machine_sample *m);
 
 /* D-Bus has no null: put back the null members that were left out on the way. */

@@ -19,6 +19,8 @@ static bool with_pagemap;
 static uint64_t room[4];
 static uint32_t weights[4];
 static bool use_weights;
+static struct move_goal goal_of_test; /* how, what it needs, move_shared; the rest make() fills in */
+static bool override_policy;
 
 static inline int setup_with(bool pagemap) {
         fixture_new(&fx);
@@ -27,7 +29,8 @@ static inline int setup_with(bool pagemap) {
         assert_int_equal(simulated_add_process(sim, PID, CGROUP), 0);
         fixture_write(&fx, "sys/kernel/mm/transparent_hugepage/hpage_pmd_size", "2097152\n");
         with_pagemap = pagemap;
-        use_weights = false;
+        use_weights = override_policy = false;
+        goal_of_test = (struct move_goal){ 0 };
         for (size_t i = 0; i < ARRAY_SIZE(room); i++)
                 room[i] = UINT64_MAX;
         return 0;
@@ -54,9 +57,10 @@ static inline void add(pid_t pid, uint64_t start, size_t n_pages, int node) {
 
 static inline struct mover *make(const char *home, const struct process_ref *processes, size_t n) {
         struct mover *m;
-        struct move_goal goal = { .room_bytes = room,
-                                  .weight_by_node = use_weights ? weights : NULL,
-                                  .respect_own_policy = true };
+        struct move_goal goal = goal_of_test;
+        goal.room_bytes = room;
+        goal.weight_by_node = use_weights ? weights : NULL;
+        goal.respect_own_policy = !override_policy;
         static const struct process_ref one = { PID, PID + 1000 };
         assert_int_equal(node_set_parse(home, &goal.home), 0);
         assert_int_equal(simulated_write_proc(sim, fx.host.root_fd, with_pagemap), 0);

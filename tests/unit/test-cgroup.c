@@ -376,7 +376,7 @@ static void test_files(void **state) {
         assert_int_equal(bytes[3], 5); /* added to */
         assert_int_equal(cgroup_read_cpu_usec(fd, &usage), 0);
         assert_int_equal(usage, 3000000);
-        assert_int_equal(cgroup_read_memory_pressure(fd), 125);
+        assert_int_equal(cgroup_read_pressure(fd, "memory.pressure"), 125);
         assert_true(cgroup_lists_controller(fd, "cgroup.controllers", "memory"));
         assert_false(cgroup_lists_controller(fd, "cgroup.controllers", "mem"));
         assert_false(cgroup_lists_controller(fd, "none", "memory"));
@@ -414,7 +414,7 @@ static void test_files(void **state) {
         };
         for (size_t i = 0; i < ARRAY_SIZE(pressures); i++) {
                 tree_put(&t, "sys/fs/cgroup/system.slice/redis-server.service/memory.pressure", pressures[i].text);
-                assert_int_equal(cgroup_read_memory_pressure(fd), pressures[i].want);
+                assert_int_equal(cgroup_read_pressure(fd, "memory.pressure"), pressures[i].want);
         }
         tree_put(&t, "sys/fs/cgroup/system.slice/redis-server.service/cpu.stat", "user_usec 1\nusage_usec\n");
         assert_int_equal(cgroup_read_cpu_usec(fd, &usage), -ENODATA);

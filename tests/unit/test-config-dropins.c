@@ -134,6 +134,31 @@ static void test_names_across_files(void **state) {
         assert_error(NULL, -EBADMSG, line);
 }
 
+/* Relations go across files, and are complained about where they are written; with a file that could not be read, no name is unknown. */
+static void test_relations_across_files(void **state) {
+        put(MAIN, "rules:\n- {name: a, match: {user: a}, place: compact, together-with: b}\n");
+        assert_error(NULL, -EBADMSG, "ROOT" MAIN ":2:62: together-with: no rule has the name \"b\"; expected the name of a rule");
+        put(LIB_D "/x.yaml", "rules:\n- {name: b, match: {user: b}, place: compact, apart-from: c, max-nodes: 1}\n");
+        put(ETC_D "/y.yaml", "rules:\n- {name: c, match: {user: c}, place: spread}\n");
+        assert_rules("b c a ");
+        put(ETC_D "/y.yaml",
+            "daemon: {interval: 1}\nrules:\n- {name: c, match: {user: c}, place: compact, together-with: [a]}\n");
+        static const char *const lines[] = {
+                "ROOT" LIB_D
+                "/x.yaml:2:59: apart-from: rule \"b\" and rule \"c\" share one home by together-with; expected one of the two",
+                "ROOT" ETC_D
+                "/y.yaml:1:20: interval: \"1\" has no unit; expected a duration in us, ms, s, min, h or d, such as 10s or "
+                "\"1h 30min\"",
+        };
+        assert_errors(NULL, -EBADMSG, 2, lines);
+        put(ETC_D "/y.yaml", "rules: [\n");
+        struct loaded l = load(NULL);
+        assert_int_equal(l.r, -EBADMSG);
+        assert_int_equal(l.errors.n_lines, 1);
+        assert_non_null(strstr(l.errors.lines[0], "/y.yaml:2:1: not valid YAML"));
+        unload(&l);
+}
+
 static void test_dropin_limit(void **state) {
         for (unsigned i = 0; i < CONFIG_DROPINS_MAX; i++) {
                 char path[256];
@@ -158,6 +183,7 @@ int main(void) {
                 IN_TREE(test_settings_override),
                 IN_TREE(test_intervals_across_files),
                 IN_TREE(test_names_across_files),
+                IN_TREE(test_relations_across_files),
                 IN_TREE(test_dropin_limit),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -58,7 +58,7 @@ static void test_fixtures(void **state) {
         }
         (void) closedir(d);
         topology_free(t);
-        assert_int_equal(n, 38);
+        assert_int_equal(n, 48);
 }
 
 static struct config *load(const char *path) {

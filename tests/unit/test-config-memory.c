@@ -79,6 +79,14 @@ static void test_good(void **state) {
                                    "- {name: a, match: {unit: [a.service, b.service, c.service]}, place: nodes, nodes: 0-1}\n"
                                    "- {name: b, match: {user: [a, b]}, place: follow, shared-pages: skip}\n";
         assert_true(exhaust(text, t, 0) > 50);
+        static const char relations[] =
+                "rules:\n"
+                "- {name: a, match: {user: a}, place: near, device: [net/eth0, pci/3b:00.0], together-with: [b, c], apart-from: "
+                "d}\n"
+                "- {name: b, match: {user: a}, place: compact, allowed-nodes: 0-1, avoid-nodes: 1, min-nodes: 1}\n"
+                "- {name: c, match: {user: a}, place: spread, together-with: c}\n"
+                "- {name: d, match: {user: a}, place: interleave, weights: {1: 1, 2: 3}, allowed-nodes: 1-2, exclusive: true}\n";
+        assert_true(exhaust(relations, t, 0) > 50);
         topology_free(t);
 }
 
@@ -89,8 +97,32 @@ static void test_bad(void **state) {
                                     "- {name: b, match: {user: a}, place: nodes, nodes: 3}\n"
                                     "- {name: c, match: {user: a}, place: nodes, nodes: 2}\n"
                                     "- {name: c, match: {user: a}, place: nodes, nodes: 0-1, max-nodes: 1, place: nodes}\n";
+        static const char nodes[] =
+                "rules:\n"
+                "- {name: a, match: {user: a}, place: nodes, nodes: 0-2, allowed-nodes: 0-1, avoid-nodes: 0, min-nodes: 4}\n"
+                "- {name: b, match: {user: a}, place: interleave, weights: {0-1: 1, 4: 300, 1: x}, device: net/a}\n"
+                "- {name: c, match: {user: a}, place: interleave, weights: {4: 1, 1: 1}, avoid-nodes: 1, max-nodes: 1}\n"
+                "- {name: d, match: {user: a}, place: spread, allowed-nodes: 4, avoid-nodes: 9, weights: bandwith}\n"
+                "- {name: e, match: {user: a}, place: compact, allowed-nodes: 0-1, avoid-nodes: 0, cpus: restrict}\n"
+                "- {name: f, match: {user: a}, place: compact, allowed-nodes: 1, avoid-nodes: 1, min-nodes: 2, max-nodes: 1}\n"
+                "- {name: g, match: {user: a}, place: near, device: [net/eth0, net/eth0, pci/0, \"net/*\"]}\n"
+                "- {name: h, match: {user: a}, place: near, cpus: free}\n"
+                "- {name: i, match: {user: a}, place: compact, cpus: free, apart-from: [i, i], exclusive: true}\n";
+        static const char relations[] =
+                "rules:\n"
+                "- {name: aaa, match: {user: a}, place: nodes, nodes: 0, together-with: [bbb, ccc, ddd, aab, zzz, eee], "
+                "exclusive: true}\n"
+                "- {name: bbb, match: {user: a}, place: nodes, nodes: 0-1, apart-from: [aaa, ccc, eee, bbb]}\n"
+                "- {name: ccc, match: {user: a}, place: compact, avoid-nodes: 0, min-nodes: 2, together-with: [ddd, fff, ggg]}\n"
+                "- {name: ddd, match: {user: a}, place: compact, max-nodes: 1}\n"
+                "- {name: eee, match: {user: a}, place: follow}\n"
+                "- {name: fff, match: {user: a}, place: compact, allowed-nodes: 0}\n"
+                "- {name: ggg, match: {user: a}, place: compact, allowed-nodes: 0-1, together-with: ggg, apart-from: ggg}\n"
+                "- {name: hhh, match: {user: a}, place: compact, together-with: ddd, apart-from: ddd}\n";
         static const char *const texts[] = {
                 rules,
+                nodes,
+                relations,
                 "daemon: [\n",
                 "daemon: {interval: 1, dry-run: ~, on-exit: keeep, keep-free: 99%, foo: 1, on_exit: keep}\nversion: 7\n",
                 "daemon: {interval: 10min}\n",

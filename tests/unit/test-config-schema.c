@@ -147,10 +147,12 @@ static void test_rule_everything(void **state) {
 
 /* The tables' words are those that the rest of the program prints. */
 static void test_words(void **state) {
-        for (int p = 0; p < PLACE_SPREAD; p++) {
+        for (int p = 0; p < _PLACE_MAX; p++) {
                 const char *word = place_to_string((enum place) p);
                 _cleanup_free_ char *text = format_string("rules: [{name: a, match: {user: a}, place: %s%s}]\n", word,
-                                                          p == PLACE_NODES ? ", nodes: 0" : "");
+                                                          p == PLACE_NODES  ? ", nodes: 0"
+                                                          : p == PLACE_NEAR ? ", device: net/eth0"
+                                                                            : "");
                 struct config *c = parse_ok(text, NULL);
                 assert_int_equal(c->rules[0].place, p);
                 config_free(c);

@@ -135,6 +135,7 @@ static void test_moved(void **state) {
                 .locality_after = 1,
                 .distance_after = 10,
                 .verified = true,
+                .cpus_asked = true,
                 .cpus_in_force = true,
                 .reason = "the rule wants it there",
         };
@@ -150,8 +151,14 @@ static void test_moved(void **state) {
         assert_field("LOCALITY_AFTER=1.0000");
         assert_field("DISTANCE_AFTER=10.00");
         assert_field("CPUS_IN_FORCE=yes");
-        assert_field("MEMS_IN_FORCE=no");
+        assert_no_field("MEMS_IN_FORCE"); /* nobody asked for that: "no" would look like a failure */
         assert_no_field("ERRNO");
+
+        r.cpus_asked = false;
+        r.mems_asked = true;
+        journal_moved(&r);
+        assert_no_field("CPUS_IN_FORCE");
+        assert_field("MEMS_IN_FORCE=no");
 
         moved.failed_shared = 300;
         moved.failed_busy = 4;

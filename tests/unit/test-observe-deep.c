@@ -16,6 +16,7 @@ struct setup {
         struct host *host;
         struct process_ref processes[8];
         size_t n_processes;
+        const struct deep_options *options;
         struct deep_sample *d;
 };
 
@@ -38,7 +39,7 @@ static void add(struct setup *s, pid_t pid, uint64_t start) {
 
 static const struct deep_sample *deep(struct setup *s) {
         s->d = deep_sample_free(s->d);
-        assert_int_equal(observe_deep(s->host, 4, s->processes, s->n_processes, &s->d), 0);
+        assert_int_equal(observe_deep(s->host, 4, s->processes, s->n_processes, s->options, &s->d), 0);
         return s->d;
 }
 
@@ -80,6 +81,41 @@ static void test_shared_once(void **state) {
         setup_done(&s);
 }
 
+/* The same three: what the kernel says is mapped three times, the three of them map, and so may move with them; the same once only. */
+static void test_shared_by_the_service_alone(void **state) {
+        static const struct deep_options move = { .move_shared = true };
+        static const char maps[] = "5500000000-550000a000 r-xp 00000000 fe:01 1001 /usr/lib/postgresql/postgres\n"
+                                   "550000a000-550000b000 rw-p 0000a000 fe:01 1001 /usr/lib/postgresql/postgres\n"
+                                   "5510000000-55110000000 rw-p 00000000 00:00 0 [heap]\n"
+                                   "7f00000000-7f01000000 rw-s 00000000 00:01 2002 /dev/zero (deleted)\n"
+                                   "7f80000000-7f80400000 rw-s 00000000 00:0f 3003 /anon_hugepage (deleted)\n"
+                                   "7ffd00000000-7ffd00021000 rw-p 00000000 00:00 0 [stack]\n";
+        struct setup s;
+        setup_make(&s);
+        for (pid_t i = 0; i < 3; i++) {
+                char path[32];
+                (void) snprintf(path, sizeof path, "proc/%d/maps", 400 + (int) i);
+                tree_put(&s.tree, path, maps);
+                add(&s, 400 + i, 3000 + (uint64_t) i);
+        }
+        s.options = &move;
+        const struct deep_sample *d = deep(&s);
+        assert_by_node(d->movable_by_node, 0, (5 + 700 + 100 + 3 * 2 + 10 + 3000) * KIB4 + 4 * MIB, 0, 50 * KIB4);
+        assert_by_node(d->hugetlb_movable_by_node, 0, 4 * MIB, 0, 0);
+
+        /* Of two, one is somebody else's: the third. */
+        s.n_processes = 2;
+        d = deep(&s);
+        assert_by_node(d->movable_by_node, 0, (5 + 700 + 2 * 2) * KIB4, 0, 0);
+
+        /* A file of the same name that is another. */
+        s.n_processes = 3;
+        tree_put(&s.tree, "proc/402/maps", "7f00000000-7f01000000 rw-s 00000000 00:01 2003 /dev/zero (deleted)\n");
+        d = deep(&s);
+        assert_by_node(d->movable_by_node, 0, (5 + 700 + 100 + 3 * 2) * KIB4, 0, 0);
+        setup_done(&s);
+}
+
 static void put_maps(struct setup *s, pid_t pid, const char *text) {
         char path[64];
         (void) snprintf(path, sizeof path, "proc/%d/numa_maps", (int) pid);
@@ -90,6 +126,19 @@ static void put_thread_maps(struct setup *s, pid_t pid, pid_t tid, const char *t
         char path[64];
         (void) snprintf(path, sizeof path, "proc/%d/task/%d/numa_maps", (int) pid, (int) tid);
         tree_put(&s->tree, path, text);
+}
+
+static void test_policies_overridden(void **state) {
+        static const struct deep_options override = { .override_policy = true };
+        struct setup s;
+        setup_make(&s);
+        add(&s, 820, 7002);
+        s.options = &override;
+        put_maps(&s, 820, "1000 bind:0 N0=1\n2000 interleave:0-3 stack N0=1 N1=2\n3000 local mapmax=2 N2=7\n");
+        const struct deep_sample *d = deep(&s);
+        assert_true(d->self_managed); /* it is, all the same */
+        assert_by_node(d->movable_by_node, 2 * KIB4, 2 * KIB4, 0, 0);
+        setup_done(&s);
 }
 
 static void test_policies(void **state) {
@@ -326,11 +375,18 @@ static void test_merge(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_one_process),     cmocka_unit_test(test_shared_once),
-                cmocka_unit_test(test_policies),        cmocka_unit_test(test_one_of_several),
-                cmocka_unit_test(test_threads),         cmocka_unit_test(test_thread_far_down),
-                cmocka_unit_test(test_odd_files),       cmocka_unit_test(test_many_shared_files),
-                cmocka_unit_test(test_processes_apart), cmocka_unit_test(test_text_limit),
+                cmocka_unit_test(test_one_process),
+                cmocka_unit_test(test_shared_once),
+                cmocka_unit_test(test_shared_by_the_service_alone),
+                cmocka_unit_test(test_policies_overridden),
+                cmocka_unit_test(test_policies),
+                cmocka_unit_test(test_one_of_several),
+                cmocka_unit_test(test_threads),
+                cmocka_unit_test(test_thread_far_down),
+                cmocka_unit_test(test_odd_files),
+                cmocka_unit_test(test_many_shared_files),
+                cmocka_unit_test(test_processes_apart),
+                cmocka_unit_test(test_text_limit),
                 cmocka_unit_test(test_merge),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

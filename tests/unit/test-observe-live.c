@@ -62,7 +62,7 @@ static void setup_done(struct setup *s) {
 
 static struct deep_sample *deep(const struct setup *s) {
         struct deep_sample *d = NULL;
-        assert_int_equal(observe_deep(s->host, s->topology->n_ids, &s->self, 1, &d), 0);
+        assert_int_equal(observe_deep(s->host, s->topology->n_ids, &s->self, 1, NULL, &d), 0);
         assert_int_equal(d->n_processes_read, 1);
         return d;
 }
@@ -115,7 +115,7 @@ static void test_memory(void **state) {
         assert_int_equal(read(pipe_fds[0], &c, 1), 1);
         const struct process_ref both[] = { s.self, { .pid = child, .start_ticks = start_of(s.host, child) } };
         struct deep_sample *d = NULL;
-        int r = observe_deep(s.host, s.topology->n_ids, both, 2, &d);
+        int r = observe_deep(s.host, s.topology->n_ids, both, 2, NULL, &d);
         (void) kill(child, SIGKILL);
         (void) waitpid(child, NULL, 0);
         assert_int_equal(r, 0);

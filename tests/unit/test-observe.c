@@ -112,6 +112,7 @@ static void test_first_screen(void **state) {
         assert_int_equal(x->n_threads, 4);
         assert_by_node(x->bytes_by_node, 104857600 + 8192, 4096, 2097152, 0);
         assert_int_equal(x->memory_pressure_centipercent, 125);
+        assert_int_equal(x->cpu_pressure_centipercent, 1704);
         /* No previous screen: lifetimes, and thread 302's last CPU 6 is none of those it may use now. */
         assert_int_equal(x->cpu_window_usec, 0);
         assert_by_node(x->cpu_usec_by_node, 0, 0, 0, 0);
@@ -128,6 +129,7 @@ static void test_first_screen(void **state) {
         assert_int_equal(x->hugetlb_bytes, 12 * MIB);
         assert_shares(x, 0, 1000000, 0, 0);
         assert_int_equal(x->memory_pressure_centipercent, -1);
+        assert_int_equal(x->cpu_pressure_centipercent, -1);
 
         x = find(&s, "/lxc.payload.web/app");
         assert_string_equal(x->unit, "/lxc.payload.web/app"); /* a plain cgroup goes by its path */

@@ -38,9 +38,9 @@ static void test_null(void **state) {
         assert_int_equal(dry.ops->get_cpuset(dry.context, &t, &s), 0);
         void *address = (void *) 0x10000;
         int node = 0, status = 77;
-        assert_int_equal(dry.ops->move_pages(dry.context, 5, 1, &address, &node, &status), -EROFS);
+        assert_int_equal(dry.ops->move_pages(dry.context, 5, 1, &address, &node, false, &status), -EROFS);
         assert_int_equal(status, 77);
-        assert_int_equal(dry.ops->move_pages(dry.context, 5, 1, &address, NULL, &status), 0);
+        assert_int_equal(dry.ops->move_pages(dry.context, 5, 1, &address, NULL, false, &status), 0);
         assert_int_equal(status, 1);
         unsigned n = 0;
         assert_int_equal(dry.ops->call_later(dry.context, 5, later, &n), 0);
@@ -129,7 +129,7 @@ static void test_roads(void **state) {
         assert_int_equal(act.ops->set_cpuset(act.context, &t, &c, on_done, NULL), -EROFS);
         void *address = &fx;
         int status;
-        assert_int_equal(act.ops->move_pages(act.context, getpid(), 1, &address, NULL, &status), -EROFS);
+        assert_int_equal(act.ops->move_pages(act.context, getpid(), 1, &address, NULL, false, &status), -EROFS);
         act_real_done(&act);
         fixture_done(&fx);
 }

@@ -148,11 +148,22 @@ static void test_topology(void **state) {
         _cleanup_(topology_freep) struct topology *t = sparse();
         struct node_memory nodes[3] = { { .bytes_total = 4 * GIB - 1, .bytes_free = 1 }, { 0 }, { 0 } };
         struct machine_sample m = { .nodes = nodes };
+        t->bandwidth_mibps = calloc(9, sizeof *t->bandwidth_mibps);
+        t->devices = calloc(2, sizeof *t->devices);
+        assert_true(t->bandwidth_mibps && t->devices);
+        t->bandwidth_mibps[0] = 9000;
+        t->devices[0].name = strdup("block/sda");
+        t->devices[1] = (struct topology_device){ .name = strdup("net/eth0"), .nodes = node_set_of(0) };
+        t->n_devices = 2;
         assert_json(
                 view_topology(t, &m),
                 "{\"nodes\":[{\"id\":0,\"cpus\":\"0-3\",\"n_cpus\":4,\"n_cores\":2,\"bytes_total\":4294967295,\"bytes_free\":1,"
-                "\"distances\":[10,null,17]},{\"id\":2,\"cpus\":\"\",\"n_cpus\":0,\"n_cores\":0,\"bytes_total\":8589934592,"
-                "\"bytes_free\":null,\"distances\":[17,null,10]}]}");
+                "\"distances\":[10,null,17],\"latency\":null,\"bandwidth\":9000,\"latencies\":null,\"bandwidths\":[9000,null,"
+                "null],"
+                "\"devices\":[\"net/eth0\"]},{\"id\":2,\"cpus\":\"\",\"n_cpus\":0,\"n_cores\":0,\"bytes_total\":8589934592,"
+                "\"bytes_free\":null,\"distances\":[17,null,10],\"latency\":null,\"bandwidth\":null,\"latencies\":null,"
+                "\"bandwidths\":[null,null,null],\"devices\":[]}],"
+                "\"devices\":[{\"name\":\"block/sda\",\"nodes\":[]},{\"name\":\"net/eth0\",\"nodes\":[0]}]}");
         t->nodes[2].bytes_total = 0; /* nothing there, and that is known */
         struct json_object *o = view_topology(t, NULL), *array, *free_bytes;
         assert_true(json_object_object_get_ex(o, "nodes", &array));

@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Fixtures of the cases. They run in the guest: tests/system/vm run tests/system/cases/run [PYTEST ARGUMENTS]"""
+"""Fixtures of the cases. They run in the guest: tests/system/vm run tests/system/cases/run [PYTEST ARGUMENTS]
 
+@pytest.mark.machine('devices', …) says on which topologies a case makes sense; on others it is left out. Without: on all.
+"""
+
+import os
 import pathlib
 
 import pytest
@@ -10,6 +14,19 @@ import lib
 import numa
 
 NUMA_BALANCING = pathlib.Path('/proc/sys/kernel/numa_balancing')
+
+
+def pytest_configure(config):
+    config.addinivalue_line('markers', 'machine(topology, …): the topologies that a case is made for')
+
+
+def pytest_collection_modifyitems(config, items):
+    def fits(item):
+        return all(os.environ.get('VM_TOPOLOGY') in marker.args for marker in item.iter_markers('machine'))
+    left_out = [item for item in items if not fits(item)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if fits(item)]
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ import numa
 from daemon import start_service, wait_for
 
 IDS = daemon.message_ids()
-pytestmark = pytest.mark.usefixtures('fresh_daemon')
+pytestmark = [pytest.mark.usefixtures('fresh_daemon'), pytest.mark.machine('4x2', 'devices')]
 FREE = (('0-7', '0-3'), (None, None))
 
 

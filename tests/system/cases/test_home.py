@@ -1,24 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The main job: misplaced services come home, and nobody else is touched."""
 
+import pathlib
+
 import pytest
 
 import daemon
 import lib
 import numa
-from daemon import start_service, wait_for
+from daemon import settled, start_service, wait_for
 
 MIB = 1 << 20
 IDS = daemon.message_ids()
-pytestmark = pytest.mark.usefixtures('fresh_daemon')
-
-
-def settled(unit, home=None):
-    """The daemon says that it is at home, and done."""
-    def look():
-        entry = daemon.service(unit)
-        return entry and entry['state'] == 'stable' and entry['home_nodes'] and (home is None or entry['home_nodes'] == home) and entry
-    return look
+pytestmark = [pytest.mark.usefixtures('fresh_daemon'), pytest.mark.machine('4x2', 'devices')]
 
 
 def test_misplaced_service_comes_home_and_its_neighbour_is_spared():
@@ -44,11 +38,13 @@ def test_misplaced_service_comes_home_and_its_neighbour_is_spared():
 
     decisions = journal.of_unit(moved.unit, IDS['DECISION'])
     moves = journal.of_unit(moved.unit, IDS['MOVED'])
-    assert len(decisions) == 1 and len(moves) == 1
-    assert moves[0]['TO_NODES'] == '1'
+    assert len(decisions) == 1
+    assert {move['TO_NODES'] for move in moves} == {'1'}
+    # In one go, but for pages that were busy just then.
     assert int(moves[0]['PAGES']) >= 0.97 * 100 * MIB / 4096
+    assert sum(int(move['PAGES']) for move in moves) <= 1.1 * 100 * MIB / 4096
     # The thread was free to run beside its memory on node 2 before, so what locality was then says nothing (test_follow checks that).
-    assert float(moves[0]['LOCALITY_AFTER']) >= 0.99
+    assert float(moves[-1]['LOCALITY_AFTER']) >= 0.99
     assert journal.of_unit(spared.unit) == []
 
 
@@ -76,7 +72,8 @@ def test_follow_moves_memory_to_the_threads_and_leaves_cpus():
     by_node = service.region_bytes()
     assert by_node.get(0, 0) >= 0.98 * sum(by_node.values()), by_node
     moves = journal.of_unit(service.unit, IDS['MOVED'])
-    assert float(moves[-1]['LOCALITY_AFTER']) >= 0.98 > float(moves[-1]['LOCALITY_BEFORE'])
+    # Its thread is bound to node 0 and all its memory on node 3 at first.
+    assert float(moves[0]['LOCALITY_BEFORE']) <= 0.1 and float(moves[-1]['LOCALITY_AFTER']) >= 0.98, moves
     assert daemon.cpusets(service.cgroup)[2] in (None, '0-7')
 
 
@@ -102,27 +99,40 @@ def test_huge_pages_stay_huge():
     assert numa.huge_bytes(service.pid)[0] == huge_before
 
 
-def test_hugetlb_pages_move():
-    for node in (1, 2):
-        with open(f'/sys/devices/system/node/node{node}/hugepages/hugepages-2048kB/nr_hugepages', 'w') as f:
-            f.write('20')
-    try:
-        service = start_service('hugetlb', size=32, node=2, threads=1, duty='5:95', hugetlb=True)
-        daemon.configure([{'name': 'h', 'match': {'unit': service.unit}, 'place': 'nodes', 'nodes': '1', 'min-size': '16M'}])
-        daemon.start()
-        wait_for('at home', settled(service.unit, [1]), 400)
-        assert service.region_bytes() == {1: 32 * MIB}
-    finally:
-        lib.stop_all()
-        for node in (1, 2):
-            with open(f'/sys/devices/system/node/node{node}/hugepages/hugepages-2048kB/nr_hugepages', 'w') as f:
-                f.write('0')
+@pytest.fixture
+def hugetlb_pool():
+    """20 pages of 2 MiB on each of nodes 1 and 2."""
+    files = [numa.NODES / f'node{node}/hugepages/hugepages-2048kB/nr_hugepages' for node in (1, 2)]
+    for file in files:
+        file.write_text('20')
+    yield [int(file.read_text()) for file in files]
+    lib.stop_all()
+    for file in files:
+        file.write_text('0')
 
 
-def test_shared_mapping_of_two_services():
+def test_hugetlb_pages_move(hugetlb_pool):
+    assert hugetlb_pool == [20, 20], 'the kernel could not reserve the pages: nothing to test'
+    service = start_service('hugetlb', size=32, node=2, threads=1, duty='5:95', hugetlb=True)
+    daemon.configure([{'name': 'h', 'match': {'unit': service.unit}, 'place': 'nodes', 'nodes': '1', 'min-size': '16M'}])
+    daemon.start()
+    wait_for('at home', settled(service.unit, [1]), 400)
+    assert service.region_bytes() == {1: 32 * MIB}
+
+
+@pytest.fixture
+def shared_file():
+    """A file that two services map. Left behind, its pages would be another case's."""
+    path = pathlib.Path('/dev/shm/both')
+    path.unlink(missing_ok=True)
+    yield path
+    lib.stop_all()
+    path.unlink()
+
+
+def test_shared_mapping_of_two_services(shared_file):
     # Both map the same 40 MB: pages that others map too stay where they are, and the report says so.
-    first = start_service('share1', size=40, node=2, threads=1, duty='5:95', shm='/dev/shm/both')
-    second = start_service('share2', size=40, node=2, threads=1, duty='5:95', shm='/dev/shm/both')
+    first, second = [start_service(name, size=40, node=2, threads=1, duty='5:95', shm=str(shared_file)) for name in ('share1', 'share2')]
     before = first.frames()
     journal = daemon.Journal()
     daemon.configure([{'name': 's', 'match': {'unit': first.unit}, 'place': 'nodes', 'nodes': '1', 'min-size': '16M', 'cooldown': '2s'}])
@@ -154,8 +164,9 @@ def test_pinned_pages_are_told_and_not_tried_for_ever():
     daemon.configure([{'name': 'p', 'match': {'unit': service.unit}, 'place': 'nodes', 'nodes': '1', 'min-size': '16M', 'cooldown': '2s'}])
     daemon.start()
     move = wait_for('a move', lambda: journal.of_unit(service.unit, IDS['MOVED']) + journal.of_unit(service.unit, IDS['MOVE_FAILED']), 400)[0]
-    by_node = service.region_bytes()
-    assert by_node[2] == 512 * 4096 and by_node[1] == 60 * MIB - 512 * 4096, by_node
+    # A few others may have been busy just then.
+    pinned, by_node = 512 * 4096, service.region_bytes()
+    assert pinned <= by_node[2] <= pinned + MIB and by_node[1] + by_node[2] == 60 * MIB, by_node
     assert int(move['FAILED_BUSY']) + int(move['FAILED_OTHER']) >= 512
     cycles = daemon.status()['cycles']
     wait_for('more cycles', lambda: daemon.status()['cycles'] >= cycles + 4, 400)

@@ -11,12 +11,11 @@ import pytest
 import daemon
 import numa
 import lib
-from daemon import start_service, wait_for
-from test_home import settled
+from daemon import settled, start_service, wait_for
 
 MIB = 1 << 20
 IDS = daemon.message_ids()
-pytestmark = pytest.mark.usefixtures('fresh_daemon')
+pytestmark = [pytest.mark.usefixtures('fresh_daemon'), pytest.mark.machine('4x2', 'devices')]
 SLOW = {'migrate_rate': '4M'}      # a move that takes long enough to be caught in the middle
 
 

@@ -78,6 +78,18 @@ def status():
     return json.loads(ctl('status', '--json=short').stdout)
 
 
+def topology():
+    return json.loads(ctl('topology', '--json=short').stdout)
+
+
+def settled(unit, home=None):
+    """A condition for wait_for: the daemon says that the unit is at home (at this one, if given) and done. Gives its entry."""
+    def look():
+        entry = service(unit)
+        return entry and entry['state'] == 'stable' and entry['home_nodes'] and (home is None or entry['home_nodes'] == home) and entry
+    return look
+
+
 class Journal:
     """The daemon's entries from now on."""
 

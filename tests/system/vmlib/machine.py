@@ -56,7 +56,7 @@ class Machine:
         self._ours, self._theirs = {}, {}
         for name in CHANNELS:
             self._ours[name], self._theirs[name] = socket.socketpair()
-        kernel = [*KERNEL_ARGS, 'vm.mounts=' + ','.join(shares), *append.split()]
+        kernel = [*KERNEL_ARGS, 'vm.mounts=' + ','.join(shares), *topology.kernel_args(), *append.split()]
 
         command = [program, '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot',
                    '-machine', 'q35' + topology.qemu_machine(), *_accel_args(accel), *topology.qemu_args(),
@@ -73,7 +73,7 @@ class Machine:
         for tag, (directory, writable) in shares.items():
             command += ['-virtfs', f'local,path={_escape(directory)},mount_tag={tag},security_model=none,multidevs=remap'
                         + ('' if writable else ',readonly=on')]
-        self._command = [str(word) for word in command] + list(extra)
+        self._command = [str(word) for word in command + topology.qemu_devices()] + list(extra)
         self.process = None
 
     def start(self):

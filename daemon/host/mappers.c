@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* How many processes of a service map the same thing: a hash table, open addressing, at most half full. The kernel tells how often a page is
+ * mapped, not by whom; where that is no more than the service's own processes account for, nobody else is taken to map it. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/util.h"
+#include "host/io.h"
+#include "host/maps.h"
+#include "host/proc.h"
+
+#define N_SLOTS (2 * MAPPERS_MAX) /* a power of two */
+
+struct mapped {
+        uint64_t device, inode, address; /* address: where it is of no file */
+        size_t n, last;                  /* processes, and the last one counted + 1; n 0: free */
+};
+
+struct mappers {
+        struct mapped *slots;
+        size_t n_used, process;
+};
+
+static struct mapped key_of(const struct maps_entry *e) {
+        return (struct mapped){ .device = e->device, .inode = e->inode, .address = e->inode == 0 ? e->start : 0 };
+}
+
+/* The finalizer of splitmix64, over all three. */
+static size_t hash(const struct mapped *k) {
+        uint64_t h = k->device * 0x9e3779b97f4a7c15ULL ^ k->inode;
+        h = (h ^ h >> 30) * 0xbf58476d1ce4e5b9ULL + k->address;
+        h = (h ^ h >> 27) * 0x94d049bb133111ebULL;
+        return (size_t) ((h ^ h >> 31) % N_SLOTS);
+}
+
+/* The slot of a key, or the free one where it belongs. */
+static struct mapped *find_slot(const struct mappers *m, const struct mapped *k) {
+        size_t i = hash(k);
+        for (;; i = (i + 1) % N_SLOTS) {
+                struct mapped *s = &m->slots[i];
+                if (s->n == 0 || (s->device == k->device && s->inode == k->inode && s->address == k->address))
+                        return s;
+        }
+}
+
+static int take_entry(const struct maps_entry *e, void *userdata) {
+        struct mappers *m = userdata;
+        struct mapped key = key_of(e), *slot = find_slot(m, &key);
+        if (slot->n == 0) {
+                if (m->n_used >= MAPPERS_MAX)
+                        return 0;
+                m->n_used++;
+                *slot = key;
+        }
+        if (slot->last == m->process + 1)
+                return 0; /* again, by the same process */
+        slot->last = m->process + 1;
+        slot->n++;
+        return 0;
+}
+
+/* The descriptor first, then the start time: it is that process's for good. */
+static void read_process(struct mappers *m, const struct host *h, const struct process_ref *p) {
+        _cleanup_(close_fdp) int fd = maps_open(h, p->pid, false);
+        char path[48];
+        struct proc_stat st;
+        if (fd < 0)
+                return;
+        (void) snprintf(path, sizeof path, "proc/%d/stat", (int) p->pid);
+        if (proc_stat_read(h->root_fd, path, &st) < 0 || st.start_ticks != p->start_ticks)
+                return;
+        /* One that ends meanwhile maps nothing any more; to count too few errs on the side of leaving pages alone. */
+        (void) maps_read(fd, take_entry, m);
+}
+
+int mappers_read(const struct host *h, const struct process_ref *processes, size_t n_processes, struct mappers **ret) {
+        struct mappers *m = calloc(1, sizeof *m);
+        if (!m)
+                return -ENOMEM;
+        m->slots = calloc(N_SLOTS, sizeof *m->slots);
+        if (!m->slots) {
+                mappers_free(m);
+                return -ENOMEM;
+        }
+        for (size_t i = 0; i < n_processes; i++) {
+                m->process = i;
+                read_process(m, h, &processes[i]);
+        }
+        *ret = m;
+        return 0;
+}
+
+struct mappers *mappers_free(struct mappers *m) {
+        if (!m)
+                return NULL;
+        free(m->slots);
+        free(m);
+        return NULL;
+}
+
+size_t mappers_count(const struct mappers *m, const struct maps_entry *e) {
+        struct mapped key = key_of(e);
+        return find_slot(m, &key)->n;
+}

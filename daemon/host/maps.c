@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* maps and smaps have the same line for each mapping; smaps has more lines behind it. */
+#include "host/maps.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/util.h"
+#include "host/io.h"
+
+/* Much more than the start of any line. */
+#define BUFFER_BYTES (32 * KIB)
+
+int maps_open(const struct host *h, pid_t pid, bool with_huge) {
+        char path[64];
+        (void) snprintf(path, sizeof path, "proc/%d/%s", (int) pid, with_huge ? "smaps" : "maps");
+        return open_file_at(h->root_fd, path);
+}
+
+struct reading {
+        maps_callback callback;
+        void *userdata;
+        struct maps_entry entry; /* told when the next begins */
+        bool begun;
+};
+
+static bool is_special(const char *line) {
+        static const char *const names[] = { "[vdso]", "[vvar]", "[vvar_vclock]", "[vsyscall]" };
+        const char *name = strrchr(line, ' ');
+        for (size_t i = 0; name && i < ARRAY_SIZE(names); i++)
+                if (strcmp(name + 1, names[i]) == 0)
+                        return true;
+        return false;
+}
+
+/* "AnonHugePages:      2048 kB" */
+static void take_detail(struct maps_entry *e, const char *line) {
+        static const char *const names[] = { "AnonHugePages:", "ShmemPmdMapped:", "FilePmdMapped:" };
+        for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+                size_t n = strlen(names[i]);
+                uint64_t kib;
+                if (strncmp(line, names[i], n) != 0)
+                        continue;
+                if (!leading_number(line + n + strspn(line + n, " \t"), &kib))
+                        return;
+                e->huge_known = true;
+                e->huge_bytes = saturating_add(e->huge_bytes, saturating_mul(kib, KIB));
+                return;
+        }
+}
+
+static int tell(struct reading *r) {
+        bool begun = r->begun;
+        r->begun = false;
+        return begun ? r->callback(&r->entry, r->userdata) : 0;
+}
+
+/* One line, possibly cut short. */
+static int take_line(struct reading *r, const char *line) {
+        uint64_t start, end, inode = 0;
+        unsigned major = 0, minor = 0;
+        if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %*s %*x %x:%x %" SCNu64, &start, &end, &major, &minor, &inode) < 2) {
+                if (r->begun)
+                        take_detail(&r->entry, line);
+                return 0;
+        }
+        int error = tell(r);
+        r->begun = end > start;
+        r->entry = (struct maps_entry){
+                .start = start,
+                .end = end,
+                .device = (uint64_t) major << 32 | minor,
+                .inode = inode,
+                .special = is_special(line),
+        };
+        return error;
+}
+
+static int take_text(struct reading *r, int fd, char *buffer) {
+        size_t have = 0;
+        bool in_long_line = false;
+        for (;;) {
+                ssize_t n = read_some(fd, buffer + have, BUFFER_BYTES - 1 - have);
+                int error = 0;
+                if (n < 0)
+                        return (int) n;
+                have += (size_t) n;
+                buffer[have] = 0;
+                char *line = buffer, *newline;
+                while (error == 0 && (newline = memchr(line, '\n', have - (size_t) (line - buffer)))) {
+                        *newline = 0;
+                        if (!in_long_line)
+                                error = take_line(r, line);
+                        in_long_line = false;
+                        line = newline + 1;
+                }
+                have -= (size_t) (line - buffer);
+                memmove(buffer, line, have);
+                if (have == BUFFER_BYTES - 1) { /* a line that does not fit: its start is enough */
+                        if (!in_long_line)
+                                error = take_line(r, buffer);
+                        in_long_line = true;
+                        have = 0;
+                }
+                if (error < 0)
+                        return error;
+                if (n > 0)
+                        continue;
+                buffer[have] = 0;
+                if (have > 0 && !in_long_line)
+                        error = take_line(r, buffer);
+                return error;
+        }
+}
+
+int maps_read(int fd, maps_callback callback, void *userdata) {
+        _cleanup_free_ char *buffer = malloc(BUFFER_BYTES);
+        struct reading r = { .callback = callback, .userdata = userdata };
+        if (!buffer)
+                return -ENOMEM;
+        int error = take_text(&r, fd, buffer);
+        return error < 0 ? error : tell(&r);
+}

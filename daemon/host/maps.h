@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* /proc/PID/maps and smaps (proc(5)): where mappings begin and end, what file they are of, and what of them is in huge pages; and how many of a
+ * service's processes map the same thing. All of it takes the processes' mmap locks: for worker threads. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "core/sample.h"
+#include "host/host.h"
+
+/* One mapping. */
+struct maps_entry {
+        uint64_t start, end;
+        uint64_t device, inode; /* 0: of no file. Shared anonymous memory is of a file, too: one that has no name */
+        bool special;           /* the kernel's own: [vdso] and the like */
+        bool huge_known;        /* from smaps: the next is told */
+        uint64_t huge_bytes;    /* in transparent huge pages */
+};
+
+typedef int (*maps_callback)(const struct maps_entry *e, void *userdata); /* <0 ends the reading */
+
+/* Opens a process's maps, or smaps, which costs three times a numa_maps. The fd, or negative errno (host_vanished: it ended). */
+int maps_open(const struct host *h, pid_t pid, bool with_huge);
+/* Reads either, in order of address. Lines may be of any length. Returns 0, the callback's negative result, or negative errno. */
+int maps_read(int fd, maps_callback callback, void *userdata);
+
+/* Who maps what, within one service. */
+struct mappers;
+/* Reads the maps of these processes; those that ended or cannot be read count for nothing. 0 or -ENOMEM. */
+int mappers_read(const struct host *h, const struct process_ref *processes, size_t n_processes, struct mappers **ret);
+struct mappers *mappers_free(struct mappers *m);
+/* How many of the processes map the same file; for memory of no file, which processes share after a fork, how many map something at the same address.
+ * 0: none, or more different mappings than are kept (MAPPERS_MAX). */
+size_t mappers_count(const struct mappers *m, const struct maps_entry *e);
+#define MAPPERS_MAX 65536u

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What is told to the outside about the machine. */
+#include "core/util.h"
+#include "report/json.h"
+#include "report/view.h"
+
+/* Adds to an array; on failure both are freed and the result is NULL. */
+static struct json_object *append(struct json_object *array, struct json_object *item, bool is_null) {
+        if (array && (item || is_null) && json_object_array_add(array, item) == 0)
+                return array;
+        json_object_put(item);
+        json_object_put(array);
+        return NULL;
+}
+
+/* Index = node id; null for ids that no node has. */
+static struct json_object *view_distances(const struct topology *t, unsigned from) {
+        struct json_object *array = json_object_new_array();
+        for (unsigned to = 0; array && to < t->n_ids; to++) {
+                bool present = t->nodes[to].present;
+                array = append(array, present ? json_object_new_int64(topology_distance(t, from, to)) : NULL, !present);
+        }
+        return array;
+}
+
+/* The same of a matrix that may have holes: null. */
+static struct json_object *view_row(const struct topology *t, const uint32_t *matrix, unsigned from) {
+        struct json_object *array = json_object_new_array();
+        for (unsigned to = 0; array && to < t->n_ids; to++) {
+                uint32_t value = matrix[(size_t) from * t->n_ids + to];
+                array = append(array, value > 0 ? json_object_new_int64(value) : NULL, value == 0);
+        }
+        return array;
+}
+
+/* Of the node's memory as its own CPUs see it, or where it has none those that see it best. 0: not known. */
+static uint32_t best_value(const struct topology *t, const uint32_t *matrix, unsigned to, bool lower_is_better) {
+        uint32_t best = 0;
+        if (!matrix)
+                return 0;
+        if (matrix[(size_t) to * t->n_ids + to] > 0)
+                return matrix[(size_t) to * t->n_ids + to];
+        for (unsigned from = 0; from < t->n_ids; from++) {
+                uint32_t value = matrix[(size_t) from * t->n_ids + to];
+                if (value > 0 && (best == 0 || (lower_is_better ? value < best : value > best)))
+                        best = value;
+        }
+        return best;
+}
+
+static void put_row(struct json_object **o, const char *key, const struct topology *t, const uint32_t *matrix, unsigned from) {
+        if (matrix)
+                json_put(o, key, view_row(t, matrix, from));
+        else
+                json_put_null(o, key);
+}
+
+static void put_known(struct json_object **o, const char *key, uint32_t value) {
+        if (value > 0)
+                json_put_int(o, key, value);
+        else
+                json_put_null(o, key);
+}
+
+static struct json_object *view_devices(const struct topology *t) {
+        struct json_object *array = json_object_new_array();
+        for (size_t i = 0; array && i < t->n_devices; i++) {
+                struct json_object *o = json_object_new_object();
+                json_put_string(&o, "name", t->devices[i].name);
+                json_put_nodes(&o, "nodes", &t->devices[i].nodes);
+                array = append(array, o, false);
+        }
+        return array;
+}
+
+static struct json_object *view_devices_of(const struct topology *t, unsigned id) {
+        struct json_object *array = json_object_new_array();
+        for (size_t i = 0; array && i < t->n_devices; i++)
+                if (node_set_has(&t->devices[i].nodes, id))
+                        array = append(array, json_object_new_string(t->devices[i].name), false);
+        return array;
+}
+
+static struct json_object *view_node(const struct topology *t, unsigned id, const struct node_memory *memory) {
+        const struct topology_node *n = &t->nodes[id];
+        struct json_object *o = json_object_new_object();
+        _cleanup_free_ char *cpus = cpu_mask_format(&n->cpus);
+
+        json_put_int(&o, "id", id);
+        json_put(&o, "cpus", cpus ? json_object_new_string(cpus) : NULL);
+        json_put_int(&o, "n_cpus", n->n_cpus);
+        json_put_int(&o, "n_cores", n->n_cores);
+        /* Without a total its memory could not be read; only a node that has none has nothing free for certain. */
+        bool known = memory && memory->bytes_total > 0;
+        json_put_int(&o, "bytes_total", known ? memory->bytes_total : n->bytes_total);
+        if (known || n->bytes_total == 0)
+                json_put_int(&o, "bytes_free", known ? memory->bytes_free : 0);
+        else
+                json_put_null(&o, "bytes_free");
+        json_put(&o, "distances", view_distances(t, id));
+        put_known(&o, "latency", best_value(t, t->latency_nsec, id, true));
+        put_known(&o, "bandwidth", best_value(t, t->bandwidth_mibps, id, false));
+        put_row(&o, "latencies", t, t->latency_nsec, id);
+        put_row(&o, "bandwidths", t, t->bandwidth_mibps, id);
+        json_put(&o, "devices", view_devices_of(t, id));
+        return o;
+}
+
+struct json_object *view_topology(const struct topology *t, const struct machine_sample *m) {
+        struct json_object *o = json_object_new_object(), *nodes = json_object_new_array();
+        for (unsigned id = 0; nodes && id < t->n_ids; id++) {
+                if (!t->nodes[id].present)
+                        continue;
+                nodes = append(nodes, view_node(t, id, m && m->nodes ? &m->nodes[id] : NULL), false);
+        }
+        json_put(&o, "nodes", nodes);
+        json_put(&o, "devices", view_devices(t));
+        return o;
+}

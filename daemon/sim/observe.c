@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the manager sees of the simulated machine: the same samples that host/ would make of files. */
+#include <string.h>
+
+#include "sim/sim-internal.h"
+
+#define SCREEN_BASE_USEC    500u
+#define SCREEN_SERVICE_USEC 60u
+#define DEEP_BASE_USEC      500u
+
+static const struct applied *find_applied(const struct applied *applied, size_t n, const char *cgroup) {
+        size_t low = 0, high = n;
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
+                int c = strcmp(applied[middle].cgroup, cgroup);
+                if (c == 0)
+                        return &applied[middle];
+                if (c < 0)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        return NULL;
+}
+
+static const struct rule *match(const struct config *config, const struct sim_service *v) {
+        const char *comm = v->unit, *user = "root";
+        const struct service_identity id = {
+                .unit = v->unit,
+                .slice = v->slice,
+                .cgroup = v->cgroup,
+                .users = &user,
+                .n_users = 1,
+                .comms = &comm,
+                .n_comms = 1,
+        };
+        return config_match(config, &id);
+}
+
+static void fill_cpu(const struct sim *s, struct sim_service *v, struct service_sample *o) {
+        uint64_t all = sum_by_node(v->cpu_usec, s->n_ids);
+        uint32_t left = 1000000;
+        unsigned last = 0;
+        memcpy(o->cpu_usec_by_node, v->cpu_usec, s->n_ids * sizeof(*v->cpu_usec));
+        /* Idle: by where its threads are. */
+        for (unsigned n = 0; n < s->n_ids; n++) {
+                double share = 0;
+                if (all > 0)
+                        share = (double) v->cpu_usec[n] / (double) all;
+                else
+                        for (unsigned g = 0; g < v->n_groups; g++)
+                                share += v->group_node[g] == (int) n ? 1.0 / v->n_groups : 0;
+                o->cpu_share_by_node[n] = MIN2((uint32_t) (share * 1000000), left);
+                left -= o->cpu_share_by_node[n];
+                if (o->cpu_share_by_node[n] > 0)
+                        last = n;
+        }
+        o->cpu_share_by_node[last] += left;
+        memset(v->cpu_usec, 0, s->n_ids * sizeof(*v->cpu_usec));
+}
+
+static void fill_cpuset(const struct sim *s, const struct sim_service *v, const struct applied *ours, struct service_sample *o) {
+        struct cpuset_state state;
+        const struct target t = { .cgroup = v->cgroup, .unit = v->unit, .owner = v->spec.owner };
+        if (sim_act_ops.get_cpuset((void *) s, &t, &state) < 0)
+                return;
+        o->effective_cpu_nodes = topology_nodes_of_cpus(s->topology, &state.effective_cpus);
+        o->effective_mems = state.effective_mems;
+        bool narrows_cpus = !cpu_mask_equal(&state.effective_cpus, &state.parent_effective_cpus);
+        bool narrows_mems = !node_set_equal(&state.effective_mems, &state.parent_effective_mems);
+        o->admin_cpus = narrows_cpus && !(ours && ours->cpus);
+        o->admin_mems = narrows_mems && !(ours && ours->mems);
+        o->whole_cpus = !narrows_cpus;
+        o->whole_mems = !narrows_mems;
+}
+
+static int fill_processes(const struct sim_service *v, struct service_sample *o) {
+        o->processes = calloc(v->n_processes, sizeof(*o->processes));
+        if (!o->processes)
+                return -ENOMEM;
+        for (unsigned i = 0; i < v->n_processes; i++)
+                o->processes[i] = (struct process_ref){ .pid = v->pid + (pid_t) i, .start_ticks = v->start_ticks };
+        o->n_processes = v->n_processes;
+        o->n_threads = MAX2(v->spec.n_threads, MAX2(v->n_groups, v->n_processes));
+        return 0;
+}
+
+static int fill(struct sim *s, struct sim_service *v, const struct config *config, const struct applied *ours, uint64_t window_usec,
+                struct service_sample *o) {
+        service_sample_init(o);
+        o->cgroup = strdup(v->cgroup);
+        o->unit = strdup(v->unit);
+        o->owner = v->spec.owner;
+        int r = o->cgroup && o->unit ? service_sample_alloc(o, s->n_ids) : -ENOMEM;
+        if (r >= 0)
+                r = fill_processes(v, o);
+        if (r >= 0 && v->spec.owner == OWNER_NONE)
+                r = (o->owner_detail = strdup("it cannot be restricted in this scenario")) ? 0 : -ENOMEM;
+        if (r < 0)
+                return r;
+        o->rule = match(config, v);
+        for (unsigned n = 0; n < s->n_ids; n++)
+                o->bytes_by_node[n] = sim_bytes_on(v, n);
+        fill_cpu(s, v, o);
+        o->cpu_window_usec = MIN2(window_usec, s->now_usec - v->started_usec);
+        fill_cpuset(s, v, ours, o);
+        o->memory_pressure_centipercent = (int) (v->memory_pressure * 10000);
+        o->cpu_pressure_centipercent = (int) (v->cpu_pressure * 10000);
+        return 0;
+}
+
+int sim_screen(void *context, const struct config *config, const struct applied *applied, size_t n_applied, uint64_t now_usec,
+               struct observation **ret, uint64_t *ret_cpu_usec) {
+        struct sim *s = context;
+        struct observation *o = calloc(1, sizeof(*o));
+        *ret_cpu_usec = 0;
+        if (!o || !(o->services = calloc(s->n_services + 1, sizeof(*o->services)))) {
+                observation_free(o);
+                return -ENOMEM;
+        }
+        sim_catch_up(s);
+        sim_measure_homes(s);
+        uint64_t window = s->screened_usec > 0 ? s->now_usec - s->screened_usec : 0;
+        int r = sim_read_machine(s, s->topology, &o->machine);
+        for (size_t i = 0; r >= 0 && i < s->n_services; i++) {
+                struct sim_service *v = s->services[i];
+                if (!v->running)
+                        continue;
+                r = fill(s, v, config, find_applied(applied, n_applied, v->cgroup), window, &o->services[o->n_services++]);
+        }
+        if (r < 0) {
+                observation_free(o);
+                return r;
+        }
+        s->screened_usec = s->now_usec;
+        *ret_cpu_usec = s->job_cost_usec = SCREEN_BASE_USEC + SCREEN_SERVICE_USEC * o->n_services;
+        *ret = o;
+        return 0;
+}
+
+static struct sim_service *by_process(const struct sim *s, const struct process_ref *p) {
+        for (size_t i = 0; i < s->n_services; i++) {
+                struct sim_service *v = s->services[i];
+                if (v->running && p->pid == v->pid && p->start_ticks == v->start_ticks)
+                        return v;
+        }
+        return NULL;
+}
+
+static int deep_alloc(unsigned n_ids, struct deep_sample **ret) {
+        struct deep_sample *d = calloc(1, sizeof(*d));
+        if (!d)
+                return -ENOMEM;
+        d->n_ids = n_ids;
+        d->bytes_by_node = calloc(n_ids, sizeof(uint64_t));
+        d->movable_by_node = calloc(n_ids, sizeof(uint64_t));
+        d->hugetlb_by_node = calloc(n_ids, sizeof(uint64_t));
+        d->hugetlb_movable_by_node = calloc(n_ids, sizeof(uint64_t));
+        if (!d->bytes_by_node || !d->movable_by_node || !d->hugetlb_by_node || !d->hugetlb_movable_by_node) {
+                deep_sample_free(d);
+                return -ENOMEM;
+        }
+        *ret = d;
+        return 0;
+}
+
+int sim_read_deep(void *context, unsigned n_ids, const struct process_ref *processes, size_t n_processes,
+                  struct deep_sample **ret) {
+        struct sim *s = context;
+        struct deep_sample *d;
+        int r = deep_alloc(n_ids, &d);
+        if (r < 0)
+                return r;
+        sim_catch_up(s);
+        const struct sim_service *v = n_processes > 0 ? by_process(s, processes) : NULL;
+        if (!v)
+                d->n_vanished = n_processes;
+        else {
+                const char *policy = v->policy;
+                d->n_processes_read = n_processes;
+                d->self_managed = policy;
+                for (unsigned n = 0; n < n_ids; n++) {
+                        d->bytes_by_node[n] = sim_bytes_on(v, n);
+                        d->movable_by_node[n] = policy ? 0 : v->bytes[SIM_PLAIN][n] + v->bytes[SIM_PINNED][n];
+                        d->has_bound_mappings |= v->bytes[SIM_BOUND][n] > 0;
+                }
+                if (!policy && d->has_bound_mappings)
+                        policy = "bind:0";
+                if (policy && !(d->own_policy = strdup(policy))) {
+                        deep_sample_free(d);
+                        return -ENOMEM;
+                }
+                d->cpu_usec = DEEP_BASE_USEC + (uint64_t) ((double) sim_bytes(s, v) / GIB * (double) s->settings.deep_usec_per_gib);
+                s->job_cost_usec = MAX2(d->cpu_usec, v->stuck_usec);
+        }
+        *ret = d;
+        return 0;
+}
+
+int sim_read_machine(void *context, const struct topology *t, struct machine_sample *ret) {
+        const struct sim *s = context;
+        ret->nodes = calloc(s->n_ids + 1u, sizeof(*ret->nodes));
+        if (!ret->nodes)
+                return -ENOMEM;
+        for (unsigned n = 0; n < s->n_ids; n++)
+                ret->nodes[n] = (struct node_memory){
+                        .bytes_total = s->nodes[n].total,
+                        .bytes_free = s->nodes[n].free,
+                        .bytes_droppable = s->nodes[n].cache,
+                        .bytes_low_mark = s->nodes[n].total / 1000 * s->settings.low_mark_permille,
+                };
+        return 0;
+}

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What rules say of each other and of nodes, on real pages: where a service may be, with whom, and who gives way."""
+
+import pytest
+
+import daemon
+import numa
+from daemon import settled, start_service, wait_for
+
+IDS = daemon.message_ids()
+pytestmark = [pytest.mark.usefixtures('fresh_daemon'), pytest.mark.machine('4x2', 'devices')]
+SMALL = dict(size=24, threads=1, duty='5:95')
+
+
+def rule(name, **keys):
+    """For the services NAME and NAME-1, NAME-2 …"""
+    return {'name': name, 'match': {'unit': [f'{name}.service', f'{name}-*.service']}, 'place': 'compact', 'min-size': '8M', 'cooldown': '2s',
+            **{key.replace('_', '-'): value for key, value in keys.items()}}
+
+
+def home_of(service):
+    """Its home by the daemon's word, once the kernel agrees: CPUs and 98 % of its pages are there."""
+    home = wait_for(f'{service.unit} at home', settled(service.unit), 300)['home_nodes']
+    by_node = service.region_bytes()
+    assert sum(by_node.get(node, 0) for node in home) >= 0.98 * sum(by_node.values()), (service.unit, home, by_node)
+    assert service.effective_cpus() == sorted(cpu for node in home for cpu in numa.cpus_of(node))
+    return home
+
+
+def test_allowed_and_avoided_nodes():
+    within, shuns = start_service('within', node=0, **SMALL), start_service('shuns', node=1, **SMALL)
+    daemon.configure([rule('within', allowed_nodes='2-3', max_nodes=1), rule('shuns', avoid_nodes='1')])
+    daemon.start()
+    assert home_of(within) in ([2], [3])
+    assert 1 not in home_of(shuns)
+    assert 'avoid-nodes' in daemon.ctl('explain', shuns.unit).stdout
+
+
+def test_bounds_on_the_number_of_nodes():
+    # One that would be fine on one node, and one whose three busy threads would be better off on two.
+    wide = start_service('wide', node=2, **SMALL)
+    narrow = start_service('narrow', size=24, node=0, threads=3, duty='30:10')
+    daemon.configure([rule('wide', min_nodes=2, allowed_nodes='2-3'), rule('narrow', max_nodes=1, allowed_nodes='0-1')])
+    daemon.start()
+    assert home_of(wide) == [2, 3]
+    assert len(home_of(narrow)) == 1
+
+
+def test_services_together():
+    # Far from each other; a rule's own name holds its services together.
+    other, *twins = [start_service(name, node=node, **SMALL) for name, node in (('web', 0), ('db-1', 3), ('db-2', 2))]
+    daemon.configure([rule('db', together_with=['db']), rule('web', together_with=['db'])])
+    daemon.start()
+    homes = [home_of(service) for service in (other, *twins)]
+    assert homes[0] == homes[1] == homes[2] and len(homes[0]) == 1, homes
+
+
+def test_replicas_apart():
+    # All four on node 0, where they would have room; apart from their own rule means a node each.
+    replicas = [start_service(f'replica-{i}', node=0, **SMALL) for i in range(4)]
+    daemon.configure([rule('replica', apart_from=['replica'])])
+    daemon.start()
+    assert sorted(node for service in replicas for node in home_of(service)) == [0, 1, 2, 3]
+
+
+def test_exclusive_node():
+    # Three lie on node 1, which one of them gets for itself; the third is nobody's business.
+    alone, other, unmatched = [start_service(name, node=1, **SMALL) for name in ('alone', 'other', 'unmatched')]
+    frames = unmatched.frames()
+    daemon.configure([rule('other'), rule('alone', place='nodes', nodes='1', exclusive=True)])
+    daemon.start()
+    assert home_of(alone) == [1]
+    assert 1 not in wait_for('displaced', lambda: 1 not in home_of(other) and home_of(other), 300)
+    assert 'exclusive' in daemon.ctl('explain', other.unit).stdout
+    assert unmatched.frames() == frames
+    assert daemon.cpusets(unmatched.cgroup)[0] in ('', None)
+
+
+def test_stronger_rule_displaces_a_weaker_one():
+    weak = start_service('weak', node=1, **SMALL)
+    daemon.configure([rule('weak', priority=50)])
+    daemon.start()
+    assert home_of(weak) == [1]
+    strong = start_service('strong', node=2, **SMALL)
+    journal = daemon.Journal()
+    daemon.configure([rule('weak', priority=50), rule('strong', place='nodes', nodes='1', exclusive=True, priority=200)])
+    daemon.ctl('reload')
+    assert home_of(strong) == [1]
+    wait_for('it has gone', lambda: 1 not in home_of(weak), 300)
+    reasons = [entry['MESSAGE'] for entry in journal.of_unit(weak.unit, IDS['DECISION'])]
+    assert any('strong' in reason and 'priority 200' in reason for reason in reasons), reasons
+
+
+def test_weaker_rule_that_can_go_nowhere_is_blocked():
+    strong, weak = start_service('strong', node=1, **SMALL), start_service('weak', node=1, **SMALL)
+    frames = weak.frames()
+    daemon.configure([rule('weak', allowed_nodes='1', priority=50), rule('strong', allowed_nodes='1', exclusive=True, priority=200)])
+    daemon.start()
+    assert home_of(strong) == [1]
+    wait_for('blocked', lambda: daemon.state(weak.unit) == 'blocked', 60)
+    reason = daemon.service(weak.unit)['reason']
+    assert 'strong' in reason and 'priority 200' in reason, reason
+    assert weak.frames() == frames
+    assert daemon.cpusets(weak.cgroup)[0] in ('', None)
+
+
+def test_move_that_would_not_pay_is_not_made():
+    # 60 MB at 16 KiB a second: over an hour for a service that hardly runs.
+    service = start_service('slow', size=60, node=2, threads=1, duty='1:500', affinity='0-1')
+    frames = service.frames()
+    daemon.configure([rule('slow', place='follow', migrate_rate='16K')])
+    daemon.start()
+    entry = wait_for('decided', lambda: (e := daemon.service(service.unit)) and 'pay' in e['reason'] and e, 60)
+    assert entry['state'] == 'stable', entry
+    assert service.frames() == frames
+
+
+def test_no_way_back_within_the_guard():
+    # Its thread goes from node 0 to node 3 and back: memory follows once, and not back again right away.
+    service = start_service('pendulum', size=24, node=0, threads=1, duty='5:45', affinity='6-7')
+    daemon.configure([rule('pendulum', place='follow')])
+    daemon.start()
+    wait_for('memory has followed', settled(service.unit, [3]), 300)
+    daemon.run('taskset', '-apc', '0-1', str(service.pid))
+    entry = wait_for('the guard is told', lambda: (e := daemon.service(service.unit)) and '15 min' in e['reason'] and e, 120)
+    assert entry['state'] in ('stable', 'pending'), entry
+    assert service.region_share(3) >= 0.98

@@ -52,23 +52,29 @@ static double added(const struct planner *pl, const struct job *j, unsigned i, d
         return n->traffic_price * uses * (uses * uses + 3 * others * (others + uses));
 }
 
+static double use(struct planner *pl, const struct job *j, unsigned i, double bytes) {
+        pl->uses_then[i] = j->weight * bytes / (double) j->bytes;
+        return added(pl, j, i, pl->uses_then[i]);
+}
+
 double traffic_cost(struct planner *pl, const struct job *j) {
         double inside = 0, capacity = 0, cost = 0;
-        unsigned n_mems = 0;
-        for (unsigned i = 0; i < pl->n_nodes; i++)
-                if (pl->is_mem[i]) {
-                        n_mems++;
-                        inside += pl->bytes_then[i];
-                        capacity += pl->nodes[i].bandwidth;
-                }
         /* Within a home of several nodes bytes even out as they are freed and allocated. It is not left because they have not yet. */
-        bool even = j->restricts && n_mems > 1 && capacity > 0;
+        bool even = j->restricts && pl->mems.n > 1;
+        for (unsigned k = 0; even && k < pl->mems.n; k++) {
+                inside += pl->bytes_then[pl->mems.index[k]];
+                capacity += pl->nodes[pl->mems.index[k]].bandwidth;
+        }
+        even = even && capacity > 0;
         for (unsigned i = 0; i < pl->n_nodes; i++) {
-                bool at_home = even && pl->is_mem[i];
-                double bytes = at_home ? inside * pl->nodes[i].bandwidth / capacity : pl->bytes_then[i];
-                pl->uses_then[i] = bytes > 0 ? j->weight * bytes / (double) j->bytes : 0;
-                if (bytes > 0)
-                        cost += added(pl, j, i, pl->uses_then[i]);
+                double bytes = pl->bytes_then[i];
+                pl->uses_then[i] = 0;
+                if (bytes > 0 && !(even && pl->is_mem[i]))
+                        cost += use(pl, j, i, bytes);
+        }
+        for (unsigned k = 0; even && inside > 0 && k < pl->mems.n; k++) {
+                unsigned i = pl->mems.index[k];
+                cost += use(pl, j, i, inside * pl->nodes[i].bandwidth / capacity);
         }
         return cost / j->weight;
 }

@@ -51,11 +51,18 @@ static double added_potential(const struct planner *pl, const struct job *j, uns
 }
 
 /* Expected distance of each node's memory from the CPUs: a row of the matrix, or mixed. */
-static const double *expected_far(const struct planner *pl, const struct job *j, double n_cores, const double *matrix,
-                                  double *mixed) {
+static const double *expected_far(struct planner *pl, const struct job *j, double n_cores, const double *matrix, double *mixed) {
         size_t n = pl->n_nodes;
         if (j->restricts && pl->cpus.n == 1)
                 return matrix + pl->cpus.index[0] * n;
+        /* Where the CPUs stay, all candidates of a job are equally far. */
+        bool main_matrix = matrix == pl->distance;
+        if (main_matrix && !j->restricts && pl->mixed_job == j && pl->mixed_share == j->share)
+                return mixed;
+        if (main_matrix) {
+                pl->mixed_job = j->restricts ? NULL : j;
+                pl->mixed_share = j->share;
+        }
         for (unsigned to = 0; to < n; to++)
                 mixed[to] = 0;
         unsigned n_from = j->restricts ? pl->cpus.n : pl->n_nodes;

@@ -142,6 +142,8 @@ struct planner {
         bool *is_mem;
         const double *far; /* expected distance from the service's CPUs: a row of `distance`, or far_mixed */
         double *far_mixed;
+        const struct job *mixed_job; /* whose CPU shares far_mixed was made from, if they were its own; else NULL */
+        const double *mixed_share;
         double *bytes_then, *uses_then; /* the job's bytes, and what it asks of the controllers, were it there */
         uint64_t *incoming, *incoming_huge;
         uint64_t *order_keys;

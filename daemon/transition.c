@@ -136,8 +136,8 @@ static void finish(struct transition *t, const struct service_sample *now) {
         if (report.error < 0 && !t->cancelled && report.error != -ESRCH && report.error != -ENOENT)
                 history_record_failed(&m->history, t->target.cgroup, manager_now(m));
         else
-                history_record_settled(&m->history, t->target.cgroup, now ? off_home_bytes(now, &p->home_mems, n_ids) : 0,
-                                       manager_now(m));
+                history_record_settled(&m->history, t->target.cgroup,
+                                       now && p->move_memory ? off_home_bytes(now, &p->home_mems, n_ids) : 0, manager_now(m));
         transition_free(t);
         manager_restore_waiting(m, note);
         manager_update_status(m);

@@ -125,6 +125,11 @@ static bool review_home(struct planner *pl, struct job *j) {
                         j->waits = !j->unpaid && !rested(pl, j, &home, best);
                         if (!j->waits && !j->unpaid)
                                 home = *best;
+                } else if (!j->guarded) {
+                        const struct option *unpaid = best_unpaid(pl, j, &home);
+                        j->unpaid = unpaid && is_nearer(j, &home, unpaid);
+                        if (j->unpaid)
+                                j->better = *unpaid;
                 }
         }
         job_assign(pl, j, &home);

@@ -23,10 +23,11 @@
 #define SIBLING_WEIGHT  40.0  /* per CPU of load beyond the cores */
 #define OVERLOAD_WEIGHT 100.0 /* per CPU of load beyond the CPUs */
 #define FILL_WEIGHT     0.04  /* × remoteness × (share of the node in use)² */
-#define MOVING_WEIGHT   0.05  /* × remoteness × share of its bytes that must move */
-#define HEADROOM        0.8   /* of the cores of a smaller home may be in use, or the service stays on the larger */
-#define HOME_PATIENCE   1.2   /* times its cores or CPUs before a home is called too small: loads tremble */
-#define MIN_GAIN_LEAST  0.01  /* whatever the rule says: below this lies noise */
+#define MOVING_WEIGHT   0.05  /* × remoteness × share of its bytes that must move … */
+#define MOVING_FOLLOW   0.01 /* … or where CPUs are left alone: then there is no crowding, which comes and goes, to run away from */
+#define HEADROOM        0.8  /* of the cores of a smaller home may be in use, or the service stays on the larger */
+#define HOME_PATIENCE   1.2  /* times its cores or CPUs before a home is called too small: loads tremble */
+#define MIN_GAIN_LEAST  0.01 /* whatever the rule says: below this lies noise */
 #define COST_EPSILON    1e-9
 #define TOLERATED_SHARE 500         /* 1/500 of the resident bytes … */
 #define TOLERATED_BYTES (256 * KIB) /* … or this much may be off home */
@@ -171,7 +172,7 @@ static void evaluate_bytes(struct planner *pl, const struct job *j, double left,
         o->fill_cost = fill / bytes;
         o->bandwidth_cost = traffic_cost(pl, j);
         double delay = o->distance * job_move_seconds(pl, j, o->bytes_in) / job_horizon_seconds(j);
-        o->moving_cost = MOVING_WEIGHT * pl->remoteness * (double) o->bytes_in / bytes + delay;
+        o->moving_cost = (j->restricts ? MOVING_WEIGHT : MOVING_FOLLOW) * pl->remoteness * (double) o->bytes_in / bytes + delay;
 }
 
 static void mark_mems(struct planner *pl, bool value) {
@@ -212,7 +213,7 @@ double least_cost(const struct planner *pl, const struct job *j) {
                 if (least < 0 || slope < least)
                         least = slope;
         }
-        double bandwidth = j->bytes > 0 ? traffic_least_slope(pl) : 0;
+        double bandwidth = j->bytes > 0 ? traffic_least_slope(pl, j) : 0;
         return DISTANCE_LOCAL + MAX2(least, 0.0) + bandwidth;
 }
 

@@ -27,6 +27,7 @@ struct plan_node {
         double free_load;                     /* of everyone else, where it was seen */
         double even_load;                     /* of everyone else, were it spread evenly, as the scheduler could */
         double bandwidth, traffic;            /* what its memory can bear and has to, in CPUs that use it: plan-bandwidth.c */
+        double free_traffic;                  /* of services whose CPUs are not restricted: their memory goes after them */
         double traffic_price;
 };
 
@@ -131,8 +132,9 @@ struct planner {
         double *slit;     /* the same by SLIT alone; NULL: no latency is known, `distance` is by SLIT */
         double *slit_mixed;
         struct node_set cpu_nodes, mem_nodes, all_nodes;
-        double remoteness; /* mean distance of remote memory, beyond local; 10 on one node */
-        struct job *jobs;  /* one per sample */
+        double bandwidth, free_traffic; /* of all nodes */
+        double remoteness;              /* mean distance of remote memory, beyond local; 10 on one node */
+        struct job *jobs;               /* one per sample */
         size_t n_jobs;
         void *job_arrays;
         struct option *options; /* the candidates of one job at a time */
@@ -202,7 +204,7 @@ void planner_set_bandwidths(struct planner *pl); /* after the distances */
  * pl->is_mem; with its bytes where they are. */
 double traffic_cost(struct planner *pl, const struct job *j);
 double traffic_cost_now(const struct planner *pl, const struct job *j);
-double traffic_least_slope(const struct planner *pl);
+double traffic_least_slope(const struct planner *pl, const struct job *j);
 /* A job counts at most once. TRAFFIC_CHOSEN: right after its option_evaluate(). */
 void traffic_put(struct planner *pl, struct job *j, enum traffic where);
 void traffic_take(struct planner *pl, struct job *j);
@@ -215,6 +217,8 @@ double job_move_seconds(const struct planner *pl, const struct job *j, uint64_t 
 double job_horizon_seconds(const struct job *j);
 /* `gain`: the share of its time that the service is to win. */
 bool move_pays(const struct planner *pl, const struct job *j, double gain, uint64_t bytes);
+/* The candidate that would be gain enough, were it not for what moving there takes; NULL: none. */
+const struct option *best_unpaid(const struct planner *pl, const struct job *j, const struct option *from);
 
 /* plan-guard.c: no way back for a while */
 void job_set_guard(const struct planner *pl, struct job *j); /* once its home is known */

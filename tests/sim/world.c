@@ -339,7 +339,8 @@ void world_apply(struct world *w, const struct plan *p) {
                         s->effective_mems = all_mems;
                         history_record_widened(&w->history, s->cgroup, w->now_usec);
                 }
-                history_record_settled(&w->history, s->cgroup, movable_off(w, s, &x->home_mems), w->now_usec);
+                history_record_settled(&w->history, s->cgroup, x->move_memory ? movable_off(w, s, &x->home_mems) : 0,
+                                       w->now_usec);
         }
 }
 

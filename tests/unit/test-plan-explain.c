@@ -1,0 +1,4 @@
+#include "plan-test.h"
+int main(void) {
+        return 0;
+}

@@ -62,7 +62,8 @@ static enum verdict verdict_of_beaten(const struct context *c, const struct opti
 
 static struct candidate *add(const struct context *c, const struct option *o, enum verdict verdict) {
         const struct job *j = c->j;
-        double gain = option_gain(c->reference.cost, c->reference.distance, o);
+        double by_cost = option_gain(c->reference.cost, c->reference.distance, o),
+               gain = MAX2(by_cost, distance_gain(c->reference.distance, o->distance));
         struct candidate *x = &c->e->candidates[c->e->n_candidates++];
         *x = (struct candidate){
                 .nodes = o->nodes,

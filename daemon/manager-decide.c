@@ -60,7 +60,7 @@ static int set_reason(struct placement *p, const char *hold) {
 /* One line in the journal where something new is said of the service, none where it is the same as before. */
 static void say(struct manager *m, struct service_note *n, const struct service_sample *s, const struct placement *p) {
         bool same = n->last_state == p->state && node_set_equal(&n->last_home, &p->home_mems) &&
-                    (p->state != STATE_BLOCKED || (n->last_reason && strcmp(n->last_reason, p->reason) == 0));
+                    (p->state != STATE_BLOCKED || (n->last_reason && text_same_but_for_amounts(n->last_reason, p->reason)));
         if (same)
                 return;
         char *copy = strdup(p->reason);
@@ -92,9 +92,9 @@ static bool decide_one(struct manager *m, struct cycle *c, size_t i) {
                 p->state = STATE_MOVING;
                 transition_observed(t, c, (ssize_t) i);
                 if (!transition_find(m, s->cgroup)) {
-                        /* It ended with this observation; the plan was made before. */
+                        /* It ended with this observation; the plan was made before, for a service on its way. */
                         p->state = STATE_STABLE;
-                        char *reason = format_string("the move has just ended (%s)", p->reason);
+                        char *reason = strdup("the move has just ended, the next look tells how it sits");
                         if (reason) {
                                 free(p->reason);
                                 p->reason = reason;

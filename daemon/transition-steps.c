@@ -192,24 +192,13 @@ static void add_result(struct move_result *total, const struct move_result *r) {
         total->process_vanished |= r->process_vanished;
 }
 
-static void end_pass(struct transition *t) {
-        add_result(&t->total, t->m->env->ops->mover_result(t->mover));
-        transition_drop_mover(t);
-        t->mover_moved_bytes = 0;
-        transition_enter(t, t->n_passes == 1 ? PHASE_NARROW : PHASE_VERIFY);
-}
-
 static int run_slice(void *arg) {
         struct transition *t = arg;
         return t->m->env->ops->mover_slice(t->mover, t->slice_budget_bytes);
 }
 
-/* Does every home node still have room, now? Others allocate too while we move. */
-static bool has_room(struct transition *t) {
-        uint64_t now = manager_now(t->m);
-        if (now < t->next_room_check_usec)
-                return true;
-        t->next_room_check_usec = now + ROOM_CHECK_EVERY_USEC;
+/* Does a home node have room, now? */
+static bool has_room_now(const struct transition *t) {
         unsigned keep_free = t->m->config->config->settings.keep_free_permille;
         struct machine_sample machine = { 0 };
         if (t->m->env->ops->read_machine(t->m->env->context, t->m->topology, &machine) < 0)
@@ -219,6 +208,25 @@ static bool has_room(struct transition *t) {
                 room |= node_room_bytes(&machine.nodes[node], keep_free) > 0;
         machine_sample_done(&machine);
         return room;
+}
+
+/* Others allocate too while we move. */
+static bool has_room(struct transition *t) {
+        uint64_t now = manager_now(t->m);
+        if (now < t->next_room_check_usec)
+                return true;
+        t->next_room_check_usec = now + ROOM_CHECK_EVERY_USEC;
+        return has_room_now(t);
+}
+
+static void end_pass(struct transition *t) {
+        add_result(&t->total, t->m->env->ops->mover_result(t->mover));
+        /* The first pass ends at what the plan gave it. If there were more pages than that, it is no lack of memory. */
+        if (t->n_passes == 1 && t->total.skipped_room_bytes > 0 && has_room_now(t))
+                t->total.skipped_room_bytes = 0;
+        transition_drop_mover(t);
+        t->mover_moved_bytes = 0;
+        transition_enter(t, t->n_passes == 1 ? PHASE_NARROW : PHASE_VERIFY);
 }
 
 static void adapt_slice(struct transition *t, uint64_t took_usec) {

@@ -108,7 +108,7 @@ void plan_verdicts(struct planner *pl, struct job *j) {
         struct option chosen = j->chosen;
         job_unassign(pl, j);
         pl->n_options = 0;
-        if (j->kind == JOB_COMPACT)
+        if (j->kind == JOB_COMPACT || j->kind == JOB_NEAR)
                 candidates_of_set(pl, j);
         else if (j->kind == JOB_FOLLOW)
                 candidates_of_memory(pl, j);

@@ -56,9 +56,12 @@ static int make(struct planner *pl, const struct plan_input *in, struct plan *pl
         if (r < 0)
                 return r;
         plan_nodes(pl);
+        plan_near(pl);
+        plan_spread(pl);
         if (!constraints_init(pl))
                 return -ENOMEM;
         plan_search(pl);
+        plan_interleave(pl);
         plan_follow(pl);
         plan_conclude(pl);
         for (size_t i = 0; i < plan->n_placements; i++)
@@ -114,6 +117,9 @@ static bool wants_deep_unplaced(const struct service_sample *s, const struct his
                 previous && previous->deep_usec > 0 && now_usec - MIN2(previous->deep_usec, now_usec) < DEEP_UNPLACED_USEC;
         if (!recently)
                 return true;
+        /* By amounts the planner judges, and asks where it needs to know more. */
+        if (s->rule->place == PLACE_SPREAD || s->rule->place == PLACE_INTERLEAVE)
+                return false;
         if (s->rule->place == PLACE_FOLLOW || s->rule->cpus == CPUS_FREE || s->admin_cpus) {
                 /* The best that moving memory alone can do: all of it where most of the CPU time is. */
                 uint64_t most = 0, sum = 0;
@@ -128,7 +134,9 @@ static bool wants_deep_unplaced(const struct service_sample *s, const struct his
 }
 
 bool plan_wants_deep(const struct service_sample *s, const struct history_entry *previous, unsigned n_ids, uint64_t now_usec) {
-        if (!s->rule || s->rule->place == PLACE_IGNORE || s->self_managed || s->n_processes == 0)
+        if (!s->rule || s->rule->place == PLACE_IGNORE || s->n_processes == 0)
+                return false;
+        if (s->self_managed && s->rule->app_policy == APP_POLICY_RESPECT)
                 return false;
         uint64_t bytes = sum_by_node(s->bytes_by_node, n_ids) + (s->deep ? 0 : s->hugetlb_bytes), off = 0;
         bool placed = previous && previous->placed;

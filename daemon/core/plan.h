@@ -152,6 +152,13 @@ int plan_score(const struct plan_input *in, const struct node_set *homes, struct
  * plan said wants_deep, read too. */
 bool plan_wants_deep(const struct service_sample *s, const struct history_entry *previous, unsigned n_ids, uint64_t now_usec);
 
+/* How many of a service's movable bytes are not where the placement has them: off home, or beyond what belongs on their node. `s` must be deep. */
+uint64_t placement_misplaced_bytes(const struct placement *p, const struct service_sample *s, unsigned n_ids);
+/* Where memory is divided among nodes (spread, interleave), so much of it out of place is left so. */
+uint64_t division_tolerated_bytes(const struct rule *r, uint64_t movable_bytes);
+/* A number that tells weights from others; never 0. For history_record_interleaved(). */
+uint64_t interleave_key(const uint32_t *weight_by_node, unsigned n_ids);
+
 /* How many bytes a node can still take from us without going below keep_free and its low watermark. Droppable page cache
  * counts by half: dropping all of it would have the kernel look for anonymous memory to swap first. */
 uint64_t node_room_bytes(const struct node_memory *m, unsigned keep_free_permille);

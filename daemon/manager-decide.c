@@ -42,8 +42,6 @@ static const char *hold_reason(const struct manager *m, const struct cycle *c, c
                 return "outside the windows for changes";
         if (n->undone_until_usec > c->started_usec)
                 return "a move made things worse and was undone, not tried again for a while";
-        if (n->failed_until_usec > c->started_usec)
-                return "the last try failed (see the journal), not tried again for a while";
         return NULL;
 }
 
@@ -263,6 +261,8 @@ void manager_decide(struct manager *m, struct cycle *c) {
                         .now_usec = now,
                 };
                 r = plan_make(&in, &c->plan);
+                if (r >= 0)
+                        r = cycle_keep_input(c, &in);
         }
         if (r < 0) {
                 log_error(r, "Could not make a plan: %s", strerror(-r));

@@ -89,7 +89,7 @@ static void all_subsets(struct planner *pl, const struct asking *a) {
                                         node_set_add(&s, ids[b]);
                         roomy |= push_for(pl, a, &s, pl->n_options);
                 }
-                if (roomy && n > EVERY_SIZE_UP_TO)
+                if (roomy && (n > EVERY_SIZE_UP_TO || !a->group || a->group->has_home))
                         return;
         }
 }

@@ -135,8 +135,11 @@ static bool review_home(struct planner *pl, struct group *g) {
                                 home = *best;
                 } else if (barred && pays(g, &home, barred))
                         set_hold(g, HOLD_GUARDED, &home, barred);
-                else
-                        set_hold(g, HOLD_NONE, &home, NULL);
+                else {
+                        const struct option *unpaid = best_unpaid(pl, g->members[0], &home);
+                        bool any = unpaid && is_nearer(g, &home, unpaid);
+                        set_hold(g, any ? HOLD_UNPAID : HOLD_NONE, &home, any ? unpaid : NULL);
+                }
         }
         group_assign(pl, g, &home.nodes);
         return !node_set_equal(where(g), &before);

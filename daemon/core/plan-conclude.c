@@ -204,7 +204,6 @@ void plan_conclude(struct planner *pl) {
                 if (j->kind == JOB_TOLD)
                         continue;
                 conclude(pl, j);
-                plan_verdicts(pl, j);
                 if (j->notes.failed || !j->placement->reason)
                         pl->failed = true;
         }

@@ -26,7 +26,8 @@
 #define SIBLING_WEIGHT     40.0  /* per CPU of load beyond the cores */
 #define OVERLOAD_WEIGHT    100.0 /* per CPU of load beyond the CPUs */
 #define FILL_WEIGHT        0.04  /* × remoteness × (share of the node in use)² */
-#define MOVING_WEIGHT      0.05  /* × remoteness × share of its bytes that must move */
+#define MOVING_WEIGHT      0.05  /* × remoteness × share of its bytes that must move … */
+#define MOVING_FOLLOW      0.01 /* … or where CPUs are left alone: then there is no crowding, which comes and goes, to run away from */
 #define BREADTH_WEIGHT     0.2   /* × remoteness, per node beyond the first */
 #define NEAR_OVERLOAD_COST 100.0 /* place: near: farther nodes are taken in before CPUs are oversubscribed */
 #define HEADROOM           0.8   /* of the cores of a smaller home may be in use, or the service stays on the larger */
@@ -55,10 +56,18 @@ static double added_potential(const struct planner *pl, const struct job *j, uns
                potential(pl, n, patience, n->pinned_load, free_load);
 }
 
-const double *expected_far(const struct planner *pl, const struct job *j, double n_cores, const double *matrix, double *mixed) {
+const double *expected_far(struct planner *pl, const struct job *j, double n_cores, const double *matrix, double *mixed) {
         size_t n = pl->n_nodes;
         if (j->restricts && pl->cpus.n == 1)
                 return matrix + pl->cpus.index[0] * n;
+        /* Where the CPUs stay, all candidates of a job are equally far. */
+        bool main_matrix = matrix == pl->distance;
+        if (main_matrix && !j->restricts && pl->mixed_job == j && pl->mixed_share == j->share)
+                return mixed;
+        if (main_matrix) {
+                pl->mixed_job = j->restricts ? NULL : j;
+                pl->mixed_share = j->share;
+        }
         for (unsigned to = 0; to < n; to++)
                 mixed[to] = 0;
         unsigned n_from = j->restricts ? pl->cpus.n : pl->n_nodes;
@@ -167,7 +176,7 @@ static void evaluate_bytes(struct planner *pl, const struct job *j, double left,
         o->fill_cost = fill / bytes;
         o->bandwidth_cost = traffic_cost(pl, j);
         double delay = o->distance * job_move_seconds(pl, j, o->bytes_in) / job_horizon_seconds(j);
-        o->moving_cost = MOVING_WEIGHT * pl->remoteness * (double) o->bytes_in / bytes + delay;
+        o->moving_cost = (j->restricts ? MOVING_WEIGHT : MOVING_FOLLOW) * pl->remoteness * (double) o->bytes_in / bytes + delay;
 }
 
 static void mark_mems(struct planner *pl, bool value) {
@@ -215,7 +224,7 @@ double least_cost(const struct planner *pl, const struct job *j) {
                 if (least < 0 || slope < least)
                         least = slope;
         }
-        double bandwidth = j->bytes > 0 ? traffic_least_slope(pl) : 0;
+        double bandwidth = j->bytes > 0 ? traffic_least_slope(pl, j) : 0;
         return DISTANCE_LOCAL + MAX2(least, 0.0) + bandwidth;
 }
 

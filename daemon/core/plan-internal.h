@@ -9,7 +9,8 @@
  *   plan-nodes       place: nodes: the home is given
  *   plan-near, plan-spread  place: near, place: spread; plan-interleave place: interleave; what memory they divide is in plan-division
  *   plan-follow      memory goes where the threads are: place: follow, or CPUs that are not ours to restrict
- *   plan-conclude    what is due now for each job; plan-reason: why; plan-verdicts: its candidates, and why they lost
+ *   plan-conclude    what is due now for each job; plan-reason: why
+ * When somebody asks: plan-explain: the candidates, and why they lost; plan-verdicts: in words; plan-change: what would change it.
  * plan-score tells what any set of homes is worth, in the terms that the search minimises.
  * They stand on plan-capacity (what nodes hold, and what this plan has put there so far), plan-cost (what a candidate
  * would cost; plan-distance and plan-bandwidth: what the machine makes of it; plan-demand: what the service asks for), plan-candidates
@@ -30,6 +31,7 @@ struct plan_node {
         double free_load;                     /* of everyone else, where it was seen */
         double even_load;                     /* of everyone else, were it spread evenly, as the scheduler could */
         double bandwidth, traffic;            /* what its memory can bear and has to, in CPUs that use it: plan-bandwidth.c */
+        double free_traffic;                  /* of services whose CPUs are not restricted: their memory goes after them */
         double traffic_price;
 };
 
@@ -203,8 +205,9 @@ struct planner {
         double *slit;     /* the same by SLIT alone; NULL: no latency is known, `distance` is by SLIT */
         double *slit_mixed;
         struct node_set cpu_nodes, mem_nodes, all_nodes;
-        double remoteness; /* mean distance of remote memory, beyond local; 10 on one node */
-        struct job *jobs;  /* one per sample */
+        double bandwidth, free_traffic; /* of all nodes */
+        double remoteness;              /* mean distance of remote memory, beyond local; 10 on one node */
+        struct job *jobs;               /* one per sample */
         size_t n_jobs;
         void *job_arrays;
         struct rule_state *rules;
@@ -225,6 +228,8 @@ struct planner {
         bool *is_mem;
         const double *far; /* expected distance from the service's CPUs: a row of `distance`, or far_mixed */
         double *far_mixed;
+        const struct job *mixed_job; /* whose CPU shares far_mixed was made from, if they were its own; else NULL */
+        const double *mixed_share;
         double *bytes_then, *uses_then; /* the job's bytes, and what it asks of the controllers, were it there */
         uint64_t *incoming, *incoming_huge;
         uint64_t *order_keys;
@@ -237,6 +242,16 @@ struct planner {
         bool failed;       /* memory ran out */
 };
 
+/* plan.c: plans, and leaves the planner as it is then. To be ended by planner_done() whatever comes back. */
+int planner_run(struct planner *pl, const struct plan_input *in, struct plan **ret);
+
+/* plan-change.c: what would bring another decision for this job, which is not assigned at the moment; `reference`: what it has, NULL: nothing.
+ * Sentences are added to `*texts` (array_reserve); memory that runs out is noted in pl->failed. */
+struct sentences {
+        char **texts;
+        size_t n, capacity;
+};
+void changes_find(struct planner *pl, struct job *j, const struct option *reference, struct sentences *ret);
 /* plan.c */
 bool plan_input_is_consistent(const struct plan_input *in);
 
@@ -288,6 +303,8 @@ struct node_set job_mems(const struct planner *pl, const struct job *j, const st
 /* Load of services that may run anywhere, as it counts for this one: where it was seen for one that looks for a home; spread
  * evenly, as it could be at any moment, for one that has a home and must not flee from what moves by itself. */
 double node_free_load(const struct plan_node *n, const struct job *j);
+/* So much of a node is not ours to fill. */
+uint64_t node_reserve_bytes(const struct node_memory *m, unsigned keep_free_permille);
 /* Divides bytes among nodes, nearest first and equally near ones by cores, within their room. Returns what found room. */
 uint64_t pour(const struct planner *pl, const struct members *mems, bool huge, uint64_t bytes, uint64_t *into);
 void members_of(const struct planner *pl, const struct node_set *nodes, struct members *ret);
@@ -305,7 +322,7 @@ void planner_set_bandwidths(struct planner *pl); /* after the distances */
  * pl->is_mem; with its bytes where they are. */
 double traffic_cost(struct planner *pl, const struct job *j);
 double traffic_cost_now(const struct planner *pl, const struct job *j);
-double traffic_least_slope(const struct planner *pl);
+double traffic_least_slope(const struct planner *pl, const struct job *j);
 /* A job counts at most once. TRAFFIC_CHOSEN: right after its option_evaluate(). */
 void traffic_put(struct planner *pl, struct job *j, enum traffic where);
 void traffic_take(struct planner *pl, struct job *j);
@@ -318,6 +335,8 @@ double job_move_seconds(const struct planner *pl, const struct job *j, uint64_t 
 double job_horizon_seconds(const struct job *j);
 /* `gain`: the share of its time that the service is to win. */
 bool move_pays(const struct planner *pl, const struct job *j, double gain, uint64_t bytes);
+/* The candidate that would be gain enough, were it not for what moving there takes; NULL: none. */
+const struct option *best_unpaid(const struct planner *pl, const struct job *j, const struct option *from);
 
 /* plan-guard.c: no way back for a while */
 void job_set_guard(const struct planner *pl, struct job *j); /* once its home is known */
@@ -326,7 +345,7 @@ bool guard_bars(const struct job *j, const struct option *home, const struct opt
 
 /* plan-cost.c */
 /* Expected distance of each node's memory from the CPUs that the job would have (pl->cpus, with so many cores): a row of the matrix, or mixed. */
-const double *expected_far(const struct planner *pl, const struct job *j, double n_cores, const double *matrix, double *mixed);
+const double *expected_far(struct planner *pl, const struct job *j, double n_cores, const double *matrix, double *mixed);
 void option_evaluate(struct planner *pl, const struct job *j, const struct node_set *nodes, struct option *ret);
 /* The same terms for where the service is now, CPUs free. */
 double present_cost(const struct planner *pl, const struct job *j, double *ret_distance);
@@ -399,9 +418,8 @@ void plan_compact(struct planner *pl);
 void plan_follow(struct planner *pl);
 void plan_conclude(struct planner *pl);
 
-/* plan-reason.c, plan-verdicts.c */
+/* plan-reason.c */
 void reason_write(const struct planner *pl, struct job *j, const struct due *due);
-void plan_verdicts(struct planner *pl, struct job *j);
 
 void text_unpaid(struct strbuf *b, const struct planner *pl, const struct job *j, uint64_t bytes, double gain);
 

@@ -160,7 +160,8 @@ static void add_better(struct strbuf *b, const struct planner *pl, const struct 
                 const struct option *now = &j->present;
                 strbuf_append(b, "; ");
                 text_nodes(b, &j->better.nodes);
-                text_unpaid(b, pl, j, j->better.bytes_in, option_gain(now->cost, now->distance, &j->better));
+                double gain = option_gain(now->cost, now->distance, &j->better);
+                text_unpaid(b, pl, j, j->better.bytes_in, MAX2(gain, distance_gain(now->distance, j->better.distance)));
         } else if (j->guarded || j->waits)
                 add_waiting_better(b, pl, j);
         else if (j->declined && !node_set_is_empty(&j->better.nodes) && !j->assigned) {

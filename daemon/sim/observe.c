@@ -167,8 +167,13 @@ static int deep_alloc(unsigned n_ids, struct deep_sample **ret) {
         return 0;
 }
 
+/* Pinned pages look like any other: that they are shows only when they are moved. */
+bool sim_kind_moves(const struct sim_service *v, enum sim_kind kind, bool move_shared, bool override_policy) {
+        return (override_policy || (!v->policy && kind != SIM_BOUND)) && (kind != SIM_SHARED || move_shared);
+}
+
 int sim_read_deep(void *context, unsigned n_ids, const struct process_ref *processes, size_t n_processes,
-                  struct deep_sample **ret) {
+                  const struct deep_options *options, struct deep_sample **ret) {
         struct sim *s = context;
         struct deep_sample *d;
         int r = deep_alloc(n_ids, &d);
@@ -182,9 +187,12 @@ int sim_read_deep(void *context, unsigned n_ids, const struct process_ref *proce
                 const char *policy = v->policy;
                 d->n_processes_read = n_processes;
                 d->self_managed = policy;
+                bool shared = options && options->move_shared, override = options && options->override_policy;
                 for (unsigned n = 0; n < n_ids; n++) {
                         d->bytes_by_node[n] = sim_bytes_on(v, n);
-                        d->movable_by_node[n] = policy ? 0 : v->bytes[SIM_PLAIN][n] + v->bytes[SIM_PINNED][n];
+                        for (int k = 0; k < _SIM_KIND_MAX; k++)
+                                d->movable_by_node[n] +=
+                                        sim_kind_moves(v, (enum sim_kind) k, shared, override) ? v->bytes[k][n] : 0;
                         d->has_bound_mappings |= v->bytes[SIM_BOUND][n] > 0;
                 }
                 if (!policy && d->has_bound_mappings)

@@ -75,7 +75,7 @@ struct json_object *look_json(const struct topology *t, const struct captured_lo
         struct json_object *o = json_object_new_object(), *services = json_object_new_array();
         for (size_t i = 0; services && i < l->observation->n_services; i++) {
                 const struct placement *p = &l->plan->placements[i];
-                struct json_object *s = view_explain(t, &l->observation->services[i], p, p->state, NULL);
+                struct json_object *s = view_explain(t, &l->observation->services[i], p, NULL, p->state, NULL);
                 if (!s || json_object_array_add(services, s) != 0) {
                         json_object_put(s);
                         json_object_put(services);

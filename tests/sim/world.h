@@ -55,6 +55,8 @@ void world_spread(struct world *w, struct service_sample *s, uint64_t bytes, dou
 
 /* Takes in the samples, makes a plan, and holds it to what every plan must keep (ends the program with a message otherwise). */
 struct plan *world_plan(struct world *w);
+/* How the last plan came to this placement, from the same input: nothing is taken in anew. To be ended with explanation_done(). */
+struct explanation world_explain(struct world *w, size_t index);
 /* What is promised of every plan; NULL, or what is broken (the caller frees). */
 char *world_check_plan(const struct world *w, const struct plan *p);
 /* Does what is due: pages move, cpusets come into force, threads follow. */

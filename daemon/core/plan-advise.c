@@ -133,16 +133,23 @@ static void say_where(struct strbuf *b, const struct advice *a, const struct que
         b->failed |= !verdict;
 }
 
+/* The question and its list of rules end before the answer does. */
+static void restore_rule(struct exclusion *x, const struct question *q, const struct config *config) {
+        if (x->rule)
+                x->rule = x->rule < &q->rules[config->n_rules] ? &config->rules[x->rule - q->rules] : NULL;
+}
+
 static int answer(struct advice *a, const struct question *q, const struct plan_input *in, uint64_t mcpu, uint64_t bytes) {
-        _cleanup_(explanation_done) struct explanation e = { 0 };
         int r = plan_make(&q->in, &a->plan);
         if (r >= 0)
-                r = plan_explain(&q->in, in->n_samples, &e);
+                r = plan_explain(&q->in, in->n_samples, &a->explanation);
         if (r < 0)
                 return r;
+        for (size_t i = 0; i < a->explanation.n_candidates; i++)
+                restore_rule(&a->explanation.candidates[i].excluded_by, q, in->config);
         struct strbuf b = { 0 };
         a->placement = &a->plan->placements[in->n_samples];
-        const struct candidate *chosen = chosen_of(&e);
+        const struct candidate *chosen = chosen_of(&a->explanation);
         if (chosen)
                 a->nodes = chosen->nodes;
         a->fits = chosen && chosen->feasible;
@@ -178,6 +185,7 @@ struct advice *advice_free(struct advice *a) {
         if (!a)
                 return NULL;
         plan_free(a->plan);
+        explanation_done(&a->explanation);
         free(a->reason);
         free(a);
         return NULL;

@@ -7,27 +7,6 @@
 #define INFEASIBLE_MAX 4u
 #define EXCLUDED_MAX   8u
 
-bool job_excluded(const struct planner *pl, const struct job *j, const struct node_set *nodes, struct exclusion *ret) {
-        const struct rule *r = j->rule;
-        struct node_set avoided = node_set_intersect(nodes, &r->avoid), cpus = job_cpus(pl, j, nodes),
-                        mems = job_mems(pl, j, nodes), usable = node_set_union(&cpus, &mems),
-                        able = node_set_union(&pl->cpu_nodes, &pl->mem_nodes), here = node_set_intersect(nodes, &able);
-        unsigned n = node_set_count(nodes);
-        enum constraint c = CONSTRAINT_NONE;
-        if (r->place == PLACE_NODES && !node_set_is_subset(nodes, &r->nodes))
-                c = CONSTRAINT_NODES;
-        else if (r->has_allowed && !node_set_is_subset(nodes, &r->allowed))
-                c = CONSTRAINT_ALLOWED;
-        else if (!node_set_is_empty(&avoided))
-                c = CONSTRAINT_AVOID;
-        else if (r->max_nodes > 0 && n > r->max_nodes)
-                c = CONSTRAINT_MAX_NODES;
-        else if (!node_set_is_subset(&here, &usable))
-                c = CONSTRAINT_CPUSET;
-        *ret = (struct exclusion){ .constraint = c, .rule = c == CONSTRAINT_CPUSET || c == CONSTRAINT_NONE ? NULL : r };
-        return c != CONSTRAINT_NONE;
-}
-
 /* What is needed to tell the verdicts of one job. */
 struct context {
         struct planner *pl;
@@ -68,7 +47,7 @@ static struct candidate *add(const struct context *c, const struct option *o, en
         *x = (struct candidate){
                 .nodes = o->nodes,
                 .cost = o->cost,
-                .terms = { o->distance, o->bandwidth_cost, o->load_cost, o->fill_cost, o->moving_cost },
+                .terms = { o->distance, o->bandwidth_cost, o->load_cost, o->breadth_cost, o->fill_cost, o->moving_cost },
                 .feasible = option_fits(o) && verdict != VERDICT_EXCLUDED,
                 .chosen = verdict == VERDICT_CHOSEN,
                 .verdict = verdict,
@@ -88,12 +67,16 @@ static struct candidate *add(const struct context *c, const struct option *o, en
         return x;
 }
 
+static bool is_open(const struct option *o) {
+        return option_fits(o) && o->standing == STANDING_FREE;
+}
+
 /* The best that has not been taken yet: fitting ones by cost, others in the order in which they were tried (fewest nodes, lowest ids). */
 static struct option *next_option(const struct context *c, bool fitting) {
         struct option *best = NULL;
         for (size_t i = 0; i < c->pl->n_options; i++) {
                 struct option *o = &c->pl->options[i];
-                if (c->taken[i] || option_fits(o) != fitting)
+                if (c->taken[i] || is_open(o) != fitting)
                         continue;
                 if (!best || (fitting && option_better(c->j, o, best)))
                         best = o;
@@ -110,9 +93,19 @@ static void add_options(struct context *c) {
                         if (!o)
                                 break;
                         c->taken[o - c->pl->options] = true;
-                        (void) add(c, o, fitting ? verdict_of_beaten(c, o) : verdict_of_lacking(c->j, o));
+                        if (o->standing != STANDING_FREE)
+                                add(c, o, VERDICT_EXCLUDED)->excluded_by = (struct exclusion){ o->bar.constraint, o->bar.rule };
+                        else
+                                (void) add(c, o, fitting ? verdict_of_beaten(c, o) : verdict_of_lacking(c->j, o));
                 }
         }
+}
+
+static bool is_told(const struct explanation *e, const struct node_set *nodes) {
+        for (size_t i = 0; i < e->n_candidates; i++)
+                if (node_set_equal(&e->candidates[i].nodes, nodes))
+                        return true;
+        return false;
 }
 
 /* Nodes that no candidate could have, because something forbids them. */
@@ -121,7 +114,7 @@ static void add_excluded(struct context *c) {
         unsigned n = 0;
         for (unsigned i = 0; i < c->pl->n_nodes && n < EXCLUDED_MAX; i++) {
                 struct option o = { .nodes = node_set_of(c->pl->nodes[i].id) };
-                if (!job_excluded(c->pl, c->j, &o.nodes, &why))
+                if (is_told(c->e, &o.nodes) || !job_excluded(c->pl, c->j, &o.nodes, &why))
                         continue;
                 add(c, &o, VERDICT_EXCLUDED)->excluded_by = why;
                 n++;

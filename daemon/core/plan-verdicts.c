@@ -2,23 +2,14 @@
 /* Why a candidate was chosen or lost, in a sentence. */
 #include "core/plan-internal.h"
 
-const char *constraint_to_string(enum constraint c) {
-        static const char *const table[_CONSTRAINT_MAX] = {
-                [CONSTRAINT_NONE] = "none",           [CONSTRAINT_CPUSET] = "cpuset",
-                [CONSTRAINT_NODES] = "nodes",         [CONSTRAINT_ALLOWED] = "allowed-nodes",
-                [CONSTRAINT_AVOID] = "avoid-nodes",   [CONSTRAINT_MIN_NODES] = "min-nodes",
-                [CONSTRAINT_MAX_NODES] = "max-nodes", [CONSTRAINT_TOGETHER] = "together-with",
-                [CONSTRAINT_APART] = "apart-from",    [CONSTRAINT_EXCLUSIVE] = "exclusive",
-        };
-        return (int) c >= 0 && c < _CONSTRAINT_MAX ? table[c] : "invalid";
-}
-
 static void say_excluded(struct strbuf *b, const struct candidate *c) {
         const struct rule *r = c->excluded_by.rule;
         strbuf_append(b, "rejected: ");
         text_nodes(b, &c->nodes);
-        if (!r)
+        if (c->excluded_by.constraint == CONSTRAINT_CPUSET)
                 strbuf_append(b, " is not left to it by its cpuset");
+        else if (!r || !r->name)
+                strbuf_printf(b, " is excluded by %s", constraint_to_string(c->excluded_by.constraint));
         else
                 strbuf_printf(b, " is excluded by %s of rule %s", constraint_to_string(c->excluded_by.constraint), r->name);
 }

@@ -125,6 +125,7 @@ static struct json_object *view_terms(const struct cost_terms *t) {
         json_put_number(&o, "distance", t->distance, DISTANCE_DECIMALS);
         json_put_number(&o, "bandwidth", t->bandwidth, DISTANCE_DECIMALS);
         json_put_number(&o, "load", t->load, DISTANCE_DECIMALS);
+        json_put_number(&o, "breadth", t->breadth, DISTANCE_DECIMALS);
         json_put_number(&o, "fill", t->fill, DISTANCE_DECIMALS);
         json_put_number(&o, "moving", t->moving, DISTANCE_DECIMALS);
         return o;
@@ -160,7 +161,7 @@ static struct json_object *view_candidate(const struct candidate *c) {
         return o;
 }
 
-static struct json_object *view_candidates(const struct explanation *e) {
+struct json_object *view_candidates(const struct explanation *e) {
         struct json_object *array = json_object_new_array();
         for (size_t i = 0; array && e && i < e->n_candidates; i++) {
                 struct json_object *o = view_candidate(&e->candidates[i]);
@@ -204,39 +205,38 @@ struct json_object *view_explain(const struct topology *t, const struct service_
         return o;
 }
 
-static void complete(struct json_object *o, const char *const *keys, size_t n) {
-        for (size_t i = 0; i < n; i++)
+void view_complete(struct json_object *o, const char *const *keys, size_t n) {
+        for (size_t i = 0; i < n && json_object_is_type(o, json_type_object); i++)
                 if (!json_object_object_get_ex(o, keys[i], NULL))
                         (void) json_object_object_add(o, keys[i], NULL);
 }
 
 void view_complete_service(struct json_object *service) {
         static const char *const keys[] = { "rule", "place" };
-        complete(service, keys, ARRAY_SIZE(keys));
+        view_complete(service, keys, ARRAY_SIZE(keys));
 }
 
-static bool get_typed(struct json_object *o, const char *key, enum json_type type, struct json_object **ret) {
-        return json_object_object_get_ex(o, key, ret) && json_object_is_type(*ret, type);
-}
-
-void view_complete_explain(struct json_object *explained) {
-        static const char
-                *const keys[] = { "rule_detail", "decision" },
-                       *const seen_keys[] = { "own_policy", "owner_detail", "memory_pressure_percent", "cpu_pressure_percent" },
-                       *const candidate_keys[] = { "cost", "terms", "excluded_by" }, *const exclusion_keys[] = { "rule" };
-        struct json_object *seen, *candidates, *exclusion;
-        view_complete_service(explained);
-        complete(explained, keys, ARRAY_SIZE(keys));
-        if (get_typed(explained, "seen", json_type_object, &seen))
-                complete(seen, seen_keys, ARRAY_SIZE(seen_keys));
-        if (!get_typed(explained, "candidates", json_type_array, &candidates))
+void view_complete_candidates(struct json_object *o) {
+        static const char *const keys[] = { "cost", "terms", "excluded_by" }, *const exclusion_keys[] = { "rule" };
+        struct json_object *candidates, *exclusion;
+        if (!json_object_object_get_ex(o, "candidates", &candidates) || !json_object_is_type(candidates, json_type_array))
                 return;
         for (size_t i = 0; i < json_object_array_length(candidates); i++) {
                 struct json_object *c = json_object_array_get_idx(candidates, i);
-                if (!json_object_is_type(c, json_type_object))
-                        continue;
-                complete(c, candidate_keys, ARRAY_SIZE(candidate_keys));
-                if (get_typed(c, "excluded_by", json_type_object, &exclusion))
-                        complete(exclusion, exclusion_keys, ARRAY_SIZE(exclusion_keys));
+                view_complete(c, keys, ARRAY_SIZE(keys));
+                if (json_object_object_get_ex(c, "excluded_by", &exclusion))
+                        view_complete(exclusion, exclusion_keys, ARRAY_SIZE(exclusion_keys));
         }
+}
+
+void view_complete_explain(struct json_object *explained) {
+        static const char *const keys[] = { "rule_detail", "decision" }, *const seen_keys[] = { "own_policy", "owner_detail",
+                                                                                                "memory_pressure_percent",
+                                                                                                "cpu_pressure_percent" };
+        struct json_object *seen;
+        view_complete_service(explained);
+        view_complete(explained, keys, ARRAY_SIZE(keys));
+        if (json_object_object_get_ex(explained, "seen", &seen))
+                view_complete(seen, seen_keys, ARRAY_SIZE(seen_keys));
+        view_complete_candidates(explained);
 }

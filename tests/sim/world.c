@@ -249,7 +249,7 @@ static const char *check_explanation(const struct explanation *e) {
         for (size_t i = 0; i < e->n_candidates; i++) {
                 const struct candidate *c = &e->candidates[i];
                 const struct cost_terms *t = &c->terms;
-                double sum = t->distance + t->bandwidth + t->load + t->fill + t->moving;
+                double sum = t->distance + t->bandwidth + t->load + t->breadth + t->fill + t->moving;
                 _cleanup_free_ char *verdict = candidate_verdict(c);
                 if (c->chosen && i > 0)
                         return "a candidate that is not the first is chosen";

@@ -123,19 +123,22 @@ static void try_obstacles(struct planner *pl, const struct job *j, const struct 
 /* Nodes that something forbids it, as if they were left to it. */
 static void try_excluded(struct planner *pl, struct job *j, const struct option *reference, struct sentences *s) {
         for (unsigned i = 0; i < pl->n_nodes; i++) {
-                struct node_set one = node_set_of(pl->nodes[i].id), cpus = j->may_cpus, mems = j->may_mems;
+                struct node_set one = node_set_of(pl->nodes[i].id), cpus = j->may_cpus, mems = j->may_mems,
+                                permitted = j->permitted;
                 struct exclusion why;
                 struct option then;
                 if (j->kind == JOB_NODES || !job_excluded(pl, j, &one, &why))
                         continue;
                 node_set_add(&j->may_cpus, pl->nodes[i].id);
                 node_set_add(&j->may_mems, pl->nodes[i].id);
+                node_set_add(&j->permitted, pl->nodes[i].id);
                 option_evaluate(pl, j, &one, &then);
                 j->may_cpus = cpus;
                 j->may_mems = mems;
+                j->permitted = permitted;
                 if (!would_go(j, reference, &then))
                         continue;
-                if (!why.rule)
+                if (why.constraint == CONSTRAINT_CPUSET)
                         say_text(pl, s, "its cpuset left node %u to it", pl->nodes[i].id);
                 else if (why.rule == j->rule)
                         say_text(pl, s, "rule %s did not exclude node %u by %s", why.rule->name, pl->nodes[i].id,

@@ -47,7 +47,12 @@ static struct candidate *add(const struct context *c, const struct option *o, en
         *x = (struct candidate){
                 .nodes = o->nodes,
                 .cost = o->cost,
-                .terms = { o->distance, o->bandwidth_cost, o->load_cost, o->breadth_cost, o->fill_cost, o->moving_cost },
+                .terms = { .distance = o->distance,
+                           .bandwidth = o->bandwidth_cost,
+                           .load = o->load_cost,
+                           .fill = o->fill_cost,
+                           .moving = o->moving_cost,
+                           .breadth = o->breadth_cost },
                 .feasible = option_fits(o) && verdict != VERDICT_EXCLUDED,
                 .chosen = verdict == VERDICT_CHOSEN,
                 .verdict = verdict,

@@ -37,7 +37,7 @@ static void test_terms(void **state) {
         world_cpu(w, s, 1, 1);
         _cleanup_(plan_freep) struct plan *p = world_plan(w);
         _cleanup_(explanation_done) struct explanation e = world_explain(w, 0); /* that they add up is looked at in there */
-        assert_int_equal(e.n_candidates, 3);
+        assert_true(e.n_candidates >= 3);
         assert_nodes(e.candidates[0].nodes, "0");
         assert_true(e.candidates[0].terms.moving == 0 && e.candidates[0].terms.distance == 10);
         assert_true(e.candidates[0].terms.load > 0 && e.candidates[0].terms.fill > 0 && e.candidates[0].terms.bandwidth > 0);
@@ -147,14 +147,13 @@ static void test_excluded_nodes_that_would_be_better(void **state) {
         world_cpu(w, s, 0, 1);
         r->has_allowed = true;
         r->allowed = node_set_of(0);
-        s->effective_cpu_nodes = node_set_of(0); /* until the planner keeps to allowed-nodes by itself, its cpuset does */
-        s->effective_mems = node_set_of(0);
-        s->admin_mems = true;
         _cleanup_(plan_freep) struct plan *p = world_plan(w);
         _cleanup_(explanation_done) struct explanation e = world_explain(w, 0);
         _cleanup_free_ char *expected = format_string("rule %s did not exclude node 1 by allowed-nodes", r->name);
         assert_true(has_change(&e, expected));
         r->has_allowed = false;
+        s->effective_cpu_nodes = s->effective_mems = node_set_of(0);
+        s->admin_mems = true;
         explanation_done(&e);
         e = world_explain(w, 0);
         assert_true(has_change(&e, "its cpuset left node 1 to it"));

@@ -8,6 +8,7 @@
 
 #include "manager.h"
 #include "report/format.h"
+#include "report/history-json.h"
 #include "report/journal.h"
 #include "report/view.h"
 
@@ -160,6 +161,11 @@ static int on_advise(uint64_t mcpu, uint64_t bytes, sd_bus_message *call, void *
         return manager_request_advice(userdata, mcpu, bytes, call);
 }
 
+static struct json_object *on_remembered(void *userdata) {
+        const struct manager *m = userdata;
+        return history_to_json(&m->history);
+}
+
 static struct json_object *on_history(const char *unit, void *userdata) {
         struct manager *m = userdata;
         return events_list(m->events, unit);
@@ -179,6 +185,7 @@ const struct bus_callbacks manager_bus_callbacks = {
         .plan = on_plan,
         .advise = on_advise,
         .history = on_history,
+        .remembered = on_remembered,
 };
 
 /* Whoever asks us, and whoever owns the units, is behind that connection: without it we would run on deaf and unable to change

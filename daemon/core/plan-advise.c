@@ -75,8 +75,8 @@ static int fill_newcomer(struct service_sample *s, const struct topology *t, uin
 
 /* Rules of the configuration have their place in the longer list; others stay what they are. */
 static const struct rule *moved_rule(const struct question *q, const struct config *config, const struct rule *r) {
-        uintptr_t first = (uintptr_t) config->rules, end = (uintptr_t) (config->rules + config->n_rules), at = (uintptr_t) r;
-        return r && at >= first && at < end ? &q->rules[r - config->rules] : r;
+        uintptr_t first = (uintptr_t) config->rules, end = first + config->n_rules * sizeof *config->rules, at = (uintptr_t) r;
+        return at >= first && at < end ? &q->rules[(at - first) / sizeof *r] : r;
 }
 
 static int add_newcomer(struct question *q, const struct plan_input *in, uint64_t mcpu, uint64_t bytes) {
@@ -133,10 +133,12 @@ static void say_where(struct strbuf *b, const struct advice *a, const struct que
         b->failed |= !verdict;
 }
 
-/* The question and its list of rules end before the answer does. */
-static void restore_rule(struct exclusion *x, const struct question *q, const struct config *config) {
-        if (x->rule)
-                x->rule = x->rule < &q->rules[config->n_rules] ? &config->rules[x->rule - q->rules] : NULL;
+/* The question's rules end with it; the configuration's have the same places. */
+static void borrow_rule(struct exclusion *x, const struct question *q, const struct config *config) {
+        if (!x->rule || x->rule < q->rules || x->rule >= q->rules + config->n_rules)
+                x->rule = x->rule == &q->rules[config->n_rules] ? NULL : x->rule;
+        else
+                x->rule = &config->rules[x->rule - q->rules];
 }
 
 static int answer(struct advice *a, const struct question *q, const struct plan_input *in, uint64_t mcpu, uint64_t bytes) {
@@ -145,8 +147,6 @@ static int answer(struct advice *a, const struct question *q, const struct plan_
                 r = plan_explain(&q->in, in->n_samples, &a->explanation);
         if (r < 0)
                 return r;
-        for (size_t i = 0; i < a->explanation.n_candidates; i++)
-                restore_rule(&a->explanation.candidates[i].excluded_by, q, in->config);
         struct strbuf b = { 0 };
         a->placement = &a->plan->placements[in->n_samples];
         const struct candidate *chosen = chosen_of(&a->explanation);
@@ -157,6 +157,8 @@ static int answer(struct advice *a, const struct question *q, const struct plan_
                 say_where(&b, a, q, chosen, mcpu);
         else
                 say_none(&b, in, bytes);
+        for (size_t i = 0; i < a->explanation.n_candidates; i++)
+                borrow_rule(&a->explanation.candidates[i].excluded_by, q, in->config);
         a->reason = strbuf_steal(&b);
         return a->reason ? 0 : -ENOMEM;
 }

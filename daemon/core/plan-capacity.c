@@ -112,7 +112,7 @@ static void move_load(struct planner *pl, const struct job *j, double sign) {
 void job_assign(struct planner *pl, struct job *j, const struct option *o) {
         struct option fresh;
         traffic_take(pl, j);
-        option_evaluate(pl, j, &o->nodes, &fresh); /* leaves the division of bytes in pl->incoming */
+        job_evaluate(pl, j, &o->nodes, &fresh); /* leaves the division of bytes in pl->incoming */
         j->chosen = fresh;
         j->assigned = true;
         for (unsigned i = 0; i < pl->n_nodes; i++) {

@@ -47,12 +47,8 @@ static struct candidate *add(const struct context *c, const struct option *o, en
         *x = (struct candidate){
                 .nodes = o->nodes,
                 .cost = o->cost,
-                .terms = { .distance = o->distance,
-                           .bandwidth = o->bandwidth_cost,
-                           .load = o->load_cost,
-                           .fill = o->fill_cost,
-                           .moving = o->moving_cost,
-                           .breadth = o->breadth_cost },
+                .terms = { o->distance, o->bandwidth_cost, o->load_cost, o->fill_cost, o->moving_cost, o->breadth_cost,
+                           o->device_cost },
                 .feasible = option_fits(o) && verdict != VERDICT_EXCLUDED,
                 .chosen = verdict == VERDICT_CHOSEN,
                 .verdict = verdict,
@@ -128,7 +124,7 @@ static void add_excluded(struct context *c) {
 
 static void find_options(struct planner *pl, const struct job *j) {
         pl->n_options = 0;
-        if (j->kind == JOB_COMPACT)
+        if (j->kind == JOB_COMPACT || j->kind == JOB_NEAR)
                 candidates_of_set(pl, j);
         else if (j->kind == JOB_FOLLOW)
                 candidates_of_memory(pl, j);
@@ -171,6 +167,8 @@ static int explain(struct planner *pl, struct job *j, struct explanation *e) {
         }
         if (r >= 0)
                 changes_find(pl, j, was_assigned ? &chosen : NULL, &changes);
+        if (was_assigned && j->kind != JOB_TOLD)
+                job_assign(pl, j, &chosen); /* as it was, for whoever is asked about next */
         e->would_change = changes.texts;
         e->n_would_change = changes.n;
         free(c.taken);
@@ -194,6 +192,31 @@ int plan_explain(const struct plan_input *in, size_t index, struct explanation *
         else
                 *ret = e;
         return r;
+}
+
+int plan_explain_all(const struct plan_input *in, struct explanation **ret) {
+        struct planner pl;
+        struct plan *plan = NULL;
+        struct explanation *all = calloc(in->n_samples + 1, sizeof *all);
+        int r = planner_run(&pl, in, &plan);
+        if (r >= 0 && !all)
+                r = -ENOMEM;
+        for (size_t i = 0; r >= 0 && i < in->n_samples; i++)
+                r = explain(&pl, &pl.jobs[i], &all[i]);
+        plan_free(plan);
+        planner_done(&pl);
+        if (r < 0)
+                all = explanations_free(all, in->n_samples);
+        else
+                *ret = all;
+        return r;
+}
+
+struct explanation *explanations_free(struct explanation *all, size_t n) {
+        for (size_t i = 0; i < n && all; i++)
+                explanation_done(&all[i]);
+        free(all);
+        return NULL;
 }
 
 void explanation_done(struct explanation *e) {

@@ -34,7 +34,7 @@ const struct option *best_unpaid(const struct planner *pl, const struct job *j, 
         double best_gain = job_min_gain(j);
         for (size_t i = 0; i < pl->n_options; i++) {
                 const struct option *o = &pl->options[i];
-                if (!option_fits(o) || from->cost <= 0 || node_set_equal(&o->nodes, &from->nodes))
+                if (!option_fits(o) || o->standing != STANDING_FREE || from->cost <= 0 || node_set_equal(&o->nodes, &from->nodes))
                         continue;
                 double by_cost = (from->cost - (o->cost - o->moving_cost)) / from->cost,
                        gain = MAX2(by_cost, distance_gain(from->distance, o->distance));

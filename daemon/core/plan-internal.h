@@ -7,6 +7,7 @@
  *   plan-search      homes for all groups, the strongest first: plan-exact tries every way on small machines, plan-eject
  *                    makes room for one by sending others elsewhere, plan-compact looks again at what was found
  *   plan-nodes       place: nodes: the home is given
+ *   plan-near, plan-spread  place: near, place: spread; plan-interleave place: interleave; what memory they divide is in plan-division
  *   plan-follow      memory goes where the threads are: place: follow, or CPUs that are not ours to restrict
  *   plan-conclude    what is due now for each job; plan-reason: why
  * When somebody asks: plan-explain: the candidates, and why they lost; plan-verdicts: in words; plan-change: what would change it.
@@ -62,7 +63,8 @@ struct option {
         double distance;                          /* expected, 10 = all local */
         double slit_distance;                     /* the same by SLIT alone: what is reported */
         double load_cost, fill_cost, moving_cost; /* see plan-cost.c */
-        double breadth_cost;                      /* of more nodes than one */
+        double breadth_cost;                      /* of more nodes than one; place: spread: of fewer than could be */
+        double device_cost;                       /* place: near */
         double bandwidth_cost;
         double cost;                       /* the sum of these, but for slit_distance */
         uint64_t bytes_off;                /* movable bytes that are elsewhere */
@@ -109,6 +111,9 @@ enum job_kind {
         JOB_NODES,
         JOB_COMPACT,
         JOB_FOLLOW,
+        JOB_SPREAD,
+        JOB_INTERLEAVE,
+        JOB_NEAR,
 };
 
 /* Where a job counts as using memory: plan-bandwidth.c. */
@@ -148,6 +153,10 @@ struct job {
         struct node_set former; /* the home before this one; see plan-guard.c */
         struct option chosen;   /* where it goes or stays, if `assigned` */
         struct option better;   /* what was looked at but not taken: see `waits`, `declined` */
+
+        /* Where memory is divided (plan-division.c), by index, on the heap: each node's part, as a weight; and movable bytes that are to be on it. */
+        uint64_t *part, *want; /* `want` is part of the block that begins with `part` */
+        uint64_t interleave_key;
 
         bool applied_cpus, applied_mems; /* cpusets of ours are in force */
         bool has_share;
@@ -233,9 +242,7 @@ struct planner {
         bool failed;       /* memory ran out */
 };
 
-/* plan.c */
-bool plan_input_is_consistent(const struct plan_input *in);
-/* Plans, and leaves the planner as it is then. To be ended by planner_done() whatever comes back. */
+/* plan.c: plans, and leaves the planner as it is then. To be ended by planner_done() whatever comes back. */
 int planner_run(struct planner *pl, const struct plan_input *in, struct plan **ret);
 
 /* plan-change.c: what would bring another decision for this job, which is not assigned at the moment; `reference`: what it has, NULL: nothing.
@@ -245,6 +252,8 @@ struct sentences {
         size_t n, capacity;
 };
 void changes_find(struct planner *pl, struct job *j, const struct option *reference, struct sentences *ret);
+/* plan.c */
+bool plan_input_is_consistent(const struct plan_input *in);
 
 /* plan-jobs.c */
 int planner_init(struct planner *pl, const struct plan_input *in, struct plan *plan);
@@ -278,6 +287,8 @@ bool job_is_placed_kind(const struct job *j); /* its home is one that other home
 /* plan-group.c: a group as if it were one service */
 bool groups_init(struct planner *pl);
 double group_weight(const struct group *g);
+/* option_evaluate(), and where memory is divided how. */
+void job_evaluate(struct planner *pl, struct job *j, const struct node_set *nodes, struct option *ret);
 void group_evaluate(struct planner *pl, struct group *g, const struct node_set *nodes, struct option *ret);
 void group_assign(struct planner *pl, struct group *g, const struct node_set *nodes);
 void group_unassign(struct planner *pl, struct group *g);
@@ -333,6 +344,8 @@ void job_set_guard(const struct planner *pl, struct job *j); /* once its home is
 bool guard_bars(const struct job *j, const struct option *home, const struct option *o);
 
 /* plan-cost.c */
+/* Expected distance of each node's memory from the CPUs that the job would have (pl->cpus, with so many cores): a row of the matrix, or mixed. */
+const double *expected_far(struct planner *pl, const struct job *j, double n_cores, const double *matrix, double *mixed);
 void option_evaluate(struct planner *pl, const struct job *j, const struct node_set *nodes, struct option *ret);
 /* The same terms for where the service is now, CPUs free. */
 double present_cost(const struct planner *pl, const struct job *j, double *ret_distance);
@@ -376,6 +389,31 @@ bool plan_eject(struct planner *pl, struct group *g);
 /* The home of its members is lost to what another rule asks for. */
 void group_lose_home(struct group *g, const struct bar *to);
 /* plan-compact.c: looks again at what is assigned; declines what is not worth a change */
+/* plan-division.c: memory that is divided among nodes by amount */
+bool job_divides(const struct job *j);
+/* Makes j->part and j->want. -ENOMEM. */
+int job_make_parts(const struct planner *pl, struct job *j);
+/* Corrects what option_evaluate() has just found for the job, in the option and in pl->incoming, by j->part. */
+void division_evaluate(struct planner *pl, struct job *j, struct option *o);
+/* Puts the division into the placement. -ENOMEM. */
+int division_conclude(const struct planner *pl, struct job *j);
+
+/* plan-near.c: looks up the devices of such jobs, or tells what is wrong with them */
+void plan_near(struct planner *pl);
+/* What being farther from its devices than could be costs it. */
+double near_cost(const struct planner *pl, const struct job *j, const struct node_set *nodes);
+
+/* plan-spread.c: makes such jobs ready, or tells why there is nothing to spread over */
+void plan_spread(struct planner *pl);
+struct node_set spread_nodes(const struct planner *pl, const struct job *j); /* all that it could use */
+/* What having fewer nodes than it could costs it. */
+double spread_cost(const struct planner *pl, const struct job *j, const struct node_set *nodes);
+/* A set of this size around a node, as close together as can be. */
+struct node_set spread_around(const struct planner *pl, const struct node_set *nodes, unsigned id, unsigned size);
+void spread_set_parts(const struct planner *pl, struct job *j, const struct node_set *nodes);
+void spread_note_full(const struct planner *pl, struct job *j);
+
+void plan_interleave(struct planner *pl);
 void plan_compact(struct planner *pl);
 void plan_follow(struct planner *pl);
 void plan_conclude(struct planner *pl);
@@ -384,6 +422,11 @@ void plan_conclude(struct planner *pl);
 void reason_write(const struct planner *pl, struct job *j, const struct due *due);
 
 void text_unpaid(struct strbuf *b, const struct planner *pl, const struct job *j, uint64_t bytes, double gain);
+
+/* plan-barred.c */
+void text_rule(struct strbuf *b, const struct rule *r); /* "rule db (priority 200)" */
+void text_bar(struct strbuf *b, const struct job *j, const struct bar *bar);
+void text_given_up(struct strbuf *b, const struct job *j);
 
 /* plan-text.c: pieces of sentences */
 void text_bytes(struct strbuf *b, uint64_t bytes);               /* "120M" */

@@ -2,6 +2,17 @@
 /* Why a candidate was chosen or lost, in a sentence. */
 #include "core/plan-internal.h"
 
+const char *constraint_to_string(enum constraint c) {
+        static const char *const table[_CONSTRAINT_MAX] = {
+                [CONSTRAINT_NONE] = "none",           [CONSTRAINT_CPUSET] = "cpuset",
+                [CONSTRAINT_NODES] = "nodes",         [CONSTRAINT_ALLOWED] = "allowed-nodes",
+                [CONSTRAINT_AVOID] = "avoid-nodes",   [CONSTRAINT_MIN_NODES] = "min-nodes",
+                [CONSTRAINT_MAX_NODES] = "max-nodes", [CONSTRAINT_TOGETHER] = "together-with",
+                [CONSTRAINT_APART] = "apart-from",    [CONSTRAINT_EXCLUSIVE] = "exclusive",
+        };
+        return (int) c >= 0 && c < _CONSTRAINT_MAX ? table[c] : "invalid";
+}
+
 static void say_excluded(struct strbuf *b, const struct candidate *c) {
         const struct rule *r = c->excluded_by.rule;
         strbuf_append(b, "rejected: ");
@@ -34,8 +45,13 @@ static void say_lacking(struct strbuf *b, const struct candidate *c) {
 
 static void say_chosen(struct strbuf *b, const struct candidate *c) {
         const struct cost_terms *t = &c->terms;
-        strbuf_printf(b, "chosen: costs %.1f (distance %.1f, bandwidth %.1f, CPU load %.1f, memory fill %.1f, moving %.1f)",
+        strbuf_printf(b, "chosen: costs %.1f (distance %.1f, bandwidth %.1f, CPU load %.1f, memory fill %.1f, moving %.1f",
                       c->cost, t->distance, t->bandwidth, t->load, t->fill, t->moving);
+        if (t->breadth > 0)
+                strbuf_printf(b, ", number of nodes %.1f", t->breadth);
+        if (t->device > 0)
+                strbuf_printf(b, ", distance from devices %.1f", t->device);
+        strbuf_append(b, ")");
         if (c->bytes_needed > c->bytes_room)
                 strbuf_append(b, ", though not all of its memory has room");
         else if (!c->feasible)

@@ -25,7 +25,7 @@ const char *service_state_to_string(enum service_state s);
 
 /* What a candidate costs, in units of distance (10 = all local), term by term; plan-cost.c says what each is. */
 struct cost_terms {
-        double distance, bandwidth, load, fill, moving, breadth;
+        double distance, bandwidth, load, fill, moving, breadth, device;
 };
 
 /* What forbids a service a set of nodes, whatever it would cost. */
@@ -143,21 +143,6 @@ static inline void plan_freep(struct plan **p) {
         plan_free(*p);
 }
 
-/* Why one service's placement is as it is. */
-struct explanation {
-        struct candidate *candidates; /* the chosen, the best few, then some that cannot be */
-        size_t n_candidates;
-        char **would_change; /* what would bring another decision: "node 1 had 2.1G more free", … */
-        size_t n_would_change;
-};
-
-/* Plans once more from the same input, and tells how it came to the placement of samples[index]. Returns 0, -ENOMEM or -EINVAL; `*ret` is set
- * only on success, to be ended with explanation_done(). What it says of rules borrows from the configuration. */
-int plan_explain(const struct plan_input *in, size_t index, struct explanation *ret);
-void explanation_done(struct explanation *e);
-/* "chosen: …", "rejected: …". The caller frees; NULL when memory ran out. */
-char *candidate_verdict(const struct candidate *c);
-
 /* What a set of homes is worth, by the planner's own terms. The search minimises, in this order: broken constraints (the stronger
  * rule's first), services that find no home, cost. What a plan adds to that is hysteresis alone: a home that holds is left only for
  * min-gain and after the cooldown, a service without a home gets one only for min-gain, unless a constraint asks for it; and on machines
@@ -185,11 +170,35 @@ bool plan_scorer_places(const struct plan_scorer *s, size_t sample);
 int plan_scorer_score(struct plan_scorer *s, const struct node_set *homes, struct plan_score *ret);
 /* Both at once, for one set of homes. Homes of samples that are not placed are passed over here. */
 int plan_score(const struct plan_input *in, const struct node_set *homes, struct plan_score *ret);
+/* Why one service's placement is as it is. */
+struct explanation {
+        struct candidate *candidates; /* the chosen, the best few, then some that cannot be */
+        size_t n_candidates;
+        char **would_change; /* what would bring another decision: "node 1 had 2.1G more free", … */
+        size_t n_would_change;
+};
+
+/* Plans once more from the same input, and tells how it came to the placement of samples[index]. Returns 0, -ENOMEM or -EINVAL; `*ret` is set
+ * only on success, to be ended with explanation_done(). What it says of rules borrows from the configuration. */
+int plan_explain(const struct plan_input *in, size_t index, struct explanation *ret);
+void explanation_done(struct explanation *e);
+/* The same of every sample: an array of n_samples, to be freed by explanations_free(). */
+int plan_explain_all(const struct plan_input *in, struct explanation **ret);
+struct explanation *explanations_free(struct explanation *all, size_t n);
+/* "chosen: …", "rejected: …". The caller frees; NULL when memory ran out. */
+char *candidate_verdict(const struct candidate *c);
 
 /* The cheap screen: can reading this service's numa_maps change the decision? True for matched, managed services
  * that are large enough and not yet seen to sit at home (previous entry may be NULL). It knows less than the planner: where the last
  * plan said wants_deep, read too. */
 bool plan_wants_deep(const struct service_sample *s, const struct history_entry *previous, unsigned n_ids, uint64_t now_usec);
+
+/* How many of a service's movable bytes are not where the placement has them: off home, or beyond what belongs on their node. `s` must be deep. */
+uint64_t placement_misplaced_bytes(const struct placement *p, const struct service_sample *s, unsigned n_ids);
+/* Where memory is divided among nodes (spread, interleave), so much of it out of place is left so. */
+uint64_t division_tolerated_bytes(const struct rule *r, uint64_t movable_bytes);
+/* A number that tells weights from others; never 0. For history_record_interleaved(). */
+uint64_t interleave_key(const uint32_t *weight_by_node, unsigned n_ids);
 
 /* How many bytes a node can still take from us without going below keep_free and its low watermark. Droppable page cache
  * counts by half: dropping all of it would have the kernel look for anonymous memory to swap first. */
@@ -199,11 +208,10 @@ uint64_t node_room_bytes(const struct node_memory *m, unsigned keep_free_permill
 struct advice {
         struct plan *plan;                 /* made with the new service in mind */
         const struct placement *placement; /* its own, part of that plan */
-        struct explanation
-                explanation;   /* of it: the candidates, and why they lost. Rules are those of in->config; its own: NULL */
-        struct node_set nodes; /* where to start it; empty: no nodes hold its memory */
-        bool fits;             /* false with nodes: they hold its memory, but too few CPUs are left */
-        char *reason;          /* one sentence */
+        struct node_set nodes;             /* where to start it; empty: no nodes hold its memory */
+        bool fits;                         /* false with nodes: they hold its memory, but too few CPUs are left */
+        char *reason;                      /* one sentence */
+        struct explanation explanation;    /* the candidates, and why they lost */
 };
 /* The plan is made as if a service of that size had just appeared under a rule of its own, the last and weakest: place: compact, anything else
  * left open. So it keeps clear of what is placed, of exclusive nodes and of keep-free. Nothing is changed in `in`.

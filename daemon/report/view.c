@@ -125,9 +125,10 @@ static struct json_object *view_terms(const struct cost_terms *t) {
         json_put_number(&o, "distance", t->distance, DISTANCE_DECIMALS);
         json_put_number(&o, "bandwidth", t->bandwidth, DISTANCE_DECIMALS);
         json_put_number(&o, "load", t->load, DISTANCE_DECIMALS);
-        json_put_number(&o, "breadth", t->breadth, DISTANCE_DECIMALS);
         json_put_number(&o, "fill", t->fill, DISTANCE_DECIMALS);
         json_put_number(&o, "moving", t->moving, DISTANCE_DECIMALS);
+        json_put_number(&o, "breadth", t->breadth, DISTANCE_DECIMALS);
+        json_put_number(&o, "device", t->device, DISTANCE_DECIMALS);
         return o;
 }
 
@@ -216,15 +217,21 @@ void view_complete_service(struct json_object *service) {
         view_complete(service, keys, ARRAY_SIZE(keys));
 }
 
+static bool get_typed(struct json_object *o, const char *key, enum json_type type, struct json_object **ret) {
+        return json_object_object_get_ex(o, key, ret) && json_object_is_type(*ret, type);
+}
+
 void view_complete_candidates(struct json_object *o) {
         static const char *const keys[] = { "cost", "terms", "excluded_by" }, *const exclusion_keys[] = { "rule" };
         struct json_object *candidates, *exclusion;
-        if (!json_object_object_get_ex(o, "candidates", &candidates) || !json_object_is_type(candidates, json_type_array))
+        if (!get_typed(o, "candidates", json_type_array, &candidates))
                 return;
         for (size_t i = 0; i < json_object_array_length(candidates); i++) {
                 struct json_object *c = json_object_array_get_idx(candidates, i);
+                if (!json_object_is_type(c, json_type_object))
+                        continue;
                 view_complete(c, keys, ARRAY_SIZE(keys));
-                if (json_object_object_get_ex(c, "excluded_by", &exclusion))
+                if (get_typed(c, "excluded_by", json_type_object, &exclusion))
                         view_complete(exclusion, exclusion_keys, ARRAY_SIZE(exclusion_keys));
         }
 }

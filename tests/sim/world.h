@@ -28,6 +28,9 @@ struct world {
 
 /* Nodes 0 … n_nodes − 1, each with so many cores and CPUs and so much memory, all of it free; distances 10 and 20. */
 struct world *world_new(unsigned n_nodes, unsigned n_cores, unsigned n_cpus, uint64_t bytes);
+/* Any machine, which is then the world's; all of its memory is free. `n_rules` rules of the configuration, with default values, are for the
+ * caller to fill in. */
+struct world *world_of(struct topology *t, size_t n_rules);
 struct world *world_free(struct world *w);
 static inline void world_freep(struct world **w) {
         world_free(*w);

@@ -65,7 +65,7 @@ static void test_placed(void **state) {
         struct candidate candidates[] = {
                 { .nodes = node_set_of(0),
                   .cost = 10.5,
-                  .terms = { 10, 0.25, 0.125, 0.1, 0.025, 0 },
+                  .terms = { 10, 0.25, 0.125, 0.1, 0.025 },
                   .feasible = true,
                   .chosen = true,
                   .verdict = VERDICT_CHOSEN },
@@ -120,7 +120,8 @@ static void test_placed(void **state) {
                 "\"distance_before\":15.25,\"distance_after\":10.07},"
                 "\"candidates\":[{\"nodes\":[0],\"cost\":10.5,\"feasible\":true,\"chosen\":true,\"verdict\":\"chosen: costs 10.5 "
                 "(distance 10.0, bandwidth 0.2, CPU load 0.1, memory fill 0.1, moving 0.0)\",\"terms\":{\"distance\":10.0,"
-                "\"bandwidth\":0.25,\"load\":0.13,\"breadth\":0.0,\"fill\":0.1,\"moving\":0.03},\"excluded_by\":null},"
+                "\"bandwidth\":0.25,\"load\":0.13,\"fill\":0.1,\"moving\":0.03,\"breadth\":0.0,\"device\":0.0},\"excluded_by\":"
+                "null},"
                 "{\"nodes\":[2],\"cost\":null,\"feasible\":false,\"chosen\":false,"
                 "\"verdict\":\"rejected: node 2 has no CPUs that it may use\",\"terms\":null,\"excluded_by\":null},"
                 "{\"nodes\":[1],\"cost\":null,\"feasible\":false,\"chosen\":false,"

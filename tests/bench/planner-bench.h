@@ -63,6 +63,9 @@ bool rival_random(const struct rulebook *b, struct plan_scorer *s, uint64_t *see
 bool rival_greedy(const struct rulebook *b, struct plan_scorer *s, struct node_set *homes, double *ret_cost);
 bool rival_stay(const struct rulebook *b, struct plan_scorer *s, struct node_set *homes, double *ret_cost);
 
+/* planner-large.c: up to 128 nodes of 64 CPUs; `mixed`: under rules of all kinds, else all compact. */
+struct world *large_world(uint64_t seed, unsigned n_nodes, unsigned n_services, bool mixed);
+
 /* The parts of the program. They return what the program is to exit with. */
 int bench_optimum(uint64_t seed, unsigned long count, unsigned max_services, bool verbose);
 int bench_size(bool quick);

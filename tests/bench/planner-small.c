@@ -170,14 +170,18 @@ static bool names(const struct string_list *l, const char *name) {
         return false;
 }
 
+static bool has_home(const struct rule *r) {
+        return r->cpus == CPUS_RESTRICT && r->place != PLACE_FOLLOW && r->place != PLACE_INTERLEAVE && r->place != PLACE_IGNORE;
+}
+
 /* Nothing that a configuration file would be refused for: not both with and apart from the same. */
 static void relate(struct making *m, struct rule *r) {
         struct world *w = m->w;
         size_t n = w->n_rules;
-        bool binds = r->place != PLACE_FOLLOW && r->place != PLACE_INTERLEAVE && r->place != PLACE_IGNORE;
+        bool binds = has_home(r);
         for (size_t i = 0; i < n; i++) {
                 struct rule *other = w->rules[i];
-                bool both = binds && other->place != PLACE_FOLLOW && other->place != PLACE_INTERLEAVE && other->place != PLACE_IGNORE;
+                bool both = binds && has_home(other);
                 bool nodes = r->place == PLACE_NODES && other->place == PLACE_NODES;
                 if (both && !nodes && chance(&m->seed, 7) && !names(&other->apart_from, r->name))
                         add_name(&r->together_with, other->name);
@@ -211,7 +215,7 @@ static void bound_nodes(struct making *m, struct rule *r, const struct node_set 
                 r->avoid = node_set_of((unsigned) node_set_next(all, 0));
         if (chance(&m->seed, 15))
                 r->max_nodes = 1 + (unsigned) random_below(&m->seed, n);
-        if (chance(&m->seed, 8))
+        if (chance(&m->seed, 8) && has_home(r))
                 r->min_nodes = 1 + (unsigned) random_below(&m->seed, n);
         if (r->max_nodes > 0)
                 r->min_nodes = MIN2(r->min_nodes, r->max_nodes);
@@ -240,7 +244,7 @@ static const struct rule *make_rule(struct making *m) {
         if (r->place == PLACE_COMPACT && chance(&m->seed, 4) && m->n_follow++ < FOLLOW_MOST)
                 r->cpus = CPUS_FREE;
         bound_nodes(m, r, &all);
-        if (!m->uniform && r->cpus == CPUS_RESTRICT)
+        if (!m->uniform)
                 relate(m, r);
         if (m->asked && r->place != PLACE_NODES && !r->has_allowed) {
                 r->has_allowed = true;
@@ -273,7 +277,7 @@ static void make_service(struct making *m, unsigned i) {
                 s->effective_mems = random_nodes(m, &mems);
                 s->admin_mems = true;
         }
-        if (chance(&m->seed, 3) && m->n_follow++ < FOLLOW_MOST) {
+        if (s->rule->min_nodes == 0 && chance(&m->seed, 3) && m->n_follow++ < FOLLOW_MOST) {
                 s->effective_cpu_nodes = random_nodes(m, &cpus);
                 s->admin_cpus = true;
         }

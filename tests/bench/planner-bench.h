@@ -25,13 +25,13 @@ struct rulebook {
         const struct world *w;
         size_t *bond; /* by sample; SIZE_MAX: none */
 };
-struct rulebook rulebook_new(const struct world *w);
+struct rulebook rulebook_new(const struct world *w, const struct plan_scorer *s);
 void rulebook_done(struct rulebook *b);
-bool service_restricts(const struct world *w, size_t i);   /* its CPUs go with its home */
-bool service_is_bound(const struct world *w, size_t i);    /* can share a home, and can be kept from one */
+bool service_restricts(const struct world *w, size_t i); /* its CPUs go with its home */
+bool service_is_bound(const struct world *w, size_t i);  /* can share a home, and can be kept from one */
 /* Its home is a matter of choice. (place: interleave takes all nodes that it may have: the same in every plan.) */
 bool is_judged(const struct world *w, const struct plan_scorer *s, size_t i);
-bool service_may_stay(const struct world *w, size_t i);    /* no home is owed to it: its memory follows its threads, if that pays */
+bool service_may_stay(const struct world *w, size_t i); /* no home is owed to it: its memory follows its threads, if that pays */
 struct node_set service_usable(const struct world *w, size_t i);
 bool own_rule_breaks(const struct world *w, size_t i, const struct node_set *home);
 /* Breaks nothing, and has no node that is of no use to it. */

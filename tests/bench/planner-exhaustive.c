@@ -21,7 +21,7 @@
 #include "planner-bench.h"
 
 #define FILL_SHARE  0.04
-#define EFFORT_MOST 1000000u /* sets of homes scored: some seconds. Those that take longer are counted, not judged */
+#define EFFORT_MOST 300000u /* sets of homes scored: some seconds. Those that take longer are counted, not judged */
 
 struct part {
         double cost;    /* at least so much is this home to it */
@@ -234,7 +234,8 @@ bool homes_are_valid(const struct rulebook *b, struct plan_scorer *s, const stru
                 for (size_t k = 0; k < w->n_samples; k++) {
                         if (k < i && is_judged(w, s, k) && !pair_allows(b, i, &homes[i], k, &homes[k]))
                                 return false;
-                        given |= (k == i || pair_together(b, i, k)) && w->samples[k].rule && w->samples[k].rule->place == PLACE_NODES;
+                        given |= (k == i || pair_together(b, i, k)) && w->samples[k].rule &&
+                                 w->samples[k].rule->place == PLACE_NODES;
                 }
                 if (!given && !plan_scorer_part(s, i).memory_fits)
                         return false;
@@ -253,7 +254,8 @@ struct optimum optimum_search(const struct rulebook *b, struct plan_scorer *s, c
                 const struct service_sample *sample = &w->samples[i];
                 if (!is_judged(w, s, i))
                         continue;
-                x.weight[i] = (double) sum_by_node(sample->cpu_usec_by_node, w->topology->n_ids) / (double) sample->cpu_window_usec;
+                x.weight[i] =
+                        (double) sum_by_node(sample->cpu_usec_by_node, w->topology->n_ids) / (double) sample->cpu_window_usec;
                 x.weight[i] = MAX2(x.weight[i], 0.02);
                 for (size_t k = 0; k < w->n_samples; k++)
                         x.given[i] |= (k == i || pair_together(b, i, k)) && w->samples[k].rule &&

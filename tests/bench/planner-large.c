@@ -40,8 +40,9 @@ static void add_name(struct string_list *l, const char *name) {
 }
 
 static void mix(struct making *m, struct rule *r) {
-        static const enum place places[] = { PLACE_COMPACT, PLACE_COMPACT, PLACE_COMPACT, PLACE_COMPACT, PLACE_COMPACT,    PLACE_COMPACT,
-                                             PLACE_NODES,   PLACE_SPREAD,  PLACE_NEAR,    PLACE_FOLLOW,  PLACE_INTERLEAVE, PLACE_IGNORE };
+        static const enum place places[] = { PLACE_COMPACT, PLACE_COMPACT, PLACE_COMPACT,    PLACE_COMPACT,
+                                             PLACE_COMPACT, PLACE_COMPACT, PLACE_NODES,      PLACE_SPREAD,
+                                             PLACE_NEAR,    PLACE_FOLLOW,  PLACE_INTERLEAVE, PLACE_IGNORE };
         struct world *w = m->w;
         r->place = places[random_below(&m->seed, ARRAY_SIZE(places))];
         r->priority = (unsigned) random_below(&m->seed, 4) * 100;

@@ -60,7 +60,8 @@ static double cpus_of(const struct world *w, size_t i) {
 static const struct node_set *most_free(const struct world *w, size_t i, const struct room *r, const struct node_set *sets,
                                         size_t n_sets) {
         const struct node_set *best = NULL;
-        double best_sum = -1, demand = cpus_of(w, i), bytes = (double) sum_by_node(w->samples[i].bytes_by_node, w->topology->n_ids);
+        double best_sum = -1, demand = cpus_of(w, i),
+               bytes = (double) sum_by_node(w->samples[i].bytes_by_node, w->topology->n_ids);
         unsigned best_size = 0;
         for (size_t k = 0; k < n_sets; k++) {
                 double cores = 0, room = 0, sum = 0;

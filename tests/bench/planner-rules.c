@@ -54,11 +54,6 @@ struct node_set service_usable(const struct world *w, size_t i) {
         s = node_set_subtract(&s, &r->avoid);
         if (r->place == PLACE_NODES)
                 s = node_set_intersect(&s, &r->nodes);
-        /* spread: all nodes with CPUs; those with memory alone only where there are no others. */
-        struct node_set both = node_set_intersect(&cpus, &mems);
-        both = node_set_intersect(&both, &s);
-        if (r->place == PLACE_SPREAD && !node_set_is_empty(&both))
-                s = node_set_intersect(&s, &cpus);
         return s;
 }
 
@@ -95,8 +90,12 @@ static bool related(const struct string_list *a, const char *name_a, const struc
         return names(a, name_b) || names(b, name_a);
 }
 
-/* Sharing a home is symmetric and, as equality is, transitive: rules are bound by services that exist. */
-struct rulebook rulebook_new(const struct world *w) {
+static bool is_bound(const struct world *w, const struct plan_scorer *s, size_t i) {
+        return is_judged(w, s, i) && service_is_bound(w, i);
+}
+
+/* Sharing a home is symmetric and, as equality is, transitive: by way of services that there are, and that can have a home at all. */
+struct rulebook rulebook_new(const struct world *w, const struct plan_scorer *s) {
         struct rulebook b = { w, calloc(w->n_samples + 1, sizeof *b.bond) };
         bool changed = b.bond != NULL;
         if (!b.bond)
@@ -108,7 +107,7 @@ struct rulebook rulebook_new(const struct world *w) {
                 for (size_t i = 0; i < w->n_samples; i++)
                         for (size_t k = 0; k < w->n_samples; k++) {
                                 const struct rule *x = w->samples[i].rule, *y = w->samples[k].rule;
-                                if (!service_is_bound(w, i) || !service_is_bound(w, k) || b.bond[k] <= b.bond[i])
+                                if (!is_bound(w, s, i) || !is_bound(w, s, k) || b.bond[k] <= b.bond[i])
                                         continue;
                                 if (!related(&x->together_with, x->name, &y->together_with, y->name))
                                         continue;

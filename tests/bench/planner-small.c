@@ -253,6 +253,11 @@ static const struct rule *make_rule(struct making *m) {
         return r;
 }
 
+/* Whose CPUs are not ours to restrict has no home that it could share or keep to itself: the file cannot ask for it. */
+static bool relates(const struct rule *r) {
+        return r->together_with.n_items + r->apart_from.n_items > 0 || r->exclusive || r->min_nodes > 0;
+}
+
 static void make_service(struct making *m, unsigned i) {
         struct world *w = m->w;
         struct topology *t = w->topology;
@@ -277,7 +282,7 @@ static void make_service(struct making *m, unsigned i) {
                 s->effective_mems = random_nodes(m, &mems);
                 s->admin_mems = true;
         }
-        if (s->rule->min_nodes == 0 && chance(&m->seed, 3) && m->n_follow++ < FOLLOW_MOST) {
+        if (!relates(s->rule) && chance(&m->seed, 3) && m->n_follow++ < FOLLOW_MOST) {
                 s->effective_cpu_nodes = random_nodes(m, &cpus);
                 s->admin_cpus = true;
         }
@@ -308,8 +313,8 @@ struct world *small_world(uint64_t seed, unsigned max_services, bool asked) {
 
 static void describe_rule(struct strbuf *b, const struct rule *r) {
         char *nodes = node_set_format(r->place == PLACE_NODES ? &r->nodes : &r->allowed), *avoid = node_set_format(&r->avoid);
-        strbuf_printf(b, "%s %s priority %u%s%s", r->name, place_to_string(r->place), r->priority, r->exclusive ? " exclusive" : "",
-                      r->cpus == CPUS_FREE ? " cpus free" : "");
+        strbuf_printf(b, "%s %s priority %u%s%s", r->name, place_to_string(r->place), r->priority,
+                      r->exclusive ? " exclusive" : "", r->cpus == CPUS_FREE ? " cpus free" : "");
         if (r->place == PLACE_NODES || r->has_allowed)
                 strbuf_printf(b, " %s %s", r->has_allowed ? "allowed" : "nodes", nodes ? nodes : "");
         if (!node_set_is_empty(&r->avoid))

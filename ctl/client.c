@@ -60,3 +60,9 @@ int client_call(const char *member, uint64_t timeout_usec, struct json_object **
                 r = bus_read_json(reply, ret);
         return r < 0 ? fail(&error, r, ret_error) : EXIT_SUCCESS;
 }
+
+bool client_is_running(void) {
+        _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+        _cleanup_(sd_bus_creds_unrefp) sd_bus_creds *owner = NULL;
+        return sd_bus_open_system(&bus) >= 0 && sd_bus_get_name_creds(bus, BUS_NAME, SD_BUS_CREDS_UNIQUE_NAME, &owner) >= 0;
+}

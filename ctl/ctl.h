@@ -19,18 +19,20 @@ struct options {
         enum json_mode json;
         bool legend; /* headings and closing lines */
         bool colour;
+        bool explain; /* only for verbs that take it */
 };
 
 struct verb {
         const char *name;
-        const char *arguments; /* for --help */
-        int min_arguments, max_arguments;
+        const char *arguments;            /* for --help */
+        int min_arguments, max_arguments; /* max -1: any number */
+        bool takes_explain;
         const char *summary, *help;
         int (*run)(char **arguments, const struct options *o); /* NULL-terminated, counted already */
 };
 
 extern const struct verb verb_status, verb_list, verb_explain, verb_topology, verb_check, verb_reload, verb_pause, verb_resume,
-        verb_restore;
+        verb_restore, verb_plan, verb_history, verb_advise;
 
 static inline void json_putp(struct json_object **o) {
         json_object_put(*o);

@@ -100,15 +100,81 @@ static const char *chosen_colour(struct json_object *row) {
         return get_bool(row, "chosen") ? "green" : NULL;
 }
 
-static const struct column columns[] = {
-        { .name = "NODES", .text = nodes_text, .colour = chosen_colour },
-        { .name = "COST", .text = cost_text, .right = true },
-        { .name = "VERDICT", .key = "verdict", .colour = chosen_colour, .shrink = true },
+/* The terms of the cost, where the daemon tells them. */
+static char *term_text(struct json_object *row, const char *term) {
+        struct json_object *terms = get_object(row, "terms");
+        return terms && get_bool(row, "feasible") ? format_string("%.1f", get_double(terms, term)) : strdup("-");
+}
+
+#define TERM(name)                                                                                                               \
+        static char *name##_text(struct json_object *row) {                                                                      \
+                return term_text(row, #name);                                                                                    \
+        }
+TERM(distance)
+TERM(bandwidth)
+TERM(load)
+TERM(fill)
+TERM(moving)
+
+/* "exclusive (rule db)" */
+static char *excluded_text(struct json_object *row) {
+        struct json_object *by = get_object(row, "excluded_by");
+        const char *constraint = get_string(by, "constraint"), *rule = get_string(by, "rule");
+        if (!constraint)
+                return strdup("-");
+        return rule && *rule ? format_string("%s (rule %s)", constraint, rule) : strdup(constraint);
+}
+
+static const struct column nodes_column = { .name = "NODES", .text = nodes_text, .colour = chosen_colour },
+                           cost_column = { .name = "COST", .text = cost_text, .right = true },
+                           verdict_column = { .name = "VERDICT", .key = "verdict", .colour = chosen_colour, .shrink = true },
+                           excluded_column = { .name = "EXCLUDED BY", .text = excluded_text, .drop = 6 };
+static const struct column term_columns[] = {
+        { .name = "DISTANCE", .text = distance_text, .right = true, .drop = 5 },
+        { .name = "BANDWIDTH", .text = bandwidth_text, .right = true, .drop = 4 },
+        { .name = "LOAD", .text = load_text, .right = true, .drop = 3 },
+        { .name = "FILL", .text = fill_text, .right = true, .drop = 1 },
+        { .name = "MOVING", .text = moving_text, .right = true, .drop = 2 },
 };
+
+static bool any_has(struct json_object *candidates, const char *key) {
+        for (size_t i = 0; i < array_length(candidates); i++)
+                if (get_object(json_object_array_get_idx(candidates, i), key))
+                        return true;
+        return false;
+}
+
+static int print_candidates(struct json_object *candidates, const struct options *o) {
+        struct column columns[4 + ARRAY_SIZE(term_columns)];
+        size_t n = 0;
+        if (array_length(candidates) == 0)
+                return EXIT_SUCCESS;
+        columns[n++] = nodes_column;
+        columns[n++] = cost_column;
+        for (size_t i = 0; i < ARRAY_SIZE(term_columns) && any_has(candidates, "terms"); i++)
+                columns[n++] = term_columns[i];
+        if (any_has(candidates, "excluded_by"))
+                columns[n++] = excluded_column;
+        columns[n++] = verdict_column;
+        (void) printf("\nCandidates\n");
+        return table_print(columns, n, candidates, o);
+}
+
+static void print_would_change(struct json_object *s) {
+        struct json_object *changes = get_array(s, "would_change");
+        if (array_length(changes) == 0)
+                return;
+        (void) printf("\nAnother decision if\n");
+        for (size_t i = 0; i < array_length(changes); i++)
+                (void) printf("  %s\n", json_object_get_string(json_object_array_get_idx(changes, i)));
+}
 
 static int run(char **arguments, const struct options *o) {
         _cleanup_json_ struct json_object *s = NULL;
-        int r = client_call("Explain", 0, &s, NULL, "s", arguments[0]);
+        _cleanup_free_ char *unit = text_clean(arguments[0], false); /* as the daemon prints it; D-Bus carries no other */
+        if (!unit)
+                return out_error(EXIT_FAILURE, "out of memory");
+        int r = client_call("Explain", 0, &s, NULL, "s", unit);
         if (r != EXIT_SUCCESS)
                 return r;
         view_complete_explain(s);
@@ -117,11 +183,9 @@ static int run(char **arguments, const struct options *o) {
         print_service(s, o);
         print_seen(s);
         print_decision(s);
-        struct json_object *candidates = get_array(s, "candidates");
-        if (array_length(candidates) == 0)
-                return out_finish();
-        (void) printf("\nCandidates\n");
-        return table_print(columns, ARRAY_SIZE(columns), candidates, o);
+        r = print_candidates(get_array(s, "candidates"), o);
+        print_would_change(s);
+        return r == EXIT_SUCCESS ? out_finish() : r;
 }
 
 const struct verb verb_explain = {

@@ -43,14 +43,14 @@ static const char *state_colour(struct json_object *row) {
 static const struct column columns[] = {
         { .name = "UNIT", .key = "unit", .shrink = true },
         { .name = "RULE", .key = "rule" },
-        { .name = "PLACE", .key = "place" },
+        { .name = "PLACE", .key = "place", .drop = 2 },
         { .name = "STATE", .key = "state", .colour = state_colour },
         { .name = "HOME", .text = home_text },
-        { .name = "MEMORY", .text = memory_text, .right = true },
-        { .name = "MEMORY BY NODE", .text = nodes_text },
-        { .name = "CPU BY NODE", .text = cpu_text },
+        { .name = "MEMORY", .text = memory_text, .right = true, .drop = 5 },
+        { .name = "MEMORY BY NODE", .text = nodes_text, .drop = 4 },
+        { .name = "CPU BY NODE", .text = cpu_text, .drop = 3 },
         { .name = "LOCALITY", .text = locality_text, .right = true },
-        { .name = "DISTANCE", .text = distance_text, .right = true },
+        { .name = "DISTANCE", .text = distance_text, .right = true, .drop = 1 },
         { .name = "REASON", .key = "reason", .shrink = true },
 };
 

@@ -11,8 +11,8 @@
 #include "out.h"
 
 static const struct verb *const verbs[] = {
-        &verb_status, &verb_list,  &verb_explain, &verb_topology, &verb_check,
-        &verb_reload, &verb_pause, &verb_resume,  &verb_restore,
+        &verb_status,   &verb_list,  &verb_explain, &verb_plan,  &verb_history, &verb_advise,
+        &verb_topology, &verb_check, &verb_reload,  &verb_pause, &verb_resume,  &verb_restore,
 };
 
 static const char options_help[] = "Options:\n"
@@ -47,7 +47,8 @@ static int print_help(const struct verb *verb) {
                         (void) printf("  %-18s %s\n", synopsis ? synopsis : verbs[i]->name, verbs[i]->summary);
                 }
         }
-        (void) printf("\n%s\n%s", options_help,
+        (void) printf("\n%s%s\n%s", options_help,
+                      verb && !verb->takes_explain ? "" : "  --explain                with advise: why, and the candidates\n",
                       verb ? ""
                            : "Exit status: 0 fine, 1 failed, 2 usage, 3 the daemon is not running, 78 configuration error.\n"
                              "See numabalancectl(1).\n");
@@ -78,13 +79,11 @@ static bool parse_json_mode(const char *text, enum json_mode *ret) {
 
 /* Options may stand anywhere. Returns EXIT_SUCCESS or EXIT_USAGE, said. */
 static int parse(int argc, char **argv, struct request *r) {
-        enum { ARG_JSON = 256, ARG_NO_LEGEND, ARG_HELP, ARG_VERSION };
+        enum { ARG_JSON = 256, ARG_NO_LEGEND, ARG_EXPLAIN, ARG_HELP, ARG_VERSION };
         static const struct option options[] = {
-                { "json", required_argument, NULL, ARG_JSON },
-                { "no-legend", no_argument, NULL, ARG_NO_LEGEND },
-                { "help", no_argument, NULL, ARG_HELP },
-                { "version", no_argument, NULL, ARG_VERSION },
-                { 0 },
+                { "json", required_argument, NULL, ARG_JSON }, { "no-legend", no_argument, NULL, ARG_NO_LEGEND },
+                { "explain", no_argument, NULL, ARG_EXPLAIN }, { "help", no_argument, NULL, ARG_HELP },
+                { "version", no_argument, NULL, ARG_VERSION }, { 0 },
         };
         int c;
         opterr = 0; /* what is wrong is said here, in one line */
@@ -96,6 +95,7 @@ static int parse(int argc, char **argv, struct request *r) {
                                                  optarg);
                         break;
                 case ARG_NO_LEGEND: r->options.legend = false; break;
+                case ARG_EXPLAIN: r->options.explain = true; break;
                 case 'h':
                 case ARG_HELP: r->help = true; break;
                 case ARG_VERSION: r->version = true; break;
@@ -124,6 +124,8 @@ int main(int argc, char **argv) {
         if (!verb)
                 return out_error(EXIT_USAGE, "a verb is missing, such as status or list (see --help)");
 
+        if (request.options.explain && !verb->takes_explain)
+                return out_error(EXIT_USAGE, "%s takes no --explain (see --help)", verb->name);
         int n_arguments = argc - optind - 1;
         if (n_arguments < verb->min_arguments)
                 return out_error(EXIT_USAGE, "%s needs %s (see --help)", verb->name, verb->arguments);

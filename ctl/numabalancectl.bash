@@ -5,6 +5,8 @@ _numabalancectl() {
         for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
                 [[ $word == -* || $word == = || $verb ]] || verb=$word
         done
+        local explain=''
+        [[ $verb != advise ]] || explain=' --explain'
         # "=" is a word of its own: --json=sh is --json, =, sh.
         if [[ $cur == = ]]; then
                 cur=''
@@ -14,11 +16,11 @@ _numabalancectl() {
         if [[ $prev == --json ]]; then
                 mapfile -t COMPREPLY < <(compgen -W 'pretty short off' -- "$cur")
         elif [[ $cur == -* ]]; then
-                mapfile -t COMPREPLY < <(compgen -W '--json= --no-legend --help --version' -- "$cur")
+                mapfile -t COMPREPLY < <(compgen -W "--json= --no-legend --help --version${explain}" -- "$cur")
                 [[ ${COMPREPLY[0]-} == --json= ]] && compopt -o nospace
         elif [[ ! $verb ]]; then
-                mapfile -t COMPREPLY < <(compgen -W 'status list explain topology check reload pause resume restore' -- "$cur")
-        elif [[ $verb == explain || $verb == restore ]]; then
+                mapfile -t COMPREPLY < <(compgen -W 'status list explain plan history advise topology check reload pause resume restore' -- "$cur")
+        elif [[ $verb == explain || $verb == history || $verb == restore ]]; then
                 mapfile -t COMPREPLY < <(compgen -W "$(numabalancectl list --no-legend 2>/dev/null | cut -d ' ' -f 1)" -- "$cur")
         elif [[ $verb == check ]]; then
                 compopt -o filenames

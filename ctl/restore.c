@@ -5,6 +5,7 @@
 
 #include "client.h"
 #include "out.h"
+#include "report/format.h"
 #include "table.h"
 
 /* The daemon reads back what the kernel has, for each unit; many units take their time. */
@@ -28,7 +29,10 @@ static const struct column columns[] = {
 /* Asks for one unit ("": all) and adds the outcomes to `all`. */
 static int restore(const char *unit, struct json_object *all) {
         _cleanup_json_ struct json_object *outcomes = NULL;
-        int r = client_call("Restore", RESTORE_TIMEOUT_USEC, &outcomes, NULL, "s", unit);
+        _cleanup_free_ char *clean = text_clean(unit, false); /* as the daemon prints it; D-Bus carries no other */
+        if (!clean)
+                return out_error(EXIT_FAILURE, "out of memory");
+        int r = client_call("Restore", RESTORE_TIMEOUT_USEC, &outcomes, NULL, "s", clean);
         if (r != EXIT_SUCCESS)
                 return r;
         if (!json_object_is_type(outcomes, json_type_array))

@@ -74,9 +74,12 @@ static char *devices_text(struct json_object *row) {
 }
 
 static const struct column standard_columns[] = {
-        { .name = "NODE", .text = id_text, .right = true },     { .name = "CPUS", .key = "cpus", .shrink = true },
-        { .name = "CORES", .text = cores_text, .right = true }, { .name = "MEMORY", .text = total_text, .right = true },
-        { .name = "FREE", .text = free_text, .right = true },   { .name = "DISTANCE TO NODE", .text = distances_text },
+        { .name = "NODE", .text = id_text, .right = true },
+        { .name = "CPUS", .key = "cpus", .shrink = true },
+        { .name = "CORES", .text = cores_text, .right = true },
+        { .name = "MEMORY", .text = total_text, .right = true },
+        { .name = "FREE", .text = free_text, .right = true },
+        { .name = "DISTANCE TO NODE", .text = distances_text, .shrink = true },
 };
 /* Shown where some node has them. */
 static const struct column latency_column = { .name = "LATENCY", .text = latency_text, .right = true },

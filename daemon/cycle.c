@@ -200,6 +200,7 @@ static void done_screen(int result, void *arg) {
                 if (result != -ECANCELED)
                         log_warning(result, "Could not observe: %s", strerror(-result));
                 m->cycle = cycle_unref(m->cycle);
+                manager_look_failed(m, result);
                 if (m->options.once)
                         manager_begin_exit(m, EXIT_FAILURE); /* said why; there is no later */
                 if (!m->exiting)
@@ -219,8 +220,10 @@ static void done_screen(int result, void *arg) {
 static const struct job_ops screen_job_ops = { run_screen, done_screen, NULL };
 
 int cycle_begin(struct manager *m) {
-        if (m->cycle)
-                return 0; /* its end arms the timer */
+        if (m->cycle) {
+                m->cycle->look_only = false; /* its end arms the timer, so it must be one that decides */
+                return 0;
+        }
 
         struct cycle *c = calloc(1, sizeof(*c));
         struct screen_job *j = calloc(1, sizeof(*j));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the manager tells and takes over D-Bus, and the signals of the service manager that wake it early. */
+/* What the manager tells and takes over D-Bus. */
 #include "config.h"
 
 #include <errno.h>
@@ -7,11 +7,9 @@
 #include <string.h>
 
 #include "manager.h"
+#include "report/format.h"
 #include "report/journal.h"
 #include "report/view.h"
-
-/* Units come in bursts (a boot, a container stack): look once they have settled. */
-#define WAKE_FOR_UNIT_USEC (2 * USEC_PER_SEC)
 
 static struct json_object *view(struct manager *m, size_t i, bool explain) {
         const struct cycle *c = m->last;
@@ -52,9 +50,9 @@ static struct json_object *on_explain(const char *unit, void *userdata) {
         ssize_t found = -1;
         for (size_t i = 0; i < o->n_services; i++) {
                 const struct service_sample *s = &o->services[i];
-                if (strcmp(s->cgroup, unit) == 0)
+                if (text_matches(s->cgroup, unit))
                         return view(m, i, true);
-                if (strcmp(s->unit, unit) == 0 && (found < 0 || s->owner == OWNER_SYSTEMD))
+                if (text_matches(s->unit, unit) && (found < 0 || s->owner == OWNER_SYSTEMD))
                         found = (ssize_t) i;
         }
         return found < 0 ? NULL : view(m, (size_t) found, true);
@@ -140,8 +138,22 @@ static int on_pause(bool paused, void *userdata) {
                         transition_cancel(t, "paused by the administrator");
                 }
         }
+        manager_hold_save(m);
         manager_update_status(m);
         return 0;
+}
+
+static int on_plan(sd_bus_message *call, void *userdata) {
+        return manager_request_plan(userdata, call);
+}
+
+static int on_advise(uint64_t mcpu, uint64_t bytes, sd_bus_message *call, void *userdata) {
+        return manager_request_advice(userdata, mcpu, bytes, call);
+}
+
+static struct json_object *on_history(const char *unit, void *userdata) {
+        struct manager *m = userdata;
+        return events_list(m->events, unit);
 }
 
 static int on_restore(const char *unit, sd_bus_message *call, void *userdata) {
@@ -155,24 +167,10 @@ const struct bus_callbacks manager_bus_callbacks = {
         .reload = on_reload,
         .pause = on_pause,
         .restore = on_restore,
+        .plan = on_plan,
+        .advise = on_advise,
+        .history = on_history,
 };
-
-static int on_unit_new(sd_bus_message *message, void *userdata, sd_bus_error *error) {
-        struct manager *m = userdata;
-        const char *name, *dot;
-        if (sd_bus_message_read_basic(message, 's', &name) < 0 || !(dot = strrchr(name, '.')))
-                return 0;
-        if ((strcmp(dot, ".service") == 0 || strcmp(dot, ".scope") == 0) && m->config->config->n_rules > 0 && !m->exiting)
-                manager_wake(m, WAKE_FOR_UNIT_USEC);
-        return 0;
-}
-
-static int on_subscribed(sd_bus_message *message, void *userdata, sd_bus_error *error) {
-        const sd_bus_error *e = sd_bus_message_get_error(message);
-        if (e)
-                log_warning(0, "The service manager does not tell of new units, they are seen at the next cycle: %s", e->message);
-        return 0;
-}
 
 /* Whoever asks us, and whoever owns the units, is behind that connection: without it we would run on deaf and unable to change
  * anything. The service manager starts us anew, which takes everything up from the record. */
@@ -185,15 +183,4 @@ static int on_disconnected(sd_bus_message *message, void *userdata, sd_bus_error
 int manager_watch_bus(struct manager *m) {
         return sd_bus_match_signal(m->bus, NULL, NULL, "/org/freedesktop/DBus/Local", "org.freedesktop.DBus.Local",
                                    "Disconnected", on_disconnected, m);
-}
-
-int manager_watch_units(struct manager *m) {
-        static const char destination[] = "org.freedesktop.systemd1", path[] = "/org/freedesktop/systemd1",
-                          interface[] = "org.freedesktop.systemd1.Manager";
-        if (!m->host->has_systemd)
-                return 0;
-        int r = sd_bus_match_signal_async(m->bus, NULL, destination, path, interface, "UnitNew", on_unit_new, NULL, m);
-        if (r < 0)
-                return r;
-        return sd_bus_call_method_async(m->bus, NULL, destination, path, interface, "Subscribe", on_subscribed, m, NULL);
 }

@@ -71,9 +71,44 @@ static void say(struct manager *m, struct service_note *n, const struct service_
         n->last_state = p->state;
         n->last_home = p->home_mems;
         if (p->state == STATE_BLOCKED)
-                journal_blocked(s, p->reason);
+                manager_tell_blocked(m, s, p->reason);
         else if (manager_is_dry(m))
-                journal_decision(s, p, m->topology->n_ids, manager_is_dry(m));
+                manager_tell_decision(m, s, p, true);
+}
+
+/* By when it was first seen, not by this cycle's window: a deep read makes the next cycle come soon. */
+static bool is_measured(const struct manager *m, const struct cycle *c, const struct service_sample *s,
+                        const struct service_note *n) {
+        return (s->cpu_window_usec > 0 && c->started_usec - n->first_seen_usec >= WARM_UP_USEC / 2) ||
+               history_is_placed(&m->history, s->cgroup);
+}
+
+#define JUST_APPEARED "just appeared, being measured"
+
+void manager_foresee(struct manager *m, struct cycle *c, size_t i) {
+        const struct service_sample *s = &c->observation->services[i];
+        struct placement *p = &c->plan->placements[i];
+        struct service_note *n = manager_find_note(m, s->cgroup);
+        if (!s->rule || !p->act || transition_find(m, s->cgroup))
+                return;
+        if (n)
+                n->keep_deep |= s->deep; /* read already: the cycle that decides need not wait for another read */
+        const char *hold = !n || n->first_seen_usec == 0 || !is_measured(m, c, s, n) ? JUST_APPEARED : hold_reason(m, c, s, n);
+        if (!hold)
+                return;
+        p->act = false;
+        p->state = STATE_PENDING;
+        (void) set_reason(p, hold);
+}
+
+/* Where services keep appearing, one early look in each interval measures them all. */
+static void wake_to_measure(struct manager *m) {
+        uint64_t now = manager_now(m), delay = WARM_UP_USEC, interval = m->config->config->settings.interval_usec;
+        if (!m->options.once && m->measure_usec > 0 && m->measure_usec + interval > now + delay)
+                delay = m->measure_usec > now ? m->measure_usec - now : m->measure_usec + interval - now;
+        else
+                m->measure_usec = now + delay;
+        manager_wake(m, delay);
 }
 
 /* Returns true where the service still wants something, so that the next look should come at the normal interval. */
@@ -127,16 +162,14 @@ static bool decide_one(struct manager *m, struct cycle *c, size_t i) {
                 }
                 return p->state == STATE_PENDING || p->state == STATE_BLOCKED;
         }
-        /* By when it was first seen, not by this cycle's window: a deep read makes the next cycle come soon. */
-        bool measured = s->cpu_window_usec > 0 && c->started_usec - n->first_seen_usec >= WARM_UP_USEC / 2;
-        if (!measured && !history_is_placed(&m->history, s->cgroup)) {
+        if (!is_measured(m, c, s, n)) {
                 n->keep_deep = s->deep;
                 /* Just appeared: what it uses is not known yet. */
                 p->act = false;
                 p->state = STATE_PENDING;
                 n->waits_for_turn = true;
-                (void) set_reason(p, "just appeared, being measured");
-                manager_wake(m, WARM_UP_USEC);
+                (void) set_reason(p, JUST_APPEARED);
+                wake_to_measure(m);
                 return true;
         }
         const char *hold = hold_reason(m, c, s, n);
@@ -233,10 +266,15 @@ void manager_decide(struct manager *m, struct cycle *c) {
         if (r < 0) {
                 log_error(r, "Could not make a plan: %s", strerror(-r));
                 cycle_unref(c);
+                manager_look_failed(m, r);
                 if (m->options.once)
                         manager_begin_exit(m, EXIT_FAILURE);
                 else
                         manager_wake(m, m->interval_usec);
+                return;
+        }
+        if (c->look_only) {
+                manager_looked(m, c);
                 return;
         }
 
@@ -258,5 +296,6 @@ void manager_decide(struct manager *m, struct cycle *c) {
                 manager_begin_exit(m, once_print(m) < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
                 return;
         }
+        manager_looked(m, c);
         choose_interval(m, c, wants);
 }

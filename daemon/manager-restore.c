@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "manager.h"
+#include "report/format.h"
 #include "report/journal.h"
 
 /* A recorded cgroup that is not seen for this long is given back (or, gone, forgotten). */
@@ -56,7 +57,7 @@ static void on_restored(const char *cgroup, enum restore_outcome outcome, int er
                 n->restoring = false;
                 n->absent_since_usec = 0;
         }
-        journal_restored(j->unit, cgroup, outcome, error, detail);
+        manager_tell_restored(m, j->unit, cgroup, outcome, error, detail);
         if (m->restore_results)
                 add_result(m, j->unit, cgroup, outcome_word(outcome), detail);
         free(j->unit);
@@ -150,7 +151,7 @@ static bool want_all(struct manager *m, const struct record_entry *e, const void
 }
 
 static bool want_unit(struct manager *m, const struct record_entry *e, const void *unit) {
-        return strcmp(e->unit, unit) == 0 || strcmp(e->cgroup, unit) == 0;
+        return text_matches(e->unit, unit) || text_matches(e->cgroup, unit);
 }
 
 static bool want_orphan(struct manager *m, const struct record_entry *e, const void *arg) {
@@ -193,7 +194,7 @@ int manager_restore_request(struct manager *m, const char *unit, sd_bus_message 
         for (t = LIST_FIRST(&m->transitions); t; t = next) {
                 next = transition_next(t);
                 const struct service_sample *s = transition_service(t);
-                if (all || strcmp(s->unit, unit) == 0 || strcmp(s->cgroup, unit) == 0)
+                if (all || text_matches(s->unit, unit) || text_matches(s->cgroup, unit))
                         transition_cancel(t, "its cpusets are being restored");
         }
         if (all)
@@ -204,6 +205,7 @@ int manager_restore_request(struct manager *m, const char *unit, sd_bus_message 
                         if (n)
                                 n->held = true;
                 }
+        manager_hold_save(m);
         /* One more than there are: what ends at once must not send the answer while others are still begun. */
         m->n_restoring++;
         unsigned started = all ? restore_some(m, want_all, NULL) : restore_some(m, want_unit, unit);

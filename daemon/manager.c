@@ -128,7 +128,8 @@ int manager_new(const struct manager_options *options, struct environment *env, 
                 goto fail;
         }
         m->limitations = host_limitations(m->host);
-        if (!m->limitations) {
+        m->events = events_new();
+        if (!m->limitations || !m->events) {
                 r = -ENOMEM;
                 goto fail;
         }
@@ -164,7 +165,9 @@ struct manager *manager_free(struct manager *m) {
                 return NULL; /* a stuck thread uses it all; the process ends now and takes everything along */
         while (!LIST_EMPTY(&m->transitions))
                 transition_free(LIST_FIRST(&m->transitions));
+        manager_look_done(m);
         m->bus_service = bus_service_free(m->bus_service);
+        events_free(m->events);
         m->cycle = cycle_unref(m->cycle);
         m->last = cycle_unref(m->last);
         record_free(m->record);
@@ -194,6 +197,8 @@ int manager_start(struct manager *m) {
         int r;
         for (char **l = m->limitations; *l; l++)
                 journal_limitation(*l);
+        if (!m->options.once && (r = manager_hold_load(m)) < 0)
+                return r;
         if (!m->options.once && m->bus) {
                 r = bus_service_new(m->bus, &manager_bus_callbacks, m, &m->bus_service);
                 if (r < 0)

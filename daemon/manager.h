@@ -15,6 +15,7 @@
 #include "environment.h"
 #include "report/bus-names.h"
 #include "report/bus.h"
+#include "report/events.h"
 
 /* Transitions at the same time; further ones wait for their turn. */
 #define TRANSITIONS_MAX 4u
@@ -23,6 +24,8 @@
 #define SLICE_DEADLINE_USEC (60 * USEC_PER_SEC)
 /* A service is measured over at least this time before it is placed. */
 #define WARM_UP_USEC (2 * USEC_PER_SEC)
+/* Who asks for a plan or for advice at the same time. */
+#define LOOKS_MAX 64u
 
 /* How the process was started (main.c owns the strings). */
 struct manager_options {
@@ -45,6 +48,7 @@ struct cycle {
         struct observation *observation; /* NULL until the screen is done */
         struct plan *plan;               /* NULL until decided */
         uint64_t started_usec;           /* CLOCK_BOOTTIME */
+        bool look_only;                  /* somebody asked what would be done: nothing is */
 };
 struct cycle *cycle_ref(struct cycle *c);
 struct cycle *cycle_unref(struct cycle *c);
@@ -76,6 +80,12 @@ struct service_note {
 
 struct transition;
 struct deep_job;
+
+/* Somebody waits for the next observation. */
+struct look {
+        sd_bus_message *call;
+        uint64_t mcpu, bytes; /* wants advice for a service of that size; mcpu 0: the plan */
+};
 
 struct manager_stats {
         uint64_t started_usec, n_cycles, moved_bytes, n_moves, n_failed, last_cycle_cpu_usec, total_observe_cpu_usec;
@@ -115,10 +125,17 @@ struct manager {
         struct throttle scan_budget;      /* CPU µs spent on observing */
         uint64_t interval_usec;           /* now, between interval and max-interval */
         uint64_t next_cycle_usec;
+        uint64_t measure_usec; /* when those that have just appeared are, or were, looked at early; 0: never */
         bool paused, exiting, exit_restoring;
         int exit_status;
         sd_bus_message *restore_call; /* a Restore() that waits for its outcomes */
         struct json_object *restore_results;
+
+        struct look looks[LOOKS_MAX];
+        unsigned n_looks;
+        struct cycle *looked; /* the last that was only looked at, or NULL */
+        struct env_timer *look_timer;
+        struct events *events;
 
         struct manager_stats stats;
 };
@@ -168,10 +185,32 @@ void manager_restore_orphans(struct manager *m, const struct cycle *c);
 int manager_restore_request(struct manager *m, const char *unit, sd_bus_message *call);
 void manager_restore_all_for_exit(struct manager *m);
 
+/* manager-look.c: the plan and advice for who asks. Requests return 0 (answered now or later), -EBUSY or another negative errno. */
+int manager_request_plan(struct manager *m, sd_bus_message *call);
+int manager_request_advice(struct manager *m, uint64_t mcpu, uint64_t bytes, sd_bus_message *call);
+void manager_looked(struct manager *m, struct cycle *c); /* decided, or only planned: then takes the reference */
+void manager_look_failed(struct manager *m, int error);
+void manager_look_done(struct manager *m);
+/* Of a cycle that decides nothing: what decide would make of this placement, without doing it. In manager-decide.c. */
+void manager_foresee(struct manager *m, struct cycle *c, size_t i);
+
+/* manager-hold.c: pause and held services, on disk */
+int manager_hold_load(struct manager *m);
+void manager_hold_save(struct manager *m); /* what cannot be written is in the journal */
+
+/* manager-told.c: to the journal and to the history */
+void manager_tell_decision(struct manager *m, const struct service_sample *s, const struct placement *p, bool dry_run);
+void manager_tell_moved(struct manager *m, const struct move_report *r);
+void manager_tell_blocked(struct manager *m, const struct service_sample *s, const char *reason);
+void manager_tell_restored(struct manager *m, const char *unit, const char *cgroup, enum restore_outcome outcome, int error,
+                           const char *detail);
+
+/* manager-units.c */
+int manager_watch_units(struct manager *m);
+
 /* manager-bus.c */
 extern const struct bus_callbacks manager_bus_callbacks;
 struct json_object *manager_list_json(struct manager *m);
-int manager_watch_units(struct manager *m);
 int manager_watch_bus(struct manager *m); /* leaves with a failure when the connection is lost */
 
 /* transition.c */

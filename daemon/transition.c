@@ -118,7 +118,7 @@ static void finish(struct transition *t, const struct service_sample *now) {
                 report.error = -EREMOTEIO;
                 report.reason = "the CPU restriction did not take effect";
         }
-        journal_moved(&report);
+        manager_tell_moved(m, &report);
         m->stats.moved_bytes += t->total.moved_bytes;
         if (report.error < 0)
                 m->stats.n_failed++;
@@ -274,7 +274,7 @@ int transition_start(struct manager *m, struct cycle *c, size_t index) {
         throttle_init(&t->throttle, s->rule->migrate_rate_bytes, now);
         LIST_INSERT_HEAD(&m->transitions, t, entry);
         m->n_transitions++;
-        journal_decision(s, p, m->topology->n_ids, false);
+        manager_tell_decision(m, s, p, false);
         transition_enter(t, PHASE_WIDEN);
         return 0;
 }

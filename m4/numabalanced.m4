@@ -52,6 +52,14 @@ AC_DEFUN([NB_FUZZER], [
     AM_CONDITIONAL([FUZZER], [test "$enable_fuzzer" = yes])
 ])
 
+# NB_NUMAD_WRAPPER: "numad -w" for libvirt; off by default, because numad is another package's program.
+AC_DEFUN([NB_NUMAD_WRAPPER], [
+    AC_ARG_ENABLE([numad-wrapper],
+        [AS_HELP_STRING([--enable-numad-wrapper], [install a stand-in named numad, whose -w asks numabalanced (conflicts with numad)])],
+        [], [enable_numad_wrapper=no])
+    AM_CONDITIONAL([NUMAD_WRAPPER], [test "$enable_numad_wrapper" = yes])
+])
+
 # Directories come from the prefix, so that a distcheck as an ordinary user works; a package says --with-… .
 AC_DEFUN([NB_SYSTEMD_DIRS], [
     AC_ARG_WITH([systemdsystemunitdir],

@@ -110,6 +110,11 @@ static int unknown_key(struct config_file *f, const char *where, const struct va
         if (strcmp(key->text, "<<") == 0)
                 return complain(f, key->at,
                                 "a merge key (<<), which is not supported; expected the keys themselves at each place");
+        if (key->size > 0 && strspn(key->text, "0123456789-") == key->size && value_is_null(key->next))
+                return complain(
+                        f, key->at,
+                        "unknown key %s in %s; expected a list of nodes with a comma in quotes, such as \"0,2\", or one of %s",
+                        quoted, where, list);
         const char *meant = suggest_word(key->text, names, n_keys);
         if (meant)
                 return complain(f, key->at, "unknown key %s in %s, did you mean %s? Expected one of %s", quoted, where, meant,

@@ -7,43 +7,76 @@
 #define ALL_SUBSETS_UP_TO 8u /* nodes */
 #define SIZES_TRIED       4u /* from the least that could do, on larger machines */
 #define SEEDS             8u
+#define EVERY_SIZE_UP_TO  4u /* nodes: sets of every size */
+#define COST_TIE          1e-9
 
-static bool push(struct planner *pl, const struct job *j, const struct node_set *nodes, size_t same_size_from) {
+/* For whom: one job, or its whole group. What the sets have to hold is summed over it. */
+struct asking {
+        struct group *group; /* NULL: the job alone */
+        const struct job *job;
+        struct node_set usable;         /* nodes that are of any use to all */
+        unsigned n_usable, least, most; /* nodes; number of nodes of a set */
+        double demand;
+};
+
+static bool push_for(struct planner *pl, const struct asking *a, const struct node_set *nodes, size_t same_size_from) {
         for (size_t i = same_size_from; i < pl->n_options; i++)
                 if (node_set_equal(&pl->options[i].nodes, nodes))
-                        return pl->options[i].roomy;
+                        return pl->options[i].roomy && pl->options[i].standing == STANDING_FREE;
         if (array_reserve(&pl->options, &pl->capacity, pl->n_options + 1, sizeof *pl->options) < 0) {
                 pl->failed = true;
                 return false;
         }
-        struct option *o = &pl->options[pl->n_options++];
-        option_evaluate(pl, j, nodes, o);
-        return o->roomy;
+        struct option o;
+        if (a->group)
+                group_evaluate(pl, a->group, nodes, &o);
+        else
+                option_evaluate(pl, a->job, nodes, &o);
+        if (a->group)
+                o.standing = group_standing(pl, a->group, nodes, &o.bar);
+        else if (a->job->group)
+                o.standing = job_standing(pl, a->job, nodes, &o.bar);
+        pl->options[pl->n_options++] = o;
+        return o.roomy && o.standing == STANDING_FREE;
 }
 
-/* The nodes that are of any use to the job, as ids in ascending order and as indexes. */
-struct usable {
-        unsigned n;
-        struct node_set set;
-};
+static bool push(struct planner *pl, const struct job *j, const struct node_set *nodes) {
+        struct asking a = { .job = j };
+        return push_for(pl, &a, nodes, 0);
+}
 
-static struct usable usable_nodes(const struct planner *pl, const struct job *j) {
-        struct usable u = { 0 };
+static struct node_set usable_nodes(const struct planner *pl, const struct job *j) {
         struct node_set cpus = job_cpus(pl, j, &pl->all_nodes), mems = job_mems(pl, j, &pl->all_nodes);
-        u.set = node_set_union(&cpus, &mems);
-        u.n = node_set_count(&u.set);
-        return u;
+        return j->restricts ? node_set_union(&cpus, &mems) : mems;
 }
 
-static unsigned size_limit(const struct job *j, unsigned n_usable) {
-        return j->rule->max_nodes > 0 ? MIN2(j->rule->max_nodes, n_usable) : n_usable;
+static void limit_sizes(struct asking *a, const struct job *j) {
+        a->least = MAX2(a->least, j->rule->min_nodes);
+        if (j->rule->max_nodes > 0)
+                a->most = MIN2(a->most, j->rule->max_nodes);
+        a->demand += j->demand;
 }
 
-static void all_subsets(struct planner *pl, const struct job *j, const struct usable *u) {
-        unsigned ids[ALL_SUBSETS_UP_TO], n = 0, limit = size_limit(j, u->n);
-        NODE_SET_FOREACH (id, &u->set)
+static struct asking ask(const struct planner *pl, const struct job *j, struct group *g) {
+        struct asking a = { .group = g, .job = j, .least = 1, .most = pl->n_nodes };
+        a.usable = usable_nodes(pl, j);
+        for (size_t k = 0; g && k < g->n; k++) {
+                struct node_set usable = usable_nodes(pl, g->members[k]);
+                a.usable = node_set_intersect(&a.usable, &usable);
+                limit_sizes(&a, g->members[k]);
+        }
+        if (!g)
+                limit_sizes(&a, j);
+        a.n_usable = node_set_count(&a.usable);
+        a.most = MIN2(a.most, a.n_usable);
+        return a;
+}
+
+static void all_subsets(struct planner *pl, const struct asking *a) {
+        unsigned ids[ALL_SUBSETS_UP_TO], n = 0;
+        NODE_SET_FOREACH (id, &a->usable)
                 ids[n++] = (unsigned) id;
-        for (unsigned size = 1; size <= limit; size++) {
+        for (unsigned size = a->least; size <= a->most; size++) {
                 bool roomy = false;
                 for (unsigned bits = 1; bits < 1u << n; bits++) {
                         if ((unsigned) __builtin_popcount(bits) != size)
@@ -52,9 +85,9 @@ static void all_subsets(struct planner *pl, const struct job *j, const struct us
                         for (unsigned b = 0; b < n; b++)
                                 if (bits >> b & 1)
                                         node_set_add(&s, ids[b]);
-                        roomy |= push(pl, j, &s, pl->n_options);
+                        roomy |= push_for(pl, a, &s, pl->n_options);
                 }
-                if (roomy)
+                if (roomy && n > EVERY_SIZE_UP_TO)
                         return;
         }
 }
@@ -76,22 +109,29 @@ static unsigned least_count(uint64_t *values, unsigned n, uint64_t sum) {
         return reached >= sum ? n : n + 1;
 }
 
+static uint64_t regular_bytes(const struct asking *a, unsigned i) {
+        uint64_t bytes = a->group ? 0 : a->job->movable[i] - a->job->huge[i];
+        for (size_t k = 0; a->group && k < a->group->n; k++)
+                bytes += a->group->members[k]->movable[i] - a->group->members[k]->huge[i];
+        return bytes;
+}
+
 /* No set of fewer nodes can hold the service. */
-static unsigned least_size(struct planner *pl, const struct job *j, const struct usable *u) {
+static unsigned least_size(struct planner *pl, const struct asking *a) {
         unsigned n = 0;
         uint64_t movable = 0;
         for (unsigned i = 0; i < pl->n_nodes; i++) {
-                if (!node_set_has(&u->set, pl->nodes[i].id))
+                if (!node_set_has(&a->usable, pl->nodes[i].id))
                         continue;
                 double spare = pl->nodes[i].n_cpus - pl->nodes[i].pinned_load;
                 pl->order_keys[n++] = spare > 0 ? (uint64_t) (spare * 1000) : 0;
         }
-        unsigned by_cpu = least_count(pl->order_keys, n, (uint64_t) (j->demand * 1000));
+        unsigned by_cpu = least_count(pl->order_keys, n, (uint64_t) (a->demand * 1000));
         n = 0;
         for (unsigned i = 0; i < pl->n_nodes; i++) {
-                uint64_t regular = j->movable[i] - j->huge[i];
+                uint64_t regular = regular_bytes(a, i);
                 movable += regular;
-                if (node_set_has(&u->set, pl->nodes[i].id))
+                if (node_set_has(&a->usable, pl->nodes[i].id))
                         pl->order_keys[n++] = pl->nodes[i].room_bytes + regular;
         }
         return MAX2(MAX2(by_cpu, least_count(pl->order_keys, n, movable)), 1u);
@@ -120,14 +160,14 @@ static void grow_row(struct planner *pl, unsigned seed) {
 }
 
 /* The seed and its nearest usable nodes, `size` in all. */
-static struct node_set grown_set(struct planner *pl, const struct usable *u, unsigned seed, unsigned size) {
+static struct node_set grown_set(struct planner *pl, const struct asking *a, unsigned seed, unsigned size) {
         struct node_set s = { 0 };
         unsigned n = 0;
         for (unsigned k = 0; k < pl->n_nodes && n < size; k++) {
                 if (k >= pl->n_grown[seed])
                         grow_row(pl, seed);
                 unsigned id = pl->nodes[pl->grown[(size_t) seed * pl->n_nodes + k]].id;
-                if (node_set_has(&u->set, id)) {
+                if (node_set_has(&a->usable, id)) {
                         node_set_add(&s, id);
                         n++;
                 }
@@ -135,11 +175,11 @@ static struct node_set grown_set(struct planner *pl, const struct usable *u, uns
         return s;
 }
 
-static bool single_nodes(struct planner *pl, const struct job *j, const struct usable *u) {
+static bool single_nodes(struct planner *pl, const struct asking *a) {
         bool roomy = false;
-        NODE_SET_FOREACH (id, &u->set) {
+        NODE_SET_FOREACH (id, &a->usable) {
                 struct node_set s = node_set_of((unsigned) id);
-                roomy |= push(pl, j, &s, pl->n_options);
+                roomy |= push_for(pl, a, &s, pl->n_options);
         }
         return roomy;
 }
@@ -165,54 +205,82 @@ static unsigned best_seeds(const struct planner *pl, unsigned *seeds) {
         return n_seeds;
 }
 
-static bool grow_seeds(struct planner *pl, const struct job *j, const struct usable *u, const unsigned *seeds, unsigned n_seeds,
-                       unsigned size) {
+static bool grow_seeds(struct planner *pl, const struct asking *a, const unsigned *seeds, unsigned n_seeds, unsigned size) {
         bool roomy = false;
         size_t from = pl->n_options;
         for (unsigned k = 0; k < n_seeds; k++) {
-                struct node_set s = grown_set(pl, u, seeds[k], size);
-                roomy |= push(pl, j, &s, from);
+                struct node_set s = grown_set(pl, a, seeds[k], size);
+                roomy |= push_for(pl, a, &s, from);
         }
         return roomy;
 }
 
-static void grown_sets(struct planner *pl, const struct job *j, const struct usable *u) {
-        unsigned limit = size_limit(j, u->n), seeds[SEEDS];
-        if (limit == 0 || single_nodes(pl, j, u) || limit == 1)
+static void grown_sets(struct planner *pl, const struct asking *a) {
+        unsigned seeds[SEEDS];
+        if (a->most < a->least || (single_nodes(pl, a) && a->least <= 1) || a->most == 1)
                 return;
         unsigned n_seeds = best_seeds(pl, seeds);
-        unsigned first = MIN2(MAX2(least_size(pl, j, u), 2u), limit), last = MIN2(first + SIZES_TRIED - 1, limit);
+        if (a->least > 1)
+                pl->n_options = 0;
+        unsigned first = MIN2(MAX2(MAX2(least_size(pl, a), 2u), a->least), a->most),
+                 last = MIN2(first + SIZES_TRIED - 1, a->most);
         for (unsigned size = first; size <= last; size++)
-                if (grow_seeds(pl, j, u, seeds, n_seeds, size))
+                if (grow_seeds(pl, a, seeds, n_seeds, size))
                         return;
-        if (last < limit)
-                (void) grow_seeds(pl, j, u, seeds, n_seeds, limit);
+        if (last < a->most)
+                (void) grow_seeds(pl, a, seeds, n_seeds, a->most);
+}
+
+static void make_sets(struct planner *pl, const struct asking *a) {
+        pl->n_options = 0;
+        if (a->n_usable <= ALL_SUBSETS_UP_TO)
+                all_subsets(pl, a);
+        else
+                grown_sets(pl, a);
 }
 
 void candidates_of_set(struct planner *pl, const struct job *j) {
-        struct usable u = usable_nodes(pl, j);
-        pl->n_options = 0;
-        if (u.n <= ALL_SUBSETS_UP_TO)
-                all_subsets(pl, j, &u);
-        else
-                grown_sets(pl, j, &u);
-        /* The present home is always compared with, also where it is larger than it need be. */
+        struct asking a = ask(pl, j, NULL);
+        make_sets(pl, &a);
         if (j->has_home)
-                (void) push(pl, j, &j->home, 0);
+                (void) push(pl, j, &j->home);
+}
+
+/* The nodes that are given can be had or not: there is nothing else. */
+static const struct job *fixed_member(const struct group *g) {
+        for (size_t k = 0; k < g->n; k++)
+                if (g->members[k]->kind == JOB_NODES)
+                        return g->members[k];
+        return NULL;
+}
+
+void candidates_of_group(struct planner *pl, struct group *g) {
+        struct asking a = ask(pl, g->members[0], g);
+        const struct job *fixed = fixed_member(g);
+        pl->n_options = 0;
+        if (fixed)
+                (void) push_for(pl, &a, &fixed->permitted, 0);
+        else
+                make_sets(pl, &a);
+        /* The present home is always compared with, also where it is larger than it need be. */
+        if (g->has_home)
+                (void) push_for(pl, &a, &g->home, 0);
 }
 
 void candidates_of_memory(struct planner *pl, const struct job *j) {
-        struct node_set mems = job_mems(pl, j, &pl->all_nodes), grown = { 0 };
+        struct bar bar;
+        struct node_set mems = job_mems(pl, j, &pl->all_nodes), grown = { 0 }, barred = job_barred_nodes(pl, j, &bar);
+        mems = node_set_subtract(&mems, &barred);
         unsigned limit = j->rule->max_nodes > 0 ? j->rule->max_nodes : pl->n_nodes;
         bool fits = false;
         pl->n_options = 0;
         NODE_SET_FOREACH (id, &mems) {
                 struct node_set s = node_set_of((unsigned) id);
-                (void) push(pl, j, &s, 0);
+                (void) push(pl, j, &s);
         }
         /* Where the nearest alone has no room, take in one after the other, nearest to the threads first. The distances of the last
          * evaluation hold for all, because the CPUs stay where they are. */
-        while (!fits && node_set_count(&grown) < limit) {
+        while ((!fits || node_set_count(&grown) < j->rule->min_nodes) && node_set_count(&grown) < limit) {
                 int best = -1;
                 for (unsigned i = 0; i < pl->n_nodes; i++)
                         if (node_set_has(&mems, pl->nodes[i].id) && !node_set_has(&grown, pl->nodes[i].id) &&
@@ -221,10 +289,10 @@ void candidates_of_memory(struct planner *pl, const struct job *j) {
                 if (best < 0)
                         break;
                 node_set_add(&grown, pl->nodes[best].id);
-                fits = push(pl, j, &grown, 0);
+                fits = push(pl, j, &grown);
         }
         if (j->has_home)
-                (void) push(pl, j, &j->home, 0);
+                (void) push(pl, j, &j->home);
 }
 
 static const struct option *option_of(const struct planner *pl, const struct node_set *nodes) {
@@ -242,7 +310,35 @@ const struct option *candidates_best(const struct planner *pl, const struct job 
         const struct option *best = NULL, *home = j->guard_usec > 0 ? option_of(pl, &j->home) : NULL;
         for (size_t i = 0; i < pl->n_options; i++) {
                 const struct option *o = &pl->options[i];
-                if (holds(j, o) && !guard_bars(j, home, o) && (!best || option_better(j, o, best)))
+                if (holds(j, o) && o->standing == STANDING_FREE && !guard_bars(j, home, o) &&
+                    (!best || option_better(j, o, best)))
+                        best = o;
+        }
+        return best;
+}
+
+/* A home that was lost to others is still a little better than what is as good. */
+static double cost_of(const struct group *g, const struct option *o) {
+        const struct job *j = g->members[0];
+        bool former = !g->has_home && !node_set_is_empty(&j->home) && node_set_equal(&o->nodes, &j->home);
+        return former ? o->cost * (1 - job_min_gain(j)) : o->cost;
+}
+
+/* A service that has a home leaves it by the order that plan-cost.c gives; for others oversubscribed CPUs are a matter of cost. */
+static bool is_preferred(const struct group *g, const struct option *a, const struct option *b) {
+        double cost_a = cost_of(g, a), cost_b = cost_of(g, b);
+        if (g->has_home || a->fits_memory != b->fits_memory || (cost_a >= cost_b - COST_TIE && cost_a <= cost_b + COST_TIE))
+                return option_better(g->members[0], a, b);
+        return cost_a < cost_b;
+}
+
+const struct option *candidates_choose(const struct planner *pl, const struct group *g, enum standing standing) {
+        const struct job *j = g->members[0];
+        const struct option *best = NULL, *home = g->has_home && j->guard_usec > 0 ? option_of(pl, &j->home) : NULL;
+        for (size_t i = 0; i < pl->n_options; i++) {
+                const struct option *o = &pl->options[i];
+                if ((o->fits_memory || g->fixed) && o->has_memory && (o->has_cpus || !j->restricts) && o->standing == standing &&
+                    !guard_bars(j, home, o) && (!best || is_preferred(g, o, best)))
                         best = o;
         }
         return best;

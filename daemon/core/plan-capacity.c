@@ -14,12 +14,14 @@ uint64_t node_room_bytes(const struct node_memory *m, unsigned keep_free_permill
 
 struct node_set job_cpus(const struct planner *pl, const struct job *j, const struct node_set *nodes) {
         struct node_set s = node_set_intersect(nodes, &pl->cpu_nodes);
-        return node_set_intersect(&s, &j->may_cpus);
+        s = node_set_intersect(&s, &j->may_cpus);
+        return node_set_intersect(&s, &j->permitted);
 }
 
 struct node_set job_mems(const struct planner *pl, const struct job *j, const struct node_set *nodes) {
         struct node_set s = node_set_intersect(nodes, &pl->mem_nodes);
-        return node_set_intersect(&s, &j->may_mems);
+        s = node_set_intersect(&s, &j->may_mems);
+        return node_set_intersect(&s, &j->permitted);
 }
 
 double node_free_load(const struct plan_node *n, const struct job *j) {
@@ -118,12 +120,14 @@ void job_assign(struct planner *pl, struct job *j, const struct option *o) {
                 pl->nodes[i].huge_room_bytes -= j->incoming_huge[i];
         }
         move_load(pl, j, 1);
+        constraints_enter(pl, j);
         traffic_put(pl, j, TRAFFIC_CHOSEN);
 }
 
 void job_unassign(struct planner *pl, struct job *j) {
         if (!j->assigned)
                 return;
+        constraints_leave(pl, j);
         traffic_take(pl, j);
         move_load(pl, j, -1);
         for (unsigned i = 0; i < pl->n_nodes; i++) {

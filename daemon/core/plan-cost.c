@@ -14,6 +14,8 @@
  *   fill       a little for memory on nodes that are nearly full.
  *   moving     what getting there costs, spread over the time that it is expected to be of use (plan-horizon.c), and a little for
  *              every byte to be moved: of two equal homes the nearer to the present state wins.
+ *   breadth    for every node beyond the first, where the planner chooses how many: just more than what spreading a load that its cores
+ *              can hold would save, so that a compact service takes the fewest nodes that hold it.
  *
  * The weights of load (while cores suffice), bandwidth, fill and moving are shares of `remoteness`, the mean price of remote memory on
  * this machine: where remote memory is nearly as fast as local, crowding and moving must not be dearer than it. */
@@ -24,6 +26,7 @@
 #define OVERLOAD_WEIGHT 100.0 /* per CPU of load beyond the CPUs */
 #define FILL_WEIGHT     0.04  /* × remoteness × (share of the node in use)² */
 #define MOVING_WEIGHT   0.05  /* × remoteness × share of its bytes that must move */
+#define BREADTH_WEIGHT  0.2   /* × remoteness, per node beyond the first */
 #define HEADROOM        0.8   /* of the cores of a smaller home may be in use, or the service stays on the larger */
 #define HOME_PATIENCE   1.2   /* times its cores or CPUs before a home is called too small: loads tremble */
 #define MIN_GAIN_LEAST  0.01  /* whatever the rule says: below this lies noise */
@@ -188,7 +191,9 @@ void option_evaluate(struct planner *pl, const struct job *j, const struct node_
         if (j->bytes > 0)
                 evaluate_bytes(pl, j, part_left(off, in), part_left(off_huge, in_huge), o);
         mark_mems(pl, false);
-        o->cost = o->distance + o->bandwidth_cost + o->load_cost + o->fill_cost + o->moving_cost;
+        if (j->kind == JOB_COMPACT)
+                o->breadth_cost = BREADTH_WEIGHT * pl->remoteness * (node_set_count(nodes) - 1);
+        o->cost = o->distance + o->bandwidth_cost + o->load_cost + o->fill_cost + o->moving_cost + o->breadth_cost;
         o->roomy = option_fits(o) && (!j->restricts || o->load <= o->n_cores + COST_EPSILON);
 }
 

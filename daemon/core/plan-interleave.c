@@ -80,8 +80,7 @@ static void keep_heaviest(const struct planner *pl, struct job *j, unsigned most
                                 continue;
                         bool at_home = j->has_home && node_set_has(&j->home, id);
                         bool best_at_home = best >= 0 && j->has_home && node_set_has(&j->home, pl->nodes[best].id);
-                        if (best < 0 || j->part[i] > j->part[best] ||
-                            (j->part[i] == j->part[best] && at_home && !best_at_home))
+                        if (best < 0 || j->part[i] > j->part[best] || (j->part[i] == j->part[best] && at_home && !best_at_home))
                                 best = (int) i;
                 }
                 if (best >= 0)
@@ -131,8 +130,9 @@ static void plan_one(struct planner *pl, struct job *j) {
         unsigned n = node_set_count(&o.nodes);
         if (n == 0)
                 job_tell(j, STATE_BLOCKED, "%s",
-                         j->rule->interleave_by == INTERLEAVE_GIVEN ? "none of the nodes that `weights` names has memory that it may use"
-                                                                    : "there is no node with memory that it may use");
+                         j->rule->interleave_by == INTERLEAVE_GIVEN
+                                 ? "none of the nodes that `weights` names has memory that it may use"
+                                 : "there is no node with memory that it may use");
         else if (n < j->rule->min_nodes)
                 job_tell(j, STATE_BLOCKED, "min-nodes is %u, and it may use %u", j->rule->min_nodes, n);
         if (n == 0 || n < j->rule->min_nodes)

@@ -3,11 +3,14 @@
  *
  * A plan is made in this order, each step in a file of its own:
  *   plan-jobs        each sample is either told at once (no rule, self-managed, too small, …) or becomes a job
+ *   plan-constraints which services must share a home (groups), which must not meet, and who is the stronger
+ *   plan-search      homes for all groups, the strongest first: plan-exact tries every way on small machines, plan-eject
+ *                    makes room for one by sending others elsewhere, plan-compact looks again at what was found
  *   plan-nodes       place: nodes: the home is given
- *   plan-near, plan-spread  place: near, place: spread; plan-interleave place: interleave; what memory they divide is in plan-division
- *   plan-compact     place: compact: homes for all such services together
+ *   plan-near, plan-spread, plan-interleave: of these places; what memory they divide among nodes is in plan-division
  *   plan-follow      memory goes where the threads are: place: follow, or CPUs that are not ours to restrict
  *   plan-conclude    what is due now for each job; plan-reason: why; plan-verdicts: its candidates, and why they lost
+ * plan-score tells what any set of homes is worth, in the terms that the search minimises.
  * They stand on plan-capacity (what nodes hold, and what this plan has put there so far), plan-cost (what a candidate
  * would cost; plan-distance and plan-bandwidth: what the machine makes of it; plan-demand: what the service asks for), plan-candidates
  * (which candidates there are), plan-horizon (whether a move pays for itself) and plan-guard (no way back for a while).
@@ -36,22 +39,68 @@ struct members {
         uint16_t *index;
 };
 
+/* Why a service may not live on a set of nodes. */
+struct bar {
+        enum constraint constraint;
+        const struct rule *rule; /* that asks for it: its own, or that of … */
+        const struct job *other; /* … the service in the way; NULL where there is none */
+};
+
+/* How a home would stand to those of other groups as they are now. From best to worst. */
+enum standing {
+        STANDING_FREE,             /* meets nobody that it must not meet */
+        STANDING_DISPLACES,        /* only weaker ones, which would have to leave */
+        STANDING_BREAKS_APART,     /* its own apart-from against a stronger one that does not mind */
+        STANDING_BREAKS_EXCLUSIVE, /* its own exclusive, the same way */
+        STANDING_FORBIDDEN,        /* what a stronger one asks for, or its own allowed-nodes, min-nodes, … */
+};
+
 /* A set of nodes that a service might live on, and what that would be like with all others where the plan has them. */
 struct option {
         struct node_set nodes;
         double distance;                          /* expected, 10 = all local */
         double slit_distance;                     /* the same by SLIT alone: what is reported */
         double load_cost, fill_cost, moving_cost; /* see plan-cost.c */
+        double breadth_cost;                      /* of more nodes than one */
         double bandwidth_cost;
-        double cost;                       /* the sum of the five */
+        double cost;                       /* the sum of these, but for slit_distance */
         uint64_t bytes_off;                /* movable bytes that are elsewhere */
         uint64_t bytes_in;                 /* those of them that have room here */
         uint64_t bytes_needed, bytes_room; /* with room to grow into; room in the whole set */
         double load, n_cores, n_cpus;      /* pinned to its CPUs, this service included */
         bool has_cpus, has_memory;
         bool fits_memory, fits_cpus;
-        bool cramped; /* smaller than the present home, and would leave too little to spare */
-        bool roomy;   /* fits, without SMT siblings */
+        bool cramped;           /* smaller than the present home, and would leave too little to spare */
+        bool roomy;             /* fits, without SMT siblings */
+        enum standing standing; /* how it stands to the homes of others */
+        struct bar bar;         /* what makes that other than free */
+};
+
+/* Services that share one home: those that together-with binds, else one alone. Given up, it falls into its members. */
+struct group {
+        struct job **members; /* strongest first */
+        size_t n;
+        size_t bond;       /* number of the rules' bond, which the members keep when a group falls apart; SIZE_MAX: none */
+        unsigned priority; /* of its strongest member */
+        size_t strength;   /* place in the order of all groups, 0 is strongest */
+        bool assigned, has_home;
+        bool homeless;        /* nothing could be found for it */
+        bool fixed;           /* some rule of its members gives the nodes */
+        bool contests;        /* some rule of its members is exclusive or apart from another */
+        bool locked;          /* not to be sent elsewhere at the moment */
+        bool settles;         /* a transition of a member is under way, or too recent to be disturbed without need */
+        struct node_set home; /* where all its members are at home, if has_home */
+        double hardness;
+        double cost; /* sum over its members of weight × cost, when last assigned */
+};
+
+/* A rule that has services, and how it stands to the others. */
+struct rule_state {
+        const struct rule *rule;
+        size_t rank; /* order in the configuration */
+        size_t n_jobs;
+        size_t together;             /* its bond: see struct group */
+        size_t first_apart, n_apart; /* in planner.apart: rules (by number) that it must not meet by its own word or theirs */
 };
 
 enum job_kind {
@@ -91,6 +140,12 @@ struct job {
         struct strbuf notes;                                            /* "; …" to append to the reason */
 
         struct node_set may_cpus, may_mems; /* nodes that the administrator, or the cgroups above, leave to it */
+        struct node_set permitted;          /* by its rule: allowed-nodes without avoid-nodes */
+        size_t rule_number;                 /* in planner.rules */
+        size_t bond;                        /* as its rule's */
+        struct group *group;                /* NULL: no home is looked for */
+        struct bar lost_to;                 /* why its home, or any home, is barred; CONSTRAINT_NONE: it is not */
+        bool gave_up[_CONSTRAINT_MAX];      /* its own constraints that stronger ones made impossible */
         struct node_set home;
         struct node_set former; /* the home before this one; see plan-guard.c */
         struct option chosen;   /* where it goes or stays, if `assigned` */
@@ -111,6 +166,8 @@ struct job {
         bool hold_memory;   /* leave its memory as it is for now */
         bool waits;         /* `better` would be taken if the home were older */
         bool declined;      /* `better` is too little of a gain */
+        bool displaced;     /* a stronger rule took its home: `lost_to` */
+        bool barred;        /* constraints leave it no home: `lost_to` says which */
         bool guarded;       /* `better` is where it came from a short time ago */
         bool unpaid;        /* `better` would gain less than moving there costs */
         enum traffic traffic;
@@ -129,6 +186,13 @@ struct due {
         struct node_set cpus, mems; /* its home, as CPUs (empty: untouched) and memory */
 };
 
+/* Jobs whose home has a node, by their index. */
+struct occupants {
+        uint32_t *jobs;
+        size_t n, capacity;
+        size_t n_exclusive; /* of them, by rules that are */
+};
+
 struct planner {
         const struct plan_input *in;
         const struct topology *topology;
@@ -142,7 +206,18 @@ struct planner {
         struct job *jobs;  /* one per sample */
         size_t n_jobs;
         void *job_arrays;
-        struct option *options; /* the candidates of one job at a time */
+        struct rule_state *rules;
+        size_t n_rules;
+        uint32_t *apart;      /* see rule_state */
+        struct group *groups; /* room for all that can come of splitting: pointers stay valid */
+        size_t n_groups;
+        struct job **members;
+        struct group **order;        /* in which groups choose: higher priority, then fixed homes, then the hardest to place */
+        bool exact;                  /* new homes are the best there are: nothing to improve */
+        unsigned n_ejections;        /* tried so far */
+        bool contested;              /* some rule is exclusive or apart from another: */
+        struct occupants *occupants; /* by index; else NULL */
+        struct option *options;      /* the candidates of one job at a time */
         size_t n_options, capacity;
         /* For one evaluation at a time, by index where not said otherwise */
         struct members cpus, mems; /* of the set that is looked at */
@@ -161,6 +236,9 @@ struct planner {
         bool failed;       /* memory ran out */
 };
 
+/* plan.c */
+bool plan_input_is_consistent(const struct plan_input *in);
+
 /* plan-jobs.c */
 int planner_init(struct planner *pl, const struct plan_input *in, struct plan *plan);
 void planner_done(struct planner *pl);
@@ -168,6 +246,39 @@ void planner_done(struct planner *pl);
 /* This and what follows in parentheses is all that is said of the service. */
 void job_tell(struct job *j, enum service_state state, const char *format, ...) _printf_(3, 4);
 
+/* plan-rules.c */
+/* Once all jobs are known: rules, groups, and the order in which they choose. False when memory ran out. */
+bool constraints_init(struct planner *pl);
+void constraints_done(struct planner *pl);
+
+/* plan-constraints.c */
+/* A job's home is taken note of, and given up: by job_assign() and job_unassign(). */
+/* For a job that is in no group, once the groups have homes: takes nodes from `permitted` where one lives that its rule, or that one's, wants it not to
+ * meet. False, with a word on it, where none is left. */
+bool job_keep_clear(const struct planner *pl, struct job *j);
+void constraints_enter(struct planner *pl, struct job *j);
+void constraints_leave(struct planner *pl, struct job *j);
+bool rule_is_apart(const struct planner *pl, size_t a, size_t b); /* rules by number, either way */
+
+enum standing group_standing(const struct planner *pl, const struct group *g, const struct node_set *nodes, struct bar *ret);
+/* The same for one member, with the others of its group where they are: it must be there too. */
+enum standing job_standing(const struct planner *pl, const struct job *j, const struct node_set *nodes, struct bar *ret);
+/* For a job without a group (follow, interleave): the nodes that others have for themselves. */
+struct node_set job_barred_nodes(const struct planner *pl, const struct job *j, struct bar *ret);
+/* What its rule alone says against this set, whatever others do. False: nothing. */
+bool job_bars(const struct job *j, const struct node_set *nodes, struct bar *ret);
+/* Do the two exclude each other's nodes? Tells which constraint and whose: `a`'s own first. */
+bool jobs_conflict(const struct planner *pl, const struct job *a, const struct job *b, struct bar *ret);
+bool job_is_placed_kind(const struct job *j); /* its home is one that other homes can meet */
+
+/* plan-group.c: a group as if it were one service */
+bool groups_init(struct planner *pl);
+double group_weight(const struct group *g);
+void group_evaluate(struct planner *pl, struct group *g, const struct node_set *nodes, struct option *ret);
+void group_assign(struct planner *pl, struct group *g, const struct node_set *nodes);
+void group_unassign(struct planner *pl, struct group *g);
+/* Leaves it its n_left strongest members; the others become a group of their own, with the same bond. Neither may be assigned. */
+struct group *group_split(struct planner *pl, struct group *g, size_t n_left);
 /* Does a constraint forbid the job to live on these nodes? What does is told in *ret. */
 bool job_excluded(const struct planner *pl, const struct job *j, const struct node_set *nodes, struct exclusion *ret);
 
@@ -238,8 +349,11 @@ double job_min_gain(const struct job *j);
 uint64_t job_tolerated_bytes(const struct job *j);
 
 /* plan-candidates.c */
-void candidates_of_set(struct planner *pl, const struct job *j);    /* sets of nodes for compact, into pl->options */
-void candidates_of_memory(struct planner *pl, const struct job *j); /* sets of memory nodes for follow */
+void candidates_of_group(struct planner *pl, struct group *g);   /* sets of nodes for the whole group, into pl->options */
+void candidates_of_set(struct planner *pl, const struct job *j); /* the same for one job, wherever its group is */
+/* The best of pl->options that stands exactly so and can hold it; NULL: none. */
+const struct option *candidates_choose(const struct planner *pl, const struct group *g, enum standing standing);
+void candidates_of_memory(struct planner *pl, const struct job *j);                  /* sets of memory nodes for follow */
 const struct option *candidates_best(const struct planner *pl, const struct job *j); /* NULL: none holds its memory */
 /* The one that only the guard (plan-guard.c) keeps it from; NULL: none. */
 const struct option *candidates_barred(const struct planner *pl, const struct job *j);
@@ -256,10 +370,21 @@ int division_conclude(const struct planner *pl, struct job *j);
 /* plan-near.c: the sets that it considers, into pl->options */
 void candidates_of_near(struct planner *pl, struct job *j);
 
-void plan_nodes(struct planner *pl);
 void plan_near(struct planner *pl);
 void plan_spread(struct planner *pl);
 void plan_interleave(struct planner *pl);
+/* plan-nodes.c: sets `permitted` of such jobs to what can be had of the nodes that their rules give, or tells why nothing can */
+void plan_nodes(struct planner *pl);
+void plan_search(struct planner *pl);
+/* plan-exact.c: the best homes for all groups that have none, if the machine is small, every constraint can hold and the effort stays
+ * within bounds. False, with nothing changed, otherwise. */
+bool plan_exact(struct planner *pl);
+/* plan-eject.c: assigns the group by sending others in its way elsewhere, where all that they ask for holds too. False, with nothing
+ * changed, otherwise. */
+bool plan_eject(struct planner *pl, struct group *g);
+/* The home of its members is lost to what another rule asks for. */
+void group_lose_home(struct group *g, const struct bar *to);
+/* plan-compact.c: looks again at what is assigned; declines what is not worth a change */
 void plan_compact(struct planner *pl);
 void plan_follow(struct planner *pl);
 void plan_conclude(struct planner *pl);

@@ -60,6 +60,9 @@ static void set_limits(const struct planner *pl, struct job *j) {
         bool ours_cpus = j->applied_cpus && !s->admin_cpus, ours_mems = j->applied_mems && !s->admin_mems;
         j->may_cpus = ours_cpus ? pl->all_nodes : or_all(pl, &s->effective_cpu_nodes);
         j->may_mems = ours_mems ? pl->all_nodes : or_all(pl, &s->effective_mems);
+        if (j->rule->has_allowed)
+                j->permitted = node_set_intersect(&j->permitted, &j->rule->allowed);
+        j->permitted = node_set_subtract(&j->permitted, &j->rule->avoid);
 }
 
 /* The home it had: from the history, or, where a restart of ours has lost that, from what we left in force. */
@@ -88,7 +91,8 @@ static void set_home(const struct planner *pl, struct job *j) {
         struct node_set cpus = job_cpus(pl, j, &home), mems = job_mems(pl, j, &home), usable = node_set_union(&cpus, &mems);
         bool ok = !node_set_is_empty(&mems) && (!j->restricts || !node_set_is_empty(&cpus)) &&
                   node_set_is_subset(&home, j->restricts ? &usable : &mems) &&
-                  (j->rule->max_nodes == 0 || node_set_count(&home) <= j->rule->max_nodes || j->kind == JOB_NODES);
+                  (j->kind == JOB_NODES || (node_set_count(&home) >= j->rule->min_nodes &&
+                                            (j->rule->max_nodes == 0 || node_set_count(&home) <= j->rule->max_nodes)));
         j->has_home = ok;
         j->home_lost = !ok;
         if (ok)
@@ -206,6 +210,7 @@ static int init_jobs(struct planner *pl, struct plan *plan) {
                 const struct applied *a = find_applied(in, in->samples[i].cgroup);
                 uint64_t *block = arrays + i * per_job;
                 j->placement = &plan->placements[i];
+                j->permitted = pl->all_nodes;
                 j->sample = &in->samples[i];
                 j->history = history_find(in->history, in->samples[i].cgroup);
                 /* A full set that was written to give back is no restriction, and tells of no home. */
@@ -284,6 +289,7 @@ void planner_done(struct planner *pl) {
                 strbuf_done(&pl->jobs[i].notes);
                 free(pl->jobs[i].part);
         }
+        constraints_done(pl);
         free(pl->nodes);
         free(pl->distance);
         free(pl->index_of);

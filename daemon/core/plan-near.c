@@ -28,7 +28,8 @@ static double mean_distance(const struct planner *pl, const struct job *j, const
 }
 
 /* The nearest to the devices of those that are not taken; of equally near ones the nearest to those taken, then the lowest id. */
-static int next_nearest(const struct planner *pl, const struct job *j, const struct node_set *nodes, const struct node_set *taken) {
+static int next_nearest(const struct planner *pl, const struct job *j, const struct node_set *nodes,
+                        const struct node_set *taken) {
         double best_distance = 0, best_sum = 0;
         int best = -1;
         NODE_SET_FOREACH (id, nodes) {
@@ -108,7 +109,7 @@ void candidates_of_near(struct planner *pl, struct job *j) {
         }
 }
 
-/* What fits before what does not, the nearest to the devices, then as for any other service. */
+/* What fits before what does not, the nearest to the devices, then fewer nodes, then as for any other service. */
 static const struct option *choose(const struct planner *pl, const struct job *j) {
         const struct option *best = NULL;
         for (size_t i = 0; i < pl->n_options; i++) {
@@ -116,11 +117,14 @@ static const struct option *choose(const struct planner *pl, const struct job *j
                 if (!o->fits_memory || (j->restricts && !o->has_cpus) || node_set_count(&o->nodes) < j->rule->min_nodes)
                         continue;
                 double distance = mean_distance(pl, j, &o->nodes), of_best = best ? mean_distance(pl, j, &best->nodes) : 0;
+                unsigned n = node_set_count(&o->nodes), n_best = best ? node_set_count(&best->nodes) : 0;
                 if (!best || option_fits(o) > option_fits(best))
                         best = o;
                 else if (option_fits(o) < option_fits(best) || distance > of_best + SAME_DISTANCE)
                         continue;
-                else if (distance < of_best - SAME_DISTANCE || option_better(j, o, best))
+                else if (distance < of_best - SAME_DISTANCE || (option_fits(o) && n < n_best))
+                        best = o;
+                else if ((n == n_best || !option_fits(o)) && option_better(j, o, best))
                         best = o;
         }
         return best;
@@ -152,7 +156,7 @@ static bool check_devices(const struct planner *pl, struct job *j) {
 }
 
 static void plan_one(struct planner *pl, struct job *j) {
-        if (check_devices(pl, j))
+        if (check_devices(pl, j) || !job_keep_clear(pl, j))
                 return;
         candidates_of_near(pl, j);
         const struct option *best = choose(pl, j);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* place: nodes: the administrator chose; what is left is to say why it cannot be, where it cannot. */
+/* place: nodes: the administrator chose; what is left is to say why it cannot be, where it cannot. The search then assigns it: others can
+ * have a stronger claim to the nodes. */
 #include "core/plan-internal.h"
 
 static void tell_blocked(struct job *j, const char *before, const struct node_set *nodes, const char *after) {
@@ -45,10 +46,7 @@ static void plan_one(struct planner *pl, struct job *j) {
         note_left_out(j, &missing, " of the rule is not on this machine");
         note_left_out(j, &barred, " of the rule is not open to it");
         j->has_home = j->has_home && node_set_equal(&j->home, &usable);
-        struct option o = { .nodes = usable };
-        job_assign(pl, j, &o);
-        if (j->restricts && !j->chosen.fits_cpus)
-                strbuf_append(&j->notes, "; its CPUs are oversubscribed");
+        j->permitted = usable;
 }
 
 void plan_nodes(struct planner *pl) {

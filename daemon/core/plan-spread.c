@@ -72,6 +72,8 @@ static void note_full(const struct planner *pl, struct job *j) {
 }
 
 static void plan_one(struct planner *pl, struct job *j) {
+        if (!job_keep_clear(pl, j))
+                return;
         struct node_set nodes = useful_nodes(pl, j);
         unsigned n = node_set_count(&nodes), most = j->rule->max_nodes > 0 ? j->rule->max_nodes : n;
         struct node_set mems = job_mems(pl, j, &nodes), cpus = job_cpus(pl, j, &nodes);

@@ -21,7 +21,18 @@ const char *service_state_to_string(enum service_state s) {
         return (int) s >= 0 && s < _SERVICE_STATE_MAX ? table[s] : "invalid";
 }
 
-static bool input_is_consistent(const struct plan_input *in) {
+const char *constraint_to_string(enum constraint c) {
+        static const char *const table[_CONSTRAINT_MAX] = {
+                [CONSTRAINT_NONE] = "none",           [CONSTRAINT_CPUSET] = "cpuset",
+                [CONSTRAINT_NODES] = "nodes",         [CONSTRAINT_ALLOWED] = "allowed-nodes",
+                [CONSTRAINT_AVOID] = "avoid-nodes",   [CONSTRAINT_MIN_NODES] = "min-nodes",
+                [CONSTRAINT_MAX_NODES] = "max-nodes", [CONSTRAINT_TOGETHER] = "together-with",
+                [CONSTRAINT_APART] = "apart-from",    [CONSTRAINT_EXCLUSIVE] = "exclusive",
+        };
+        return (int) c >= 0 && c < _CONSTRAINT_MAX ? table[c] : "invalid";
+}
+
+bool plan_input_is_consistent(const struct plan_input *in) {
         const char *why;
         if (!in->topology || !in->machine || !in->config || !in->history || (in->n_samples > 0 && !in->samples) ||
             (in->n_applied > 0 && !in->applied) || (in->topology->n_ids > 0 && !in->machine->nodes))
@@ -40,14 +51,24 @@ static bool input_is_consistent(const struct plan_input *in) {
         return topology_validate(in->topology, &why) >= 0;
 }
 
+static void plan_few_choices(struct planner *pl) {
+        plan_near(pl);
+        plan_spread(pl);
+}
+
 static int make(struct planner *pl, const struct plan_input *in, struct plan *plan) {
         int r = planner_init(pl, in, plan);
         if (r < 0)
                 return r;
         plan_nodes(pl);
-        plan_near(pl);
-        plan_spread(pl);
-        plan_compact(pl);
+        if (!constraints_init(pl))
+                return -ENOMEM;
+        /* Those that have little choice first, but where rules forbid each other nodes they keep clear of what the search has found. */
+        if (!pl->contested)
+                plan_few_choices(pl);
+        plan_search(pl);
+        if (pl->contested)
+                plan_few_choices(pl);
         plan_interleave(pl);
         plan_follow(pl);
         plan_conclude(pl);
@@ -58,7 +79,7 @@ static int make(struct planner *pl, const struct plan_input *in, struct plan *pl
 }
 
 int plan_make(const struct plan_input *in, struct plan **ret) {
-        if (!input_is_consistent(in))
+        if (!plan_input_is_consistent(in))
                 return -EINVAL;
         struct plan *plan = calloc(1, sizeof *plan);
         if (!plan)

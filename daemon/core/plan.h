@@ -25,7 +25,7 @@ const char *service_state_to_string(enum service_state s);
 
 /* What a candidate costs, in units of distance (10 = all local), term by term; plan-cost.c says what each is. */
 struct cost_terms {
-        double distance, bandwidth, load, fill, moving;
+        double distance, bandwidth, load, fill, moving, breadth;
 };
 
 /* What forbids a service a set of nodes, whatever it would cost. */
@@ -118,6 +118,34 @@ struct plan *plan_free(struct plan *p);
 static inline void plan_freep(struct plan **p) {
         plan_free(*p);
 }
+
+/* What a set of homes is worth, by the planner's own terms. The search minimises, in this order: broken constraints (the stronger
+ * rule's first), services that find no home, cost. What a plan adds to that is hysteresis alone: a home that holds is left only for
+ * min-gain and after the cooldown, a service without a home gets one only for min-gain, unless a constraint asks for it; and on machines
+ * too large for every set of nodes to be tried, the search is a heuristic. */
+struct plan_score {
+        double cost;   /* sum over services of weight × cost (plan-cost.c); weight: CPUs of demand, with a floor */
+        double weight; /* sum of the weights: cost / weight reads like a distance */
+        unsigned broken[_CONSTRAINT_MAX]; /* services whose home breaks it; apart-from and exclusive: pairs of services */
+        unsigned n_left; /* services that a rule manages, without a home: at the cost of where they are, breaking nothing */
+        bool memory_fits, cpus_fit; /* every service's; oversubscribed CPUs are in the cost as well */
+};
+
+/* For many sets of homes over one input, which must stay as it is meanwhile. Pure, like the rest. */
+struct plan_scorer;
+/* Returns 0, -ENOMEM, -EINVAL as plan_make(). */
+int plan_scorer_new(const struct plan_input *in, struct plan_scorer **ret);
+struct plan_scorer *plan_scorer_free(struct plan_scorer *s);
+static inline void plan_scorer_freep(struct plan_scorer **s) {
+        plan_scorer_free(*s);
+}
+/* Does the planner look for a home for this sample at all? Not for those that no rule manages, too small ones, …: give them an empty
+ * set. */
+bool plan_scorer_places(const struct plan_scorer *s, size_t sample);
+/* `homes`: one set per sample; empty: left where it is. 0 or -EINVAL (a home for a sample that is not placed, or of absent nodes). */
+int plan_scorer_score(struct plan_scorer *s, const struct node_set *homes, struct plan_score *ret);
+/* Both at once, for one set of homes. Homes of samples that are not placed are passed over here. */
+int plan_score(const struct plan_input *in, const struct node_set *homes, struct plan_score *ret);
 
 /* The cheap screen: can reading this service's numa_maps change the decision? True for matched, managed services
  * that are large enough and not yet seen to sit at home (previous entry may be NULL). It knows less than the planner: where the last

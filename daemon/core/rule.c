@@ -205,6 +205,23 @@ const struct rule *config_match(const struct config *c, const struct service_ide
         return NULL;
 }
 
+bool config_may_match_unit(const struct config *c, const char *unit) {
+        for (size_t i = 0; i < c->n_rules; i++) {
+                const struct rule *r = &c->rules[i];
+                const struct string_list *units = &r->match.patterns[MATCH_UNIT];
+                bool more = false, any = units->n_items > 0;
+                for (size_t k = 0; k < _MATCH_KEY_MAX; k++)
+                        more |= k != MATCH_UNIT && r->match.patterns[k].n_items > 0;
+                if ((!any && !more) || (any && !list_matches(units, unit)))
+                        continue;
+                if (r->place != PLACE_IGNORE)
+                        return true;
+                if (!more) /* the first that matches decides, and this one does for certain */
+                        return false;
+        }
+        return false;
+}
+
 bool config_selects_cgroup(const struct config *c, const char *cgroup) {
         for (size_t i = 0; i < c->n_rules; i++)
                 if (list_matches(&c->rules[i].match.patterns[MATCH_CGROUP], cgroup))

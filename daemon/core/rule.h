@@ -167,6 +167,8 @@ bool config_needs(const struct config *c, enum match_key key);
  * (fnmatch(3); '*' also matches '/'; a backslash is literal, as unit names contain them). Empty values, such as the
  * unit of a plain cgroup, match no pattern, and a rule that gives no key matches no service. NULL: none. */
 const struct rule *config_match(const struct config *c, const struct service_identity *id);
+/* Can a service of this unit fall under a rule that does something with it? Where that hangs on more than the unit's name: true. */
+bool config_may_match_unit(const struct config *c, const char *unit);
 /* Does some rule's `cgroup` list match this path? Used to decide which cgroup is the service. */
 bool config_selects_cgroup(const struct config *c, const char *cgroup);
 /* Changes allowed at this minute of the week? True where no window is set. */

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/plan.h"
 #include "core/util.h"
 #include "report/bus-names.h"
 #include "report/format.h"
@@ -41,14 +42,15 @@ static int check_sender(sd_bus_message *call, sd_bus_error *error) {
         return 0;
 }
 
+typedef int (*append_function)(sd_bus_message *, struct json_object *);
+
 /* Answers with a JSON value, bounded; takes the value. `append` says as what. */
-static int reply_json(sd_bus_message *call, struct json_object *value, int (*append)(sd_bus_message *, struct json_object *),
-                      sd_bus_error *error) {
+static int reply_json(sd_bus_message *call, struct json_object *value, append_function append) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         int r;
         if (bus_json_size(value) > BUS_REPLY_BYTES_MAX)
-                r = sd_bus_error_set(error, BUS_ERROR_TOO_LARGE,
-                                     "The answer does not fit into one message; ask for single services");
+                r = sd_bus_reply_method_errorf(call, BUS_ERROR_TOO_LARGE,
+                                               "The answer does not fit into one message; ask for single services");
         else {
                 r = sd_bus_message_new_method_return(call, &reply);
                 if (r >= 0)
@@ -60,16 +62,24 @@ static int reply_json(sd_bus_message *call, struct json_object *value, int (*app
         return r;
 }
 
+int bus_reply_object(sd_bus_message *call, struct json_object *object) {
+        return object ? reply_json(call, object, bus_append_json_object) : sd_bus_reply_method_errno(call, -ENOMEM, NULL);
+}
+
+int bus_reply_error(sd_bus_message *call, int error, const char *text) {
+        return sd_bus_reply_method_errnof(call, error, "%s", text);
+}
+
 static int on_status(sd_bus_message *call, void *userdata, sd_bus_error *error) {
         struct bus_service *b = userdata;
         struct json_object *o = b->callbacks->status(b->userdata);
-        return o ? reply_json(call, o, bus_append_json_object, error) : -ENOMEM;
+        return o ? reply_json(call, o, bus_append_json_object) : -ENOMEM;
 }
 
 static int on_list(sd_bus_message *call, void *userdata, sd_bus_error *error) {
         struct bus_service *b = userdata;
         struct json_object *o = b->callbacks->list(b->userdata);
-        return o ? reply_json(call, o, bus_append_json_objects, error) : -ENOMEM;
+        return o ? reply_json(call, o, bus_append_json_objects) : -ENOMEM;
 }
 
 static int read_unit(sd_bus_message *call, const char **ret, sd_bus_error *error) {
@@ -96,7 +106,40 @@ static int on_explain(sd_bus_message *call, void *userdata, sd_bus_error *error)
         struct json_object *o = b->callbacks->explain(unit, b->userdata);
         if (!o)
                 return errno == ENOENT ? no_such_unit(error, unit, "no such service was seen") : -ENOMEM;
-        return reply_json(call, o, bus_append_json_object, error);
+        return reply_json(call, o, bus_append_json_object);
+}
+
+static int on_history(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        struct bus_service *b = userdata;
+        const char *unit;
+        int r = read_unit(call, &unit, error);
+        if (r < 0)
+                return r;
+        struct json_object *o = b->callbacks->history(unit, b->userdata);
+        return o ? reply_json(call, o, bus_append_json_objects) : -ENOMEM;
+}
+
+/* Answered now or later. */
+static int later(int r, sd_bus_error *error) {
+        if (r == -EBUSY)
+                return sd_bus_error_set(error, BUS_ERROR_BUSY, "Too many are waiting for an answer already");
+        return r < 0 ? r : 1;
+}
+
+static int on_plan(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        struct bus_service *b = userdata;
+        return later(b->callbacks->plan(call, b->userdata), error);
+}
+
+static int on_advise(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        struct bus_service *b = userdata;
+        uint64_t mcpu, bytes;
+        int r = sd_bus_message_read(call, "tt", &mcpu, &bytes);
+        if (r < 0)
+                return r;
+        if (mcpu == 0 || mcpu > ADVISE_MCPU_MAX || bytes > ADVISE_BYTES_MAX)
+                return sd_bus_error_set(error, SD_BUS_ERROR_INVALID_ARGS, "No machine has so much, or nothing is asked for");
+        return later(b->callbacks->advise(mcpu, bytes, call, b->userdata), error);
 }
 
 static int on_reload(sd_bus_message *call, void *userdata, sd_bus_error *error) {
@@ -176,6 +219,11 @@ static const sd_bus_vtable vtable[] = {
         SD_BUS_METHOD_WITH_ARGS("Status", SD_BUS_NO_ARGS, SD_BUS_RESULT("a{sv}", status), on_status, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("List", SD_BUS_NO_ARGS, SD_BUS_RESULT("aa{sv}", services), on_list, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Explain", SD_BUS_ARGS("s", unit), SD_BUS_RESULT("a{sv}", service), on_explain,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Plan", SD_BUS_NO_ARGS, SD_BUS_RESULT("a{sv}", plan), on_plan, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Advise", SD_BUS_ARGS("t", thousandths_of_cpus, "t", bytes), SD_BUS_RESULT("a{sv}", advice),
+                                on_advise, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("History", SD_BUS_ARGS("s", unit), SD_BUS_RESULT("aa{sv}", events), on_history,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Reload", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, on_reload, 0),
         SD_BUS_METHOD_WITH_ARGS("Pause", SD_BUS_ARGS("b", paused), SD_BUS_NO_RESULT, on_pause, 0),

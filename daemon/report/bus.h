@@ -18,6 +18,12 @@ struct bus_callbacks {
         /* Restores one unit (or all where unit is ""); answers the message later by bus_reply_restore(). -ENOENT: nothing of that name is on
          * record, -EBUSY: another restore runs, -EPERM: this daemon does not hold the lock. */
         int (*restore)(const char *unit, sd_bus_message *call, void *userdata);
+        /* These two answer by bus_reply_object(), perhaps later: the next plan, not applied; and where a service of that size should start
+         * (ranges are checked already). -EBUSY: too many ask. */
+        int (*plan)(sd_bus_message *call, void *userdata);
+        int (*advise)(uint64_t mcpu, uint64_t bytes, sd_bus_message *call, void *userdata);
+        struct json_object *(*history)(const char *unit,
+                                       void *userdata); /* array of objects; "": of all units. NULL: no memory */
 };
 
 /* Publishes the object and takes the name; on a connection without a bus daemon (tests) there is no name to take. `callbacks` must stay valid.
@@ -27,6 +33,9 @@ int bus_service_new(sd_bus *bus, const struct bus_callbacks *callbacks, void *us
 struct bus_service *bus_service_free(struct bus_service *b);
 /* Answers a Restore() call with an array of {unit, cgroup, outcome, detail}. */
 int bus_reply_restore(sd_bus_message *call, struct json_object *results);
+/* Answers a call with an object, or, where it does not fit into a message, with an error; takes the object. NULL: out of memory. */
+int bus_reply_object(sd_bus_message *call, struct json_object *object);
+int bus_reply_error(sd_bus_message *call, int error, const char *text); /* negative errno */
 
 /* JSON ⇄ D-Bus, shared by the client and the daemon: integers x, doubles d, booleans b, strings s, arrays av, objects a{sv}. null members of
  * objects and null elements of arrays are left out; integers past 63 bits are capped; texts that are no UTF-8 are cleaned, because D-Bus refuses them. */

@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 const char *format_bytes(char buffer[static FORMAT_NUMBER_MAX], uint64_t bytes) {
         static const char units[] = "BKMGTPE";
@@ -124,4 +125,13 @@ char *text_clean(const char *text, bool keep_lines) {
                                 strbuf_printf(&b, "\\x%02x", *s++);
         }
         return strbuf_steal(&b);
+}
+
+bool text_matches(const char *text, const char *meant) {
+        if (strcmp(text, meant) == 0)
+                return true;
+        if (!strchr(meant, '\\')) /* nothing in it is escaped */
+                return false;
+        _cleanup_free_ char *clean = text_clean(text, false);
+        return clean && strcmp(clean, meant) == 0;
 }

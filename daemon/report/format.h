@@ -31,3 +31,5 @@ size_t utf8_length(const char *s);
  * (bidirectional controls) become \xNN, byte by byte. What processes choose (unit names, commands, paths) can hold anything.
  * `keep_lines`: newlines and tabs stay. The caller frees; NULL when memory ran out. */
 char *text_clean(const char *text, bool keep_lines);
+/* Is this the text that was meant: as it is, or as text_clean() prints it? So a name can be given as it was shown. */
+bool text_matches(const char *text, const char *meant);

@@ -122,12 +122,12 @@ static void say_left(struct log_entry *e, const struct move_result *r) {
                 log_entry_say(e, "%s%s for lack of free memory", before, FORMAT_BYTES(r->skipped_room_bytes));
 }
 
-static struct node_set moved_from(const struct move_result *r) {
+struct node_set move_report_from(const struct move_report *r) {
         struct node_set from = { 0 };
-        for (unsigned i = 0; i < ARRAY_SIZE(r->moved_from); i++)
-                if (r->moved_from[i] > 0)
+        for (unsigned i = 0; i < ARRAY_SIZE(r->moved->moved_from); i++)
+                if (r->moved->moved_from[i] > 0)
                         node_set_add(&from, i);
-        return from;
+        return node_set_is_empty(&from) ? node_set_subtract(&r->from, &r->to) : from;
 }
 
 /* Things that end a move without anything being wrong. */
@@ -170,9 +170,7 @@ static void put_move(struct log_entry *e, const struct move_report *r, const str
 
 void journal_moved(const struct move_report *r) {
         const struct move_result *m = r->moved;
-        struct node_set from = moved_from(m);
-        if (node_set_is_empty(&from))
-                from = node_set_subtract(&r->from, &r->to);
+        struct node_set from = move_report_from(r);
         _cleanup_free_ char *from_text = format_nodes(&from), *to_text = format_nodes(&r->to);
         const char *to = to_text ? to_text : "its home";
         struct log_entry e;

@@ -53,6 +53,8 @@ struct move_report {
  * SKIPPED_POLICY_BYTES, SKIPPED_ROOM_BYTES, DURATION_USEC, NARROW_USEC, LOCALITY_BEFORE, where verified LOCALITY_AFTER and DISTANCE_AFTER,
  * CPUS_IN_FORCE, MEMS_IN_FORCE (where asked for), REASON, ERRNO. */
 void journal_moved(const struct move_report *r);
+/* Where its pages came from; where none was moved, where it had some off its home. */
+struct node_set move_report_from(const struct move_report *r);
 /* OUTCOME=restored|gone|changed-by-others|failed, DETAIL. */
 void journal_restored(const char *unit, const char *cgroup, enum restore_outcome outcome, int error, const char *detail);
 void journal_blocked(const struct service_sample *s, const char *reason); /* once per new reason, the caller sees to that */

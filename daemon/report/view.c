@@ -120,7 +120,7 @@ static struct json_object *view_decision(const struct placement *p) {
         return o;
 }
 
-static struct json_object *view_candidates(const struct placement *p) {
+struct json_object *view_candidates(const struct placement *p) {
         struct json_object *array = json_object_new_array();
         for (size_t i = 0; array && i < p->n_candidates; i++) {
                 const struct candidate *c = &p->candidates[i];
@@ -161,32 +161,34 @@ struct json_object *view_explain(const struct topology *t, const struct service_
         return o;
 }
 
-static void complete(struct json_object *o, const char *const *keys, size_t n) {
-        for (size_t i = 0; i < n; i++)
+void view_complete(struct json_object *o, const char *const *keys, size_t n) {
+        for (size_t i = 0; i < n && json_object_is_type(o, json_type_object); i++)
                 if (!json_object_object_get_ex(o, keys[i], NULL))
                         (void) json_object_object_add(o, keys[i], NULL);
 }
 
 void view_complete_service(struct json_object *service) {
         static const char *const keys[] = { "rule", "place" };
-        complete(service, keys, ARRAY_SIZE(keys));
+        view_complete(service, keys, ARRAY_SIZE(keys));
+}
+
+void view_complete_candidates(struct json_object *o) {
+        static const char *const keys[] = { "cost" };
+        struct json_object *candidates;
+        if (!json_object_object_get_ex(o, "candidates", &candidates) || !json_object_is_type(candidates, json_type_array))
+                return;
+        for (size_t i = 0; i < json_object_array_length(candidates); i++)
+                view_complete(json_object_array_get_idx(candidates, i), keys, ARRAY_SIZE(keys));
 }
 
 void view_complete_explain(struct json_object *explained) {
-        static const char *const keys[] = { "rule_detail", "decision" },
-                                 *const seen_keys[] = { "own_policy", "owner_detail", "memory_pressure_percent",
-                                                        "cpu_pressure_percent" },
-                                 *const candidate_keys[] = { "cost" };
-        struct json_object *seen, *candidates;
+        static const char *const keys[] = { "rule_detail", "decision" }, *const seen_keys[] = { "own_policy", "owner_detail",
+                                                                                                "memory_pressure_percent",
+                                                                                                "cpu_pressure_percent" };
+        struct json_object *seen;
         view_complete_service(explained);
-        complete(explained, keys, ARRAY_SIZE(keys));
-        if (json_object_object_get_ex(explained, "seen", &seen) && json_object_is_type(seen, json_type_object))
-                complete(seen, seen_keys, ARRAY_SIZE(seen_keys));
-        if (!json_object_object_get_ex(explained, "candidates", &candidates) || !json_object_is_type(candidates, json_type_array))
-                return;
-        for (size_t i = 0; i < json_object_array_length(candidates); i++) {
-                struct json_object *c = json_object_array_get_idx(candidates, i);
-                if (json_object_is_type(c, json_type_object))
-                        complete(c, candidate_keys, ARRAY_SIZE(candidate_keys));
-        }
+        view_complete(explained, keys, ARRAY_SIZE(keys));
+        if (json_object_object_get_ex(explained, "seen", &seen))
+                view_complete(seen, seen_keys, ARRAY_SIZE(seen_keys));
+        view_complete_candidates(explained);
 }

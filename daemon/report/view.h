@@ -29,6 +29,41 @@ struct json_object *view_explain(const struct topology *t, const struct service_
  * bytes_free is null. */
 struct json_object *view_topology(const struct topology *t, const struct machine_sample *m);
 
+/* The array of candidates that explain and advice have. */
+struct json_object *view_candidates(const struct placement *p);
+
+/* When something is done about a service. */
+enum plan_when {
+        WHEN_NONE,      /* nothing is to be done */
+        WHEN_NOW,       /* with the next cycle */
+        WHEN_LATER,     /* decided, and waits; the reason says for what */
+        WHEN_UNDER_WAY, /* being moved */
+        WHEN_BLOCKED,
+        _WHEN_MAX,
+};
+const char *plan_when_to_string(enum plan_when w);
+
+struct planned {
+        const struct service_sample *sample;
+        const struct placement *placement;
+        enum service_state state;
+        enum plan_when when;
+        struct node_set home; /* now */
+        char *reason;         /* NULL: the placement's */
+};
+/* {age_usec, dry_run, paused, services: [{unit, cgroup, rule, place, state, when, home_nodes, next_nodes, cpus (list format, null: left alone),
+ * bytes_to_move, distance_before, distance_after, gain (0…1), reason}], totals: {services, now, later, under_way, blocked, bytes_to_move,
+ * distance_before, distance_after (means weighted by memory)}}. */
+struct json_object *view_plan(const struct topology *t, const struct planned *planned, size_t n, uint64_t age_usec, bool dry_run,
+                              bool paused);
+struct json_object *view_planned(const struct topology *t, const struct planned *planned); /* one of the services */
+/* {nodes, node_list, fits, cpus, bytes, reason, candidates}. */
+struct json_object *view_advice(const struct advice *a, uint64_t mcpu, uint64_t bytes);
+
 /* D-Bus has no null: put back the null members that were left out on the way. */
 void view_complete_service(struct json_object *service);
 void view_complete_explain(struct json_object *explained);
+void view_complete_candidates(struct json_object *o); /* explained, or advice */
+void view_complete_plan(struct json_object *plan);
+void view_complete_history(struct json_object *events);
+void view_complete(struct json_object *o, const char *const *keys, size_t n); /* not an object: nothing */

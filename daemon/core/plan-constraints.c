@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What rules ask of homes beside each other: which services share one home (together-with), which must not meet (apart-from, exclusive),
+ * and who gives way. Bonds are between rules, so they are found rule by rule; who is in whose way is found node by node. */
+#include <string.h>
+
+#include "core/plan-internal.h"
+
+bool job_is_placed_kind(const struct job *j) {
+        return j->kind == JOB_NODES || j->kind == JOB_COMPACT;
+}
+
+bool rule_is_apart(const struct planner *pl, size_t a, size_t b) {
+        const struct rule_state *r = &pl->rules[a];
+        size_t low = r->first_apart, high = r->first_apart + r->n_apart;
+        while (low < high) {
+                size_t mid = low + (high - low) / 2;
+                if (pl->apart[mid] == b)
+                        return true;
+                if (pl->apart[mid] < b)
+                        low = mid + 1;
+                else
+                        high = mid;
+        }
+        return false;
+}
+
+static bool names(const struct string_list *l, const char *name) {
+        for (size_t i = 0; i < l->n_items; i++)
+                if (name && strcmp(l->items[i], name) == 0)
+                        return true;
+        return false;
+}
+
+static bool bonded(const struct job *a, const struct job *b) {
+        return a->bond != SIZE_MAX && a->bond == b->bond && job_is_placed_kind(a) && job_is_placed_kind(b);
+}
+
+bool jobs_conflict(const struct planner *pl, const struct job *a, const struct job *b, struct bar *ret) {
+        if (bonded(a, b))
+                return false;
+        *ret = (struct bar){ .constraint = CONSTRAINT_EXCLUSIVE, .other = b };
+        if (rule_is_apart(pl, a->rule_number, b->rule_number)) {
+                ret->constraint = CONSTRAINT_APART;
+                ret->rule = names(&a->rule->apart_from, b->rule->name) ? a->rule : b->rule;
+                return true;
+        }
+        ret->rule = a->rule->exclusive ? a->rule : b->rule;
+        return ret->rule->exclusive;
+}
+
+/* What b asks of a: that it keep away. */
+static bool keeps_away(const struct planner *pl, const struct job *b, const struct job *a, struct bar *ret) {
+        if (bonded(a, b))
+                return false;
+        *ret = (struct bar){ .constraint = CONSTRAINT_EXCLUSIVE, .rule = b->rule, .other = b };
+        if (b->rule->exclusive)
+                return true;
+        ret->constraint = CONSTRAINT_APART;
+        return rule_is_apart(pl, a->rule_number, b->rule_number) && names(&b->rule->apart_from, a->rule->name);
+}
+
+bool job_bars(const struct job *j, const struct node_set *nodes, struct bar *ret) {
+        const struct rule *r = j->rule;
+        struct node_set avoided = node_set_intersect(nodes, &r->avoid), given = node_set_intersect(nodes, &j->permitted);
+        unsigned n = node_set_count(nodes);
+        *ret = (struct bar){ .rule = r };
+        if (j->kind == JOB_NODES && !node_set_equal(nodes, &j->permitted))
+                ret->constraint = CONSTRAINT_NODES;
+        else if (!node_set_is_empty(&avoided))
+                ret->constraint = CONSTRAINT_AVOID;
+        else if (!node_set_equal(&given, nodes))
+                ret->constraint = CONSTRAINT_ALLOWED;
+        else if (j->kind == JOB_NODES)
+                return false; /* the number of them was given with them */
+        else if (n < r->min_nodes)
+                ret->constraint = CONSTRAINT_MIN_NODES;
+        else if (r->max_nodes > 0 && n > r->max_nodes)
+                ret->constraint = CONSTRAINT_MAX_NODES;
+        else
+                return false;
+        return true;
+}
+
+static enum standing against(const struct planner *pl, const struct group *g, const struct job *j, const struct job *other,
+                             struct bar *ret) {
+        struct bar bar;
+        if (other->group == j->group || !jobs_conflict(pl, j, other, &bar))
+                return STANDING_FREE;
+        *ret = bar;
+        if (other->group->strength > g->strength)
+                return STANDING_DISPLACES;
+        if (keeps_away(pl, other, j, ret))
+                return STANDING_FORBIDDEN;
+        *ret = bar;
+        return j->rule->exclusive ? STANDING_BREAKS_EXCLUSIVE : STANDING_BREAKS_APART;
+}
+
+enum standing group_standing(const struct planner *pl, const struct group *g, const struct node_set *nodes, struct bar *ret) {
+        enum standing worst = STANDING_FREE;
+        struct bar bar;
+        for (size_t k = 0; k < g->n; k++)
+                if (job_bars(g->members[k], nodes, ret))
+                        return STANDING_FORBIDDEN;
+        if (!pl->contested)
+                return STANDING_FREE;
+        NODE_SET_FOREACH (id, nodes) {
+                const struct occupants *o = &pl->occupants[pl->index_of[id]];
+                for (size_t i = 0; i < o->n && (g->contests || o->n_exclusive > 0); i++)
+                        for (size_t k = 0; k < g->n; k++) {
+                                enum standing s = against(pl, g, g->members[k], &pl->jobs[o->jobs[i]], &bar);
+                                if (s <= worst)
+                                        continue;
+                                worst = s;
+                                *ret = bar;
+                                if (worst == STANDING_FORBIDDEN)
+                                        return worst;
+                        }
+        }
+        return worst;
+}
+
+enum standing job_standing(const struct planner *pl, const struct job *j, const struct node_set *nodes, struct bar *ret) {
+        const struct group *g = j->group;
+        struct job *self = &pl->jobs[j - pl->jobs];
+        struct group alone = *g;
+        for (size_t k = 0; k < g->n; k++)
+                if (g->members[k] != j && g->members[k]->assigned && !node_set_equal(&g->members[k]->chosen.nodes, nodes)) {
+                        *ret = (struct bar){ CONSTRAINT_TOGETHER, g->members[k]->rule, g->members[k] };
+                        return STANDING_FORBIDDEN;
+                }
+        alone.members = &self;
+        alone.n = 1;
+        return group_standing(pl, &alone, nodes, ret);
+}
+
+bool job_excluded(const struct planner *pl, const struct job *j, const struct node_set *nodes, struct exclusion *ret) {
+        struct node_set cpus = job_cpus(pl, j, nodes), mems = job_mems(pl, j, nodes);
+        struct node_set usable = j->restricts ? node_set_union(&cpus, &mems) : mems;
+        struct bar bar = { .constraint = CONSTRAINT_NONE };
+        *ret = (struct exclusion){ 0 };
+        if (j->group && job_standing(pl, j, nodes, &bar) != STANDING_FREE)
+                *ret = (struct exclusion){ bar.constraint, bar.rule };
+        else if (!j->group && job_bars(j, nodes, &bar))
+                *ret = (struct exclusion){ bar.constraint, bar.rule };
+        else if (!j->group) {
+                struct node_set barred = job_barred_nodes(pl, j, &bar);
+                barred = node_set_intersect(&barred, nodes);
+                if (!node_set_is_empty(&barred))
+                        *ret = (struct exclusion){ bar.constraint, bar.rule };
+        }
+        if (ret->constraint == CONSTRAINT_NONE && !node_set_is_subset(nodes, &usable))
+                ret->constraint = CONSTRAINT_CPUSET;
+        return ret->constraint != CONSTRAINT_NONE;
+}
+
+struct node_set job_barred_nodes(const struct planner *pl, const struct job *j, struct bar *ret) {
+        struct node_set barred = { 0 };
+        struct bar bar;
+        for (unsigned i = 0; i < pl->n_nodes && pl->contested; i++) {
+                const struct occupants *o = &pl->occupants[i];
+                for (size_t k = 0; k < o->n; k++)
+                        if (&pl->jobs[o->jobs[k]] != j && keeps_away(pl, &pl->jobs[o->jobs[k]], j, &bar)) {
+                                node_set_add(&barred, pl->nodes[i].id);
+                                *ret = bar;
+                                break;
+                        }
+        }
+        return barred;
+}
+
+bool job_keep_clear(const struct planner *pl, struct job *j) {
+        struct node_set taken = { 0 };
+        struct bar bar = { 0 }, last = { 0 };
+        for (unsigned i = 0; i < pl->n_nodes && pl->contested; i++) {
+                const struct occupants *o = &pl->occupants[i];
+                for (size_t k = 0; k < o->n; k++)
+                        if (jobs_conflict(pl, j, &pl->jobs[o->jobs[k]], &bar)) {
+                                node_set_add(&taken, pl->nodes[i].id);
+                                last = bar;
+                                break;
+                        }
+        }
+        if (node_set_is_empty(&taken))
+                return true;
+        j->permitted = node_set_subtract(&j->permitted, &taken);
+        if (j->has_home && !node_set_is_subset(&j->home, &j->permitted)) {
+                j->has_home = false;
+                j->home_lost = true;
+        }
+        struct node_set mems = job_mems(pl, j, &pl->all_nodes);
+        if (!node_set_is_empty(&mems))
+                return true;
+        job_tell(j, STATE_BLOCKED, "rule %s leaves it no node (%s)", last.rule && last.rule->name ? last.rule->name : "?",
+                 constraint_to_string(last.constraint));
+        return false;
+}
+
+void constraints_enter(struct planner *pl, struct job *j) {
+        if (!pl->contested || !j->group)
+                return;
+        NODE_SET_FOREACH (id, &j->chosen.nodes) {
+                struct occupants *o = &pl->occupants[pl->index_of[id]];
+                if (array_reserve(&o->jobs, &o->capacity, o->n + 1, sizeof *o->jobs) < 0)
+                        pl->failed = true;
+                else {
+                        o->jobs[o->n++] = (uint32_t) (j - pl->jobs);
+                        o->n_exclusive += j->rule->exclusive;
+                }
+        }
+}
+
+void constraints_leave(struct planner *pl, struct job *j) {
+        if (!pl->contested || !j->group)
+                return;
+        NODE_SET_FOREACH (id, &j->chosen.nodes) {
+                struct occupants *o = &pl->occupants[pl->index_of[id]];
+                for (size_t i = o->n; i-- > 0;)
+                        if (o->jobs[i] == (uint32_t) (j - pl->jobs)) {
+                                o->jobs[i] = o->jobs[--o->n];
+                                o->n_exclusive -= j->rule->exclusive;
+                                break;
+                        }
+        }
+}

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Homes for all groups. Those that have one keep it, unless another rule's claim to it is stronger. The others choose one after the other,
+ * and what a group cannot have it gets or gives up in this order: others are sent elsewhere, if that breaks nothing; weaker ones have to
+ * leave; together-with, for its weakest members; its own apart-from; its own exclusive. What is left after that has no home. */
+#include "core/plan-internal.h"
+
+#define DISPLACEMENTS_PER_GROUP 4u
+
+void group_lose_home(struct group *g, const struct bar *to) {
+        for (size_t k = 0; k < g->n; k++) {
+                struct job *j = g->members[k];
+                j->displaced = j->home_lost = !node_set_is_empty(&j->home);
+                j->has_home = false;
+                j->lost_to = *to;
+        }
+        g->has_home = false;
+}
+
+/* Sends away those that must not be where the group will be. Returns how many. */
+static size_t displace(struct planner *pl, struct group *g, const struct node_set *nodes) {
+        size_t n = 0;
+        NODE_SET_FOREACH (id, nodes) {
+                struct occupants *o = &pl->occupants[pl->index_of[id]];
+                for (size_t i = 0; i < o->n;) {
+                        struct group *other = pl->jobs[o->jobs[i]].group;
+                        struct bar bar = { 0 };
+                        bool conflict = false;
+                        for (size_t k = 0; k < g->n && !conflict; k++)
+                                conflict = other != g && jobs_conflict(pl, &pl->jobs[o->jobs[i]], g->members[k], &bar);
+                        if (!conflict) {
+                                i++;
+                                continue;
+                        }
+                        group_unassign(pl, other); /* shortens the list */
+                        group_lose_home(other, &bar);
+                        n++;
+                        i = 0;
+                }
+        }
+        return n;
+}
+
+static void keep_homes(struct planner *pl) {
+        for (size_t i = 0; i < pl->n_groups; i++) {
+                struct group *g = pl->order[i];
+                struct bar bar = { .constraint = CONSTRAINT_TOGETHER, .rule = g->members[0]->rule };
+                enum standing s = g->has_home ? group_standing(pl, g, &g->home, &bar) : STANDING_FORBIDDEN;
+                if (s == STANDING_FREE || s == STANDING_DISPLACES) {
+                        if (s == STANDING_DISPLACES)
+                                (void) displace(pl, g, &g->home);
+                        group_assign(pl, g, &g->home);
+                } else if (g->has_home || g->n > 1)
+                        group_lose_home(g, &bar);
+        }
+}
+
+static bool take(struct planner *pl, struct group *g, enum standing standing) {
+        const struct option *best = candidates_choose(pl, g, standing);
+        if (!best)
+                return false;
+        struct option o = *best;
+        group_assign(pl, g, &o.nodes);
+        for (size_t k = 0; k < g->n && standing >= STANDING_BREAKS_APART; k++) {
+                g->members[k]->gave_up[o.bar.constraint] = true;
+                g->members[k]->lost_to = o.bar;
+        }
+        return true;
+}
+
+static bool could_stay_whole(struct planner *pl, struct group *g, size_t n) {
+        size_t all = g->n;
+        g->n = n;
+        candidates_of_group(pl, g);
+        bool ok = candidates_choose(pl, g, STANDING_FREE) || candidates_choose(pl, g, STANDING_DISPLACES);
+        g->n = all;
+        return ok;
+}
+
+/* As many of the strongest as can share a home stay together. */
+static void give_up_together(struct planner *pl, struct group *g) {
+        size_t low = 1, high = g->n - 1; /* one alone stays in any case */
+        while (low < high) {
+                size_t mid = low + (high - low + 1) / 2;
+                if (could_stay_whole(pl, g, mid))
+                        low = mid;
+                else
+                        high = mid - 1;
+        }
+        struct group *rest = group_split(pl, g, low);
+        for (size_t k = 0; k < rest->n; k++) {
+                rest->members[k]->gave_up[CONSTRAINT_TOGETHER] = true;
+                rest->members[k]->lost_to = (struct bar){ CONSTRAINT_TOGETHER, g->members[0]->rule, g->members[0] };
+        }
+}
+
+/* No home at all: by what others ask for, or by its own rule, if either would have to be broken. */
+static void note_barred(const struct planner *pl, struct group *g) {
+        const struct option *best = NULL;
+        for (size_t i = 0; i < pl->n_options; i++) {
+                const struct option *o = &pl->options[i];
+                if (o->standing == STANDING_FORBIDDEN && (o->fits_memory || g->fixed) && (!best || o->cost < best->cost))
+                        best = o;
+        }
+        struct bar bar = { .rule = g->members[0]->rule };
+        if (best)
+                bar = best->bar;
+        else if (pl->n_options > 0)
+                return; /* room is what lacks */
+        else if (g->members[0]->rule->min_nodes > 1)
+                bar.constraint = CONSTRAINT_MIN_NODES;
+        else
+                bar.constraint = g->members[0]->rule->has_allowed ? CONSTRAINT_ALLOWED : CONSTRAINT_AVOID;
+        for (size_t k = 0; k < g->n; k++) {
+                g->members[k]->barred = true;
+                g->members[k]->lost_to = bar;
+        }
+}
+
+enum outcome { PLACED, DISPLACED, SPLIT, HOMELESS };
+
+static enum outcome place(struct planner *pl, struct group *g, bool may_displace) {
+        candidates_of_group(pl, g);
+        if (take(pl, g, STANDING_FREE))
+                return PLACED;
+        if (pl->contested && plan_eject(pl, g))
+                return PLACED;
+        candidates_of_group(pl, g);
+        const struct option *best = may_displace ? candidates_choose(pl, g, STANDING_DISPLACES) : NULL;
+        if (best) {
+                struct option o = *best;
+                (void) displace(pl, g, &o.nodes);
+                group_assign(pl, g, &o.nodes);
+                return DISPLACED;
+        }
+        if (g->n > 1) {
+                give_up_together(pl, g);
+                return SPLIT;
+        }
+        if (take(pl, g, STANDING_BREAKS_APART) || take(pl, g, STANDING_BREAKS_EXCLUSIVE))
+                return PLACED;
+        note_barred(pl, g);
+        return HOMELESS;
+}
+
+static void place_all(struct planner *pl) {
+        size_t n_displaced = 0;
+        for (size_t i = 0; i < pl->n_groups && !pl->failed;) {
+                struct group *g = pl->order[i];
+                if (g->assigned || g->homeless) {
+                        i++;
+                        continue;
+                }
+                enum outcome r = place(pl, g, n_displaced < DISPLACEMENTS_PER_GROUP * pl->n_jobs);
+                g->homeless = r == HOMELESS;
+                n_displaced += r == DISPLACED;
+                i = r == DISPLACED || r == SPLIT ? 0 : i + 1;
+        }
+}
+
+/* What was lost and found again was not lost. */
+static void restore_homes(struct planner *pl) {
+        for (size_t i = 0; i < pl->n_jobs; i++) {
+                struct job *j = &pl->jobs[i];
+                if (!j->group || !j->assigned || !j->displaced || !node_set_equal(&j->chosen.nodes, &j->home))
+                        continue;
+                j->has_home = true;
+                j->home_lost = j->displaced = false;
+        }
+}
+
+void plan_search(struct planner *pl) {
+        keep_homes(pl);
+        if (!plan_exact(pl))
+                place_all(pl);
+        plan_compact(pl);
+        restore_homes(pl);
+        for (size_t i = 0; i < pl->n_jobs; i++) {
+                struct job *j = &pl->jobs[i];
+                if (j->kind == JOB_NODES && j->assigned && j->restricts && !j->chosen.fits_cpus)
+                        strbuf_append(&j->notes, "; its CPUs are oversubscribed");
+        }
+}

@@ -113,6 +113,8 @@ static void set_key(struct planner *pl, struct job *j) {
 }
 
 static void plan_one(struct planner *pl, struct job *j) {
+        if (!job_keep_clear(pl, j))
+                return;
         struct node_set mems = job_mems(pl, j, &pl->all_nodes);
         if (job_make_parts(pl, j) < 0) {
                 pl->failed = true;

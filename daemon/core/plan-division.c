@@ -164,7 +164,7 @@ int division_conclude(const struct planner *pl, struct job *j) {
         if (!p->want_by_node && !p->weight_by_node)
                 return -ENOMEM;
         for (unsigned i = 0; i < pl->n_nodes; i++)
-                if (j->kind == JOB_SPREAD)
+                if (p->want_by_node)
                         p->want_by_node[pl->nodes[i].id] = j->want[i];
                 else
                         p->weight_by_node[pl->nodes[i].id] = (uint32_t) j->part[i];

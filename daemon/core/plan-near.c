@@ -110,21 +110,23 @@ void candidates_of_near(struct planner *pl, struct job *j) {
 }
 
 /* What fits before what does not, the nearest to the devices, then fewer nodes, then as for any other service. */
+static bool is_preferred(const struct planner *pl, const struct job *j, const struct option *a, const struct option *b) {
+        double distance_a = mean_distance(pl, j, &a->nodes), distance_b = mean_distance(pl, j, &b->nodes);
+        unsigned n_a = node_set_count(&a->nodes), n_b = node_set_count(&b->nodes);
+        if (option_fits(a) != option_fits(b))
+                return option_fits(a);
+        if (distance_a < distance_b - SAME_DISTANCE || distance_a > distance_b + SAME_DISTANCE)
+                return distance_a < distance_b;
+        return option_fits(a) && n_a != n_b ? n_a < n_b : option_better(j, a, b);
+}
+
 static const struct option *choose(const struct planner *pl, const struct job *j) {
         const struct option *best = NULL;
         for (size_t i = 0; i < pl->n_options; i++) {
                 const struct option *o = &pl->options[i];
-                if (!o->fits_memory || (j->restricts && !o->has_cpus) || node_set_count(&o->nodes) < j->rule->min_nodes)
-                        continue;
-                double distance = mean_distance(pl, j, &o->nodes), of_best = best ? mean_distance(pl, j, &best->nodes) : 0;
-                unsigned n = node_set_count(&o->nodes), n_best = best ? node_set_count(&best->nodes) : 0;
-                if (!best || option_fits(o) > option_fits(best))
-                        best = o;
-                else if (option_fits(o) < option_fits(best) || distance > of_best + SAME_DISTANCE)
-                        continue;
-                else if (distance < of_best - SAME_DISTANCE || (option_fits(o) && n < n_best))
-                        best = o;
-                else if ((n == n_best || !option_fits(o)) && option_better(j, o, best))
+                bool possible =
+                        o->fits_memory && (o->has_cpus || !j->restricts) && node_set_count(&o->nodes) >= j->rule->min_nodes;
+                if (possible && (!best || is_preferred(pl, j, o, best)))
                         best = o;
         }
         return best;

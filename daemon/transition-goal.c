@@ -7,6 +7,8 @@
 #include "core/util.h"
 #include "transition.h"
 
+/* So much on nodes where nothing of it belongs is not worth another pass. */
+#define STRAY_BYTES MIB
 /* Worse than before by more than this: undone. */
 #define WORSE_FACTOR 1.05
 
@@ -77,9 +79,11 @@ int transition_make_goal(const struct transition *t, struct transition_goal *g) 
 uint64_t transition_left_bytes(const struct transition *t, const struct service_sample *s) {
         const struct placement *p = transition_placement(t);
         unsigned n_ids = t->m->topology->n_ids;
-        uint64_t left = placement_misplaced_bytes(p, s, n_ids);
+        uint64_t left = placement_misplaced_bytes(p, s, n_ids), stray = 0;
+        for (unsigned n = 0; n < n_ids; n++)
+                stray += node_set_has(&p->home_mems, n) ? 0 : s->movable_by_node[n];
         /* By amounts nothing is ever exact: pages come and go, and huge ones count as one. */
-        if (p->pages_how != PAGES_HOME &&
+        if (p->pages_how != PAGES_HOME && stray <= STRAY_BYTES &&
             left <= division_tolerated_bytes(transition_sample(t)->rule, sum_by_node(s->movable_by_node, n_ids)))
                 return 0;
         return left;

@@ -139,8 +139,11 @@ static void find_distance(const struct planner *pl, const struct job *j, struct 
 }
 
 void division_evaluate(struct planner *pl, struct job *j, struct option *o) {
-        for (unsigned i = 0; i < pl->n_nodes; i++)
+        j->stray_bytes = 0;
+        for (unsigned i = 0; i < pl->n_nodes; i++) {
                 j->want[i] = 0;
+                j->stray_bytes += j->part[i] == 0 ? j->movable[i] : 0;
+        }
         if (j->kind == JOB_INTERLEAVE)
                 interleave(pl, j, o);
         else {

@@ -93,6 +93,9 @@ static void test_spread_over_some(void **state) {
         assert_nodes(p->placements[0].home_cpus, "0,3");
         assert_int_equal(world_cycle(w, COOL), 1);
         assert_mib(w, 200, 0, 0, 200);
+        world_memory(w, &w->samples[0], 1, 2 * MIB); /* little, but where nothing of it belongs */
+        assert_int_equal(world_cycle(w, COOL), 1);
+        assert_mib(w, 201, 0, 0, 201);
         world_set_distance(w, 1, 2, 11); /* better, but no reason to leave */
         assert_int_equal(world_cycle(w, COOL), 0);
         r->min_nodes = 5;

@@ -11,6 +11,7 @@
 
 #include "config/config-load.h"
 #include "manager.h"
+#include "once.h"
 #include "report/journal.h"
 
 #define EXIT_USAGE  2
@@ -137,7 +138,10 @@ static int run(const struct arguments *a) {
 }
 
 int main(int argc, char **argv) {
-        struct arguments a = { .root = "/", .options = { .runtime_dir = "/run/numabalanced" } };
+        struct arguments a = {
+                .root = "/",
+                .options = { .runtime_dir = "/run/numabalanced", .once_is_complete = once_is_complete, .once_print = once_print }
+        };
         int r = parse_arguments(argc, argv, &a);
         if (r <= 0)
                 return r < 0 ? EXIT_USAGE : EXIT_SUCCESS;

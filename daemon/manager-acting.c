@@ -13,6 +13,8 @@
 
 static int read_record(struct manager *m) {
         struct record *record;
+        if (!m->options.runtime_dir)
+                return record_open(NULL, &m->record);
         _cleanup_free_ char *path = format_string("%s/record.json", m->options.runtime_dir);
         if (!path)
                 return -ENOMEM;
@@ -36,7 +38,7 @@ static int read_record(struct manager *m) {
 
 /* The runtime directory and its lock: two daemons that change the same machine would record each other's changes as the administrator's. */
 int manager_take_lock(struct manager *m) {
-        if (m->lock_fd >= 0)
+        if (m->lock_fd >= 0 || !m->options.runtime_dir)
                 return 0;
         _cleanup_free_ char *path = format_string("%s/lock", m->options.runtime_dir);
         if (!path)
@@ -73,4 +75,36 @@ int manager_open_acting(struct manager *m) {
                         return r;
         }
         return read_record(m);
+}
+
+/* Our sets are whole nodes, so what the samples say is enough to tell that nothing happened; only where they differ the kernel is asked. */
+static bool looks_ours(const struct manager *m, const struct service_sample *s, const struct record_entry *e) {
+        struct node_set cpus = topology_nodes_of_cpus(m->topology, &e->ours.cpus);
+        return (!e->changed_cpus || !e->ours.cpus_set || node_set_equal(&s->effective_cpu_nodes, &cpus)) &&
+               (!e->changed_mems || !e->ours.mems_set || node_set_equal(&s->effective_mems, &e->ours.mems));
+}
+
+void manager_find_foreign(struct manager *m, struct cycle *c, struct applied *applied) {
+        const struct act *act = manager_act(m);
+        for (size_t i = 0; i < m->record->n_entries; i++) {
+                const struct record_entry *e = &m->record->entries[i];
+                const struct service_note *n = manager_find_note(m, e->cgroup);
+                ssize_t k = cycle_find(c, e->cgroup);
+                /* While a change of ours is under way it is not told apart from one of somebody else's. */
+                if (k < 0 || transition_find(m, e->cgroup) || (n && n->restoring))
+                        continue;
+                struct service_sample *s = &c->observation->services[k];
+                const struct target t = { .cgroup = e->cgroup, .unit = e->unit, .owner = e->owner };
+                struct cpuset_state state;
+                if (looks_ours(m, s, e) || act->ops->get_cpuset(act->context, &t, &state) < 0)
+                        continue;
+                if (applied[i].cpus && state.configured.cpus_set && !record_explains_cpus(e, &state.configured)) {
+                        applied[i].cpus = false;
+                        s->admin_cpus = !s->whole_cpus;
+                }
+                if (applied[i].mems && state.configured.mems_set && !record_explains_mems(e, &state.configured)) {
+                        applied[i].mems = false;
+                        s->admin_mems = !s->whole_mems;
+                }
+        }
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The deciding half of a cycle: asks the planner, holds back what may not be done now and says so, starts what may, and picks
  * the time of the next look. */
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "manager.h"
-#include "once.h"
 #include "report/journal.h"
 
 /* Where only the memory map is missing for a decision, the next look comes so soon. */
@@ -57,10 +57,28 @@ static int set_reason(struct placement *p, const char *hold) {
         return 0;
 }
 
+/* The same but for numbers: "tried again in 9min" and then in 8 is nothing new. */
+static bool says_the_same(const char *a, const char *b) {
+        for (;;) {
+                if (isdigit((unsigned char) *a) && isdigit((unsigned char) *b)) {
+                        while (isalnum((unsigned char) *a) || *a == '.')
+                                a++;
+                        while (isalnum((unsigned char) *b) || *b == '.')
+                                b++;
+                }
+                if (*a != *b)
+                        return false;
+                if (!*a)
+                        return true;
+                a++;
+                b++;
+        }
+}
+
 /* One line in the journal where something new is said of the service, none where it is the same as before. */
 static void say(struct manager *m, struct service_note *n, const struct service_sample *s, const struct placement *p) {
         bool same = n->last_state == p->state && node_set_equal(&n->last_home, &p->home_mems) &&
-                    (p->state != STATE_BLOCKED || (n->last_reason && strcmp(n->last_reason, p->reason) == 0));
+                    (p->state != STATE_BLOCKED || (n->last_reason && says_the_same(n->last_reason, p->reason)));
         if (same)
                 return;
         char *copy = strdup(p->reason);
@@ -249,6 +267,8 @@ void manager_decide(struct manager *m, struct cycle *c) {
         int r = history_update(&m->history, o->services, o->n_services, m->topology->n_ids, now);
         if (r >= 0)
                 r = manager_applied(m, &applied, &n_applied);
+        if (r >= 0)
+                manager_find_foreign(m, c, applied);
         if (r >= 0) {
                 struct plan_input in = {
                         .topology = m->topology,
@@ -292,8 +312,8 @@ void manager_decide(struct manager *m, struct cycle *c) {
         cycle_unref(old);
         forget_notes(m, now);
         manager_update_status(m);
-        if (m->options.once && once_is_complete(m)) {
-                manager_begin_exit(m, once_print(m) < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
+        if (m->options.once && m->options.once_is_complete(m)) {
+                manager_begin_exit(m, m->options.once_print(m) < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
                 return;
         }
         manager_looked(m, c);

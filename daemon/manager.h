@@ -27,11 +27,16 @@
 /* Who asks for a plan or for advice at the same time. */
 #define LOOKS_MAX 64u
 
+struct manager;
+
 /* How the process was started (main.c owns the strings). */
 struct manager_options {
         const char *config_file; /* NULL: the standard places */
-        const char *runtime_dir; /* "/run/numabalanced" */
+        const char *runtime_dir; /* "/run/numabalanced"; NULL: no lock, and a record in memory, for simulations */
         bool once, dry_run;
+        /* With `once`: is enough known, and printing it; from once.c, which those who do not print need not link. */
+        bool (*once_is_complete)(const struct manager *m);
+        int (*once_print)(struct manager *m);
 };
 
 /* A configuration that several cycles can hold on to while a newer one is in force. */
@@ -162,6 +167,8 @@ int manager_watch_exit(struct manager *m);                                /* man
 /* manager-acting.c: the lock, the record, the operations */
 int manager_open_acting(struct manager *m);
 int manager_take_lock(struct manager *m);
+/* Where somebody else has set a cpuset that was ours, it is theirs from now on: in the samples and in `applied` (of manager_applied()). */
+void manager_find_foreign(struct manager *m, struct cycle *c, struct applied *applied);
 struct service_note *manager_find_note(const struct manager *m, const char *cgroup);
 
 /* manager-config.c */

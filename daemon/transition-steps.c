@@ -138,7 +138,7 @@ void transition_narrow(struct transition *t) {
                 c->value.cpus_set = true;
                 topology_cpus_of(t->m->topology, &p->home_cpus, &c->value.cpus);
                 c->change_cpus = !state.configured.cpus_set || !cpu_mask_equal(&c->value.cpus, &state.configured.cpus);
-        } else if (e && e->changed_cpus && e->ours.cpus_set) {
+        } else if (e && e->changed_cpus && e->ours.cpus_set && record_explains_cpus(e, &state.configured)) {
                 /* Restricted under an earlier rule, free now. Clearing can be refused; the parent's full set has the same effect. */
                 c->value.cpus_set = true;
                 c->value.cpus = e->before.cpus_set ? e->before.cpus : state.parent_effective_cpus;
@@ -148,7 +148,7 @@ void transition_narrow(struct transition *t) {
                 c->value.mems_set = true;
                 c->value.mems = p->home_mems;
                 c->change_mems = !state.configured.mems_set || !node_set_equal(&c->value.mems, &state.configured.mems);
-        } else if (e && e->changed_mems && e->ours.mems_set) {
+        } else if (e && e->changed_mems && e->ours.mems_set && record_explains_mems(e, &state.configured)) {
                 c->value.mems_set = true;
                 c->value.mems = e->before.mems_set ? e->before.mems : state.parent_effective_mems;
                 c->change_mems = !node_set_equal(&c->value.mems, &state.effective_mems);
@@ -204,21 +204,22 @@ static int run_slice(void *arg) {
         return t->m->env->ops->mover_slice(t->mover, t->slice_budget_bytes);
 }
 
-/* Does every home node still have room, now? Others allocate too while we move. */
-static bool has_room(struct transition *t) {
+/* Do the home nodes still have room, now? Others allocate too while we move: looked at each second, and whenever what was there is used up. */
+static bool has_room(struct transition *t, uint64_t moved_bytes) {
         uint64_t now = manager_now(t->m);
-        if (now < t->next_room_check_usec)
+        t->room_left_bytes -= MIN2(t->room_left_bytes, moved_bytes);
+        if (now < t->next_room_check_usec && t->room_left_bytes > 0)
                 return true;
         t->next_room_check_usec = now + ROOM_CHECK_EVERY_USEC;
         unsigned keep_free = t->m->config->config->settings.keep_free_permille;
         struct machine_sample machine = { 0 };
         if (t->m->env->ops->read_machine(t->m->env->context, t->m->topology, &machine) < 0)
                 return true; /* the mover keeps its own count all the same */
-        bool room = false;
+        t->room_left_bytes = 0;
         NODE_SET_FOREACH (node, &transition_placement(t)->home_mems)
-                room |= node_room_bytes(&machine.nodes[node], keep_free) > 0;
+                t->room_left_bytes += node_room_bytes(&machine.nodes[node], keep_free);
         machine_sample_done(&machine);
-        return room;
+        return t->room_left_bytes > 0;
 }
 
 static void adapt_slice(struct transition *t, uint64_t took_usec) {
@@ -262,7 +263,7 @@ static void done_slice(int result, void *arg) {
                 transition_fail(t, result, explain_move_error(result));
         } else if (t->cancelled || result == 0)
                 end_pass(t);
-        else if (!has_room(t)) {
+        else if (!has_room(t, moved)) {
                 t->why_partial = "the home nodes are full up to keep-free";
                 end_pass(t);
         } else
@@ -294,6 +295,8 @@ void transition_slice_due(void *userdata) {
         else {
                 uint64_t allowed = MIN2(throttle_available(&m->machine_throttle, now), throttle_available(&t->throttle, now));
                 t->slice_budget_bytes = MIN2(t->slice_bytes, MAX2(allowed, m->host->page_bytes));
+                if (t->room_left_bytes > 0) /* where there is none, the mover's own account ends it */
+                        t->slice_budget_bytes = MIN2(t->slice_budget_bytes, t->room_left_bytes);
                 t->slice_began_usec = now;
                 t->slice_running = true;
                 r = manager_submit(m, &slice_ops, t, SLICE_DEADLINE_USEC);
@@ -316,6 +319,9 @@ void transition_move(struct transition *t) {
         }
         _cleanup_(transition_goal_done) struct transition_goal g;
         int r = transition_make_goal(t, &g);
+        t->room_left_bytes = 0;
+        NODE_SET_FOREACH (node, &p->home_mems)
+                t->room_left_bytes += r >= 0 ? g.room[node] : 0;
         if (r >= 0)
                 r = m->env->ops->mover_new(m->env->context, manager_act(m), m->topology, t->target.cgroup, s->processes,
                                            s->n_processes, &g.goal, &t->mover);

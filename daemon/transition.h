@@ -36,6 +36,7 @@ struct transition {
         struct throttle throttle;
         struct move_result total; /* of all passes */
         unsigned n_passes, n_shallow;
+        uint64_t room_left_bytes; /* of the home nodes, as last seen and less what was moved since */
         uint64_t started_usec, next_room_check_usec, verify_from_usec;
 
         struct env_timer *timer;

@@ -79,6 +79,8 @@ static struct record_entry take_entry(struct record *r, size_t i) {
 /* On disk */
 
 static int record_write(const struct record *r) {
+        if (!r->path)
+                return 0; /* in memory alone */
         _cleanup_free_ char *text = record_to_json(r);
         return text ? write_file_atomically(r->path, text) : -ENOMEM;
 }
@@ -89,6 +91,10 @@ int record_open(const char *path, struct record **ret) {
         struct record *r = calloc(1, sizeof(*r));
         if (!r)
                 return -ENOMEM;
+        if (!path) {
+                *ret = r;
+                return 0;
+        }
         r->path = strdup(path);
         int k = r->path ? read_file_at(AT_FDCWD, path, RECORD_FILE_MAX_BYTES, &text, &size) : -ENOMEM;
         if (k >= 0)

@@ -25,7 +25,7 @@ struct record {
 };
 
 /* Loads what an earlier run left (a missing file is an empty record; one that is no record, or of a newer version, gives -EBADMSG and is kept
- * aside as PATH.bad). The directory must exist. */
+ * aside as PATH.bad). The directory must exist. `path` NULL: a record in memory alone, for simulations. */
 int record_open(const char *path, struct record **ret);
 struct record *record_free(struct record *r);
 struct record_entry *record_find(const struct record *r, const char *cgroup);

@@ -17,6 +17,10 @@ enum log_target { LOG_TARGET_JOURNAL, LOG_TARGET_CONSOLE };
  * for a slow reader only shortly, then it is lost, and the next one says how many were. */
 void log_open(enum log_target target, int max_priority);
 
+/* In place of the target, for simulations: what is said, and the fields "KEY=value" beside it, both borrowed. NULL: back to the target. */
+typedef void (*log_sink)(int priority, const char *message, char *const *fields, size_t n_fields, void *userdata);
+void log_divert(log_sink sink, void *userdata);
+
 /* Plain line without fields (start-up, failures of the daemon itself). Returns `error` so that callers can `return log_error(r, …)`.
  * One line: control characters are shown as \xNN. */
 #define log_full(priority, error, ...) log_internal((priority), (error), __FILE__, __LINE__, __func__, __VA_ARGS__)

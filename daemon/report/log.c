@@ -24,6 +24,8 @@ static enum log_target log_target = LOG_TARGET_CONSOLE;
 static int log_max_priority = LOG_INFO;
 static bool console_is_journal;
 static unsigned n_lost;
+static log_sink log_diverted;
+static void *log_diverted_userdata;
 
 /* Is standard error the stream that the service manager connected to the journal (systemd.exec(5), $JOURNAL_STREAM)? */
 static bool stderr_is_journal(void) {
@@ -43,6 +45,11 @@ void log_open(enum log_target target, int max_priority) {
 }
 
 /* ---- an entry ---- */
+
+void log_divert(log_sink sink, void *userdata) {
+        log_diverted = sink;
+        log_diverted_userdata = userdata;
+}
 
 static void put_field(struct log_entry *e, char *field) {
         if (!field || e->n_fields == ARRAY_SIZE(e->fields)) {
@@ -165,7 +172,9 @@ void log_entry_send(struct log_entry *e) {
         if (e->priority <= log_max_priority) {
                 _cleanup_free_ char *said = strbuf_steal(&e->message);
                 const char *message = said ? said : "Out of memory while logging";
-                if (log_target == LOG_TARGET_JOURNAL)
+                if (log_diverted)
+                        log_diverted(e->priority, message, e->fields, e->n_fields, log_diverted_userdata);
+                else if (log_target == LOG_TARGET_JOURNAL)
                         journal_send(e, message);
                 else
                         console_send(e->priority, message);

@@ -220,7 +220,7 @@ static int sim_set_cpuset(void *context, const struct target *t, const struct cp
         return answer_later(s, s->settings.answer_usec, &answer);
 }
 
-static long sim_move_pages(void *context, pid_t pid, size_t n, void *const *addresses, const int *nodes, int *status) {
+static long sim_move_pages(void *context, pid_t pid, size_t n, void *const *addresses, const int *nodes, bool all, int *status) {
         return -ENOSYS; /* bytes are moved by sim-mover.c: there are no addresses */
 }
 

@@ -130,7 +130,6 @@ static struct sim_service *service_free(struct sim_service *v) {
         for (int k = 0; k < _SIM_KIND_MAX; k++)
                 free(v->bytes[k]);
         free(v->used_on);
-        free(v->cpu_usec);
         free(v->allowed_cpus);
         free(v->unit);
         free(v->slice);
@@ -158,9 +157,8 @@ static struct sim_service *service_new(const struct sim *s, const struct sim_spe
         for (int k = 0; k < _SIM_KIND_MAX; k++)
                 fine = (v->bytes[k] = calloc(s->n_ids, sizeof(uint64_t))) && fine;
         v->used_on = calloc(s->n_ids, sizeof(*v->used_on));
-        v->cpu_usec = calloc(s->n_ids, sizeof(*v->cpu_usec));
         v->allowed_cpus = calloc(s->n_ids, sizeof(*v->allowed_cpus));
-        if (!fine || !v->used_on || !v->cpu_usec || !v->allowed_cpus)
+        if (!fine || !v->used_on || !v->allowed_cpus)
                 return service_free(v);
         return v;
 }
@@ -217,7 +215,7 @@ static void begin(struct sim *s, struct sim_service *v) {
         for (unsigned g = 0; g < SIM_GROUPS_MAX; g++)
                 v->group_node[g] = -1;
         sim_place_groups(s, v);
-        memset(v->cpu_usec, 0, s->n_ids * sizeof(*v->cpu_usec));
+        memset(v->group_usec, 0, sizeof(v->group_usec));
         uint64_t pinned = p->bytes / 1000 * p->pinned_permille, shared = p->bytes / 1000 * p->shared_permille,
                  bound = p->bytes / 1000 * p->bound_permille;
         fill_kind(s, v, SIM_PINNED, pinned);

@@ -37,16 +37,20 @@ static const struct rule *match(const struct config *config, const struct sim_se
         return config_match(config, &id);
 }
 
+/* As host/ does: all that a thread used since the last screen counts for the node where it is now. */
 static void fill_cpu(const struct sim *s, struct sim_service *v, struct service_sample *o) {
-        uint64_t all = sum_by_node(v->cpu_usec, s->n_ids);
+        for (unsigned g = 0; g < v->n_groups; g++)
+                if (v->group_node[g] >= 0)
+                        o->cpu_usec_by_node[v->group_node[g]] += v->group_usec[g];
+        memset(v->group_usec, 0, sizeof(v->group_usec));
+        uint64_t all = sum_by_node(o->cpu_usec_by_node, s->n_ids);
         uint32_t left = 1000000;
         unsigned last = 0;
-        memcpy(o->cpu_usec_by_node, v->cpu_usec, s->n_ids * sizeof(*v->cpu_usec));
         /* Idle: by where its threads are. */
         for (unsigned n = 0; n < s->n_ids; n++) {
                 double share = 0;
                 if (all > 0)
-                        share = (double) v->cpu_usec[n] / (double) all;
+                        share = (double) o->cpu_usec_by_node[n] / (double) all;
                 else
                         for (unsigned g = 0; g < v->n_groups; g++)
                                 share += v->group_node[g] == (int) n ? 1.0 / v->n_groups : 0;
@@ -56,7 +60,6 @@ static void fill_cpu(const struct sim *s, struct sim_service *v, struct service_
                         last = n;
         }
         o->cpu_share_by_node[last] += left;
-        memset(v->cpu_usec, 0, s->n_ids * sizeof(*v->cpu_usec));
 }
 
 static void fill_cpuset(const struct sim *s, const struct sim_service *v, const struct applied *ours, struct service_sample *o) {
@@ -85,8 +88,8 @@ static int fill_processes(const struct sim_service *v, struct service_sample *o)
         return 0;
 }
 
-static int fill(struct sim *s, struct sim_service *v, const struct config *config, const struct applied *ours, uint64_t window_usec,
-                struct service_sample *o) {
+static int fill(struct sim *s, struct sim_service *v, const struct config *config, const struct applied *ours,
+                uint64_t window_usec, struct service_sample *o) {
         service_sample_init(o);
         o->cgroup = strdup(v->cgroup);
         o->unit = strdup(v->unit);
@@ -164,8 +167,13 @@ static int deep_alloc(unsigned n_ids, struct deep_sample **ret) {
         return 0;
 }
 
+/* Pinned pages look like any other: that they are shows only when they are moved. */
+bool sim_kind_moves(const struct sim_service *v, enum sim_kind kind, bool move_shared, bool override_policy) {
+        return (override_policy || (!v->policy && kind != SIM_BOUND)) && (kind != SIM_SHARED || move_shared);
+}
+
 int sim_read_deep(void *context, unsigned n_ids, const struct process_ref *processes, size_t n_processes,
-                  struct deep_sample **ret) {
+                  const struct deep_options *options, struct deep_sample **ret) {
         struct sim *s = context;
         struct deep_sample *d;
         int r = deep_alloc(n_ids, &d);
@@ -179,9 +187,12 @@ int sim_read_deep(void *context, unsigned n_ids, const struct process_ref *proce
                 const char *policy = v->policy;
                 d->n_processes_read = n_processes;
                 d->self_managed = policy;
+                bool shared = options && options->move_shared, override = options && options->override_policy;
                 for (unsigned n = 0; n < n_ids; n++) {
                         d->bytes_by_node[n] = sim_bytes_on(v, n);
-                        d->movable_by_node[n] = policy ? 0 : v->bytes[SIM_PLAIN][n] + v->bytes[SIM_PINNED][n];
+                        for (int k = 0; k < _SIM_KIND_MAX; k++)
+                                d->movable_by_node[n] +=
+                                        sim_kind_moves(v, (enum sim_kind) k, shared, override) ? v->bytes[k][n] : 0;
                         d->has_bound_mappings |= v->bytes[SIM_BOUND][n] > 0;
                 }
                 if (!policy && d->has_bound_mappings)
@@ -190,7 +201,8 @@ int sim_read_deep(void *context, unsigned n_ids, const struct process_ref *proce
                         deep_sample_free(d);
                         return -ENOMEM;
                 }
-                d->cpu_usec = DEEP_BASE_USEC + (uint64_t) ((double) sim_bytes(s, v) / GIB * (double) s->settings.deep_usec_per_gib);
+                d->cpu_usec =
+                        DEEP_BASE_USEC + (uint64_t) ((double) sim_bytes(s, v) / GIB * (double) s->settings.deep_usec_per_gib);
                 s->job_cost_usec = MAX2(d->cpu_usec, v->stuck_usec);
         }
         *ret = d;

@@ -114,7 +114,7 @@ static void run_threads(struct sim *s, double sec) {
                         double used = v->wanted / v->n_groups * (load > cpus ? cpus / load : 1);
                         v->used_on[node] += used;
                         v->used += used;
-                        v->cpu_usec[node] += (uint64_t) (used * sec * USEC_PER_SEC);
+                        v->group_usec[g] += (uint64_t) (used * sec * USEC_PER_SEC);
                 }
                 double lack = v->wanted > 0 ? 1 - v->used / v->wanted : 0;
                 v->cpu_pressure = smooth(v->cpu_pressure, lack > 0 ? lack : 0, sec);
@@ -162,7 +162,8 @@ static void grow(struct sim *s, struct sim_service *v, uint64_t bytes) {
 static void shrink(struct sim *s, struct sim_service *v, uint64_t bytes) {
         uint64_t plain = sum_by_node(v->bytes[SIM_PLAIN], s->n_ids);
         for (unsigned n = 0; n < s->n_ids && plain > 0; n++)
-                sim_release(s, v, SIM_PLAIN, n, (uint64_t) ((double) v->bytes[SIM_PLAIN][n] * MIN2((double) bytes / (double) plain, 1)));
+                sim_release(s, v, SIM_PLAIN, n,
+                            (uint64_t) ((double) v->bytes[SIM_PLAIN][n] * MIN2((double) bytes / (double) plain, 1)));
 }
 
 /* Below its low watermark everywhere it may be, a service waits for reclaim. */

@@ -144,7 +144,9 @@ void sim_finish_answers(struct sim *s); /* all at once: nobody waits for them an
 int sim_screen(void *context, const struct config *config, const struct applied *applied, size_t n_applied, uint64_t now_usec,
                struct observation **ret, uint64_t *ret_cpu_usec);
 int sim_read_deep(void *context, unsigned n_ids, const struct process_ref *processes, size_t n_processes,
-                  struct deep_sample **ret);
+                  const struct deep_options *options, struct deep_sample **ret);
+/* Of this kind, as far as the rule allows to move it. */
+bool sim_kind_moves(const struct sim_service *v, enum sim_kind kind, bool move_shared, bool override_policy);
 int sim_read_machine(void *context, const struct topology *t, struct machine_sample *ret);
 
 /* sim-mover.c */

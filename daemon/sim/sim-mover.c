@@ -37,11 +37,34 @@ const struct move_result *sim_mover_result(const struct env_mover *m) {
         return &m->result;
 }
 
+/* What of it could be moved, and is not pinned. */
+static uint64_t movable_on(const struct env_mover *m, const struct sim_service *v, unsigned node) {
+        uint64_t sum = 0;
+        for (int k = 0; k < _SIM_KIND_MAX; k++)
+                if (k != SIM_PINNED && sim_kind_moves(v, (enum sim_kind) k, m->goal.move_shared, !m->goal.respect_own_policy))
+                        sum += v->bytes[k][node];
+        return sum;
+}
+
+static void transfer(struct env_mover *m, struct sim_service *v, unsigned from, unsigned to, uint64_t bytes) {
+        for (int k = 0; k < _SIM_KIND_MAX && bytes > 0; k++) {
+                if (k == SIM_PINNED || !sim_kind_moves(v, (enum sim_kind) k, m->goal.move_shared, !m->goal.respect_own_policy))
+                        continue;
+                uint64_t part = MIN2(bytes, v->bytes[k][from]);
+                sim_release(m->sim, v, (enum sim_kind) k, from, part);
+                sim_take(m->sim, to, part);
+                v->bytes[k][to] += part;
+                bytes -= part;
+        }
+}
+
 /* Interleaving: as many bytes on each node as its weight says. Page by page more would have to move; by the byte this is the least. */
 static void want_by_weight(struct env_mover *m, const struct sim_service *v, const uint32_t *weight) {
-        uint64_t sum = 0, all = sum_by_node(v->bytes[SIM_PLAIN], m->sim->n_ids);
-        for (unsigned n = 0; n < m->sim->n_ids; n++)
+        uint64_t sum = 0, all = 0;
+        for (unsigned n = 0; n < m->sim->n_ids; n++) {
                 sum += weight[n];
+                all += movable_on(m, v, n);
+        }
         for (unsigned n = 0; sum > 0 && n < m->sim->n_ids; n++)
                 m->want[n] = (uint64_t) ((double) all * weight[n] / (double) sum);
 }
@@ -50,7 +73,8 @@ int sim_mover_new(void *context, const struct act *act, const struct topology *t
                   const struct process_ref *processes, size_t n_processes, const struct move_goal *goal, struct env_mover **ret) {
         struct sim *s = context;
         const struct sim_service *v = sim_by_cgroup(s, cgroup);
-        struct node_set with_memory = topology_nodes_with_memory(s->topology), targets = node_set_intersect(&with_memory, &goal->home);
+        struct node_set with_memory = topology_nodes_with_memory(s->topology),
+                        targets = node_set_intersect(&with_memory, &goal->home);
         if (node_set_is_empty(&targets))
                 return -EINVAL;
         struct env_mover *m = calloc(1, sizeof(*m));
@@ -83,7 +107,7 @@ int sim_mover_new(void *context, const struct act *act, const struct topology *t
 
 /* How much should leave a node. */
 static uint64_t excess(const struct env_mover *m, const struct sim_service *v, unsigned from) {
-        uint64_t have = v->bytes[SIM_PLAIN][from], keep = m->busy_left[from];
+        uint64_t have = movable_on(m, v, from), keep = m->busy_left[from];
         if (m->goal.how == PAGES_HOME)
                 keep += node_set_has(&m->goal.home, from) ? have : 0;
         else
@@ -97,7 +121,7 @@ static uint64_t capacity(const struct env_mover *m, const struct sim_service *v,
                 return 0;
         if (m->goal.how == PAGES_HOME)
                 return m->room[to];
-        uint64_t have = v->bytes[SIM_PLAIN][to];
+        uint64_t have = movable_on(m, v, to);
         return have < m->want[to] ? MIN2(m->want[to] - have, m->room[to]) : 0;
 }
 
@@ -149,9 +173,7 @@ static uint64_t move_some(struct env_mover *m, struct sim_service *v, unsigned f
                         continue;
                 }
                 bytes = MIN2(bytes, usable);
-                sim_release(s, v, SIM_PLAIN, from, bytes);
-                sim_take(s, (unsigned) to, bytes);
-                v->bytes[SIM_PLAIN][to] += bytes;
+                transfer(m, v, from, (unsigned) to, bytes);
                 m->room[to] -= bytes;
                 m->assigned[to] += bytes;
                 m->result.moved_bytes += bytes;
@@ -187,8 +209,8 @@ static void count_left(struct env_mover *m, const struct sim_service *v) {
                 if (!off)
                         continue;
                 r->failed_busy += (v->bytes[SIM_PINNED][n] + m->busy_left[n]) / 4096;
-                r->failed_shared += v->bytes[SIM_SHARED][n] / 4096;
-                r->skipped_policy_bytes += v->bytes[SIM_BOUND][n];
+                r->failed_shared += m->goal.move_shared ? 0 : v->bytes[SIM_SHARED][n] / 4096;
+                r->skipped_policy_bytes += m->goal.respect_own_policy ? v->bytes[SIM_BOUND][n] : 0;
         }
 }
 

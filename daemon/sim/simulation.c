@@ -136,7 +136,8 @@ static int order_nodes(struct sim *s, unsigned from) {
                 if (!s->topology->nodes[to].present || s->topology->nodes[to].bytes_total == 0)
                         continue;
                 unsigned i = n->n_order++;
-                for (; i > 0 && topology_distance(s->topology, from, n->order[i - 1]) > topology_distance(s->topology, from, to); i--)
+                for (; i > 0 && topology_distance(s->topology, from, n->order[i - 1]) > topology_distance(s->topology, from, to);
+                     i--)
                         n->order[i] = n->order[i - 1];
                 n->order[i] = to;
         }
@@ -259,6 +260,8 @@ int sim_set_config(struct sim *s, const char *name, const char *text, size_t siz
         s->config_name = TAKE_PTR(name_copy);
         s->config_text = TAKE_PTR(copy);
         s->config_size = size;
+        if (s->manager)
+                s->manager->options.config_file = s->config_name;
         return 0;
 }
 
@@ -272,7 +275,7 @@ int sim_start_manager(struct sim *s, const char *runtime_dir) {
         s->runtime_dir = TAKE_PTR(dir);
         s->left = s->dead = s->stopping = false;
         s->screened_usec = 0;
-        const struct manager_options options = { .runtime_dir = s->runtime_dir };
+        const struct manager_options options = { .config_file = s->config_name, .runtime_dir = s->runtime_dir };
         int r = manager_new(&options, &s->env, &s->manager);
         return r < 0 ? r : manager_start(s->manager);
 }

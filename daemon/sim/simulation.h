@@ -30,16 +30,16 @@
 
 struct sim_settings {
         uint64_t seed;
-        unsigned start_week_minute;      /* local time at the start, Monday 00:00 = 0 */
-        uint64_t tick_usec;              /* how finely time is cut for threads and growth: 1 s */
-        uint64_t wander_usec;            /* a free group of threads changes node about this often: 60 s; 0: never */
-        uint64_t move_rate_bytes;        /* what the kernel moves for us per second: 1 GiB */
-        uint64_t balancing_rate_bytes;   /* the kernel's own balancing, per service and second; 0: off */
-        unsigned page_cache_permille;    /* of each node, droppable */
-        unsigned low_mark_permille;      /* below this the kernel allocates elsewhere: 10 */
+        unsigned start_week_minute;       /* local time at the start, Monday 00:00 = 0 */
+        uint64_t tick_usec;               /* how finely time is cut for threads and growth: 1 s */
+        uint64_t wander_usec;             /* a free group of threads changes node about this often: 60 s; 0: never */
+        uint64_t move_rate_bytes;         /* what the kernel moves for us per second: 1 GiB */
+        uint64_t balancing_rate_bytes;    /* the kernel's own balancing, per service and second; 0: off */
+        unsigned page_cache_permille;     /* of each node, droppable */
+        unsigned low_mark_permille;       /* below this the kernel allocates elsewhere: 10 */
         uint64_t answer_usec, apply_usec; /* the service manager: answers, and has written the cgroup, after this */
-        bool refuse_clear;               /* ENOSPC for clearing a populated cpuset, as kernels before 7.x */
-        uint64_t deep_usec_per_gib;      /* what reading a memory map costs */
+        bool refuse_clear;                /* ENOSPC for clearing a populated cpuset, as kernels before 7.x */
+        uint64_t deep_usec_per_gib;       /* what reading a memory map costs */
 };
 void sim_settings_init(struct sim_settings *s);
 
@@ -56,18 +56,18 @@ struct sim_spec {
         const char *unit;  /* "x.service" */
         const char *slice; /* NULL: system.slice */
         enum owner owner;
-        double cpus;                  /* at full load */
+        double cpus;                     /* at full load */
         unsigned n_threads, n_processes; /* 0: as many threads as CPUs, rounded up; one process */
-        uint64_t bytes;               /* when it begins */
-        struct node_set start;        /* its first bytes are on these, in equal parts; empty: where its threads run */
-        int64_t growth_bytes;         /* per hour; negative: it shrinks */
-        uint64_t limit_bytes;         /* growth ends (or shrinking) here; 0: nowhere */
-        unsigned duty_permille[24];   /* load by hour of the day; all 0: always full */
-        unsigned memory_permille[24]; /* the same for its memory */
+        uint64_t bytes;                  /* when it begins */
+        struct node_set start;           /* its first bytes are on these, in equal parts; empty: where its threads run */
+        int64_t growth_bytes;            /* per hour; negative: it shrinks */
+        uint64_t limit_bytes;            /* growth ends (or shrinking) here; 0: nowhere */
+        unsigned duty_permille[24];      /* load by hour of the day; all 0: always full */
+        unsigned memory_permille[24];    /* the same for its memory */
         unsigned pinned_permille, shared_permille, bound_permille; /* of its bytes */
-        unsigned busy_permille;       /* of what is moved, fails at first */
-        const char *policy;           /* of its tasks ("bind:0"): self-managed; NULL: none */
-        struct node_set parent_cpu_nodes, parent_mems; /* what the slice allows; empty: all */
+        unsigned busy_permille;                                    /* of what is moved, fails at first */
+        const char *policy;                                        /* of its tasks ("bind:0"): self-managed; NULL: none */
+        struct node_set parent_cpu_nodes, parent_mems;             /* what the slice allows; empty: all */
 };
 void sim_spec_init(struct sim_spec *s);
 
@@ -85,41 +85,41 @@ struct sim_service {
 
         unsigned n_groups;
         int16_t group_node[SIM_GROUPS_MAX];
-        double used, wanted;            /* CPUs, in the last tick */
-        double *used_on;                /* by node */
-        uint64_t *cpu_usec;             /* by node, since the last screen */
+        uint64_t group_usec[SIM_GROUPS_MAX]; /* since the last screen */
+        double used, wanted;                  /* CPUs, in the last tick */
+        double *used_on;                      /* by node */
         double cpu_pressure, memory_pressure; /* 0…1, smoothed over ten seconds */
 
         struct cpuset_value configured, settings; /* the cgroup's files; what the service manager has */
         unsigned *allowed_cpus;                   /* by node, in force */
         struct node_set allowed_mems;
 
-        int fail_set;                 /* set_cpuset() is answered so; 0: it works */
-        bool lose_changes;            /* the service manager answers and never writes */
-        uint64_t stuck_usec;          /* reading its map or moving its pages takes this long */
-        uint64_t unshare_usec;        /* shared by a fork until then */
+        int fail_set;          /* set_cpuset() is answered so; 0: it works */
+        bool lose_changes;     /* the service manager answers and never writes */
+        uint64_t stuck_usec;   /* reading its map or moving its pages takes this long */
+        uint64_t unshare_usec; /* shared by a fork until then */
 
         /* Measured. */
         uint64_t moved_bytes, first_off_bytes, kernel_moved_bytes;
-        unsigned n_changes;           /* of home, by the manager */
+        unsigned n_changes; /* of home, by the manager */
         struct node_set home, home_before;
-        uint64_t home_usec;           /* when decided; 0: never */
+        uint64_t home_usec; /* when decided; 0: never */
         uint64_t first_home_usec;
-        double local, local_weight;   /* locality × CPU time, and CPU time */
+        double local, local_weight; /* locality × CPU time, and CPU time */
 };
 
 struct sim_totals {
-        uint64_t moved_bytes;         /* by us */
-        uint64_t least_bytes;         /* no way of making each service local could move less; see sim_least_bytes() */
-        uint64_t kernel_moved_bytes;  /* by its own balancing */
-        uint64_t forced_bytes;        /* by narrowing a cpuset with memory left behind: what must not happen */
+        uint64_t moved_bytes;          /* by us */
+        uint64_t least_bytes;          /* no way of making each service local could move less; see sim_least_bytes() */
+        uint64_t kernel_moved_bytes;   /* by its own balancing */
+        uint64_t forced_bytes;         /* by narrowing a cpuset with memory left behind: what must not happen */
         uint64_t past_keep_free_bytes; /* the most that a move of ours went past keep-free on some node */
-        uint64_t unplaced_bytes;      /* wanted by a service and not to be had: out of memory */
-        unsigned n_changes;           /* of home */
-        unsigned n_returns;           /* to the home before, within 15 minutes */
-        unsigned n_hasty;             /* within the rule's cooldown */
+        uint64_t unplaced_bytes;       /* wanted by a service and not to be had: out of memory */
+        unsigned n_changes;            /* of home */
+        unsigned n_returns;            /* to the home before, within 15 minutes */
+        unsigned n_hasty;              /* within the rule's cooldown */
         unsigned n_cpuset_writes;
-        double locality;              /* of all that was managed, by CPU time, since the start */
+        double locality; /* of all that was managed, by CPU time, since the start */
 };
 
 struct sim;
@@ -128,7 +128,7 @@ struct environment;
 
 /* Takes the topology over, also when it fails. */
 int sim_new(struct topology *t, const struct sim_settings *settings, struct sim **ret);
-struct sim *sim_free(struct sim *s); /* stops the manager, too */
+struct sim *sim_free(struct sim *s);              /* stops the manager, too */
 struct sim_settings *sim_settings(struct sim *s); /* may be changed at any time */
 const struct topology *sim_topology(const struct sim *s);
 struct environment *sim_environment(struct sim *s);
@@ -158,7 +158,7 @@ void sim_each_hour(struct sim *s, void (*callback)(struct sim *s, void *userdata
 int sim_add(struct sim *s, const struct sim_spec *spec, struct sim_service **ret);
 /* A slot may be NULL for `spec`: as it was. */
 int sim_restart(struct sim *s, struct sim_service *service);
-void sim_end(struct sim *s, struct sim_service *service);    /* and its cgroup */
+void sim_end(struct sim *s, struct sim_service *service); /* and its cgroup */
 void sim_fork(struct sim *s, struct sim_service *service, unsigned n_more, uint64_t share_usec);
 struct sim_service *sim_find(const struct sim *s, const char *unit); /* by unit or cgroup; NULL */
 size_t sim_n_services(const struct sim *s);

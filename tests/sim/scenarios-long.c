@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A week of a large machine: many services by day and by night, growth, deaths, newcomers, and the kernel's own balancing. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "scenario.h"
+
+#define WEEK_NODES    16u
+#define WEEK_SERVICES 300u
+/* Sanitizers make it slow: a day then. */
+#if defined(__SANITIZE_ADDRESS__)
+#define WEEK_DAYS 1u
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define WEEK_DAYS 1u
+#endif
+#endif
+#ifndef WEEK_DAYS
+#define WEEK_DAYS 7u
+#endif
+
+static void make_service(struct run *r, unsigned i) {
+        _cleanup_free_ char *unit = format_string("%s%03u.service", i % 10 == 0 ? "big" : i % 3 == 0 ? "night" : "day", i);
+        struct sim_spec p = spec(unit, 0.2 + (double) dice(r, 100) / 100 * (i % 10 == 0 ? 6 : 0.6),
+                                 (128 + dice(r, i % 10 == 0 ? 12000 : 1500)) * MIB);
+        for (unsigned h = 0; h < 24; h++) {
+                bool on = (h >= 7 && h < 19) == (i % 3 != 0);
+                p.duty_permille[h] = on ? 800 + (unsigned) dice(r, 200) : 50 + (unsigned) dice(r, 100);
+        }
+        if (dice(r, 8) == 0) {
+                p.growth_bytes = (int64_t) (dice(r, 64) * MIB);
+                p.limit_bytes = p.bytes * 2;
+        }
+        p.pinned_permille = dice(r, 20) == 0 ? 50 : 0;
+        p.shared_permille = dice(r, 10) == 0 ? 100 : 0;
+        p.n_processes = 1 + (unsigned) dice(r, 4);
+        struct sim_service *v = add(r, &p);
+        if (dice(r, 40) == 0)
+                v->fail_set = -EACCES;
+}
+
+static void each_hour(struct sim *s, void *userdata) {
+        struct run *r = userdata;
+        /* Some end and begin again. */
+        for (unsigned k = 0; k < 2; k++) {
+                struct sim_service *v = sim_service(s, dice(r, sim_n_services(s)));
+                if (v->running && dice(r, 2))
+                        sim_end(s, v);
+                else
+                        (void) sim_restart(s, v);
+        }
+}
+
+static void week(struct run *r) {
+        r->settings.tick_usec = SECONDS(10);
+        r->settings.balancing_rate_bytes = MIB;
+        r->settings.page_cache_permille = 150;
+        machine(r, WEEK_NODES, 16, 64 * GIB);
+        rules(r, "daemon: {interval: 30s, max-interval: 5min}\n"
+                 "rules:\n- {name: big, match: {unit: 'big*'}, place: compact}\n"
+                 "- {name: ignored, match: {unit: 'day*5.service'}, place: ignore}\n"
+                 "- {name: rest, match: {unit: '*'}, place: compact, max-nodes: 1}\n");
+        for (unsigned i = 0; i < WEEK_SERVICES; i++)
+                make_service(r, i);
+        sim_each_hour(r->sim, each_hour, r);
+        pass(r, DAYS(WEEK_DAYS));
+        struct sim_totals t = sim_totals(r->sim);
+        if (r->verbose)
+                (void) printf("locality %.4f, %u changes of home, %u returns, moved %" PRIu64 " GiB, least %" PRIu64
+                              " GiB, kernel %" PRIu64 " GiB, %u cpuset writes, %" PRIu64 " cycles\n",
+                              t.locality, t.n_changes, t.n_returns, (uint64_t) (t.moved_bytes / GIB),
+                              (uint64_t) (t.least_bytes / GIB), (uint64_t) (t.kernel_moved_bytes / GIB), t.n_cpuset_writes,
+                              sim_manager(r->sim)->stats.n_cycles);
+        expect(r, t.locality >= 0.9, "locality %.3f over the week", t.locality);
+        expect(r, t.n_changes <= WEEK_SERVICES + WEEK_DAYS * 120, "%u changes of home", t.n_changes);
+        expect_moved_at_most(r, 1.5);
+        expect_good_manners(r);
+}
+
+const struct scenario scenarios_long[] = {
+        { 90, "week", "a week of 16 nodes and 300 services by day and night", week },
+        { 0 },
+};

@@ -110,6 +110,7 @@ def test_interleave_by_given_weights():
     wait_for('interleaved anew', lambda: shares(service.region_bytes()) == pytest.approx({0: 0.25, 1: 0.25, 3: 0.5}, abs=0.001), 400)
 
 
+@pytest.mark.machine('4x2', 'devices')
 def test_interleave_by_bandwidth_where_none_is_known():
     service = start_service('bandwidth', size=40, node=1, threads=2, duty='5:95', no_thp=True)
     place(service, place='interleave', weights='bandwidth')

@@ -17,9 +17,6 @@
 /* Less than this off home is not worth another pass. */
 #define LEFTOVER_BYTES    (256 * KIB)
 #define LEFTOVER_PERMILLE 2u
-/* After a failure the next try comes so much later, doubled each time. */
-#define FAILED_HOLD_USEC (30 * USEC_PER_SEC)
-#define FAILED_DOUBLINGS 6u
 /* The next look after the last step: threads need a moment to be seen at home. */
 #define VERIFY_DELAY_USEC (500 * USEC_PER_MSEC)
 
@@ -124,7 +121,6 @@ static void finish(struct transition *t, const struct service_sample *now) {
                 m->stats.n_failed++;
         else
                 m->stats.n_moves++;
-        history_record_settled(&m->history, t->target.cgroup, now ? transition_left_bytes(t, now) : 0, manager_now(m));
         /* One that ended early has pages that no pass has looked at. */
         bool interleaved = p->weight_by_node && report.error == 0 && !t->why_partial;
         if (p->move_memory && (interleaved || p->pages_how != PAGES_INTERLEAVE))
@@ -132,13 +128,11 @@ static void finish(struct transition *t, const struct service_sample *now) {
                                            interleaved ? interleave_key(p->weight_by_node, n_ids) : 0);
         struct service_note *note = manager_find_note(m, t->target.cgroup);
         /* What the kernel or the service manager refused it will refuse again: not at each cooldown, with a line each. */
-        bool refused = report.error < 0 && !t->cancelled && report.error != -ESRCH && report.error != -ENOENT;
-        if (note && refused) {
-                note->failed_until_usec = manager_now(m) + (FAILED_HOLD_USEC << MIN2(note->n_failed, FAILED_DOUBLINGS));
-                note->n_failed++;
-        }
-        if (note && report.error == 0)
-                note->n_failed = 0;
+        if (report.error < 0 && !t->cancelled && report.error != -ESRCH && report.error != -ENOENT)
+                history_record_failed(&m->history, t->target.cgroup, manager_now(m));
+        else
+                history_record_settled(&m->history, t->target.cgroup, now && p->move_memory ? transition_left_bytes(t, now) : 0,
+                                       manager_now(m));
         transition_free(t);
         manager_restore_waiting(m, note);
         manager_update_status(m);

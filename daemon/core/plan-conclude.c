@@ -42,6 +42,10 @@ static bool recently_widened(const struct planner *pl, const struct job *j) {
         return h && h->widened_usec > 0 && (now < h->widened_usec || now - h->widened_usec < j->rule->cooldown_usec);
 }
 
+static bool is_pressed(const struct planner *pl, const struct service_sample *s, const struct node_set *mems) {
+        return s->memory_pressure_centipercent >= PRESSURE_CENTIPERCENT || home_is_short(pl, mems);
+}
+
 /* memory: strict, where nothing stands against it. */
 static bool wants_narrow(const struct planner *pl, struct job *j, struct due *d) {
         const struct service_sample *s = j->sample;
@@ -126,10 +130,13 @@ static void find_due(struct planner *pl, struct job *j, struct due *d) {
         find_move(pl, j, d);
         bool restricts = !node_set_is_empty(&d->cpus);
         d->restrict_cpus = restricts && !cpus_in_force(j, d);
-        d->give_back_cpus = !restricts && j->applied_cpus && !s->admin_cpus;
+        /* Where nothing else can be had it is left as it is, but for memory that runs out. */
+        bool left = !j->assigned && j->barred;
+        d->pressure |= left && j->applied_mems && is_pressed(pl, s, &s->effective_mems);
+        d->give_back_cpus = !restricts && j->applied_cpus && !s->admin_cpus && !left;
         bool narrows = wants_narrow(pl, j, d);
         d->narrow_mems = narrows && !node_set_is_subset(&s->effective_mems, &d->mems);
-        d->give_back_mems = !narrows && j->applied_mems && !s->admin_mems;
+        d->give_back_mems = !narrows && j->applied_mems && !s->admin_mems && (!left || d->pressure);
         j->placement->restrict_cpus = restricts;
         j->placement->narrow_mems = narrows;
         j->placement->widen_mems = d->give_back_mems;
@@ -197,7 +204,6 @@ void plan_conclude(struct planner *pl) {
                 if (j->kind == JOB_TOLD)
                         continue;
                 conclude(pl, j);
-                plan_verdicts(pl, j);
                 if (j->notes.failed || !j->placement->reason)
                         pl->failed = true;
         }

@@ -6,7 +6,7 @@
 #include "core/plan-internal.h"
 
 bool job_is_placed_kind(const struct job *j) {
-        return j->kind == JOB_NODES || j->kind == JOB_COMPACT;
+        return j->kind == JOB_NODES || j->kind == JOB_COMPACT || j->kind == JOB_SPREAD || j->kind == JOB_NEAR;
 }
 
 bool rule_is_apart(const struct planner *pl, size_t a, size_t b) {
@@ -159,40 +159,15 @@ struct node_set job_barred_nodes(const struct planner *pl, const struct job *j, 
         for (unsigned i = 0; i < pl->n_nodes && pl->contested; i++) {
                 const struct occupants *o = &pl->occupants[i];
                 for (size_t k = 0; k < o->n; k++)
-                        if (&pl->jobs[o->jobs[k]] != j && keeps_away(pl, &pl->jobs[o->jobs[k]], j, &bar)) {
+                        if (&pl->jobs[o->jobs[k]] != j &&
+                            (keeps_away(pl, &pl->jobs[o->jobs[k]], j, &bar) ||
+                             (j->kind == JOB_INTERLEAVE && jobs_conflict(pl, j, &pl->jobs[o->jobs[k]], &bar)))) {
                                 node_set_add(&barred, pl->nodes[i].id);
                                 *ret = bar;
                                 break;
                         }
         }
         return barred;
-}
-
-bool job_keep_clear(const struct planner *pl, struct job *j) {
-        struct node_set taken = { 0 };
-        struct bar bar = { 0 }, last = { 0 };
-        for (unsigned i = 0; i < pl->n_nodes && pl->contested; i++) {
-                const struct occupants *o = &pl->occupants[i];
-                for (size_t k = 0; k < o->n; k++)
-                        if (jobs_conflict(pl, j, &pl->jobs[o->jobs[k]], &bar)) {
-                                node_set_add(&taken, pl->nodes[i].id);
-                                last = bar;
-                                break;
-                        }
-        }
-        if (node_set_is_empty(&taken))
-                return true;
-        j->permitted = node_set_subtract(&j->permitted, &taken);
-        if (j->has_home && !node_set_is_subset(&j->home, &j->permitted)) {
-                j->has_home = false;
-                j->home_lost = true;
-        }
-        struct node_set mems = job_mems(pl, j, &pl->all_nodes);
-        if (!node_set_is_empty(&mems))
-                return true;
-        job_tell(j, STATE_BLOCKED, "rule %s leaves it no node (%s)", last.rule && last.rule->name ? last.rule->name : "?",
-                 constraint_to_string(last.constraint));
-        return false;
 }
 
 void constraints_enter(struct planner *pl, struct job *j) {

@@ -128,7 +128,7 @@ static double distance_by(const struct planner *pl, const struct job *j, const d
         return distance / (double) j->bytes;
 }
 
-static void find_distance(const struct planner *pl, const struct job *j, struct option *o) {
+static void find_distance(struct planner *pl, const struct job *j, struct option *o) {
         if (j->bytes == 0)
                 return;
         o->cost -= o->distance;

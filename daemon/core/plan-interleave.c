@@ -113,9 +113,9 @@ static void set_key(struct planner *pl, struct job *j) {
 }
 
 static void plan_one(struct planner *pl, struct job *j) {
-        if (!job_keep_clear(pl, j))
-                return;
-        struct node_set mems = job_mems(pl, j, &pl->all_nodes);
+        struct bar bar;
+        struct node_set mems = job_mems(pl, j, &pl->all_nodes), barred = job_barred_nodes(pl, j, &bar);
+        mems = node_set_subtract(&mems, &barred);
         if (job_make_parts(pl, j) < 0) {
                 pl->failed = true;
                 return;

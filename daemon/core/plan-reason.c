@@ -23,7 +23,13 @@ static void add_weights(struct strbuf *b, const struct planner *pl, const struct
 
 static void add_devices(struct strbuf *b, const struct job *j) {
         for (size_t k = 0; k < j->rule->devices.n_items; k++)
-                strbuf_printf(b, "%s%s", k == 0 ? ", closest to " : " and ", j->rule->devices.items[k]);
+                strbuf_printf(b, "%s%s",
+                              k > 0                       ? " and "
+                              : j->chosen.device_cost > 0 ? ", as close to "
+                                                          : ", closest to ",
+                              j->rule->devices.items[k]);
+        if (j->chosen.device_cost > 0)
+                strbuf_append(b, " as it fits");
 }
 
 static void add_deeds(struct strbuf *b, const struct planner *pl, const struct job *j, const struct due *d) {
@@ -77,7 +83,10 @@ static void add_cause(struct strbuf *b, const struct planner *pl, const struct j
         const char *why = relief(j, d), *back = back_cause(j);
         if (d->same_home)
                 strbuf_append(b, ", its home");
-        else if (j->home_lost)
+        else if (j->displaced && j->lost_to.constraint != CONSTRAINT_NONE) {
+                strbuf_append(b, ", because ");
+                text_bar(b, j, &j->lost_to);
+        } else if (j->home_lost)
                 strbuf_append(b, ", because its former home is no longer possible");
         else if (j->kind == JOB_NODES)
                 strbuf_append(b, ", as the rule says");
@@ -151,7 +160,8 @@ static void add_better(struct strbuf *b, const struct planner *pl, const struct 
                 const struct option *now = &j->present;
                 strbuf_append(b, "; ");
                 text_nodes(b, &j->better.nodes);
-                text_unpaid(b, pl, j, j->better.bytes_in, option_gain(now->cost, now->distance, &j->better));
+                double gain = option_gain(now->cost, now->distance, &j->better);
+                text_unpaid(b, pl, j, j->better.bytes_in, MAX2(gain, distance_gain(now->distance, j->better.distance)));
         } else if (j->guarded || j->waits)
                 add_waiting_better(b, pl, j);
         else if (j->declined && !node_set_is_empty(&j->better.nodes) && !j->assigned) {
@@ -208,7 +218,10 @@ void reason_write(const struct planner *pl, struct job *j, const struct due *d) 
         bool any = b.length > 0;
         if (any)
                 add_cause(&b, pl, j, d);
-        else if (!j->assigned && !j->declined && !j->waits && !j->unpaid)
+        else if (!j->assigned && j->barred) {
+                strbuf_append(&b, "left where it is: ");
+                text_bar(&b, j, &j->lost_to);
+        } else if (!j->assigned && !j->declined && !j->waits && !j->unpaid)
                 add_no_room(&b, pl, j);
         else {
                 add_standing(&b, pl, j, d);
@@ -217,6 +230,8 @@ void reason_write(const struct planner *pl, struct job *j, const struct due *d) 
         add_obstacles(&b, pl, j, d);
         if (j->assigned && j->restricts && !j->chosen.fits_cpus && j->kind == JOB_COMPACT)
                 strbuf_printf(&b, "; oversubscribed: %.1f CPUs of load on %.0f", j->chosen.load, j->chosen.n_cpus);
+        if (j->assigned)
+                text_given_up(&b, j);
         add_waiting(&b, j, any);
         if (j->notes.length > 0)
                 strbuf_append(&b, j->notes.text);

@@ -21,17 +21,6 @@ const char *service_state_to_string(enum service_state s) {
         return (int) s >= 0 && s < _SERVICE_STATE_MAX ? table[s] : "invalid";
 }
 
-const char *constraint_to_string(enum constraint c) {
-        static const char *const table[_CONSTRAINT_MAX] = {
-                [CONSTRAINT_NONE] = "none",           [CONSTRAINT_CPUSET] = "cpuset",
-                [CONSTRAINT_NODES] = "nodes",         [CONSTRAINT_ALLOWED] = "allowed-nodes",
-                [CONSTRAINT_AVOID] = "avoid-nodes",   [CONSTRAINT_MIN_NODES] = "min-nodes",
-                [CONSTRAINT_MAX_NODES] = "max-nodes", [CONSTRAINT_TOGETHER] = "together-with",
-                [CONSTRAINT_APART] = "apart-from",    [CONSTRAINT_EXCLUSIVE] = "exclusive",
-        };
-        return (int) c >= 0 && c < _CONSTRAINT_MAX ? table[c] : "invalid";
-}
-
 bool plan_input_is_consistent(const struct plan_input *in) {
         const char *why;
         if (!in->topology || !in->machine || !in->config || !in->history || (in->n_samples > 0 && !in->samples) ||
@@ -51,24 +40,16 @@ bool plan_input_is_consistent(const struct plan_input *in) {
         return topology_validate(in->topology, &why) >= 0;
 }
 
-static void plan_few_choices(struct planner *pl) {
-        plan_near(pl);
-        plan_spread(pl);
-}
-
 static int make(struct planner *pl, const struct plan_input *in, struct plan *plan) {
         int r = planner_init(pl, in, plan);
         if (r < 0)
                 return r;
         plan_nodes(pl);
+        plan_near(pl);
+        plan_spread(pl);
         if (!constraints_init(pl))
                 return -ENOMEM;
-        /* Those that have little choice first, but where rules forbid each other nodes they keep clear of what the search has found. */
-        if (!pl->contested)
-                plan_few_choices(pl);
         plan_search(pl);
-        if (pl->contested)
-                plan_few_choices(pl);
         plan_interleave(pl);
         plan_follow(pl);
         plan_conclude(pl);
@@ -78,7 +59,8 @@ static int make(struct planner *pl, const struct plan_input *in, struct plan *pl
         return pl->failed ? -ENOMEM : 0;
 }
 
-int plan_make(const struct plan_input *in, struct plan **ret) {
+int planner_run(struct planner *pl, const struct plan_input *in, struct plan **ret) {
+        *pl = (struct planner){ 0 };
         if (!plan_input_is_consistent(in))
                 return -EINVAL;
         struct plan *plan = calloc(1, sizeof *plan);
@@ -90,13 +72,18 @@ int plan_make(const struct plan_input *in, struct plan **ret) {
                 return -ENOMEM;
         }
         plan->n_placements = in->n_samples;
-        struct planner pl;
-        int r = make(&pl, in, plan);
-        planner_done(&pl);
+        int r = make(pl, in, plan);
         if (r < 0)
                 plan_free(plan);
         else
                 *ret = plan;
+        return r;
+}
+
+int plan_make(const struct plan_input *in, struct plan **ret) {
+        struct planner pl;
+        int r = planner_run(&pl, in, ret);
+        planner_done(&pl);
         return r;
 }
 
@@ -105,9 +92,6 @@ struct plan *plan_free(struct plan *p) {
                 return NULL;
         for (size_t i = 0; i < p->n_placements; i++) {
                 struct placement *x = &p->placements[i];
-                for (size_t k = 0; k < x->n_candidates; k++)
-                        free(x->candidates[k].verdict);
-                free(x->candidates);
                 free(x->room_by_node);
                 free(x->want_by_node);
                 free(x->weight_by_node);

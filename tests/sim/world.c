@@ -19,6 +19,25 @@ static void need_zero(int r) {
         }
 }
 
+struct world *world_of(struct topology *t, size_t n_rules) {
+        struct world *w = need(calloc(1, sizeof *w));
+        w->topology = t;
+        w->config = need(config_new());
+        w->config->rules = need(calloc(n_rules + 1, sizeof *w->config->rules));
+        for (size_t i = 0; i < n_rules; i++)
+                rule_init(&w->config->rules[i]);
+        w->config->n_rules = n_rules;
+        w->machine.nodes = need(calloc(t->n_ids + 1, sizeof *w->machine.nodes));
+        w->samples = need(calloc(WORLD_SERVICES_MAX, sizeof *w->samples));
+        w->applied = need(calloc(WORLD_SERVICES_MAX, sizeof *w->applied));
+        w->rules = need(calloc(WORLD_SERVICES_MAX, sizeof(struct rule *)));
+        w->now_usec = 1000 * USEC_PER_SEC;
+        for (unsigned n = 0; n < t->n_ids; n++)
+                w->machine.nodes[n] =
+                        (struct node_memory){ .bytes_total = t->nodes[n].bytes_total, .bytes_free = t->nodes[n].bytes_total };
+        return w;
+}
+
 struct world *world_new(unsigned n_nodes, unsigned n_cores, unsigned n_cpus, uint64_t bytes) {
         struct world *w = need(calloc(1, sizeof *w));
         struct topology *t = need(topology_new(n_nodes, n_nodes * n_cpus));
@@ -179,7 +198,6 @@ static char *check_room(const struct world *w, const struct plan *p) {
 
 static const char *check_placement(const struct world *w, const struct service_sample *s, const struct placement *p) {
         struct node_set cpu_nodes = topology_nodes_with_cpus(w->topology), mem_nodes = topology_nodes_with_memory(w->topology);
-        size_t n_chosen = 0;
         if (!p->reason || !*p->reason)
                 return "no reason is given";
         if (p->act && p->state != STATE_PENDING)
@@ -208,12 +226,7 @@ static const char *check_placement(const struct world *w, const struct service_s
         if ((p->pages_how == PAGES_BALANCE) != (p->want_by_node != NULL) ||
             (p->pages_how == PAGES_INTERLEAVE) != (p->weight_by_node != NULL))
                 return "how pages are divided, and into what, disagree";
-        for (size_t i = 0; i < p->n_candidates; i++) {
-                n_chosen += p->candidates[i].chosen;
-                if (!p->candidates[i].verdict)
-                        return "a candidate without verdict";
-        }
-        return n_chosen > 1 ? "two candidates are chosen" : NULL;
+        return NULL;
 }
 
 char *world_check_plan(const struct world *w, const struct plan *p) {
@@ -227,8 +240,8 @@ char *world_check_plan(const struct world *w, const struct plan *p) {
         return check_room(w, p);
 }
 
-struct plan *world_plan(struct world *w) {
-        struct plan_input in = {
+static struct plan_input input_of(const struct world *w) {
+        return (struct plan_input){
                 .topology = w->topology,
                 .machine = &w->machine,
                 .config = w->config,
@@ -239,6 +252,10 @@ struct plan *world_plan(struct world *w) {
                 .n_applied = w->n_samples,
                 .now_usec = w->now_usec,
         };
+}
+
+struct plan *world_plan(struct world *w) {
+        struct plan_input in = input_of(w);
         struct plan *p = NULL;
         need_zero(history_update(&w->history, w->samples, w->n_samples, w->topology->n_ids, w->now_usec));
         need_zero(plan_make(&in, &p));
@@ -248,6 +265,35 @@ struct plan *world_plan(struct world *w) {
                 abort();
         }
         return p;
+}
+
+/* What every explanation has: one chosen candidate at most, which comes first, terms that add up, a sentence for each. */
+static const char *check_explanation(const struct explanation *e) {
+        for (size_t i = 0; i < e->n_candidates; i++) {
+                const struct candidate *c = &e->candidates[i];
+                const struct cost_terms *t = &c->terms;
+                double sum = t->distance + t->bandwidth + t->load + t->fill + t->moving + t->breadth + t->device;
+                _cleanup_free_ char *verdict = candidate_verdict(c);
+                if (c->chosen && i > 0)
+                        return "a candidate that is not the first is chosen";
+                if (c->feasible && (sum < c->cost - 1e-6 || sum > c->cost + 1e-6))
+                        return "the terms do not add up to the cost";
+                if (!verdict || !*verdict)
+                        return "a candidate without verdict";
+        }
+        return NULL;
+}
+
+struct explanation world_explain(struct world *w, size_t index) {
+        struct plan_input in = input_of(w);
+        struct explanation e;
+        need_zero(plan_explain(&in, index, &e));
+        const char *broken = check_explanation(&e);
+        if (broken) {
+                fprintf(stderr, "broken promise: %s\n", broken);
+                abort();
+        }
+        return e;
 }
 
 /* Pages go to the home nodes in order of id, as far as each has room. */
@@ -350,7 +396,9 @@ void world_apply(struct world *w, const struct plan *p) {
                         history_record_widened(&w->history, s->cgroup, w->now_usec);
                 }
                 bool divided = x->pages_how != PAGES_HOME;
-                uint64_t off = divided ? placement_misplaced_bytes(x, s, w->topology->n_ids) : movable_off(w, s, &x->home_mems);
+                uint64_t off = divided          ? placement_misplaced_bytes(x, s, w->topology->n_ids)
+                               : x->move_memory ? movable_off(w, s, &x->home_mems)
+                                                : 0;
                 if (divided && off <= division_tolerated_bytes(s->rule, sum_by_node(s->movable_by_node, w->topology->n_ids)))
                         off = 0;
                 history_record_settled(&w->history, s->cgroup, off, w->now_usec);
@@ -389,12 +437,6 @@ char *plan_to_text(const struct plan *p) {
                 add_nodes(&b, &x->home_cpus);
                 add_nodes(&b, &x->home_mems);
                 strbuf_printf(&b, " %s\n", x->reason);
-                for (size_t k = 0; k < x->n_candidates; k++) {
-                        const struct candidate *c = &x->candidates[k];
-                        add_nodes(&b, &c->nodes);
-                        strbuf_printf(&b, " %a%s%s %s\n", c->cost, c->feasible ? " feasible" : "", c->chosen ? " chosen" : "",
-                                      c->verdict);
-                }
         }
         return need(strbuf_steal(&b));
 }

@@ -79,8 +79,9 @@ uint64_t sim_bytes_on(const struct sim_service *v, unsigned node) {
 
 uint64_t sim_bytes(const struct sim *s, const struct sim_service *v) {
         uint64_t sum = 0;
-        for (unsigned n = 0; n < s->n_ids; n++)
-                sum += sim_bytes_on(v, n);
+        for (int k = 0; k < _SIM_KIND_MAX; k++)
+                for (unsigned n = 0; n < s->n_ids; n++)
+                        sum += v->bytes[k][n];
         return sum;
 }
 
@@ -208,6 +209,11 @@ static void begin(struct sim *s, struct sim_service *v) {
         v->start_ticks = s->now_usec / 10000;
         v->base_bytes = p->bytes;
         v->growth_rest = 0;
+        v->has_duty = v->has_memory = false;
+        for (unsigned h = 0; h < 24; h++) {
+                v->has_duty |= p->duty_permille[h] > 0;
+                v->has_memory |= p->memory_permille[h] > 0;
+        }
         v->cpu_pressure = v->memory_pressure = 0;
         v->unshare_usec = 0;
         v->configured = v->settings;

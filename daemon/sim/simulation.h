@@ -82,10 +82,11 @@ struct sim_service {
         uint64_t *bytes[_SIM_KIND_MAX]; /* by node */
         uint64_t base_bytes;            /* what it has grown to, before memory_permille */
         double growth_rest;
+        bool has_duty, has_memory; /* some hour is given */
 
         unsigned n_groups;
         int16_t group_node[SIM_GROUPS_MAX];
-        uint64_t group_usec[SIM_GROUPS_MAX]; /* since the last screen */
+        uint64_t group_usec[SIM_GROUPS_MAX];  /* since the last screen */
         double used, wanted;                  /* CPUs, in the last tick */
         double *used_on;                      /* by node */
         double cpu_pressure, memory_pressure; /* 0…1, smoothed over ten seconds */
@@ -100,6 +101,7 @@ struct sim_service {
         uint64_t unshare_usec; /* shared by a fork until then */
 
         /* Measured. */
+        bool managed; /* at the last screen: some rule places it */
         uint64_t moved_bytes, first_off_bytes, kernel_moved_bytes;
         unsigned n_changes; /* of home, by the manager */
         struct node_set home, home_before;

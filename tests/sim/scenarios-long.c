@@ -2,6 +2,7 @@
 /* A week of a large machine: many services by day and by night, growth, deaths, newcomers, and the kernel's own balancing. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "scenario.h"
 
@@ -52,7 +53,7 @@ static void each_hour(struct sim *s, void *userdata) {
 }
 
 static void week(struct run *r) {
-        r->settings.tick_usec = SECONDS(10);
+        r->settings.tick_usec = SECONDS(30);
         r->settings.balancing_rate_bytes = MIB;
         r->settings.page_cache_permille = 150;
         machine(r, WEEK_NODES, 16, 64 * GIB);
@@ -63,7 +64,9 @@ static void week(struct run *r) {
         for (unsigned i = 0; i < WEEK_SERVICES; i++)
                 make_service(r, i);
         sim_each_hour(r->sim, each_hour, r);
-        pass(r, DAYS(WEEK_DAYS));
+        const char *hours = getenv("SIM_WEEK_HOURS"); /* for looking into a part of it */
+        unsigned n_hours = 0;
+        pass(r, hours && parse_uint(hours, &n_hours) >= 0 ? HOURS(n_hours) : DAYS(WEEK_DAYS));
         struct sim_totals t = sim_totals(r->sim);
         if (r->verbose)
                 (void) printf("locality %.4f, %u changes of home, %u returns, moved %" PRIu64 " GiB, least %" PRIu64

@@ -70,10 +70,11 @@ static int add_device(struct config_file *f, const struct key *k, const struct v
         _cleanup_free_ char *address = NULL;
         const char *name = text;
         bool failed = false;
-        if (strncmp(text, "pci/", 4) == 0)
-                name = address = pci_address(text + 4, &failed);
-        else if (!(strncmp(text, "net/", 4) == 0 && is_plain_name(text + 4, NET_NAME_BYTES_MAX)) &&
-                 !(strncmp(text, "block/", 6) == 0 && is_plain_name(text + 6, BLOCK_NAME_BYTES_MAX)))
+        if (strncmp(text, "pci/", 4) == 0) {
+                address = pci_address(text + 4, &failed);
+                name = address;
+        } else if (!(strncmp(text, "net/", 4) == 0 && is_plain_name(text + 4, NET_NAME_BYTES_MAX)) &&
+                   !(strncmp(text, "block/", 6) == 0 && is_plain_name(text + 6, BLOCK_NAME_BYTES_MAX)))
                 name = NULL;
         if (failed)
                 return -ENOMEM;

@@ -227,32 +227,30 @@ static int check_together(struct relations *rel, const struct edge *e) {
 
 /* -------- nodes of their own -------- */
 
-/* Nodes that are in the home for certain: those given, or the only one there is to choose from. */
-static struct node_set certain_nodes(const struct group *g) {
-        struct node_set none = { 0 };
-        if (g->fixed_by != NOBODY)
-                return g->fixed;
-        return node_set_count(&g->may) == 1 ? g->may : none;
+/* Can the homes of two groups not but meet? Two that do not are there exactly if both together have enough nodes to choose from. */
+static bool must_meet(const struct group *a, const struct group *b) {
+        const struct node_set *of_a = a->fixed_by != NOBODY ? &a->fixed : &a->may,
+                              *of_b = b->fixed_by != NOBODY ? &b->fixed : &b->may;
+        struct node_set all = node_set_union(of_a, of_b);
+        return node_set_count(&all) < MAX2(a->min, 1u) + MAX2(b->min, 1u);
 }
 
-/* Can the homes of two groups not but meet? */
-static bool must_meet(const struct group *a, const struct group *b) {
-        struct node_set of_a = certain_nodes(a), of_b = certain_nodes(b), common = node_set_intersect(&of_a, &of_b);
-        if (!node_set_is_empty(&common))
-                return true;
-        return (!node_set_is_empty(&of_a) && node_set_is_subset(&b->may, &of_a)) ||
-               (!node_set_is_empty(&of_b) && node_set_is_subset(&a->may, &of_b));
+/* "nodes 0-1", "2 of nodes 0-3"; NULL when memory ran out. */
+static char *describe_choice(const struct group *g) {
+        _cleanup_free_ char *nodes = node_set_format(g->fixed_by != NOBODY ? &g->fixed : &g->may);
+        if (!nodes)
+                return NULL;
+        return g->fixed_by != NOBODY ? format_string("nodes %s", nodes)
+                                     : format_string("at least %u of nodes %s", MAX2(g->min, 1u), nodes);
 }
 
 static int complain_meet(struct relations *rel, const struct edge *e, const char *key) {
-        const struct group *a = &rel->groups[group_of(rel, e->from)], *b = &rel->groups[group_of(rel, e->to)];
-        _cleanup_free_ char *mine = node_set_format(a->fixed_by != NOBODY ? &a->fixed : &a->may);
-        _cleanup_free_ char *other = node_set_format(b->fixed_by != NOBODY ? &b->fixed : &b->may);
+        _cleanup_free_ char *mine = describe_choice(&rel->groups[group_of(rel, e->from)]);
+        _cleanup_free_ char *other = describe_choice(&rel->groups[group_of(rel, e->to)]);
         if (!mine || !other)
                 return -ENOMEM;
-        return complain_edge(rel, e, "%s: rule \"%s\" has nodes %s%s and rule \"%s\" nodes %s%s; expected nodes that do not meet",
-                             key, name_of(rel, e->from), mine, a->fixed_by == NOBODY ? " to choose from" : "",
-                             name_of(rel, e->to), other, b->fixed_by == NOBODY ? " to choose from" : "");
+        return complain_edge(rel, e, "%s: rule \"%s\" has %s and rule \"%s\" %s; expected nodes that do not meet", key,
+                             name_of(rel, e->from), mine, name_of(rel, e->to), other);
 }
 
 static int check_apart(struct relations *rel, const struct edge *e) {

@@ -141,7 +141,7 @@ struct job {
         size_t bond;                        /* as its rule's */
         struct group *group;                /* NULL: no home is looked for */
         struct bar lost_to;                 /* why its home, or any home, is barred; CONSTRAINT_NONE: it is not */
-        bool gave_up[_CONSTRAINT_MAX]; /* its own constraints that stronger ones made impossible */
+        bool gave_up[_CONSTRAINT_MAX];      /* its own constraints that stronger ones made impossible */
         struct node_set home;
         struct node_set former; /* the home before this one; see plan-guard.c */
         struct option chosen;   /* where it goes or stays, if `assigned` */

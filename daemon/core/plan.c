@@ -23,16 +23,11 @@ const char *service_state_to_string(enum service_state s) {
 
 const char *constraint_to_string(enum constraint c) {
         static const char *const table[_CONSTRAINT_MAX] = {
-                [CONSTRAINT_NONE] = "none",
-                [CONSTRAINT_CPUSET] = "cpuset",
-                [CONSTRAINT_NODES] = "nodes",
-                [CONSTRAINT_ALLOWED] = "allowed-nodes",
-                [CONSTRAINT_AVOID] = "avoid-nodes",
-                [CONSTRAINT_MIN_NODES] = "min-nodes",
-                [CONSTRAINT_MAX_NODES] = "max-nodes",
-                [CONSTRAINT_TOGETHER] = "together-with",
-                [CONSTRAINT_APART] = "apart-from",
-                [CONSTRAINT_EXCLUSIVE] = "exclusive",
+                [CONSTRAINT_NONE] = "none",           [CONSTRAINT_CPUSET] = "cpuset",
+                [CONSTRAINT_NODES] = "nodes",         [CONSTRAINT_ALLOWED] = "allowed-nodes",
+                [CONSTRAINT_AVOID] = "avoid-nodes",   [CONSTRAINT_MIN_NODES] = "min-nodes",
+                [CONSTRAINT_MAX_NODES] = "max-nodes", [CONSTRAINT_TOGETHER] = "together-with",
+                [CONSTRAINT_APART] = "apart-from",    [CONSTRAINT_EXCLUSIVE] = "exclusive",
         };
         return (int) c >= 0 && c < _CONSTRAINT_MAX ? table[c] : "invalid";
 }

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* A daemon without a machine, for tests of the client: serves the real interface with what it finds in the directory given:
- * status.json, list.json, explain.json (of the unit it names), restore.json; a file named broken makes a reload fail with its text. */
+ * status.json, list.json, explain.json (of the unit it names), restore.json, plan.json (later, as an observation takes its time), advice.json,
+ * history.json; a file named broken makes a reload fail with its text. Advice is given for what was asked: cpus and bytes are filled in. */
 #include <stdio.h>
 #include <string.h>
 #include <systemd/sd-event.h>
 
 #include "core/util.h"
 #include "report/bus.h"
+#include "report/format.h"
 
 static const char *directory;
 static sd_event *event;
@@ -31,7 +33,7 @@ static struct json_object *on_list(void *userdata) {
 
 static struct json_object *on_explain(const char *unit, void *userdata) {
         struct json_object *o = load("explain.json"), *name;
-        if (o && json_object_object_get_ex(o, "unit", &name) && strcmp(json_object_get_string(name), unit) == 0)
+        if (o && json_object_object_get_ex(o, "unit", &name) && text_matches(json_object_get_string(name), unit))
                 return o;
         json_object_put(o);
         errno = ENOENT;
@@ -74,7 +76,39 @@ static int on_restore(const char *unit, sd_bus_message *call, void *userdata) {
         return sd_event_add_time_relative(event, NULL, CLOCK_MONOTONIC, 20 * USEC_PER_MSEC, 0, on_restored, NULL);
 }
 
-static const struct bus_callbacks callbacks = { on_status, on_list, on_explain, on_reload, on_pause, on_restore };
+static sd_bus_message *asking;
+
+static int on_planned(sd_event_source *source, uint64_t usec, void *userdata) {
+        struct json_object *plan = load("plan.json");
+        int r = plan ? bus_reply_object(asking, plan) : bus_reply_error(asking, -EIO, "The machine could not be observed");
+        asking = sd_bus_message_unref(asking);
+        return r;
+}
+
+static int on_plan(sd_bus_message *call, void *userdata) {
+        if (asking)
+                return -EBUSY;
+        asking = sd_bus_message_ref(call);
+        return sd_event_add_time_relative(event, NULL, CLOCK_MONOTONIC, 20 * USEC_PER_MSEC, 0, on_planned, NULL);
+}
+
+static int on_advise(uint64_t mcpu, uint64_t bytes, sd_bus_message *call, void *userdata) {
+        struct json_object *o = load("advice.json");
+        if (o) {
+                json_object_object_add(o, "cpus", json_object_new_double((double) mcpu / 1000));
+                json_object_object_add(o, "bytes", json_object_new_int64((int64_t) bytes));
+        }
+        return bus_reply_object(call, o);
+}
+
+static struct json_object *on_history(const char *unit, void *userdata) {
+        if (strcmp(unit, "quiet.service") == 0)
+                return json_object_new_array();
+        return load("history.json");
+}
+
+static const struct bus_callbacks callbacks = { on_status,  on_list, on_explain, on_reload, on_pause,
+                                                on_restore, on_plan, on_advise,  on_history };
 
 int main(int argc, char **argv) {
         sd_bus *bus = NULL;

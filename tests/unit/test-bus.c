@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/plan.h"
 #include "core/util.h"
 #include "report/bus-names.h"
 #include "report/json.h"
@@ -21,7 +22,9 @@ static struct {
         struct json_object *list;
         int reload_result, restore_result;
         const char *reload_error;
-        int n_paused, n_resumed, n_reloads, n_restores;
+        int n_paused, n_resumed, n_reloads, n_restores, n_looks;
+        int plan_result, plan_error; /* at once, and later */
+        uint64_t mcpu, bytes;
 } fake;
 
 static const char status_text[] =
@@ -73,7 +76,30 @@ static int on_restore(const char *unit, sd_bus_message *call, void *userdata) {
         return 0;
 }
 
-static const struct bus_callbacks callbacks = { on_status, on_list, on_explain, on_reload, on_pause, on_restore };
+static sd_bus_message *asking;
+
+static int on_plan(sd_bus_message *call, void *userdata) {
+        fake.n_looks++;
+        if (fake.plan_result < 0)
+                return fake.plan_result;
+        asking = sd_bus_message_ref(call);
+        return 0;
+}
+
+/* At once, where the last observation serves. */
+static int on_advise(uint64_t mcpu, uint64_t bytes, sd_bus_message *call, void *userdata) {
+        fake.n_looks++;
+        fake.mcpu = mcpu;
+        fake.bytes = bytes;
+        return bus_reply_object(call, json_tokener_parse("{\"nodes\":[1],\"node_list\":\"1\"}"));
+}
+
+static struct json_object *on_history(const char *unit, void *userdata) {
+        return json_tokener_parse(*unit ? "[]" : "[{\"unit\":\"a.service\",\"event\":\"moved\",\"locality_after\":null}]");
+}
+
+static const struct bus_callbacks callbacks = { on_status,  on_list, on_explain, on_reload, on_pause,
+                                                on_restore, on_plan, on_advise,  on_history };
 
 /* Answers what waits, as the manager does some time after the handler returned. */
 static void answer_restore(void) {
@@ -82,6 +108,14 @@ static void answer_restore(void) {
         assert_true(bus_reply_restore(waiting, results) >= 0);
         json_object_put(results);
         waiting = sd_bus_message_unref(waiting);
+}
+
+static void answer_plan(void) {
+        if (fake.plan_error < 0)
+                assert_true(bus_reply_error(asking, fake.plan_error, "The machine could not be observed") >= 0);
+        else
+                assert_true(bus_reply_object(asking, fake.list ? json_object_get(fake.list) : NULL) >= 0);
+        asking = sd_bus_message_unref(asking);
 }
 
 static void *serve(void *arg) {
@@ -101,6 +135,8 @@ static void *serve(void *arg) {
                         break;
                 if (waiting)
                         answer_restore();
+                if (asking)
+                        answer_plan();
                 if (r == 0 && sd_bus_wait(bus, UINT64_MAX) < 0)
                         break;
         }
@@ -232,8 +268,72 @@ static void test_errors(void **state) {
         name[sizeof(name) - 1] = 0;
         assert_null(call(*state, "Explain", error, "s", name));
         assert_string_equal(error, SD_BUS_ERROR_INVALID_ARGS);
-        assert_null(call(*state, "History", error, NULL));
+        assert_null(call(*state, "Simulate", error, NULL));
         assert_string_equal(error, SD_BUS_ERROR_UNKNOWN_METHOD);
+}
+
+static struct json_object *many_services(size_t n, size_t n_nodes) {
+        struct json_object *array = json_object_new_array();
+        for (size_t i = 0; i < n; i++) {
+                struct json_object *o = json_object_new_object(), *shares = json_object_new_array();
+                json_put_string(&o, "unit", "a-service-with-a-name-of-usual-length@instance.service");
+                json_put_string(&o, "reason",
+                                "its memory is on nodes 0-3, where its threads do not run, and node 1 has room for all of it");
+                json_put_u64s(&o, "bytes_by_node", NULL, n_nodes);
+                for (size_t k = 0; k < n_nodes; k++)
+                        json_object_array_add(shares, json_new_number(0.5, 4));
+                json_put(&o, "cpu_by_node", shares);
+                json_object_array_add(array, o);
+        }
+        return array;
+}
+
+static void test_plan(void **state) {
+        char error[128];
+        fake.list = json_tokener_parse(
+                "{\"services\":[{\"unit\":\"a.service\",\"cpus\":null,\"when\":\"now\"}],\"totals\":{\"now\":1}}");
+        assert_json(call(*state, "Plan", error, NULL),
+                    "{\"services\":[{\"unit\":\"a.service\",\"when\":\"now\"}],\"totals\":{\"now\":1}}");
+        fake.plan_error = -EIO;
+        assert_null(call(*state, "Plan", error, NULL));
+        assert_string_equal(error, SD_BUS_ERROR_IO_ERROR);
+        fake.plan_error = 0;
+        fake.plan_result = -EBUSY;
+        assert_null(call(*state, "Plan", error, NULL));
+        assert_string_equal(error, BUS_ERROR_BUSY);
+        fake.plan_result = 0;
+        /* Too large for a message: said later, too. */
+        struct json_object *large = json_object_new_object();
+        json_object_object_add(large, "services", many_services(2000, 1024));
+        json_object_put(fake.list);
+        fake.list = large;
+        assert_null(call(*state, "Plan", error, NULL));
+        assert_string_equal(error, BUS_ERROR_TOO_LARGE);
+        json_object_put(fake.list);
+        fake.list = NULL; /* no memory for an answer */
+        assert_null(call(*state, "Plan", error, NULL));
+        assert_string_equal(error, SD_BUS_ERROR_NO_MEMORY);
+}
+
+static void test_advise(void **state) {
+        char error[128];
+        assert_json(call(*state, "Advise", error, "tt", (uint64_t) 1500, (uint64_t) GIB), "{\"nodes\":[1],\"node_list\":\"1\"}");
+        assert_int_equal(fake.mcpu, 1500);
+        assert_int_equal(fake.bytes, GIB);
+        const uint64_t wrong[][2] = {
+                { 0, 0 }, { ADVISE_MCPU_MAX + 1, 0 }, { 1, ADVISE_BYTES_MAX + 1 }, { UINT64_MAX, UINT64_MAX }
+        };
+        for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+                assert_null(call(*state, "Advise", error, "tt", wrong[i][0], wrong[i][1]));
+                assert_string_equal(error, SD_BUS_ERROR_INVALID_ARGS);
+        }
+        assert_int_equal(fake.n_looks, 1);
+}
+
+static void test_history(void **state) {
+        char error[128];
+        assert_json(call(*state, "History", error, "s", ""), "[{\"unit\":\"a.service\",\"event\":\"moved\"}]");
+        assert_json(call(*state, "History", error, "s", "quiet.service"), "[]");
 }
 
 static void test_changing(void **state) {
@@ -277,22 +377,6 @@ static void test_reload(void **state) {
         assert_int_equal(fake.n_reloads, 3);
 }
 
-static struct json_object *many_services(size_t n, size_t n_nodes) {
-        struct json_object *array = json_object_new_array();
-        for (size_t i = 0; i < n; i++) {
-                struct json_object *o = json_object_new_object(), *shares = json_object_new_array();
-                json_put_string(&o, "unit", "a-service-with-a-name-of-usual-length@instance.service");
-                json_put_string(&o, "reason",
-                                "its memory is on nodes 0-3, where its threads do not run, and node 1 has room for all of it");
-                json_put_u64s(&o, "bytes_by_node", NULL, n_nodes);
-                for (size_t k = 0; k < n_nodes; k++)
-                        json_object_array_add(shares, json_new_number(0.5, 4));
-                json_put(&o, "cpu_by_node", shares);
-                json_object_array_add(array, o);
-        }
-        return array;
-}
-
 static void test_size(void **state) {
         char error[128];
         fake.list = many_services(2000, 64);
@@ -318,7 +402,8 @@ static void test_introspection(void **state) {
         assert_true(sd_bus_call_method(f->client, NULL, BUS_PATH, "org.freedesktop.DBus.Introspectable", "Introspect", NULL,
                                        &reply, NULL) >= 0);
         assert_true(sd_bus_message_read(reply, "s", &xml) >= 0);
-        static const char *const wanted[] = { "Status", "List", "Explain", "Reload", "Pause", "Restore", "Version", "Paused" };
+        static const char *const wanted[] = { "Status", "List",  "Explain", "Plan",    "Advise", "History",
+                                              "Reload", "Pause", "Restore", "Version", "Paused" };
         for (size_t i = 0; i < ARRAY_SIZE(wanted); i++)
                 assert_non_null(strstr(xml, wanted[i]));
         _cleanup_free_ char *version = NULL;
@@ -342,6 +427,12 @@ static int nobody(const char *path) {
         json_object_put(call(&f, "Status", error, NULL));
         if (*error)
                 return 12;
+        json_object_put(call(&f, "History", error, "s", ""));
+        if (*error)
+                return 13;
+        json_object_put(call(&f, "Advise", error, "tt", (uint64_t) 1000, (uint64_t) 0));
+        if (*error)
+                return 14;
         json_object_put(call(&f, "Reload", error, NULL));
         if (strcmp(error, SD_BUS_ERROR_ACCESS_DENIED) != 0)
                 return 20;
@@ -390,6 +481,9 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_round_trip, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_foreign_types, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_plan, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_advise, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_history, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_changing, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_reload, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_size, setup, teardown),

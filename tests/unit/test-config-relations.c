@@ -174,12 +174,13 @@ static void test_one_node(void **state) {
 
 /* A name that cannot be found may be that of a rule that could not be read: nothing is said about it. */
 static void test_unsure(void **state) {
+#define APART_FROM_B "rules:\n- {name: a, match: {user: a}, place: compact, apart-from: b}\n"
         static const char *const texts[] = {
-                "rules:\n- {name: a, match: {user: a}, place: compact, apart-from: b}\n- {name: b b, match: {user: a}, place: "
-                "compact}\n",
-                "rules:\n- {name: a, match: {user: a}, place: compact, apart-from: b}\n- nothing\n",
-                "rules:\n- {name: a, match: {user: a}, place: compact, apart-from: b}\nrule: []\n",
+                APART_FROM_B "- {name: b b, match: {user: a}, place: compact}\n",
+                APART_FROM_B "- nothing\n",
+                APART_FROM_B "rule: []\n",
         };
+#undef APART_FROM_B
         for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
                 struct config_errors errors = parse_bad(texts[i], strlen(texts[i]), NULL);
                 assert_int_equal(errors.n_lines, 1);
@@ -202,8 +203,7 @@ static char *many(const char *format, unsigned step) {
         for (unsigned i = 0; i < CONFIG_RULES_MAX; i++) {
                 strbuf_printf(&b, "- {name: number-%u, match: {user: a}, place: compact, %s: [", i, format);
                 for (unsigned k = 0; k < CONFIG_RULE_NAMES_MAX; k++)
-                        strbuf_printf(&b, "%snumber-%u", k ? "," : "",
-                                      (i + 1 + k) * step % CONFIG_RULES_MAX + (step - 1) * 5000);
+                        strbuf_printf(&b, "%snumber-%u", k ? "," : "", (i + 1 + k) * step % CONFIG_RULES_MAX + (step - 1) * 5000);
                 strbuf_append(&b, "], exclusive: true}\n");
         }
         char *text = strbuf_steal(&b);

@@ -92,6 +92,32 @@ cat >"$work/explain.json" <<'JSON'
   {"nodes":[0],"cost":null,"feasible":false,"chosen":false,"verdict":"rejected: not in nodes"}]}
 JSON
 echo '[{"unit":"a.service","cgroup":"/a.service","outcome":"restored","detail":""}]' >"$work/restore.json"
+cat >"$work/plan.json" <<'JSON'
+{"age_usec":400000,"dry_run":false,"paused":false,"services":[
+ {"unit":"redis-server.service","cgroup":"/system.slice/redis-server.service","rule":"cache","place":"nodes","state":"pending","when":"now",
+  "home_nodes":[],"next_nodes":[1],"cpus":"2-3","bytes_to_move":102760448,"distance_before":21.0,"distance_after":10.0,"gain":0.5238,
+  "reason":"its memory is on node 3"},
+ {"unit":"db.service","cgroup":"/system.slice/db.service","rule":"db","place":"compact","state":"blocked","when":"blocked",
+  "home_nodes":[0],"next_nodes":[0,2],"cpus":null,"bytes_to_move":0,"distance_before":10.0,"distance_after":10.0,"gain":0.0,
+  "reason":"rule cache has node 2 for itself"},
+ {"unit":"still.service","cgroup":"/system.slice/still.service","rule":"db","place":"compact","state":"stable","when":"none",
+  "home_nodes":[0],"next_nodes":[0],"cpus":"0-1","bytes_to_move":0,"distance_before":10.0,"distance_after":10.0,"gain":0.0,
+  "reason":"at home"}],
+ "totals":{"services":3,"now":1,"later":0,"under_way":0,"blocked":1,"bytes_to_move":102760448,"distance_before":15.5,"distance_after":10.0}}
+JSON
+cat >"$work/advice.json" <<'JSON'
+{"nodes":[0,1],"node_list":"0-1","fits":true,"reason":"nodes 0-1 for 4 CPUs","candidates":[
+ {"nodes":[0,1],"cost":12.0,"feasible":true,"chosen":true,"verdict":"chosen: costs 12.0"},
+ {"nodes":[2],"cost":null,"feasible":false,"chosen":false,"verdict":"rejected: node 2 has 2 CPUs"}]}
+JSON
+cat >"$work/history.json" <<'JSON'
+[{"time_usec":1700000000000000,"unit":"redis-server.service","cgroup":"/system.slice/redis-server.service","rule":"cache","event":"decided",
+  "from_nodes":[3],"to_nodes":[1],"bytes":102760448,"locality_before":0.0,"locality_after":null,"reason":"its memory is on node 3"},
+ {"time_usec":1700000003000000,"unit":"redis-server.service","cgroup":"/system.slice/redis-server.service","rule":"cache","event":"moved",
+  "from_nodes":[3],"to_nodes":[1],"bytes":102760448,"locality_before":0.0,"locality_after":1.0,"reason":"its memory is on node 3"},
+ {"time_usec":1700000009000000,"unit":"b.service","cgroup":"/b.service","rule":null,"event":"restored",
+  "from_nodes":[],"to_nodes":[],"bytes":0,"locality_before":null,"locality_after":null,"reason":"has its former cpusets back"}]
+JSON
 
 ./tests/unit/fake-daemon "$work" >"$work/daemon.out" 2>"$work/daemon.err" &
 daemon_pid=$!
@@ -118,7 +144,7 @@ expect 0 list
 has_out '^UNIT  *RULE  *PLACE  *STATE  *HOME  *MEMORY  *MEMORY BY NODE  *CPU BY NODE  *LOCALITY  *DISTANCE  *REASON' list
 has_out '^redis-server.service  *cache  *nodes  *moving  *1-2  *98.0M  *3:98.0M  *1:100%  *0.00  *21.0  *moving: 45M of 98M moved' list
 has_out '^cron.service  *-  *-  *observed  *-  *1.0M  *0:1.0M  *0:50% 1:50%  *0.50  *15.5  *no rule matches' list
-has_out '^evil.*  *all  *compact  *stable  *0  *-  *-  *-  *-  *-  *at home' list # nothing known of it: no zeros
+has_out '^evil\\x1b\[2J\\x0aname.service  *all  *compact  *stable  *0  *-  *-  *-  *-  *-  *at home' list # nothing known of it: no zeros
 has_out '^3 services observed, 2 with a rule.$' list
 [ "$(sed -n '2s/ .*//p' "$work/out")" = redis-server.service ] || fail "services with a rule come first"
 grep -q "$(printf '\033')" "$work/out" && fail "a unit's name drives the terminal"
@@ -134,9 +160,76 @@ has_out '^  Movable by node  *3:98.0M$' explain
 has_out '^  Distance  *21.0 now, 10.0 expected$' explain
 has_out '^ *1  *10.0  *chosen: the rule says so$' explain
 has_out '^ *0  *-  *rejected: not in nodes$' explain
+grep -q BANDWIDTH "$work/out" && fail "columns for terms that this daemon does not tell"
 expect 0 explain redis-server.service --json=short
 json 'v["seen"]["own_policy"] is None and v["candidates"][1]["cost"] is None and v["decision"]["bytes_to_move"] == 102760448'
 expect 1 explain unknown.service && has_err 'unknown.service: no such service' explain
+
+# What a newer daemon tells besides; and names as they are printed, once escaped.
+cat >"$work/explain.json" <<'JSON'
+{"unit":"bad\\xff\\x2dname.service","cgroup":"/bad","rule":"cache","place":"compact","state":"stable","reason":"at home","home_nodes":[1],
+ "bytes_total":1,"bytes_by_node":[0,1],"cpu_by_node":[0.0,1.0],"locality":1.0,"distance":10.0,"seen":{},"rule_detail":{},"decision":null,
+ "candidates":[{"nodes":[1],"cost":13.9,"feasible":true,"chosen":true,"verdict":"chosen: costs 13.9",
+   "terms":{"distance":10.0,"bandwidth":0.5,"load":3.1,"fill":0.2,"moving":0.1}},
+  {"nodes":[0],"cost":null,"feasible":false,"chosen":false,"verdict":"rejected: node 0 is db's","terms":{"distance":10.0},
+   "excluded_by":{"constraint":"exclusive","rule":"db"}},
+  {"nodes":[2],"cost":null,"feasible":false,"chosen":false,"verdict":"rejected: not allowed","excluded_by":{"constraint":"allowed-nodes"}}],
+ "would_change":["node 0 were free of rule db","it used more than 4 CPUs"]}
+JSON
+expect 0 explain 'bad\xff\x2dname.service'
+has_out '^bad\\xff\\x2dname.service: stable$' explain
+has_out '^NODES  *COST  *DISTANCE  *BANDWIDTH  *LOAD  *FILL  *MOVING  *EXCLUDED BY  *VERDICT' explain
+has_out '^1  *13.9  *10.0  *0.5  *3.1  *0.2  *0.1  *-  *chosen: costs 13.9' explain
+has_out '^0  *-  *-  *-  *-  *-  *-  *exclusive (rule db)  *rejected: node 0 is db' explain
+has_out '^2  *-.*  *allowed-nodes  *rejected: not allowed' explain
+has_out '^Another decision if$' explain && has_out '^  it used more than 4 CPUs$' explain
+expect 0 explain "$(printf 'bad\377\\x2dname.service')" # the raw bytes, as a shell's completion could have them
+expect 0 explain 'bad\xff\x2dname.service' --json=short
+json 'v["candidates"][1]["excluded_by"]["rule"] == "db" and v["candidates"][1]["cost"] is None and len(v["would_change"]) == 2'
+sed 's/"unit":"cron.service"/"unit":"dev\\\\x2da\\\\xff.service"/' "$work/list.json" >"$work/list.new" && mv "$work/list.new" "$work/list.json"
+expect 0 list && has_out '^dev\\x2da\\xff.service ' 'a name that is escaped once'
+
+# plan: what is to be done, totals; JSON has all, nulls too
+expect 0 plan
+has_out '^UNIT  *RULE  *HOME  *NEXT  *TO MOVE  *CPUS  *GAIN  *WHEN  *REASON' plan
+has_out '^redis-server.service  *cache  *-  *1  *98.0M  *2-3  *52%  *now  *its memory is on node 3' plan
+has_out '^db.service  *db  *0  *0,2  *-  *-  *-  *blocked  *rule cache has' plan
+grep -q '^still.service' "$work/out" && fail "plan lists what stays as it is"
+has_out '^1 now, 0 later, 0 under way, 1 blocked; 98.0M to move; 1 stays as they are.$' plan
+has_out '^Mean distance: 15.5 now, 10.0 expected' plan
+expect 0 plan --no-legend
+[ "$(wc -l <"$work/out")" = 2 ] || fail "plan --no-legend: two lines"
+expect 0 plan --json=short
+json 'len(v["services"]) == 3 and v["services"][1]["cpus"] is None and v["totals"]["bytes_to_move"] == 102760448'
+mv "$work/plan.json" "$work/plan.away"
+expect 1 plan && has_err 'could not be observed' 'plan of a machine that cannot be observed'
+echo '{"dry_run":true,"services":[],"totals":{"services":0}}' >"$work/plan.json"
+expect 0 plan && has_out '0 now' plan && has_out 'dry run' plan
+mv "$work/plan.away" "$work/plan.json"
+
+# advise: for scripts just the list
+expect 0 advise 4:2048
+[ "$(cat "$work/out")" = 0-1 ] || fail "advise prints the node list"
+[ ! -s "$work/err" ] || fail "advise has nothing to say"
+expect 0 advise 4:2048 --json=short && json 'v["cpus"] == 4.0 and v["bytes"] == 2 << 30 and v["candidates"][1]["cost"] is None'
+expect 0 advise 0.25 --json=short && json 'v["cpus"] == 0.25 and v["bytes"] == 0'
+expect 0 advise 4 --explain && has_out '^nodes 0-1 for 4 CPUs$' advise && has_out '^2  *-  *rejected: node 2 has 2 CPUs' advise
+echo '{"nodes":[],"node_list":"","fits":false,"reason":"no nodes hold 9.0G","candidates":[]}' >"$work/advice.json"
+expect 1 advise 1:9000 && has_err 'no nodes hold 9.0G' advise
+[ ! -s "$work/out" ] || fail "no nodes, no output"
+echo '{"nodes":[1],"node_list":"1","fits":false,"reason":"node 1, though oversubscribed","candidates":[]}' >"$work/advice.json"
+expect 0 advise 99 && has_err 'oversubscribed' advise && has_out '^1$' advise
+
+# history
+expect 0 history
+has_out '^TIME  *UNIT  *EVENT  *NODES  *BYTES  *LOCALITY  *REASON' history
+has_out '^2023-11-1[45] .*  *redis-server.service  *moved  *3 → 1  *98.0M  *0.00 → 1.00  *its memory' history
+has_out ' decided  *3 → 1  *98.0M  *0.00  *its memory' history
+has_out ' b.service  *restored  *-  *-  *-  *has its former' history
+expect 0 history redis-server.service --json=short
+json 'v[0]["locality_after"] is None and v[1]["locality_after"] == 1.0 and v[2]["rule"] is None and v[0]["time_usec"] == 1700000000000000'
+expect 0 history quiet.service && has_out '^Nothing was decided about quiet.service since' history
+expect 0 history quiet.service --no-legend && [ ! -s "$work/out" ] || fail "history --no-legend of nothing"
 
 # reload
 expect 0 reload
@@ -174,8 +267,21 @@ if command -v script >/dev/null && script --version 2>/dev/null | grep -q util-l
                         grep -q "$(printf '\033')" "$work/out" && fail "colour in spite of $setting"
                 fi
         done
+        # On 80 columns no line is longer; what matters most is there.
+        for verb in list plan history 'explain bad\\xff\\x2dname.service'; do
+                env TERM=xterm NO_COLOR=1 script -qec "stty cols 80; $ctl $verb --no-legend" /dev/null >"$work/out" 2>"$work/err" </dev/null
+                tr -d '\r' <"$work/out" >"$work/narrow"
+                case $verb in explain*) sed -i '1,/^Candidates/d; /^Another/,$d' "$work/narrow" ;; esac
+                [ "$(awk '{ if (length > 80) n++ } END { print n + 0 }' "$work/narrow")" = 0 ] || fail "$verb: lines over 80 columns"
+                [ -s "$work/narrow" ] || fail "$verb: nothing on a terminal"
+        done
+        env TERM=xterm NO_COLOR=1 script -qec "stty cols 80; $ctl list" /dev/null >"$work/out" 2>"$work/err" </dev/null
+        for heading in UNIT RULE STATE HOME LOCALITY REASON; do has_out "$heading" 'list on 80 columns'; done
+        grep -q DISTANCE "$work/out" && fail "list on 80 columns: nothing was left out"
+        env TERM=xterm NO_COLOR=1 script -qec "stty cols 250; $ctl list" /dev/null >"$work/out" 2>"$work/err" </dev/null
+        has_out 'MEMORY BY NODE  *CPU BY NODE  *LOCALITY  *DISTANCE  *REASON' 'list on 250 columns'
 else
-        echo "script(1) of util-linux is not installed: colours not tried"
+        echo "script(1) of util-linux is not installed: colours and widths not tried"
 fi
 
 # By the shipped policy anybody may read and only root may change.
@@ -191,7 +297,10 @@ if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
         if setpriv --reuid=65534 --regid=65534 --clear-groups "$ctl" --version >/dev/null 2>&1; then
                 as_nobody 0 status
                 as_nobody 0 list
-                as_nobody 0 explain redis-server.service
+                as_nobody 0 explain 'bad\xff\x2dname.service'
+                as_nobody 0 plan
+                as_nobody 0 history
+                as_nobody 0 advise 1
                 for verb in pause resume reload restore; do
                         as_nobody 1 $verb
                         has_err 'not permitted' "as nobody: $verb"

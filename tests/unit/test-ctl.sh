@@ -14,9 +14,12 @@ usage() {
         has_err '--help' "$@"
 }
 usage
-usage plan
-usage history
 usage frobnicate
+usage plan now
+usage history a b
+usage advise
+usage advise 1 2
+usage list --explain
 usage list --frobnicate
 usage list --json
 usage list --json=yes
@@ -30,20 +33,62 @@ usage status -x
 expect 0 --help && has_out 'Exit status' --help
 expect 0 -h
 expect 0 --version && has_out '^numabalancectl [0-9]' --version
-for verb in status list explain topology check reload pause resume restore; do
+for verb in status list explain plan history advise topology check reload pause resume restore; do
         expect 0 --help $verb && has_out "^numabalancectl $verb" "--help $verb"
         expect 0 $verb --help && has_out '--json=pretty|short|off' "$verb --help"
         [ "$(awk '{ if (length > 100) n++ } END { print n + 0 }' "$work/out")" = 0 ] || fail "$verb --help has long lines"
 done
 
 # Without a bus: 3, for every verb that talks to the daemon, in every format.
-for verb in status list 'explain a.service' reload pause resume restore 'restore a.service'; do
+for verb in status list plan history 'history a.service' 'explain a.service' reload pause resume restore 'restore a.service'; do
         for format in off short pretty; do
                 # shellcheck disable=SC2086 # words
                 expect 3 $verb --json=$format
                 [ ! -s "$work/out" ] || fail "$verb: output without a daemon"
                 has_err 'not running' "$verb"
         done
+done
+
+expect 3 plan && has_err 'numabalanced --once --dry-run' 'plan without a daemon'
+
+# Advice needs none either: the machine is looked at here and now.
+for size in 0 0.0 a 4: :4 4:x -- -1 1.2345 1. .5 1.5: 1e3 0x4 99999999999999999999 4:99999999999999 8193 ' 4' '4 ' '' 4:1:1 4:-1; do
+        [ "$size" = -- ] && continue
+        expect 2 advise -- "$size"
+        [ ! -s "$work/out" ] || fail "advise $size: output"
+        [ "$(wc -l <"$work/err")" = 1 ] || fail "advise $size: one line, please"
+        has_err '--help' "advise $size"
+done
+for size in 1 0.001 1:1 0.5:16; do
+        expect 0 advise "$size"
+        grep -qx '[0-9][-0-9,]*' "$work/out" || fail "advise $size: no node list"
+        [ "$(wc -l <"$work/out")" = 1 ] || fail "advise $size: one line, please"
+        has_err 'the daemon is not running' "advise $size"
+done
+expect 0 advise 1:1 --json=short
+json 'v["fits"] and v["nodes"] and v["cpus"] == 1.0 and v["bytes"] == 1 << 20 and any(c["chosen"] for c in v["candidates"])'
+expect 0 advise 1:1 --explain && has_out '^NODES  *COST  *VERDICT' 'advise --explain' && has_out 'chosen: costs' 'advise --explain'
+expect 1 advise 1:1000000000 && has_err 'no nodes hold 954T' 'more memory than there is'
+[ ! -s "$work/out" ] || fail "advise: nodes in spite of that"
+expect 1 advise 1:1000000000 --json=short && json 'v["nodes"] == [] and v["node_list"] == "" and not v["fits"]'
+expect 0 advise 8000 && has_err 'so many CPUs are not left' 'more CPUs than there are'
+
+# numad's stand-in: -w and nothing else, its answer as the client gives it.
+sed "s|^exec \"[^\"]*\"|exec \"$ctl\"|" ctl/numad >"$work/numad" && chmod +x "$work/numad"
+numad() { "$work/numad" "$@" >"$work/out" 2>"$work/err"; }
+numad -w 1:1 || fail "numad -w"
+grep -qx '[0-9][-0-9,]*' "$work/out" || fail "numad -w: no node list"
+numad -w1 || fail "numad -w1"
+numad -w x; [ $? = 2 ] || fail "numad -w x: exit status"
+numad -w 1:1000000000; [ $? = 1 ] || fail "numad -w of too much: exit status"
+[ ! -s "$work/out" ] || fail "numad -w of too much: output"
+numad -h && has_out 'Usage: numad -w' 'numad -h'
+numad -V && has_out '^numad (numabalanced [0-9.]*)$' 'numad -V'
+for wrong in '' -w '-w 1 -w 2' '-p 1' '-i 15' '-w 1 more' '-i 0'; do
+        # shellcheck disable=SC2086 # words
+        numad $wrong && fail "numad $wrong: taken"
+        [ ! -s "$work/out" ] || fail "numad $wrong: output"
+        [ -s "$work/err" ] || fail "numad $wrong: no message"
 done
 
 # The topology needs no daemon; hwloc's variables describe another machine.

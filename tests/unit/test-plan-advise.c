@@ -117,6 +117,35 @@ static void test_rules_keep_their_place(void **state) {
         assert_nodes(a->nodes, "1"); /* not where it is seen, but where it is going to leave */
 }
 
+/* What a service has for itself is nobody's, however idle it is there; and where all is somebody's, there is no place. */
+static void test_exclusive_nodes(void **state) {
+        _cleanup_(world_freep) struct world *w = world_new(2, 4, 4, 8 * GIB);
+        struct rule *own = world_rule(w, PLACE_NODES), *other = world_rule(w, PLACE_NODES);
+        own->nodes = node_set_of(0);
+        own->exclusive = true;
+        other->nodes = node_set_of(1);
+        struct service_sample *a = world_service(w, "/a.service", own), *b = world_service(w, "/b.service", other);
+        world_memory(w, a, 0, GIB);
+        world_memory(w, b, 1, 6 * GIB);
+        world_cpu(w, a, 0, 0.01);
+        world_cpu(w, b, 1, 3.5);
+        (void) world_cycle(w, 60 * USEC_PER_SEC);
+        _cleanup_(advice_freep) struct advice *busy = advise(w, 500, 256 * MIB);
+        assert_non_null(busy);
+        assert_nodes(busy->nodes, "1");
+        assert_true(busy->fits);
+        /* More than node 1 has left does not go to node 0 either. */
+        _cleanup_(advice_freep) struct advice *large = advise(w, 500, 4 * GIB);
+        assert_non_null(large);
+        assert_false(node_set_has(&large->nodes, 0));
+
+        other->exclusive = true;
+        _cleanup_(advice_freep) struct advice *none = advise(w, 500, 256 * MIB);
+        assert_non_null(none);
+        assert_nodes(none->nodes, "");
+        assert_says(none->reason, "no nodes are left for it");
+}
+
 static void test_memory_only_nodes(void **state) {
         _cleanup_(world_freep) struct world *w = world_new(2, 4, 4, 8 * GIB);
         world_take_cpus(w, 0);
@@ -167,6 +196,7 @@ int main(void) {
                 cmocka_unit_test(test_keep_free),
                 cmocka_unit_test(test_more_cpus_than_a_node),
                 cmocka_unit_test(test_rules_keep_their_place),
+                cmocka_unit_test(test_exclusive_nodes),
                 cmocka_unit_test(test_memory_only_nodes),
                 cmocka_unit_test(test_limits),
                 cmocka_unit_test(test_asking_changes_nothing),

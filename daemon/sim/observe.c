@@ -180,7 +180,6 @@ int sim_read_deep(void *context, unsigned n_ids, const struct process_ref *proce
         int r = deep_alloc(n_ids, &d);
         if (r < 0)
                 return r;
-        sim_catch_up(s);
         const struct sim_service *v = n_processes > 0 ? by_process(s, processes) : NULL;
         if (!v)
                 d->n_vanished = n_processes;

@@ -7,7 +7,7 @@
 #include "scenario.h"
 
 #define WEEK_NODES    16u
-#define WEEK_SERVICES 300u
+#define WEEK_SERVICES 200u
 /* Sanitizers make it slow: a day then. */
 #if defined(__SANITIZE_ADDRESS__)
 #define WEEK_DAYS 1u
@@ -57,7 +57,7 @@ static void week(struct run *r) {
         r->settings.balancing_rate_bytes = MIB;
         r->settings.page_cache_permille = 150;
         machine(r, WEEK_NODES, 16, 64 * GIB);
-        rules(r, "daemon: {interval: 30s, max-interval: 5min}\n"
+        rules(r, "daemon: {interval: 1min, max-interval: 10min}\n"
                  "rules:\n- {name: big, match: {unit: 'big*'}, place: compact}\n"
                  "- {name: ignored, match: {unit: 'day*5.service'}, place: ignore}\n"
                  "- {name: rest, match: {unit: '*'}, place: compact, max-nodes: 1}\n");
@@ -81,6 +81,6 @@ static void week(struct run *r) {
 }
 
 const struct scenario scenarios_long[] = {
-        { 90, "week", "a week of 16 nodes and 300 services by day and night", week },
+        { 90, "week", "a week of 16 nodes and 200 services by day and night", week },
         { 0 },
 };

@@ -7,6 +7,7 @@ _numabalancectl() {
         done
         local explain=''
         [[ $verb != advise ]] || explain=' --explain'
+        [[ $verb != simulate ]] || explain=' --topology= --scenario= --config= --until='
         # "=" is a word of its own: --json=sh is --json, =, sh.
         if [[ $cur == = ]]; then
                 cur=''
@@ -19,10 +20,10 @@ _numabalancectl() {
                 mapfile -t COMPREPLY < <(compgen -W "--json= --no-legend --help --version${explain}" -- "$cur")
                 [[ ${COMPREPLY[0]-} == --json= ]] && compopt -o nospace
         elif [[ ! $verb ]]; then
-                mapfile -t COMPREPLY < <(compgen -W 'status list explain plan history advise topology check reload pause resume restore' -- "$cur")
+                mapfile -t COMPREPLY < <(compgen -W 'status list explain plan history advise simulate topology check reload pause resume restore' -- "$cur")
         elif [[ $verb == explain || $verb == history || $verb == restore ]]; then
                 mapfile -t COMPREPLY < <(compgen -W "$(numabalancectl list --no-legend 2>/dev/null | cut -d ' ' -f 1)" -- "$cur")
-        elif [[ $verb == check ]]; then
+        elif [[ $verb == check || $prev == --@(topology|scenario|config) ]]; then
                 compopt -o filenames
                 mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         fi

@@ -209,11 +209,6 @@ static void begin(struct sim *s, struct sim_service *v) {
         v->start_ticks = s->now_usec / 10000;
         v->base_bytes = p->bytes;
         v->growth_rest = 0;
-        v->has_duty = v->has_memory = false;
-        for (unsigned h = 0; h < 24; h++) {
-                v->has_duty |= p->duty_permille[h] > 0;
-                v->has_memory |= p->memory_permille[h] > 0;
-        }
         v->cpu_pressure = v->memory_pressure = 0;
         v->unshare_usec = 0;
         v->configured = v->settings;

@@ -51,6 +51,12 @@ enum sim_kind {
         _SIM_KIND_MAX,
 };
 
+/* By the hour of the day; from one to the next it goes over gradually. Not given: always 1000. */
+struct sim_hours {
+        bool given;
+        unsigned permille[24];
+};
+
 /* What a service would like. Texts are borrowed by sim_add(), which copies. */
 struct sim_spec {
         const char *unit;  /* "x.service" */
@@ -62,8 +68,8 @@ struct sim_spec {
         struct node_set start;           /* its first bytes are on these, in equal parts; empty: where its threads run */
         int64_t growth_bytes;            /* per hour; negative: it shrinks */
         uint64_t limit_bytes;            /* growth ends (or shrinking) here; 0: nowhere */
-        unsigned duty_permille[24];      /* load by hour of the day; all 0: always full */
-        unsigned memory_permille[24];    /* the same for its memory */
+        struct sim_hours duty;           /* load by hour of the day */
+        struct sim_hours memory;         /* the same for its memory */
         unsigned pinned_permille, shared_permille, bound_permille; /* of its bytes */
         unsigned busy_permille;                                    /* of what is moved, fails at first */
         const char *policy;                                        /* of its tasks ("bind:0"): self-managed; NULL: none */
@@ -82,7 +88,6 @@ struct sim_service {
         uint64_t *bytes[_SIM_KIND_MAX]; /* by node */
         uint64_t base_bytes;            /* what it has grown to, before memory_permille */
         double growth_rest;
-        bool has_duty, has_memory; /* some hour is given */
 
         unsigned n_groups;
         int16_t group_node[SIM_GROUPS_MAX];

@@ -59,8 +59,9 @@ static void day_and_night(struct run *r) {
                 _cleanup_free_ char *unit = format_string("app%02u.service", i);
                 struct sim_spec p = spec(unit, 6, 2 * GIB);
                 p.start = node_set_of(i / 2);
+                p.duty.given = true;
                 for (unsigned h = 0; h < 24; h++)
-                        p.duty_permille[h] = (h >= 8 && h < 20) == (i % 2 == 0) ? 1000 : 100;
+                        p.duty.permille[h] = (h >= 8 && h < 20) == (i % 2 == 0) ? 1000 : 100;
                 v[i] = add(r, &p);
         }
         pass(r, DAYS(1));

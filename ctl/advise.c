@@ -56,7 +56,8 @@ static char *nodes_text(struct json_object *row) {
 }
 
 static char *cost_text(struct json_object *row) {
-        return get_bool(row, "feasible") ? format_string("%.1f", get_double(row, "cost")) : strdup("-");
+        double cost = get_double(row, "cost"); /* none: it could not be in any case */
+        return cost > 0 ? format_string("%.1f", cost) : strdup("-");
 }
 
 static const char *chosen_colour(struct json_object *row) {

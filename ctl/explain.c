@@ -93,7 +93,8 @@ static char *nodes_text(struct json_object *row) {
 }
 
 static char *cost_text(struct json_object *row) {
-        return get_bool(row, "feasible") ? format_string("%.1f", get_double(row, "cost")) : strdup("-");
+        double cost = get_double(row, "cost"); /* none: it could not be in any case */
+        return cost > 0 ? format_string("%.1f", cost) : strdup("-");
 }
 
 static const char *chosen_colour(struct json_object *row) {
@@ -103,7 +104,7 @@ static const char *chosen_colour(struct json_object *row) {
 /* The terms of the cost, where the daemon tells them. */
 static char *term_text(struct json_object *row, const char *term) {
         struct json_object *terms = get_object(row, "terms");
-        return terms && get_bool(row, "feasible") ? format_string("%.1f", get_double(terms, term)) : strdup("-");
+        return terms ? format_string("%.1f", get_double(terms, term)) : strdup("-");
 }
 
 #define TERM(name)                                                                                                               \

@@ -22,7 +22,12 @@ _numabalancectl() {
         elif [[ ! $verb ]]; then
                 mapfile -t COMPREPLY < <(compgen -W 'status list explain plan history advise simulate topology check reload pause resume restore' -- "$cur")
         elif [[ $verb == explain || $verb == history || $verb == restore ]]; then
-                mapfile -t COMPREPLY < <(compgen -W "$(numabalancectl list --no-legend 2>/dev/null | cut -d ' ' -f 1)" -- "$cur")
+                # Names hold backslashes (dev-disk-by\x2duuid): quoted for the command line.
+                local name quoted
+                while read -r name; do
+                        printf -v quoted %q "$name"
+                        [[ $name == "$cur"* || $quoted == "$cur"* ]] && COMPREPLY+=("$quoted")
+                done < <(numabalancectl list --no-legend 2>/dev/null | cut -d ' ' -f 1)
         elif [[ $verb == check || $prev == --@(topology|scenario|config) ]]; then
                 compopt -o filenames
                 mapfile -t COMPREPLY < <(compgen -f -- "$cur")

@@ -75,8 +75,8 @@ static int fill_newcomer(struct service_sample *s, const struct topology *t, uin
 
 /* Rules of the configuration have their place in the longer list; others stay what they are. */
 static const struct rule *moved_rule(const struct question *q, const struct config *config, const struct rule *r) {
-        uintptr_t first = (uintptr_t) config->rules, end = (uintptr_t) (config->rules + config->n_rules), at = (uintptr_t) r;
-        return r && at >= first && at < end ? &q->rules[r - config->rules] : r;
+        uintptr_t first = (uintptr_t) config->rules, end = first + config->n_rules * sizeof *config->rules, at = (uintptr_t) r;
+        return at >= first && at < end ? &q->rules[(at - first) / sizeof *r] : r;
 }
 
 static int add_newcomer(struct question *q, const struct plan_input *in, uint64_t mcpu, uint64_t bytes) {

@@ -117,6 +117,8 @@ static void test_due_while_looking(void **state) {
         assert_int_equal(fx.manager->stats.n_cycles, n);
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         assert_true(sd_bus_message_new_method_call(fx.client, &m, NULL, BUS_PATH, BUS_INTERFACE, "Plan") >= 0);
+        json_object_put(answer);
+        answer = NULL;
         answered = false;
         assert_true(sd_bus_call_async(fx.client, NULL, m, on_answer, NULL, 0) >= 0);
         while (fx.n_jobs == 0)

@@ -165,6 +165,38 @@ static unsigned at(unsigned day, unsigned hour, unsigned minute) {
         return (day * 24 + hour) * 60 + minute;
 }
 
+/* By its name alone: certain where no other key is asked for, otherwise possible. */
+static void test_may_match_unit(void **state) {
+        _cleanup_(config_freep) struct config *c = config_new();
+        assert_non_null(c);
+        assert_false(config_may_match_unit(c, "a.service"));
+        (void) add_rule(c, "no key");
+        assert_false(config_may_match_unit(c, "a.service"));
+        struct rule *r = add_rule(c, "ignored");
+        r->place = PLACE_IGNORE;
+        add_pattern(r, MATCH_UNIT, "a*.service");
+        r = add_rule(c, "ignored if of root");
+        r->place = PLACE_IGNORE;
+        add_pattern(r, MATCH_UNIT, "b*.service");
+        add_pattern(r, MATCH_USER, "root");
+        r = add_rule(c, "some");
+        add_pattern(r, MATCH_UNIT, "b1.service");
+        add_pattern(r, MATCH_UNIT, "c.service");
+        add_pattern(r, MATCH_EXE, "/usr/bin/c");
+        r = add_rule(c, "all");
+        add_pattern(r, MATCH_UNIT, "a1.service");
+        assert_false(config_may_match_unit(c, "a1.service")); /* an earlier rule has it for certain */
+        assert_true(config_may_match_unit(c, "b1.service"));
+        assert_false(config_may_match_unit(c, "b2.service"));
+        assert_true(config_may_match_unit(c, "c.service"));
+        assert_false(config_may_match_unit(c, "d.service"));
+        assert_false(config_may_match_unit(c, ""));
+        r = add_rule(c, "by slice");
+        add_pattern(r, MATCH_SLICE, "system.slice");
+        assert_true(config_may_match_unit(c, "d.service")); /* who knows where it is */
+        assert_false(config_may_match_unit(c, "a1.service"));
+}
+
 static void test_windows(void **state) {
         struct settings s = { 0 };
         assert_true(settings_window_open(&s, 0));
@@ -205,6 +237,7 @@ int main(void) {
                 cmocka_unit_test(test_a_rule_without_keys_matches_nothing),
                 cmocka_unit_test(test_backslash_is_literal),
                 cmocka_unit_test(test_needs_and_selects),
+                cmocka_unit_test(test_may_match_unit),
                 cmocka_unit_test(test_windows),
                 cmocka_unit_test(test_the_whole_week),
         };

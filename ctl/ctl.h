@@ -38,7 +38,7 @@ struct verb {
 };
 
 extern const struct verb verb_status, verb_list, verb_explain, verb_topology, verb_check, verb_reload, verb_pause, verb_resume,
-        verb_restore, verb_plan, verb_history, verb_advise, verb_simulate;
+        verb_restore, verb_plan, verb_history, verb_advise, verb_capture, verb_simulate;
 
 static inline void json_putp(struct json_object **o) {
         json_object_put(*o);

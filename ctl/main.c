@@ -11,8 +11,8 @@
 #include "out.h"
 
 static const struct verb *const verbs[] = {
-        &verb_status,   &verb_list,  &verb_explain, &verb_plan,  &verb_history, &verb_advise,  &verb_simulate,
-        &verb_topology, &verb_check, &verb_reload,  &verb_pause, &verb_resume,  &verb_restore,
+        &verb_status, &verb_list,   &verb_explain, &verb_plan,   &verb_history, &verb_advise,  &verb_topology,
+        &verb_check,  &verb_reload, &verb_pause,   &verb_resume, &verb_restore, &verb_capture, &verb_simulate,
 };
 
 static const char options_help[] = "Options:\n"

@@ -20,7 +20,7 @@ _numabalancectl() {
                 mapfile -t COMPREPLY < <(compgen -W "--json= --no-legend --help --version${explain}" -- "$cur")
                 [[ ${COMPREPLY[0]-} == --json= ]] && compopt -o nospace
         elif [[ ! $verb ]]; then
-                mapfile -t COMPREPLY < <(compgen -W 'status list explain plan history advise simulate topology check reload pause resume restore' -- "$cur")
+                mapfile -t COMPREPLY < <(compgen -W 'status list explain plan history advise simulate topology check reload pause resume restore capture' -- "$cur")
         elif [[ $verb == explain || $verb == history || $verb == restore ]]; then
                 # Names hold backslashes (dev-disk-by\x2duuid): quoted for the command line.
                 local name quoted
@@ -28,7 +28,7 @@ _numabalancectl() {
                         printf -v quoted %q "$name"
                         [[ $name == "$cur"* || $quoted == "$cur"* ]] && COMPREPLY+=("$quoted")
                 done < <(numabalancectl list --no-legend 2>/dev/null | cut -d ' ' -f 1)
-        elif [[ $verb == check || $prev == --@(topology|scenario|config) ]]; then
+        elif [[ $verb == check || $verb == capture || $prev == --@(topology|scenario|config) ]]; then
                 compopt -o filenames
                 mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         fi

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include "config/config-load.h"
 #include "manager.h"
 #include "once.h"
+#include "replay-print.h"
 #include "report/journal.h"
 
 #define EXIT_USAGE  2
@@ -21,6 +23,7 @@ struct arguments {
         struct manager_options options;
         const char *root;
         bool check;
+        const char *json; /* pretty, short; NULL: for people */
         enum log_target log_target;
         bool log_target_given;
 };
@@ -34,8 +37,10 @@ static void print_help(void) {
              "                                and its drop-ins\n"
              "  --check                       check the configuration and exit (0: fine, 78: it has errors)\n"
              "  --once                        one cycle in the foreground, print what was seen and done\n"
+             "  --json=pretty|short           with --once and --root of a capture: the plan as JSON\n"
              "  --dry-run                     decide and report, change nothing\n"
-             "  --root DIR                    read a captured machine below DIR (implies --dry-run)\n"
+             "  --root DIR                    read a captured machine below DIR (implies --dry-run); what\n"
+             "                                numabalancectl capture took is decided upon again, as it was then\n"
              "  --log-target journal|console  where log lines go (console with --once and on a terminal)\n"
              "  --help, --version\n"
              "\n"
@@ -49,13 +54,14 @@ static int usage_error(const char *what, const char *detail) {
 
 /* Returns 1: go on; 0: done; negative: usage error, said. */
 static int parse_arguments(int argc, char **argv, struct arguments *a) {
-        enum { ARG_CONFIG = 256, ARG_CHECK, ARG_ONCE, ARG_DRY_RUN, ARG_ROOT, ARG_LOG_TARGET, ARG_HELP, ARG_VERSION };
+        enum { ARG_CONFIG = 256, ARG_CHECK, ARG_ONCE, ARG_DRY_RUN, ARG_ROOT, ARG_JSON, ARG_LOG_TARGET, ARG_HELP, ARG_VERSION };
         static const struct option options[] = {
                 { "config", required_argument, NULL, ARG_CONFIG },
                 { "check", no_argument, NULL, ARG_CHECK },
                 { "once", no_argument, NULL, ARG_ONCE },
                 { "dry-run", no_argument, NULL, ARG_DRY_RUN },
                 { "root", required_argument, NULL, ARG_ROOT },
+                { "json", required_argument, NULL, ARG_JSON },
                 { "log-target", required_argument, NULL, ARG_LOG_TARGET },
                 { "help", no_argument, NULL, ARG_HELP },
                 { "version", no_argument, NULL, ARG_VERSION },
@@ -71,6 +77,11 @@ static int parse_arguments(int argc, char **argv, struct arguments *a) {
                 case ARG_ONCE: a->options.once = true; break;
                 case ARG_DRY_RUN: a->options.dry_run = true; break;
                 case ARG_ROOT: a->root = optarg; break;
+                case ARG_JSON:
+                        if (strcmp(optarg, "pretty") != 0 && strcmp(optarg, "short") != 0)
+                                return usage_error("--json takes pretty or short, not ", optarg);
+                        a->json = optarg;
+                        break;
                 case ARG_LOG_TARGET:
                         if (strcmp(optarg, "journal") == 0)
                                 a->log_target = LOG_TARGET_JOURNAL;
@@ -88,6 +99,8 @@ static int parse_arguments(int argc, char **argv, struct arguments *a) {
         }
         if (optind < argc)
                 return usage_error("unexpected argument ", argv[optind]);
+        if (a->json && !(a->options.once && replay_is_capture(a->root)))
+                return usage_error("--json is for a capture: ", "--once --root DIR");
         return 1;
 }
 
@@ -142,6 +155,8 @@ int main(int argc, char **argv) {
                 .root = "/",
                 .options = { .runtime_dir = "/run/numabalanced", .once_is_complete = once_is_complete, .once_print = once_print }
         };
+        /* Characters as the terminal has them; numbers stay as they are written everywhere. */
+        (void) setlocale(LC_CTYPE, "");
         int r = parse_arguments(argc, argv, &a);
         if (r <= 0)
                 return r < 0 ? EXIT_USAGE : EXIT_SUCCESS;
@@ -150,6 +165,8 @@ int main(int argc, char **argv) {
         log_open(a.log_target, LOG_INFO);
         if (a.check)
                 return check(&a);
+        if (a.options.once && replay_is_capture(a.root))
+                return replay_print(a.root, a.options.config_file, a.json);
 
         return run(&a);
 }

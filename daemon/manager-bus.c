@@ -8,6 +8,7 @@
 
 #include "manager.h"
 #include "report/format.h"
+#include "report/history-json.h"
 #include "report/journal.h"
 #include "report/view.h"
 
@@ -18,7 +19,18 @@ static struct json_object *view(struct manager *m, size_t i, bool explain) {
         const struct transition *t = transition_find(m, s->cgroup);
         enum service_state state = t ? STATE_MOVING : p->state == STATE_MOVING ? STATE_STABLE : p->state;
         const char *reason = t ? transition_describe(t) : NULL;
-        return explain ? view_explain(m->topology, s, p, state, reason) : view_service(m->topology, s, p, state, reason);
+        if (!explain)
+                return view_service(m->topology, s, p, state, reason);
+        struct explanation e;
+        int r = cycle_explain(m, c, i, &e);
+        if (r < 0) {
+                errno = -r;
+                return NULL;
+        }
+        errno = ENOMEM;
+        struct json_object *o = view_explain(m->topology, s, p, &e, state, reason);
+        explanation_done(&e);
+        return o;
 }
 
 struct json_object *manager_list_json(struct manager *m) {
@@ -125,11 +137,9 @@ static int on_pause(bool paused, void *userdata) {
                 log_notice(paused ? "Paused: nothing is changed until resume" : "Resumed");
         m->paused = paused;
         if (!paused) {
-                for (size_t i = 0; i < m->n_notes; i++) {
+                for (size_t i = 0; i < m->n_notes; i++)
                         m->notes[i]->held = false;
-                        m->notes[i]->n_failed = 0;
-                        m->notes[i]->failed_until_usec = 0;
-                }
+                history_forgive(&m->history);
                 manager_wake(m, 0);
         } else {
                 struct transition *t, *next;
@@ -151,6 +161,11 @@ static int on_advise(uint64_t mcpu, uint64_t bytes, sd_bus_message *call, void *
         return manager_request_advice(userdata, mcpu, bytes, call);
 }
 
+static struct json_object *on_remembered(void *userdata) {
+        const struct manager *m = userdata;
+        return history_to_json(&m->history);
+}
+
 static struct json_object *on_history(const char *unit, void *userdata) {
         struct manager *m = userdata;
         return events_list(m->events, unit);
@@ -170,6 +185,7 @@ const struct bus_callbacks manager_bus_callbacks = {
         .plan = on_plan,
         .advise = on_advise,
         .history = on_history,
+        .remembered = on_remembered,
 };
 
 /* Whoever asks us, and whoever owns the units, is behind that connection: without it we would run on deaf and unable to change

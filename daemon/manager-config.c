@@ -67,10 +67,7 @@ int manager_reload(struct manager *m, char **ret_error) {
                         next = transition_next(t);
                         transition_cancel(t, "the configuration was reloaded");
                 }
-                for (size_t i = 0; i < m->n_notes; i++) {
-                        m->notes[i]->n_failed = 0;
-                        m->notes[i]->failed_until_usec = 0;
-                }
+                history_forgive(&m->history);
                 if (!manager_is_dry(m)) {
                         int q = manager_take_lock(m);
                         if (q < 0)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The deciding half of a cycle: asks the planner, holds back what may not be done now and says so, starts what may, and picks
  * the time of the next look. */
-#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,8 +42,6 @@ static const char *hold_reason(const struct manager *m, const struct cycle *c, c
                 return "outside the windows for changes";
         if (n->undone_until_usec > c->started_usec)
                 return "a move made things worse and was undone, not tried again for a while";
-        if (n->failed_until_usec > c->started_usec)
-                return "the last try failed (see the journal), not tried again for a while";
         return NULL;
 }
 
@@ -57,28 +54,10 @@ static int set_reason(struct placement *p, const char *hold) {
         return 0;
 }
 
-/* The same but for numbers: "tried again in 9min" and then in 8 is nothing new. */
-static bool says_the_same(const char *a, const char *b) {
-        for (;;) {
-                if (isdigit((unsigned char) *a) && isdigit((unsigned char) *b)) {
-                        while (isalnum((unsigned char) *a) || *a == '.')
-                                a++;
-                        while (isalnum((unsigned char) *b) || *b == '.')
-                                b++;
-                }
-                if (*a != *b)
-                        return false;
-                if (!*a)
-                        return true;
-                a++;
-                b++;
-        }
-}
-
 /* One line in the journal where something new is said of the service, none where it is the same as before. */
 static void say(struct manager *m, struct service_note *n, const struct service_sample *s, const struct placement *p) {
         bool same = n->last_state == p->state && node_set_equal(&n->last_home, &p->home_mems) &&
-                    (p->state != STATE_BLOCKED || (n->last_reason && says_the_same(n->last_reason, p->reason)));
+                    (p->state != STATE_BLOCKED || (n->last_reason && text_same_but_for_amounts(n->last_reason, p->reason)));
         if (same)
                 return;
         char *copy = strdup(p->reason);
@@ -145,9 +124,9 @@ static bool decide_one(struct manager *m, struct cycle *c, size_t i) {
                 p->state = STATE_MOVING;
                 transition_observed(t, c, (ssize_t) i);
                 if (!transition_find(m, s->cgroup)) {
-                        /* It ended with this observation; the plan was made before. */
+                        /* It ended with this observation; the plan was made before, for a service on its way. */
                         p->state = STATE_STABLE;
-                        char *reason = format_string("the move has just ended (%s)", p->reason);
+                        char *reason = strdup("the move has just ended, the next look tells how it sits");
                         if (reason) {
                                 free(p->reason);
                                 p->reason = reason;
@@ -283,6 +262,8 @@ void manager_decide(struct manager *m, struct cycle *c) {
                         .now_usec = now,
                 };
                 r = plan_make(&in, &c->plan);
+                if (r >= 0)
+                        r = cycle_keep_input(c, &in);
         }
         if (r < 0) {
                 log_error(r, "Could not make a plan: %s", strerror(-r));

@@ -52,6 +52,7 @@ struct cycle {
         struct config_ref *config;
         struct observation *observation; /* NULL until the screen is done */
         struct plan *plan;               /* NULL until decided */
+        struct cycle_input *input;       /* what else the plan was made from; NULL until decided */
         uint64_t started_usec;           /* CLOCK_BOOTTIME */
         bool look_only;                  /* somebody asked what would be done: nothing is */
 };
@@ -69,8 +70,6 @@ struct service_note {
         bool held;  /* restored by the administrator: not placed until resume */
         bool stuck; /* a deep read or slice of it has not returned */
         bool restoring;
-        unsigned n_failed;           /* transitions in a row that were refused */
-        uint64_t failed_until_usec;  /* none before this; a reload or resume tries anew */
         bool restore_waits;          /* for the end of a change that is under way */
         uint64_t first_seen_usec;    /* under a rule; 0: never */
         bool wants_deep;             /* the planner asked for its memory map */
@@ -188,6 +187,12 @@ void manager_decide(struct manager *m, struct cycle *c);
 unsigned manager_n_active(const struct manager *m); /* transitions that do not wait for a stuck process */
 /* Which of our cpusets are in force, from the record. Heap array sorted by cgroup that borrows from the record. */
 int manager_applied(const struct manager *m, struct applied **ret, size_t *ret_n);
+
+/* manager-explain.c: how the cycle's plan came about. What the planner was given is kept with the cycle, because the history goes on. */
+int cycle_keep_input(struct cycle *c, const struct plan_input *in);
+struct cycle_input *cycle_input_free(struct cycle_input *i);
+/* -ENODATA: the cycle was not decided. */
+int cycle_explain(const struct manager *m, const struct cycle *c, size_t index, struct explanation *ret);
 
 /* manager-restore.c: restoring, for on-exit, for Restore() and for services that no rule matches any more */
 /* While a transition of it has a change under way this waits for the change's end: two writers of one cpuset have no order. */

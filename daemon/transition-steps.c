@@ -192,13 +192,6 @@ static void add_result(struct move_result *total, const struct move_result *r) {
         total->process_vanished |= r->process_vanished;
 }
 
-static void end_pass(struct transition *t) {
-        add_result(&t->total, t->m->env->ops->mover_result(t->mover));
-        transition_drop_mover(t);
-        t->mover_moved_bytes = 0;
-        transition_enter(t, t->n_passes == 1 ? PHASE_NARROW : PHASE_VERIFY);
-}
-
 static int run_slice(void *arg) {
         struct transition *t = arg;
         return t->m->env->ops->mover_slice(t->mover, t->slice_budget_bytes);
@@ -220,6 +213,17 @@ static bool has_room(struct transition *t, uint64_t moved_bytes) {
                 t->room_left_bytes += node_room_bytes(&machine.nodes[node], keep_free);
         machine_sample_done(&machine);
         return t->room_left_bytes > 0;
+}
+
+static void end_pass(struct transition *t) {
+        add_result(&t->total, t->m->env->ops->mover_result(t->mover));
+        /* The first pass ends at what the plan gave it. If there were more pages than that, it is no lack of memory. */
+        t->next_room_check_usec = 0;
+        if (t->n_passes == 1 && t->total.skipped_room_bytes > 0 && has_room(t, 0))
+                t->total.skipped_room_bytes = 0;
+        transition_drop_mover(t);
+        t->mover_moved_bytes = 0;
+        transition_enter(t, t->n_passes == 1 ? PHASE_NARROW : PHASE_VERIFY);
 }
 
 static void adapt_slice(struct transition *t, uint64_t took_usec) {

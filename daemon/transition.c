@@ -19,9 +19,6 @@
 #define LEFTOVER_PERMILLE 2u
 /* Worse than before by more than this: undone. */
 #define WORSE_FACTOR 1.05
-/* After a failure the next try comes so much later, doubled each time. */
-#define FAILED_HOLD_USEC (30 * USEC_PER_SEC)
-#define FAILED_DOUBLINGS 6u
 /* The next look after the last step: threads need a moment to be seen at home. */
 #define VERIFY_DELAY_USEC (500 * USEC_PER_MSEC)
 
@@ -134,17 +131,13 @@ static void finish(struct transition *t, const struct service_sample *now) {
                 m->stats.n_failed++;
         else
                 m->stats.n_moves++;
-        history_record_settled(&m->history, t->target.cgroup, now ? off_home_bytes(now, &p->home_mems, n_ids) : 0,
-                               manager_now(m));
         struct service_note *note = manager_find_note(m, t->target.cgroup);
         /* What the kernel or the service manager refused it will refuse again: not at each cooldown, with a line each. */
-        bool refused = report.error < 0 && !t->cancelled && report.error != -ESRCH && report.error != -ENOENT;
-        if (note && refused) {
-                note->failed_until_usec = manager_now(m) + (FAILED_HOLD_USEC << MIN2(note->n_failed, FAILED_DOUBLINGS));
-                note->n_failed++;
-        }
-        if (note && report.error == 0)
-                note->n_failed = 0;
+        if (report.error < 0 && !t->cancelled && report.error != -ESRCH && report.error != -ENOENT)
+                history_record_failed(&m->history, t->target.cgroup, manager_now(m));
+        else
+                history_record_settled(&m->history, t->target.cgroup,
+                                       now && p->move_memory ? off_home_bytes(now, &p->home_mems, n_ids) : 0, manager_now(m));
         transition_free(t);
         manager_restore_waiting(m, note);
         manager_update_status(m);

@@ -13,15 +13,7 @@
 
 #include "config/config-private.h"
 
-#define MAIN_FILE SYSCONFDIR "/numabalanced/numabalanced.yaml"
-
-/* The strongest first. */
-static const char *const dropin_dirs[] = {
-        SYSCONFDIR "/numabalanced/numabalanced.d",
-        "/run/numabalanced/numabalanced.d",
-        VENDORCONFDIR "/numabalanced.d",
-};
-#define N_DROPIN_DIRS ARRAY_SIZE(dropin_dirs)
+#define N_DROPIN_DIRS 3u
 
 static void closep(const int *fd) {
         if (*fd >= 0)
@@ -38,6 +30,9 @@ struct tree {
         int root_fd;  /* -1: the machine itself */
         char *prefix; /* for messages; "" for the machine itself */
         struct loader *loader;
+        const struct config_source *source;
+        char *main_file;                  /* where it is by default */
+        char *dropin_dirs[N_DROPIN_DIRS]; /* the strongest first */
         size_t n_unreadable;
         int first_error; /* of what could not be read, negative */
 };
@@ -152,6 +147,8 @@ static int load_file(struct tree *t, const char *path) {
         _cleanup_free_ char *text = NULL, *name = NULL;
         size_t size = 0;
         int r = read_file(t, path, &text, &size);
+        if (r >= 0 && t->source->seen)
+                t->source->seen(path, text, size, t->source->userdata);
         if (r <= 0)
                 return r;
         name = format_string("%s%s", t->prefix, path);
@@ -205,7 +202,7 @@ static int add_dropin(struct dropin_list *l, const char *name, size_t dir) {
 }
 
 static int list_dir(struct tree *t, size_t dir, struct dropin_list *l) {
-        const char *path = dropin_dirs[dir];
+        const char *path = t->dropin_dirs[dir];
         _cleanup_(closedirp) DIR *d = NULL;
         int fd = tree_open(t, path, O_RDONLY | O_DIRECTORY);
         if (fd == -ENOENT)
@@ -236,7 +233,7 @@ static int list_dir(struct tree *t, size_t dir, struct dropin_list *l) {
 /* A file that went away since it was listed uncovers the one of the same name in a weaker directory. */
 static int load_dropin(struct tree *t, const struct dropin *d) {
         for (size_t dir = d->dir; dir < N_DROPIN_DIRS; dir++) {
-                _cleanup_free_ char *path = format_string("%s/%s", dropin_dirs[dir], d->name);
+                _cleanup_free_ char *path = format_string("%s/%s", t->dropin_dirs[dir], d->name);
                 if (!path)
                         return -ENOMEM;
                 int r = load_file(t, path);
@@ -266,7 +263,7 @@ static int load_dropins(struct tree *t) {
 /* -------- the whole -------- */
 
 static int load_all(struct tree *t, const char *main_file, struct config **ret) {
-        int r = load_file(t, main_file ? main_file : MAIN_FILE);
+        int r = load_file(t, main_file ? main_file : t->main_file);
         if (r == -ENOENT)
                 r = main_file ? unreadable(t, main_file, r, NULL) : 0;
         if (r < 0)
@@ -281,16 +278,35 @@ static int load_all(struct tree *t, const char *main_file, struct config **ret) 
         return r == -EBADMSG && t->loader->errors->n_lines == t->n_unreadable ? t->first_error : r;
 }
 
+static int name_places(struct tree *t) {
+        const char *etc = t->source->sysconfdir ? t->source->sysconfdir : SYSCONFDIR;
+        const char *lib = t->source->vendorconfdir ? t->source->vendorconfdir : VENDORCONFDIR;
+        t->main_file = format_string("%s/numabalanced/numabalanced.yaml", etc);
+        t->dropin_dirs[0] = format_string("%s/numabalanced/numabalanced.d", etc);
+        t->dropin_dirs[1] = strdup("/run/numabalanced/numabalanced.d");
+        t->dropin_dirs[2] = format_string("%s/numabalanced.d", lib);
+        return t->main_file && t->dropin_dirs[0] && t->dropin_dirs[1] && t->dropin_dirs[2] ? 0 : -ENOMEM;
+}
+
+static void tree_done(struct tree *t) {
+        if (t->root_fd >= 0)
+                (void) close(t->root_fd);
+        free(t->prefix);
+        free(t->main_file);
+        for (size_t i = 0; i < N_DROPIN_DIRS; i++)
+                free(t->dropin_dirs[i]);
+}
+
 /* "/" for the machine itself, however it is spelt; a captured tree's path without slashes at its end. */
 static int tree_init(struct tree *t, const struct config_source *source, struct loader *loader) {
         const char *root = source->root ? source->root : "/";
         size_t n = strlen(root);
-        *t = (struct tree){ .root_fd = -1, .loader = loader };
+        *t = (struct tree){ .root_fd = -1, .loader = loader, .source = source };
         while (n > 0 && root[n - 1] == '/')
                 n--;
         bool captured = n > 0 && !source->main_file;
         t->prefix = captured ? strndup(root, n) : strdup("");
-        if (!t->prefix)
+        if (!t->prefix || name_places(t) < 0)
                 return -ENOMEM;
         if (!captured)
                 return 0;
@@ -311,9 +327,7 @@ int config_load(const struct config_source *source, struct config **ret, struct 
                 r = load_all(&tree, source->main_file, ret);
         else if (r != -ENOMEM && loader_flush(&loader) < 0)
                 r = -ENOMEM;
-        if (tree.root_fd >= 0)
-                (void) close(tree.root_fd);
-        free(tree.prefix);
+        tree_done(&tree);
         loader_done(&loader);
         return r;
 }

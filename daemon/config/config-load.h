@@ -20,6 +20,11 @@ struct config_source {
         const char *root;      /* "/" (or NULL), or a captured tree: prefix for all paths; links in it do not lead out of it */
         const char *main_file; /* NULL: /etc/numabalanced/numabalanced.yaml and the drop-in directories. Given: this file and no
                                 * drop-ins (what `--config FILE` and `check FILE` mean), relative to the real root */
+        /* The directories of a captured machine's build; NULL: this build's own. */
+        const char *sysconfdir, *vendorconfdir;
+        /* Told of each file that was read, with its path in the tree; text NULL: it is masked. */
+        void (*seen)(const char *path, const char *text, size_t size, void *userdata);
+        void *userdata;
         const struct topology *topology; /* to check node lists against; NULL: syntax only */
 };
 

@@ -250,6 +250,7 @@ int history_record_placed(struct history *h, const char *cgroup, const struct no
                 e->retry_usec = 0;
                 e->n_failed_moves = 0;
                 e->failed = false;
+                e->interleave_key = 0;
         }
         e->started_usec = now_usec;
         if (e->last_seen_usec == 0) /* created here: not to be forgotten at once */
@@ -301,4 +302,10 @@ void history_record_widened(struct history *h, const char *cgroup, uint64_t now_
         struct history_entry *e = history_find(h, cgroup);
         if (e)
                 e->widened_usec = now_usec;
+}
+
+void history_record_interleaved(struct history *h, const char *cgroup, uint64_t key) {
+        struct history_entry *e = history_find(h, cgroup);
+        if (e)
+                e->interleave_key = key;
 }

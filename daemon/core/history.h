@@ -37,6 +37,7 @@ struct history_entry {
         unsigned n_failed_moves;  /* in a row that left something behind: the wait before a retry doubles with each */
         bool failed;              /* the last transition had no effect at all: nothing is tried before retry_usec */
         uint64_t deep_usec;       /* when numa_maps was last read; 0: never */
+        uint64_t interleave_key;  /* of the weights by which its pages were last interleaved (plan.h); 0: they were not */
         bool seen;                /* internal: in this cycle */
         uint64_t last_seen_usec;
 };
@@ -78,5 +79,7 @@ void history_record_settled(struct history *h, const char *cgroup, uint64_t unmo
 /* It ended without effect, and not because the service ended: a cpuset was refused, nothing may be moved, … The planner waits longer
  * after each such end in a row before it wants the same again. */
 void history_record_failed(struct history *h, const char *cgroup, uint64_t now_usec);
+/* Its pages have been interleaved by these weights (interleave_key() of core/plan.h), or (0) moved in another way. */
+void history_record_interleaved(struct history *h, const char *cgroup, uint64_t key);
 /* The memory nodes that we had narrowed were given back: they stay so for the rule's cooldown. */
 void history_record_widened(struct history *h, const char *cgroup, uint64_t now_usec);

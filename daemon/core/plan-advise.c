@@ -96,11 +96,9 @@ static int add_newcomer(struct question *q, const struct plan_input *in, uint64_
         return r;
 }
 
-static const struct candidate *chosen_of(const struct placement *p) {
-        for (size_t i = 0; i < p->n_candidates; i++)
-                if (p->candidates[i].chosen)
-                        return &p->candidates[i];
-        return NULL;
+/* The first is the chosen one, where there is one. */
+static const struct candidate *chosen_of(const struct explanation *e) {
+        return e->n_candidates > 0 && e->candidates[0].chosen ? &e->candidates[0] : NULL;
 }
 
 /* Why it cannot be: for want of memory, or, with room enough in all, because no rule leaves it a place. */
@@ -119,9 +117,10 @@ static void say_none(struct strbuf *b, const struct plan_input *in, uint64_t byt
                 strbuf_append(b, "no nodes are left for it: they lack room, or are others' alone");
 }
 
-static void say_where(struct strbuf *b, const struct advice *a, const struct question *q, uint64_t mcpu) {
-        const struct candidate *chosen = chosen_of(a->placement);
+static void say_where(struct strbuf *b, const struct advice *a, const struct question *q, const struct candidate *chosen,
+                      uint64_t mcpu) {
         const struct service_sample *s = &q->samples[a->placement->sample];
+        _cleanup_free_ char *verdict = candidate_verdict(chosen);
         text_nodes(b, &a->nodes);
         strbuf_printf(b, " for %.4g %s", (double) mcpu / 1000, mcpu == 1000 ? "CPU" : "CPUs");
         if (s->coming_bytes > 0) {
@@ -130,24 +129,36 @@ static void say_where(struct strbuf *b, const struct advice *a, const struct que
         }
         if (!a->fits)
                 strbuf_append(b, ", though so many CPUs are not left there, nor elsewhere");
-        if (chosen && chosen->verdict)
-                strbuf_printf(b, "; %s", chosen->verdict);
+        strbuf_printf(b, "; %s", verdict ? verdict : "");
+        b->failed |= !verdict;
+}
+
+/* The question's rules end with it; the configuration's have the same places. */
+static void borrow_rule(struct exclusion *x, const struct question *q, const struct config *config) {
+        if (!x->rule || x->rule < q->rules || x->rule >= q->rules + config->n_rules)
+                x->rule = x->rule == &q->rules[config->n_rules] ? NULL : x->rule;
+        else
+                x->rule = &config->rules[x->rule - q->rules];
 }
 
 static int answer(struct advice *a, const struct question *q, const struct plan_input *in, uint64_t mcpu, uint64_t bytes) {
         int r = plan_make(&q->in, &a->plan);
+        if (r >= 0)
+                r = plan_explain(&q->in, in->n_samples, &a->explanation);
         if (r < 0)
                 return r;
         struct strbuf b = { 0 };
         a->placement = &a->plan->placements[in->n_samples];
-        const struct candidate *chosen = chosen_of(a->placement);
+        const struct candidate *chosen = chosen_of(&a->explanation);
         if (chosen)
                 a->nodes = chosen->nodes;
         a->fits = chosen && chosen->feasible;
         if (chosen)
-                say_where(&b, a, q, mcpu);
+                say_where(&b, a, q, chosen, mcpu);
         else
                 say_none(&b, in, bytes);
+        for (size_t i = 0; i < a->explanation.n_candidates; i++)
+                borrow_rule(&a->explanation.candidates[i].excluded_by, q, in->config);
         a->reason = strbuf_steal(&b);
         return a->reason ? 0 : -ENOMEM;
 }
@@ -176,6 +187,7 @@ struct advice *advice_free(struct advice *a) {
         if (!a)
                 return NULL;
         plan_free(a->plan);
+        explanation_done(&a->explanation);
         free(a->reason);
         free(a);
         return NULL;

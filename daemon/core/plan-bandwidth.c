@@ -40,35 +40,54 @@ void planner_set_bandwidths(struct planner *pl) {
                 double bandwidth = read_bandwidth(pl, i);
                 if (n->bytes_total > 0)
                         n->bandwidth = cores * (bandwidth > 0 ? bandwidth : mean) / (mean * n_memory);
+                pl->bandwidth += n->bandwidth;
                 if (n->bandwidth > 0)
                         n->traffic_price = BANDWIDTH_WEIGHT * pl->remoteness / (n->bandwidth * n->bandwidth);
         }
 }
 
+/* A job that is held on nodes and has its memory there stays put; others' memory goes after their threads. */
+static bool is_free(const struct job *j) {
+        return !j->restricts || j->kind == JOB_TOLD;
+}
+
+/* What others ask of the node's controller. As with CPUs (node_free_load): one that has a home must not flee from what moves by itself. */
+static double others_traffic(const struct planner *pl, const struct job *j, const struct plan_node *n) {
+        if (!j->has_home || is_free(j) || pl->bandwidth <= 0)
+                return n->traffic + n->free_traffic;
+        return n->traffic + pl->free_traffic * n->bandwidth / pl->bandwidth;
+}
+
 /* What so much use by the job (in CPUs) adds to what others make of the potential of the node's controller. */
 static double added(const struct planner *pl, const struct job *j, unsigned i, double uses) {
         const struct plan_node *n = &pl->nodes[i];
-        double others = n->traffic > j->uses[i] ? n->traffic - j->uses[i] : 0;
+        double others = MAX2(others_traffic(pl, j, n) - j->uses[i], 0.0);
         return n->traffic_price * uses * (uses * uses + 3 * others * (others + uses));
+}
+
+static double use(struct planner *pl, const struct job *j, unsigned i, double bytes) {
+        pl->uses_then[i] = j->weight * bytes / (double) j->bytes;
+        return added(pl, j, i, pl->uses_then[i]);
 }
 
 double traffic_cost(struct planner *pl, const struct job *j) {
         double inside = 0, capacity = 0, cost = 0;
-        unsigned n_mems = 0;
-        for (unsigned i = 0; i < pl->n_nodes; i++)
-                if (pl->is_mem[i]) {
-                        n_mems++;
-                        inside += pl->bytes_then[i];
-                        capacity += pl->nodes[i].bandwidth;
-                }
         /* Within a home of several nodes bytes even out as they are freed and allocated. It is not left because they have not yet. */
-        bool even = j->restricts && n_mems > 1 && capacity > 0;
+        bool even = j->restricts && pl->mems.n > 1;
+        for (unsigned k = 0; even && k < pl->mems.n; k++) {
+                inside += pl->bytes_then[pl->mems.index[k]];
+                capacity += pl->nodes[pl->mems.index[k]].bandwidth;
+        }
+        even = even && capacity > 0;
         for (unsigned i = 0; i < pl->n_nodes; i++) {
-                bool at_home = even && pl->is_mem[i];
-                double bytes = at_home ? inside * pl->nodes[i].bandwidth / capacity : pl->bytes_then[i];
-                pl->uses_then[i] = bytes > 0 ? j->weight * bytes / (double) j->bytes : 0;
-                if (bytes > 0)
-                        cost += added(pl, j, i, pl->uses_then[i]);
+                double bytes = pl->bytes_then[i];
+                pl->uses_then[i] = 0;
+                if (bytes > 0 && !(even && pl->is_mem[i]))
+                        cost += use(pl, j, i, bytes);
+        }
+        for (unsigned k = 0; even && inside > 0 && k < pl->mems.n; k++) {
+                unsigned i = pl->mems.index[k];
+                cost += use(pl, j, i, inside * pl->nodes[i].bandwidth / capacity);
         }
         return cost / j->weight;
 }
@@ -81,25 +100,33 @@ double traffic_cost_now(const struct planner *pl, const struct job *j) {
         return cost / j->weight;
 }
 
-double traffic_least_slope(const struct planner *pl) {
+double traffic_least_slope(const struct planner *pl, const struct job *j) {
         double least = -1;
         for (unsigned i = 0; i < pl->n_nodes; i++) {
                 const struct plan_node *n = &pl->nodes[i];
-                double slope = 3 * n->traffic_price * n->traffic * n->traffic;
+                double others = MAX2(others_traffic(pl, j, n) - j->uses[i], 0.0), slope = 3 * n->traffic_price * others * others;
                 if (n->bytes_total > 0 && (least < 0 || slope < least))
                         least = slope;
         }
         return MAX2(least, 0.0);
 }
 
+static void count(struct planner *pl, const struct job *j, unsigned i, double change) {
+        struct plan_node *n = &pl->nodes[i];
+        double *traffic = is_free(j) ? &n->free_traffic : &n->traffic;
+        *traffic += change;
+        if (*traffic < 1e-9)
+                *traffic = 0;
+        if (is_free(j))
+                pl->free_traffic = MAX2(pl->free_traffic + change, 0.0);
+}
+
 void traffic_take(struct planner *pl, struct job *j) {
         if (j->traffic == TRAFFIC_NONE)
                 return;
         for (unsigned i = 0; i < pl->n_nodes; i++) {
-                struct plan_node *n = &pl->nodes[i];
-                n->traffic -= j->uses[i];
-                if (n->traffic < 1e-9)
-                        n->traffic = 0;
+                if (j->uses[i] > 0)
+                        count(pl, j, i, -j->uses[i]);
                 j->uses[i] = 0;
         }
         j->traffic = TRAFFIC_NONE;
@@ -111,7 +138,8 @@ void traffic_put(struct planner *pl, struct job *j, enum traffic where) {
                 return;
         for (unsigned i = 0; i < pl->n_nodes; i++) {
                 j->uses[i] = where == TRAFFIC_CHOSEN ? pl->uses_then[i] : j->weight * (double) j->resident[i] / (double) j->bytes;
-                pl->nodes[i].traffic += j->uses[i];
+                if (j->uses[i] > 0)
+                        count(pl, j, i, j->uses[i]);
         }
         j->traffic = where;
 }

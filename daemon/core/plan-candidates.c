@@ -31,7 +31,7 @@ static bool push_for(struct planner *pl, const struct asking *a, const struct no
         if (a->group)
                 group_evaluate(pl, a->group, nodes, &o);
         else
-                option_evaluate(pl, a->job, nodes, &o);
+                job_evaluate(pl, &pl->jobs[a->job - pl->jobs], nodes, &o);
         if (a->group)
                 o.standing = group_standing(pl, a->group, nodes, &o.bar);
         else if (a->job->group)
@@ -46,6 +46,8 @@ static bool push(struct planner *pl, const struct job *j, const struct node_set 
 }
 
 static struct node_set usable_nodes(const struct planner *pl, const struct job *j) {
+        if (j->kind == JOB_SPREAD)
+                return spread_nodes(pl, j);
         struct node_set cpus = job_cpus(pl, j, &pl->all_nodes), mems = job_mems(pl, j, &pl->all_nodes);
         return j->restricts ? node_set_union(&cpus, &mems) : mems;
 }
@@ -87,7 +89,7 @@ static void all_subsets(struct planner *pl, const struct asking *a) {
                                         node_set_add(&s, ids[b]);
                         roomy |= push_for(pl, a, &s, pl->n_options);
                 }
-                if (roomy && n > EVERY_SIZE_UP_TO)
+                if (roomy && (n > EVERY_SIZE_UP_TO || !a->group || a->group->has_home))
                         return;
         }
 }
@@ -254,12 +256,44 @@ static const struct job *fixed_member(const struct group *g) {
         return NULL;
 }
 
+static bool any_spreads(const struct group *g) {
+        bool any = false;
+        for (size_t k = 0; k < g->n; k++)
+                any |= g->members[k]->kind == JOB_SPREAD;
+        return any;
+}
+
+/* All that can be, and all that others leave; where only some may be, some around each node. */
+static void wide_sets(struct planner *pl, const struct asking *a) {
+        struct node_set left = { 0 };
+        struct bar bar;
+        NODE_SET_FOREACH (id, &a->usable) {
+                struct node_set s = node_set_of((unsigned) id);
+                enum standing standing = group_standing(pl, a->group, &s, &bar);
+                if (standing == STANDING_FREE || bar.constraint == CONSTRAINT_MIN_NODES)
+                        node_set_add(&left, (unsigned) id);
+        }
+        for (unsigned pass = 0; pass < 2; pass++) {
+                const struct node_set *nodes = pass == 0 ? &a->usable : &left;
+                unsigned n = node_set_count(nodes), size = MIN2(a->most, n);
+                if (n > 0 && n <= a->most)
+                        (void) push_for(pl, a, nodes, 0);
+                NODE_SET_FOREACH (id, nodes) {
+                        struct node_set s = spread_around(pl, nodes, (unsigned) id, size);
+                        if (n > a->most)
+                                (void) push_for(pl, a, &s, 0);
+                }
+        }
+}
+
 void candidates_of_group(struct planner *pl, struct group *g) {
         struct asking a = ask(pl, g->members[0], g);
         const struct job *fixed = fixed_member(g);
         pl->n_options = 0;
         if (fixed)
                 (void) push_for(pl, &a, &fixed->permitted, 0);
+        else if (any_spreads(g) && a.n_usable > EVERY_SIZE_UP_TO)
+                wide_sets(pl, &a);
         else
                 make_sets(pl, &a);
         /* The present home is always compared with, also where it is larger than it need be. */

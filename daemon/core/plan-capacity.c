@@ -5,9 +5,13 @@
 
 #include "core/plan-internal.h"
 
-uint64_t node_room_bytes(const struct node_memory *m, unsigned keep_free_permille) {
+uint64_t node_reserve_bytes(const struct node_memory *m, unsigned keep_free_permille) {
         uint64_t keep = m->bytes_total / 1000 * keep_free_permille + m->bytes_total % 1000 * keep_free_permille / 1000;
-        uint64_t reserve = MAX2(keep, m->bytes_low_mark);
+        return MAX2(keep, m->bytes_low_mark);
+}
+
+uint64_t node_room_bytes(const struct node_memory *m, unsigned keep_free_permille) {
+        uint64_t reserve = node_reserve_bytes(m, keep_free_permille);
         uint64_t available = m->bytes_free + m->bytes_droppable / 2;
         return available > reserve ? available - reserve : 0;
 }
@@ -108,7 +112,7 @@ static void move_load(struct planner *pl, const struct job *j, double sign) {
 void job_assign(struct planner *pl, struct job *j, const struct option *o) {
         struct option fresh;
         traffic_take(pl, j);
-        option_evaluate(pl, j, &o->nodes, &fresh); /* leaves the division of bytes in pl->incoming */
+        job_evaluate(pl, j, &o->nodes, &fresh); /* leaves the division of bytes in pl->incoming */
         j->chosen = fresh;
         j->assigned = true;
         for (unsigned i = 0; i < pl->n_nodes; i++) {

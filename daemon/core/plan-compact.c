@@ -83,10 +83,16 @@ static void set_hold(struct group *g, enum hold hold, const struct option *home,
         }
 }
 
+/* Where the rule asks for more than the least distance. */
+static bool is_for_its_own_sake(const struct job *j) {
+        return j->kind == JOB_SPREAD || j->kind == JOB_NEAR || j->kind == JOB_NODES;
+}
+
 /* Are the bytes of all worth what moving them takes? */
 static bool all_pay(const struct planner *pl, const struct group *g, double gain, uint64_t bytes_in) {
         for (size_t k = 0; k < g->n; k++)
-                if (!move_pays(pl, g->members[k], gain, g->n == 1 ? bytes_in : g->members[k]->movable_bytes))
+                if (!is_for_its_own_sake(g->members[k]) &&
+                    !move_pays(pl, g->members[k], gain, g->n == 1 ? bytes_in : g->members[k]->movable_bytes))
                         return false;
         return true;
 }
@@ -129,8 +135,11 @@ static bool review_home(struct planner *pl, struct group *g) {
                                 home = *best;
                 } else if (barred && pays(g, &home, barred))
                         set_hold(g, HOLD_GUARDED, &home, barred);
-                else
-                        set_hold(g, HOLD_NONE, &home, NULL);
+                else {
+                        const struct option *unpaid = best_unpaid(pl, g->members[0], &home);
+                        bool any = unpaid && is_nearer(g, &home, unpaid);
+                        set_hold(g, any ? HOLD_UNPAID : HOLD_NONE, &home, any ? unpaid : NULL);
+                }
         }
         group_assign(pl, g, &home.nodes);
         return !node_set_equal(where(g), &before);
@@ -293,7 +302,8 @@ static bool is_asked_for(const struct planner *pl, const struct group *g) {
                 const struct job *j = g->members[k];
                 struct bar bar;
                 struct node_set barred = job_barred_nodes(pl, j, &bar);
-                if (j->home_lost || j->sample->newcomer || j->rule->has_allowed || !node_set_is_empty(&j->rule->avoid))
+                if (j->home_lost || j->sample->newcomer || is_for_its_own_sake(j) || j->rule->has_allowed ||
+                    !node_set_is_empty(&j->rule->avoid))
                         return true;
                 for (unsigned i = 0; i < pl->n_nodes; i++)
                         if (node_set_has(&barred, pl->nodes[i].id) &&

@@ -21,7 +21,9 @@ static uint64_t bytes_left_behind(const struct planner *pl, const struct job *j,
         uint64_t left = 0;
         for (unsigned i = 0; i < pl->n_nodes; i++)
                 if (!node_set_has(mems, pl->nodes[i].id))
-                        left += j->resident[i];
+                        left += j->resident[i] - (job_divides(j) ? j->movable[i] : 0);
+        if (job_divides(j)) /* what moves among them does not come from elsewhere */
+                return left + j->chosen.bytes_off - j->chosen.bytes_in;
         return left > j->chosen.bytes_in ? left - j->chosen.bytes_in : 0;
 }
 
@@ -40,6 +42,10 @@ static bool recently_widened(const struct planner *pl, const struct job *j) {
         return h && h->widened_usec > 0 && (now < h->widened_usec || now - h->widened_usec < j->rule->cooldown_usec);
 }
 
+static bool is_pressed(const struct planner *pl, const struct service_sample *s, const struct node_set *mems) {
+        return s->memory_pressure_centipercent >= PRESSURE_CENTIPERCENT || home_is_short(pl, mems);
+}
+
 /* memory: strict, where nothing stands against it. */
 static bool wants_narrow(const struct planner *pl, struct job *j, struct due *d) {
         const struct service_sample *s = j->sample;
@@ -50,7 +56,7 @@ static bool wants_narrow(const struct planner *pl, struct job *j, struct due *d)
                 strbuf_append(&j->notes, "; its memory nodes are left as the administrator set them");
         else if (s->owner == OWNER_NONE)
                 strbuf_append(&j->notes, "; its memory nodes cannot be narrowed");
-        else if (s->has_bound_mappings)
+        else if (s->has_bound_mappings && j->rule->app_policy == APP_POLICY_RESPECT)
                 strbuf_append(&j->notes, "; its memory nodes are not narrowed, because it bound some of its memory itself");
         else if (s->memory_pressure_centipercent >= PRESSURE_CENTIPERCENT) {
                 d->pressure = true;
@@ -88,8 +94,8 @@ static void find_move(struct planner *pl, const struct job *j, struct due *d) {
                 tolerated = MAX2(tolerated, MIN2(o->bytes_off / PARTIAL_SHARE, (uint64_t) PARTIAL_MAX_BYTES));
         }
         d->move = worth > tolerated;
-        /* What the administrator chose is carried out, and who lost its home goes. */
-        if (!d->move || j->kind == JOB_NODES || j->home_lost)
+        /* What the administrator chose is carried out, and who lost its home goes. Where memory is divided, distance is not what it is for. */
+        if (!d->move || j->kind == JOB_NODES || j->kind == JOB_NEAR || job_divides(j) || j->home_lost)
                 return;
         double gain = option_gain_by_moving(pl, j, o);
         if (!move_pays(pl, j, gain, worth)) {
@@ -124,10 +130,13 @@ static void find_due(struct planner *pl, struct job *j, struct due *d) {
         find_move(pl, j, d);
         bool restricts = !node_set_is_empty(&d->cpus);
         d->restrict_cpus = restricts && !cpus_in_force(j, d);
-        d->give_back_cpus = !restricts && j->applied_cpus && !s->admin_cpus;
+        /* Where nothing else can be had it is left as it is, but for memory that runs out. */
+        bool left = !j->assigned && j->barred;
+        d->pressure |= left && j->applied_mems && is_pressed(pl, s, &s->effective_mems);
+        d->give_back_cpus = !restricts && j->applied_cpus && !s->admin_cpus && !left;
         bool narrows = wants_narrow(pl, j, d);
         d->narrow_mems = narrows && !node_set_is_subset(&s->effective_mems, &d->mems);
-        d->give_back_mems = !narrows && j->applied_mems && !s->admin_mems;
+        d->give_back_mems = !narrows && j->applied_mems && !s->admin_mems && (!left || d->pressure);
         j->placement->restrict_cpus = restricts;
         j->placement->narrow_mems = narrows;
         j->placement->widen_mems = d->give_back_mems;
@@ -181,7 +190,7 @@ static void conclude(struct planner *pl, struct job *j) {
         if (d.move) {
                 p->move_memory = true;
                 p->bytes_to_move = j->chosen.bytes_in;
-                if (grant_room(pl, j) < 0)
+                if (grant_room(pl, j) < 0 || (job_divides(j) && division_conclude(pl, j) < 0))
                         pl->failed = true;
         }
         if (j->assigned && (d.move || d.restrict_cpus))
@@ -195,7 +204,6 @@ void plan_conclude(struct planner *pl) {
                 if (j->kind == JOB_TOLD)
                         continue;
                 conclude(pl, j);
-                plan_verdicts(pl, j);
                 if (j->notes.failed || !j->placement->reason)
                         pl->failed = true;
         }

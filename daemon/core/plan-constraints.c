@@ -6,7 +6,7 @@
 #include "core/plan-internal.h"
 
 bool job_is_placed_kind(const struct job *j) {
-        return j->kind == JOB_NODES || j->kind == JOB_COMPACT;
+        return j->kind == JOB_NODES || j->kind == JOB_COMPACT || j->kind == JOB_SPREAD || j->kind == JOB_NEAR;
 }
 
 bool rule_is_apart(const struct planner *pl, size_t a, size_t b) {

@@ -15,24 +15,27 @@
  *   moving     what getting there costs, spread over the time that it is expected to be of use (plan-horizon.c), and a little for
  *              every byte to be moved: of two equal homes the nearer to the present state wins.
  *   breadth    for every node beyond the first, where the planner chooses how many: just more than what spreading a load that its cores
- *              can hold would save, so that a compact service takes the fewest nodes that hold it.
+ *              can hold would save, so that a compact service takes the fewest nodes that hold it. place: spread, the other way round.
+ *   device     place: near, for nodes that are farther from the devices than could be: more than crowding, less than CPUs that lack.
  *
  * The weights of load (while cores suffice), bandwidth, fill and moving are shares of `remoteness`, the mean price of remote memory on
  * this machine: where remote memory is nearly as fast as local, crowding and moving must not be dearer than it. */
 #include "core/plan-internal.h"
 
-#define SPREAD_WEIGHT   0.4   /* × remoteness × (load/cores)² per core */
-#define SIBLING_WEIGHT  40.0  /* per CPU of load beyond the cores */
-#define OVERLOAD_WEIGHT 100.0 /* per CPU of load beyond the CPUs */
-#define FILL_WEIGHT     0.04  /* × remoteness × (share of the node in use)² */
-#define MOVING_WEIGHT   0.05  /* × remoteness × share of its bytes that must move */
-#define BREADTH_WEIGHT  0.2   /* × remoteness, per node beyond the first */
-#define HEADROOM        0.8   /* of the cores of a smaller home may be in use, or the service stays on the larger */
-#define HOME_PATIENCE   1.2   /* times its cores or CPUs before a home is called too small: loads tremble */
-#define MIN_GAIN_LEAST  0.01  /* whatever the rule says: below this lies noise */
-#define COST_EPSILON    1e-9
-#define TOLERATED_SHARE 500         /* 1/500 of the resident bytes … */
-#define TOLERATED_BYTES (256 * KIB) /* … or this much may be off home */
+#define SPREAD_WEIGHT      0.4   /* × remoteness × (load/cores)² per core */
+#define SIBLING_WEIGHT     40.0  /* per CPU of load beyond the cores */
+#define OVERLOAD_WEIGHT    100.0 /* per CPU of load beyond the CPUs */
+#define FILL_WEIGHT        0.04  /* × remoteness × (share of the node in use)² */
+#define MOVING_WEIGHT      0.05  /* × remoteness × share of its bytes that must move … */
+#define MOVING_FOLLOW      0.01 /* … or where CPUs are left alone: then there is no crowding, which comes and goes, to run away from */
+#define BREADTH_WEIGHT     0.2   /* × remoteness, per node beyond the first */
+#define NEAR_OVERLOAD_COST 100.0 /* place: near: farther nodes are taken in before CPUs are oversubscribed */
+#define HEADROOM           0.8   /* of the cores of a smaller home may be in use, or the service stays on the larger */
+#define HOME_PATIENCE      1.2   /* times its cores or CPUs before a home is called too small: loads tremble */
+#define MIN_GAIN_LEAST     0.01  /* whatever the rule says: below this lies noise */
+#define COST_EPSILON       1e-9
+#define TOLERATED_SHARE    500         /* 1/500 of the resident bytes … */
+#define TOLERATED_BYTES    (256 * KIB) /* … or this much may be off home */
 
 /* `patience`: so much more load than cores or CPUs is overlooked. */
 static double potential(const struct planner *pl, const struct plan_node *n, double patience, double pinned, double free_load) {
@@ -53,12 +56,18 @@ static double added_potential(const struct planner *pl, const struct job *j, uns
                potential(pl, n, patience, n->pinned_load, free_load);
 }
 
-/* Expected distance of each node's memory from the CPUs: a row of the matrix, or mixed. */
-static const double *expected_far(const struct planner *pl, const struct job *j, double n_cores, const double *matrix,
-                                  double *mixed) {
+const double *expected_far(struct planner *pl, const struct job *j, double n_cores, const double *matrix, double *mixed) {
         size_t n = pl->n_nodes;
         if (j->restricts && pl->cpus.n == 1)
                 return matrix + pl->cpus.index[0] * n;
+        /* Where the CPUs stay, all candidates of a job are equally far. */
+        bool main_matrix = matrix == pl->distance;
+        if (main_matrix && !j->restricts && pl->mixed_job == j && pl->mixed_share == j->share)
+                return mixed;
+        if (main_matrix) {
+                pl->mixed_job = j->restricts ? NULL : j;
+                pl->mixed_share = j->share;
+        }
         for (unsigned to = 0; to < n; to++)
                 mixed[to] = 0;
         unsigned n_from = j->restricts ? pl->cpus.n : pl->n_nodes;
@@ -167,7 +176,7 @@ static void evaluate_bytes(struct planner *pl, const struct job *j, double left,
         o->fill_cost = fill / bytes;
         o->bandwidth_cost = traffic_cost(pl, j);
         double delay = o->distance * job_move_seconds(pl, j, o->bytes_in) / job_horizon_seconds(j);
-        o->moving_cost = MOVING_WEIGHT * pl->remoteness * (double) o->bytes_in / bytes + delay;
+        o->moving_cost = (j->restricts ? MOVING_WEIGHT : MOVING_FOLLOW) * pl->remoteness * (double) o->bytes_in / bytes + delay;
 }
 
 static void mark_mems(struct planner *pl, bool value) {
@@ -193,9 +202,14 @@ void option_evaluate(struct planner *pl, const struct job *j, const struct node_
         if (j->bytes > 0)
                 evaluate_bytes(pl, j, part_left(off, in), part_left(off_huge, in_huge), o);
         mark_mems(pl, false);
-        if (j->kind == JOB_COMPACT)
+        if (j->kind == JOB_COMPACT || j->kind == JOB_NEAR)
                 o->breadth_cost = BREADTH_WEIGHT * pl->remoteness * (node_set_count(nodes) - 1);
-        o->cost = o->distance + o->bandwidth_cost + o->load_cost + o->fill_cost + o->moving_cost + o->breadth_cost;
+        else if (j->kind == JOB_SPREAD)
+                o->breadth_cost = spread_cost(pl, j, nodes);
+        if (j->kind == JOB_NEAR)
+                o->device_cost = near_cost(pl, j, nodes) + (o->fits_cpus ? 0 : NEAR_OVERLOAD_COST);
+        o->cost =
+                o->distance + o->bandwidth_cost + o->load_cost + o->fill_cost + o->moving_cost + o->breadth_cost + o->device_cost;
         o->roomy = option_fits(o) && (!j->restricts || o->load <= o->n_cores + COST_EPSILON);
 }
 
@@ -210,7 +224,7 @@ double least_cost(const struct planner *pl, const struct job *j) {
                 if (least < 0 || slope < least)
                         least = slope;
         }
-        double bandwidth = j->bytes > 0 ? traffic_least_slope(pl) : 0;
+        double bandwidth = j->bytes > 0 ? traffic_least_slope(pl, j) : 0;
         return DISTANCE_LOCAL + MAX2(least, 0.0) + bandwidth;
 }
 
@@ -313,5 +327,7 @@ double job_min_gain(const struct job *j) {
 }
 
 uint64_t job_tolerated_bytes(const struct job *j) {
+        if (job_divides(j))
+                return division_tolerated_bytes(j->rule, j->movable_bytes);
         return MAX2(j->bytes / TOLERATED_SHARE, (uint64_t) TOLERATED_BYTES);
 }

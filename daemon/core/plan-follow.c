@@ -55,8 +55,26 @@ static bool is_held_back(struct planner *pl, struct job *j, const struct option 
         if (j->has_home && node_set_equal(&o->nodes, &j->home))
                 return false;
         j->waits = j->rest_usec > 0 || !may_leave(pl, j, o, gain);
-        j->unpaid = !j->waits && !move_pays(pl, j, gain, o->bytes_in);
+        j->unpaid = !j->waits && !move_pays(pl, j, MAX2(gain, distance_gain(j->present.distance, o->distance)), o->bytes_in);
         return j->waits || j->unpaid;
+}
+
+static bool lacks_room(const struct planner *pl) {
+        for (size_t i = 0; i < pl->n_options; i++)
+                if (!pl->options[i].fits_memory)
+                        return true;
+        return pl->n_options == 0;
+}
+
+/* Nothing is worth it: why nothing is. */
+static void say_why_not(struct planner *pl, struct job *j, const struct option *barred) {
+        const struct option *now = &j->present, *unpaid = best_unpaid(pl, j, now);
+        j->guarded = barred && is_worth(j, barred, option_gain(now->cost, now->distance, barred));
+        j->unpaid = !j->guarded && unpaid;
+        if (j->guarded || j->unpaid)
+                j->better = j->guarded ? *barred : *unpaid;
+        else
+                j->declined = !lacks_room(pl) || !would_pay(pl, j, now->distance); /* otherwise it is room that lacks */
 }
 
 static void plan_one(struct planner *pl, struct job *j) {
@@ -67,13 +85,8 @@ static void plan_one(struct planner *pl, struct job *j) {
         double gain = best ? option_gain(j->present.cost, j->present.distance, &chosen) : 0;
         bool worth = best && is_worth(j, &chosen, gain), takes = worth && !is_held_back(pl, j, &chosen, gain);
         j->better = chosen;
-        if (!worth) {
-                j->declined = !would_pay(pl, j, j->present.distance); /* otherwise it is room that lacks */
-                double back = barred ? option_gain(j->present.cost, j->present.distance, &former) : 0;
-                j->guarded = barred && is_worth(j, &former, back);
-                if (j->guarded)
-                        j->better = former;
-        }
+        if (!worth)
+                say_why_not(pl, j, barred ? &former : NULL);
         if (takes)
                 job_assign(pl, j, &chosen);
         else if (j->has_home) {

@@ -157,6 +157,7 @@ static void evaluate_several(struct planner *pl, struct group *g, const struct n
                 ret->slit_distance += w * o->slit_distance;
                 ret->bandwidth_cost += w * o->bandwidth_cost;
                 ret->breadth_cost += w * o->breadth_cost;
+                ret->device_cost += w * o->device_cost;
                 ret->fill_cost += w * o->fill_cost;
                 ret->moving_cost += w * o->moving_cost;
                 ret->cost += w * o->cost;
@@ -174,15 +175,24 @@ static void evaluate_several(struct planner *pl, struct group *g, const struct n
         ret->slit_distance /= weight;
         ret->bandwidth_cost /= weight;
         ret->breadth_cost /= weight;
+        ret->device_cost /= weight;
         ret->load_cost /= weight;
         ret->fill_cost /= weight;
         ret->moving_cost /= weight;
         ret->cost /= weight;
 }
 
+void job_evaluate(struct planner *pl, struct job *j, const struct node_set *nodes, struct option *ret) {
+        option_evaluate(pl, j, nodes, ret);
+        if (j->kind == JOB_SPREAD)
+                spread_set_parts(pl, j, nodes);
+        if (job_divides(j))
+                division_evaluate(pl, j, ret);
+}
+
 void group_evaluate(struct planner *pl, struct group *g, const struct node_set *nodes, struct option *ret) {
         if (g->n == 1)
-                option_evaluate(pl, g->members[0], nodes, ret);
+                job_evaluate(pl, g->members[0], nodes, ret);
         else
                 evaluate_several(pl, g, nodes, ret);
 }

@@ -28,3 +28,20 @@ double job_horizon_seconds(const struct job *j) {
 bool move_pays(const struct planner *pl, const struct job *j, double gain, uint64_t bytes) {
         return gain * job_horizon_seconds(j) >= job_move_seconds(pl, j, bytes);
 }
+
+const struct option *best_unpaid(const struct planner *pl, const struct job *j, const struct option *from) {
+        const struct option *best = NULL;
+        double best_gain = job_min_gain(j);
+        for (size_t i = 0; i < pl->n_options; i++) {
+                const struct option *o = &pl->options[i];
+                if (!option_fits(o) || o->standing != STANDING_FREE || from->cost <= 0 || node_set_equal(&o->nodes, &from->nodes))
+                        continue;
+                double by_cost = (from->cost - (o->cost - o->moving_cost)) / from->cost,
+                       gain = MAX2(by_cost, distance_gain(from->distance, o->distance));
+                if (gain < best_gain || (best && gain <= best_gain) || move_pays(pl, j, gain, o->bytes_in))
+                        continue;
+                best = o;
+                best_gain = gain;
+        }
+        return best;
+}

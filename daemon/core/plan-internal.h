@@ -7,8 +7,10 @@
  *   plan-search      homes for all groups, the strongest first: plan-exact tries every way on small machines, plan-eject
  *                    makes room for one by sending others elsewhere, plan-compact looks again at what was found
  *   plan-nodes       place: nodes: the home is given
+ *   plan-near, plan-spread  place: near, place: spread; plan-interleave place: interleave; what memory they divide is in plan-division
  *   plan-follow      memory goes where the threads are: place: follow, or CPUs that are not ours to restrict
- *   plan-conclude    what is due now for each job; plan-reason: why; plan-verdicts: its candidates, and why they lost
+ *   plan-conclude    what is due now for each job; plan-reason: why
+ * When somebody asks: plan-explain: the candidates, and why they lost; plan-verdicts: in words; plan-change: what would change it.
  * plan-score tells what any set of homes is worth, in the terms that the search minimises.
  * They stand on plan-capacity (what nodes hold, and what this plan has put there so far), plan-cost (what a candidate
  * would cost; plan-distance and plan-bandwidth: what the machine makes of it; plan-demand: what the service asks for), plan-candidates
@@ -29,6 +31,7 @@ struct plan_node {
         double free_load;                     /* of everyone else, where it was seen */
         double even_load;                     /* of everyone else, were it spread evenly, as the scheduler could */
         double bandwidth, traffic;            /* what its memory can bear and has to, in CPUs that use it: plan-bandwidth.c */
+        double free_traffic;                  /* of services whose CPUs are not restricted: their memory goes after them */
         double traffic_price;
 };
 
@@ -60,7 +63,8 @@ struct option {
         double distance;                          /* expected, 10 = all local */
         double slit_distance;                     /* the same by SLIT alone: what is reported */
         double load_cost, fill_cost, moving_cost; /* see plan-cost.c */
-        double breadth_cost;                      /* of more nodes than one */
+        double breadth_cost;                      /* of more nodes than one; place: spread: of fewer than could be */
+        double device_cost;                       /* place: near */
         double bandwidth_cost;
         double cost;                       /* the sum of these, but for slit_distance */
         uint64_t bytes_off;                /* movable bytes that are elsewhere */
@@ -107,6 +111,9 @@ enum job_kind {
         JOB_NODES,
         JOB_COMPACT,
         JOB_FOLLOW,
+        JOB_SPREAD,
+        JOB_INTERLEAVE,
+        JOB_NEAR,
 };
 
 /* Where a job counts as using memory: plan-bandwidth.c. */
@@ -146,6 +153,10 @@ struct job {
         struct node_set former; /* the home before this one; see plan-guard.c */
         struct option chosen;   /* where it goes or stays, if `assigned` */
         struct option better;   /* what was looked at but not taken: see `waits`, `declined` */
+
+        /* Where memory is divided (plan-division.c), by index, on the heap: each node's part, as a weight; and movable bytes that are to be on it. */
+        uint64_t *part, *want; /* `want` is part of the block that begins with `part` */
+        uint64_t interleave_key;
 
         bool applied_cpus, applied_mems; /* cpusets of ours are in force */
         bool has_share;
@@ -194,8 +205,9 @@ struct planner {
         double *slit;     /* the same by SLIT alone; NULL: no latency is known, `distance` is by SLIT */
         double *slit_mixed;
         struct node_set cpu_nodes, mem_nodes, all_nodes;
-        double remoteness; /* mean distance of remote memory, beyond local; 10 on one node */
-        struct job *jobs;  /* one per sample */
+        double bandwidth, free_traffic; /* of all nodes */
+        double remoteness;              /* mean distance of remote memory, beyond local; 10 on one node */
+        struct job *jobs;               /* one per sample */
         size_t n_jobs;
         void *job_arrays;
         struct rule_state *rules;
@@ -216,6 +228,8 @@ struct planner {
         bool *is_mem;
         const double *far; /* expected distance from the service's CPUs: a row of `distance`, or far_mixed */
         double *far_mixed;
+        const struct job *mixed_job; /* whose CPU shares far_mixed was made from, if they were its own; else NULL */
+        const double *mixed_share;
         double *bytes_then, *uses_then; /* the job's bytes, and what it asks of the controllers, were it there */
         uint64_t *incoming, *incoming_huge;
         uint64_t *order_keys;
@@ -228,6 +242,16 @@ struct planner {
         bool failed;       /* memory ran out */
 };
 
+/* plan.c: plans, and leaves the planner as it is then. To be ended by planner_done() whatever comes back. */
+int planner_run(struct planner *pl, const struct plan_input *in, struct plan **ret);
+
+/* plan-change.c: what would bring another decision for this job, which is not assigned at the moment; `reference`: what it has, NULL: nothing.
+ * Sentences are added to `*texts` (array_reserve); memory that runs out is noted in pl->failed. */
+struct sentences {
+        char **texts;
+        size_t n, capacity;
+};
+void changes_find(struct planner *pl, struct job *j, const struct option *reference, struct sentences *ret);
 /* plan.c */
 bool plan_input_is_consistent(const struct plan_input *in);
 
@@ -263,6 +287,8 @@ bool job_is_placed_kind(const struct job *j); /* its home is one that other home
 /* plan-group.c: a group as if it were one service */
 bool groups_init(struct planner *pl);
 double group_weight(const struct group *g);
+/* option_evaluate(), and where memory is divided how. */
+void job_evaluate(struct planner *pl, struct job *j, const struct node_set *nodes, struct option *ret);
 void group_evaluate(struct planner *pl, struct group *g, const struct node_set *nodes, struct option *ret);
 void group_assign(struct planner *pl, struct group *g, const struct node_set *nodes);
 void group_unassign(struct planner *pl, struct group *g);
@@ -277,6 +303,8 @@ struct node_set job_mems(const struct planner *pl, const struct job *j, const st
 /* Load of services that may run anywhere, as it counts for this one: where it was seen for one that looks for a home; spread
  * evenly, as it could be at any moment, for one that has a home and must not flee from what moves by itself. */
 double node_free_load(const struct plan_node *n, const struct job *j);
+/* So much of a node is not ours to fill. */
+uint64_t node_reserve_bytes(const struct node_memory *m, unsigned keep_free_permille);
 /* Divides bytes among nodes, nearest first and equally near ones by cores, within their room. Returns what found room. */
 uint64_t pour(const struct planner *pl, const struct members *mems, bool huge, uint64_t bytes, uint64_t *into);
 void members_of(const struct planner *pl, const struct node_set *nodes, struct members *ret);
@@ -294,7 +322,7 @@ void planner_set_bandwidths(struct planner *pl); /* after the distances */
  * pl->is_mem; with its bytes where they are. */
 double traffic_cost(struct planner *pl, const struct job *j);
 double traffic_cost_now(const struct planner *pl, const struct job *j);
-double traffic_least_slope(const struct planner *pl);
+double traffic_least_slope(const struct planner *pl, const struct job *j);
 /* A job counts at most once. TRAFFIC_CHOSEN: right after its option_evaluate(). */
 void traffic_put(struct planner *pl, struct job *j, enum traffic where);
 void traffic_take(struct planner *pl, struct job *j);
@@ -307,6 +335,8 @@ double job_move_seconds(const struct planner *pl, const struct job *j, uint64_t 
 double job_horizon_seconds(const struct job *j);
 /* `gain`: the share of its time that the service is to win. */
 bool move_pays(const struct planner *pl, const struct job *j, double gain, uint64_t bytes);
+/* The candidate that would be gain enough, were it not for what moving there takes; NULL: none. */
+const struct option *best_unpaid(const struct planner *pl, const struct job *j, const struct option *from);
 
 /* plan-guard.c: no way back for a while */
 void job_set_guard(const struct planner *pl, struct job *j); /* once its home is known */
@@ -314,6 +344,8 @@ void job_set_guard(const struct planner *pl, struct job *j); /* once its home is
 bool guard_bars(const struct job *j, const struct option *home, const struct option *o);
 
 /* plan-cost.c */
+/* Expected distance of each node's memory from the CPUs that the job would have (pl->cpus, with so many cores): a row of the matrix, or mixed. */
+const double *expected_far(struct planner *pl, const struct job *j, double n_cores, const double *matrix, double *mixed);
 void option_evaluate(struct planner *pl, const struct job *j, const struct node_set *nodes, struct option *ret);
 /* The same terms for where the service is now, CPUs free. */
 double present_cost(const struct planner *pl, const struct job *j, double *ret_distance);
@@ -357,15 +389,44 @@ bool plan_eject(struct planner *pl, struct group *g);
 /* The home of its members is lost to what another rule asks for. */
 void group_lose_home(struct group *g, const struct bar *to);
 /* plan-compact.c: looks again at what is assigned; declines what is not worth a change */
+/* plan-division.c: memory that is divided among nodes by amount */
+bool job_divides(const struct job *j);
+/* Makes j->part and j->want. -ENOMEM. */
+int job_make_parts(const struct planner *pl, struct job *j);
+/* Corrects what option_evaluate() has just found for the job, in the option and in pl->incoming, by j->part. */
+void division_evaluate(struct planner *pl, struct job *j, struct option *o);
+/* Puts the division into the placement. -ENOMEM. */
+int division_conclude(const struct planner *pl, struct job *j);
+
+/* plan-near.c: looks up the devices of such jobs, or tells what is wrong with them */
+void plan_near(struct planner *pl);
+/* What being farther from its devices than could be costs it. */
+double near_cost(const struct planner *pl, const struct job *j, const struct node_set *nodes);
+
+/* plan-spread.c: makes such jobs ready, or tells why there is nothing to spread over */
+void plan_spread(struct planner *pl);
+struct node_set spread_nodes(const struct planner *pl, const struct job *j); /* all that it could use */
+/* What having fewer nodes than it could costs it. */
+double spread_cost(const struct planner *pl, const struct job *j, const struct node_set *nodes);
+/* A set of this size around a node, as close together as can be. */
+struct node_set spread_around(const struct planner *pl, const struct node_set *nodes, unsigned id, unsigned size);
+void spread_set_parts(const struct planner *pl, struct job *j, const struct node_set *nodes);
+void spread_note_full(const struct planner *pl, struct job *j);
+
+void plan_interleave(struct planner *pl);
 void plan_compact(struct planner *pl);
 void plan_follow(struct planner *pl);
 void plan_conclude(struct planner *pl);
 
-/* plan-reason.c, plan-verdicts.c */
+/* plan-reason.c */
 void reason_write(const struct planner *pl, struct job *j, const struct due *due);
-void plan_verdicts(struct planner *pl, struct job *j);
 
 void text_unpaid(struct strbuf *b, const struct planner *pl, const struct job *j, uint64_t bytes, double gain);
+
+/* plan-barred.c */
+void text_rule(struct strbuf *b, const struct rule *r); /* "rule db (priority 200)" */
+void text_bar(struct strbuf *b, const struct job *j, const struct bar *bar);
+void text_given_up(struct strbuf *b, const struct job *j);
 
 /* plan-text.c: pieces of sentences */
 void text_bytes(struct strbuf *b, uint64_t bytes);               /* "120M" */

@@ -120,13 +120,18 @@ static enum job_kind kind_of(const struct rule *r, bool restricts) {
         switch (r->place) {
         case PLACE_NODES: return JOB_NODES;
         case PLACE_COMPACT: return restricts ? JOB_COMPACT : JOB_FOLLOW;
+        case PLACE_SPREAD: return JOB_SPREAD;
+        case PLACE_INTERLEAVE: return JOB_INTERLEAVE;
+        case PLACE_NEAR: return JOB_NEAR;
         default: return JOB_FOLLOW;
         }
 }
 
 static bool wants_cpus(const struct planner *pl, const struct rule *r) {
-        if (r->cpus != CPUS_RESTRICT || r->place == PLACE_FOLLOW)
+        if (r->cpus != CPUS_RESTRICT || r->place == PLACE_FOLLOW || r->place == PLACE_INTERLEAVE)
                 return false;
+        if (r->place == PLACE_SPREAD || r->place == PLACE_NEAR)
+                return true;
         struct node_set given = node_set_intersect(&r->nodes, &pl->cpu_nodes);
         return r->place == PLACE_COMPACT || !node_set_is_empty(&given);
 }
@@ -151,7 +156,7 @@ static void set_up(const struct planner *pl, struct job *j) {
                 return;
         }
         j->rule = s->rule;
-        if (s->self_managed) {
+        if (s->self_managed && j->rule->app_policy == APP_POLICY_RESPECT) {
                 job_tell(j, STATE_STABLE, "self-managed: the application set its own memory policy (%s); left alone",
                          s->own_policy ? s->own_policy : "not default");
                 return;
@@ -169,7 +174,7 @@ static void set_up(const struct planner *pl, struct job *j) {
         else if (wants && s->owner == OWNER_NONE)
                 job_tell(j, STATE_BLOCKED, "its CPUs cannot be restricted: %s; `place: follow` works there",
                          s->owner_detail ? s->owner_detail : "it has no cgroup with a cpuset");
-        else if (!j->has_share && j->kind != JOB_NODES)
+        else if (!j->has_share && (j->kind == JOB_COMPACT || j->kind == JOB_FOLLOW))
                 job_tell(j, STATE_STABLE, "none of its threads was seen on a CPU, so there is nothing to place it by");
         else if (wants && s->admin_cpus)
                 strbuf_append(&j->notes, "; its CPUs are left as the administrator set them");
@@ -280,8 +285,10 @@ int planner_init(struct planner *pl, const struct plan_input *in, struct plan *p
 }
 
 void planner_done(struct planner *pl) {
-        for (size_t i = 0; i < pl->n_jobs && pl->jobs; i++)
+        for (size_t i = 0; i < pl->n_jobs && pl->jobs; i++) {
                 strbuf_done(&pl->jobs[i].notes);
+                free(pl->jobs[i].part);
+        }
         constraints_done(pl);
         free(pl->nodes);
         free(pl->distance);

@@ -8,12 +8,39 @@ static void add_deed(struct strbuf *b, const char *deed) {
         strbuf_append(b, deed);
 }
 
-static void add_deeds(struct strbuf *b, const struct job *j, const struct due *d) {
+/* " by weights 3:3:1", in order of the nodes; nothing where all are the same. */
+static void add_weights(struct strbuf *b, const struct planner *pl, const struct job *j) {
+        const char *before = " by weights ";
+        uint64_t most = 0;
+        for (unsigned i = 0; i < pl->n_nodes && j->kind == JOB_INTERLEAVE; i++)
+                most = MAX2(most, j->part[i]);
+        for (unsigned i = 0; i < pl->n_nodes && most > 1; i++)
+                if (j->part[i] > 0) {
+                        strbuf_printf(b, "%s%u", before, (unsigned) j->part[i]);
+                        before = ":";
+                }
+}
+
+static void add_devices(struct strbuf *b, const struct job *j) {
+        for (size_t k = 0; k < j->rule->devices.n_items; k++)
+                strbuf_printf(b, "%s%s",
+                              k > 0                       ? " and "
+                              : j->chosen.device_cost > 0 ? ", as close to "
+                                                          : ", closest to ",
+                              j->rule->devices.items[k]);
+        if (j->chosen.device_cost > 0)
+                strbuf_append(b, " as it fits");
+}
+
+static void add_deeds(struct strbuf *b, const struct planner *pl, const struct job *j, const struct due *d) {
         if (d->move) {
                 add_deed(b, "moves ");
                 text_bytes(b, j->chosen.bytes_in);
-                strbuf_append(b, " to ");
+                strbuf_append(b, j->kind == JOB_SPREAD       ? " to spread it over "
+                                 : j->kind == JOB_INTERLEAVE ? " to interleave it over "
+                                                             : " to ");
                 text_nodes(b, &d->mems);
+                add_weights(b, pl, j);
         }
         if (d->restrict_cpus) {
                 add_deed(b, "restricts its CPUs to ");
@@ -56,10 +83,15 @@ static void add_cause(struct strbuf *b, const struct planner *pl, const struct j
         const char *why = relief(j, d), *back = back_cause(j);
         if (d->same_home)
                 strbuf_append(b, ", its home");
-        else if (j->home_lost)
+        else if (j->displaced && j->lost_to.constraint != CONSTRAINT_NONE) {
+                strbuf_append(b, ", because ");
+                text_bar(b, j, &j->lost_to);
+        } else if (j->home_lost)
                 strbuf_append(b, ", because its former home is no longer possible");
         else if (j->kind == JOB_NODES)
                 strbuf_append(b, ", as the rule says");
+        else if (j->kind == JOB_NEAR)
+                add_devices(b, j);
         else if (back) {
                 strbuf_append(b, ", back after ");
                 text_duration(b, pl->in->now_usec - MIN2(j->history->left_usec, pl->in->now_usec));
@@ -75,6 +107,13 @@ static void add_standing(struct strbuf *b, const struct planner *pl, const struc
                 strbuf_printf(b, "left where it is, at distance %.1f", distance);
                 return;
         }
+        if (job_divides(j)) {
+                strbuf_append(b, j->kind == JOB_SPREAD ? "spread over " : "interleaved over ");
+                text_nodes(b, &d->mems);
+                add_weights(b, pl, j);
+                strbuf_printf(b, ", distance %.1f", distance);
+                return;
+        }
         struct node_set all = node_set_intersect(&pl->cpu_nodes, &j->may_cpus);
         struct node_set cpus = job_cpus(pl, j, &j->chosen.nodes);
         if (j->restricts && node_set_is_subset(&all, &cpus)) {
@@ -85,6 +124,8 @@ static void add_standing(struct strbuf *b, const struct planner *pl, const struc
         }
         strbuf_append(b, "at home on ");
         text_nodes(b, &j->chosen.nodes);
+        if (j->kind == JOB_NEAR)
+                add_devices(b, j);
         strbuf_printf(b, ", distance %.1f", distance);
 }
 
@@ -119,7 +160,8 @@ static void add_better(struct strbuf *b, const struct planner *pl, const struct 
                 const struct option *now = &j->present;
                 strbuf_append(b, "; ");
                 text_nodes(b, &j->better.nodes);
-                text_unpaid(b, pl, j, j->better.bytes_in, option_gain(now->cost, now->distance, &j->better));
+                double gain = option_gain(now->cost, now->distance, &j->better);
+                text_unpaid(b, pl, j, j->better.bytes_in, MAX2(gain, distance_gain(now->distance, j->better.distance)));
         } else if (j->guarded || j->waits)
                 add_waiting_better(b, pl, j);
         else if (j->declined && !node_set_is_empty(&j->better.nodes) && !j->assigned) {
@@ -172,11 +214,14 @@ static void add_no_room(struct strbuf *b, const struct planner *pl, const struct
 
 void reason_write(const struct planner *pl, struct job *j, const struct due *d) {
         struct strbuf b = { 0 };
-        add_deeds(&b, j, d);
+        add_deeds(&b, pl, j, d);
         bool any = b.length > 0;
         if (any)
                 add_cause(&b, pl, j, d);
-        else if (!j->assigned && !j->declined && !j->waits && !j->unpaid)
+        else if (!j->assigned && j->barred) {
+                strbuf_append(&b, "left where it is: ");
+                text_bar(&b, j, &j->lost_to);
+        } else if (!j->assigned && !j->declined && !j->waits && !j->unpaid)
                 add_no_room(&b, pl, j);
         else {
                 add_standing(&b, pl, j, d);
@@ -185,6 +230,8 @@ void reason_write(const struct planner *pl, struct job *j, const struct due *d) 
         add_obstacles(&b, pl, j, d);
         if (j->assigned && j->restricts && !j->chosen.fits_cpus && j->kind == JOB_COMPACT)
                 strbuf_printf(&b, "; oversubscribed: %.1f CPUs of load on %.0f", j->chosen.load, j->chosen.n_cpus);
+        if (j->assigned)
+                text_given_up(&b, j);
         add_waiting(&b, j, any);
         if (j->notes.length > 0)
                 strbuf_append(&b, j->notes.text);

@@ -35,6 +35,8 @@ int plan_scorer_new(const struct plan_input *in, struct plan_scorer **ret) {
         int r = s->plan.placements && s->order ? planner_init(&s->pl, in, &s->plan) : -ENOMEM;
         if (r >= 0) {
                 plan_nodes(&s->pl);
+                plan_near(&s->pl);
+                plan_spread(&s->pl);
                 if (!constraints_init(&s->pl))
                         r = -ENOMEM;
         }

@@ -40,6 +40,14 @@ static size_t displace(struct planner *pl, struct group *g, const struct node_se
         return n;
 }
 
+/* A member with another home than this one. */
+static const struct job *elsewhere(const struct group *g, const struct job *j) {
+        for (size_t k = 0; k < g->n; k++)
+                if (!node_set_equal(&g->members[k]->home, &j->home))
+                        return g->members[k];
+        return g->members[0];
+}
+
 static void keep_homes(struct planner *pl) {
         for (size_t i = 0; i < pl->n_groups; i++) {
                 struct group *g = pl->order[i];
@@ -51,6 +59,8 @@ static void keep_homes(struct planner *pl) {
                         group_assign(pl, g, &g->home);
                 } else if (g->has_home || g->n > 1)
                         group_lose_home(g, &bar);
+                for (size_t k = 0; k < g->n && !g->has_home && g->n > 1; k++)
+                        g->members[k]->lost_to.other = elsewhere(g, g->members[k]);
         }
 }
 
@@ -176,6 +186,8 @@ void plan_search(struct planner *pl) {
         restore_homes(pl);
         for (size_t i = 0; i < pl->n_jobs; i++) {
                 struct job *j = &pl->jobs[i];
+                if (j->kind == JOB_SPREAD && j->assigned)
+                        spread_note_full(pl, j);
                 if (j->kind == JOB_NODES && j->assigned && j->restricts && !j->chosen.fits_cpus)
                         strbuf_append(&j->notes, "; its CPUs are oversubscribed");
         }

@@ -21,17 +21,6 @@ const char *service_state_to_string(enum service_state s) {
         return (int) s >= 0 && s < _SERVICE_STATE_MAX ? table[s] : "invalid";
 }
 
-const char *constraint_to_string(enum constraint c) {
-        static const char *const table[_CONSTRAINT_MAX] = {
-                [CONSTRAINT_NONE] = "none",           [CONSTRAINT_CPUSET] = "cpuset",
-                [CONSTRAINT_NODES] = "nodes",         [CONSTRAINT_ALLOWED] = "allowed-nodes",
-                [CONSTRAINT_AVOID] = "avoid-nodes",   [CONSTRAINT_MIN_NODES] = "min-nodes",
-                [CONSTRAINT_MAX_NODES] = "max-nodes", [CONSTRAINT_TOGETHER] = "together-with",
-                [CONSTRAINT_APART] = "apart-from",    [CONSTRAINT_EXCLUSIVE] = "exclusive",
-        };
-        return (int) c >= 0 && c < _CONSTRAINT_MAX ? table[c] : "invalid";
-}
-
 bool plan_input_is_consistent(const struct plan_input *in) {
         const char *why;
         if (!in->topology || !in->machine || !in->config || !in->history || (in->n_samples > 0 && !in->samples) ||
@@ -56,9 +45,12 @@ static int make(struct planner *pl, const struct plan_input *in, struct plan *pl
         if (r < 0)
                 return r;
         plan_nodes(pl);
+        plan_near(pl);
+        plan_spread(pl);
         if (!constraints_init(pl))
                 return -ENOMEM;
         plan_search(pl);
+        plan_interleave(pl);
         plan_follow(pl);
         plan_conclude(pl);
         for (size_t i = 0; i < plan->n_placements; i++)
@@ -67,7 +59,8 @@ static int make(struct planner *pl, const struct plan_input *in, struct plan *pl
         return pl->failed ? -ENOMEM : 0;
 }
 
-int plan_make(const struct plan_input *in, struct plan **ret) {
+int planner_run(struct planner *pl, const struct plan_input *in, struct plan **ret) {
+        *pl = (struct planner){ 0 };
         if (!plan_input_is_consistent(in))
                 return -EINVAL;
         struct plan *plan = calloc(1, sizeof *plan);
@@ -79,13 +72,18 @@ int plan_make(const struct plan_input *in, struct plan **ret) {
                 return -ENOMEM;
         }
         plan->n_placements = in->n_samples;
-        struct planner pl;
-        int r = make(&pl, in, plan);
-        planner_done(&pl);
+        int r = make(pl, in, plan);
         if (r < 0)
                 plan_free(plan);
         else
                 *ret = plan;
+        return r;
+}
+
+int plan_make(const struct plan_input *in, struct plan **ret) {
+        struct planner pl;
+        int r = planner_run(&pl, in, ret);
+        planner_done(&pl);
         return r;
 }
 
@@ -94,9 +92,6 @@ struct plan *plan_free(struct plan *p) {
                 return NULL;
         for (size_t i = 0; i < p->n_placements; i++) {
                 struct placement *x = &p->placements[i];
-                for (size_t k = 0; k < x->n_candidates; k++)
-                        free(x->candidates[k].verdict);
-                free(x->candidates);
                 free(x->room_by_node);
                 free(x->want_by_node);
                 free(x->weight_by_node);
@@ -114,6 +109,9 @@ static bool wants_deep_unplaced(const struct service_sample *s, const struct his
                 previous && previous->deep_usec > 0 && now_usec - MIN2(previous->deep_usec, now_usec) < DEEP_UNPLACED_USEC;
         if (!recently)
                 return true;
+        /* By amounts the planner judges, and asks where it needs to know more. */
+        if (s->rule->place == PLACE_SPREAD || s->rule->place == PLACE_INTERLEAVE)
+                return false;
         if (s->rule->place == PLACE_FOLLOW || s->rule->cpus == CPUS_FREE || s->admin_cpus) {
                 /* The best that moving memory alone can do: all of it where most of the CPU time is. */
                 uint64_t most = 0, sum = 0;
@@ -128,7 +126,9 @@ static bool wants_deep_unplaced(const struct service_sample *s, const struct his
 }
 
 bool plan_wants_deep(const struct service_sample *s, const struct history_entry *previous, unsigned n_ids, uint64_t now_usec) {
-        if (!s->rule || s->rule->place == PLACE_IGNORE || s->self_managed || s->n_processes == 0)
+        if (!s->rule || s->rule->place == PLACE_IGNORE || s->n_processes == 0)
+                return false;
+        if (s->self_managed && s->rule->app_policy == APP_POLICY_RESPECT)
                 return false;
         uint64_t bytes = sum_by_node(s->bytes_by_node, n_ids) + (s->deep ? 0 : s->hugetlb_bytes), off = 0;
         bool placed = previous && previous->placed;

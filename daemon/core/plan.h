@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The planner: a pure function of (topology, machine, configuration, samples, history, now). The same input gives the same plan,
- * byte for byte. Each placement says why, and which candidates lost and why. */
+ * byte for byte. Each placement says why; which candidates lost, and why, is made when somebody asks. */
 #pragma once
 
 #include <stdbool.h>
@@ -25,7 +25,7 @@ const char *service_state_to_string(enum service_state s);
 
 /* What a candidate costs, in units of distance (10 = all local), term by term; plan-cost.c says what each is. */
 struct cost_terms {
-        double distance, bandwidth, load, fill, moving, breadth;
+        double distance, bandwidth, load, fill, moving, breadth, device;
 };
 
 /* What forbids a service a set of nodes, whatever it would cost. */
@@ -50,12 +50,38 @@ struct exclusion {
         const struct rule *rule;    /* whose: its own, or another's that is stronger; NULL: no rule's */
 };
 
+enum verdict {
+        VERDICT_CHOSEN,
+        VERDICT_EXCLUDED, /* excluded_by */
+        VERDICT_NO_MEMORY,
+        VERDICT_NO_CPUS,
+        VERDICT_NO_ROOM,    /* bytes_room, bytes_needed */
+        VERDICT_OVERLOADED, /* load, n_cpus */
+        VERDICT_CRAMPED,    /* n_cores, demand */
+        VERDICT_COSTS_MORE, /* cost, against */
+        VERDICT_SMALL_GAIN, /* the same; min_gain */
+        VERDICT_COOLDOWN,   /* the same; wait_usec */
+        VERDICT_MUST_LAST,  /* the same */
+        VERDICT_GUARDED,    /* the same; wait_usec */
+        VERDICT_UNPAID,     /* the same; move_usec, gain, horizon_usec */
+        _VERDICT_MAX,
+        _VERDICT_INVALID = -EINVAL,
+};
+
+/* A set of nodes that was looked at, in numbers: candidate_verdict() makes the sentence. Each enum verdict names the members that hold. */
 struct candidate {
         struct node_set nodes;
-        double cost; /* expected distance plus penalties; lower is better. Meaningless where not feasible */
+        double cost; /* the sum of the terms; lower is better. Meaningless where not feasible */
+        struct cost_terms terms;
         bool feasible;
         bool chosen;
-        char *verdict; /* "chosen: …", "rejected: …" */
+        enum verdict verdict;
+        struct exclusion excluded_by;
+        double against; /* what the chosen one costs, or being where it is */
+        double load, n_cpus, n_cores, demand;
+        uint64_t bytes_room, bytes_needed;
+        double gain, min_gain; /* as shares */
+        uint64_t wait_usec, move_usec, horizon_usec;
 };
 
 /* Where each page belongs that is to be moved. */
@@ -85,8 +111,6 @@ struct placement {
         uint32_t *weight_by_node; /* PAGES_INTERLEAVE: n_ids entries, 0: none there; else NULL */
         double distance_before, distance_after; /* now, and expected once done */
         char *reason;                           /* one sentence for the journal and `list` */
-        struct candidate *candidates;           /* the best few and some that cannot be, best first */
-        size_t n_candidates;
 };
 
 struct plan {
@@ -146,11 +170,32 @@ bool plan_scorer_places(const struct plan_scorer *s, size_t sample);
 int plan_scorer_score(struct plan_scorer *s, const struct node_set *homes, struct plan_score *ret);
 /* Both at once, for one set of homes. Homes of samples that are not placed are passed over here. */
 int plan_score(const struct plan_input *in, const struct node_set *homes, struct plan_score *ret);
+/* Why one service's placement is as it is. */
+struct explanation {
+        struct candidate *candidates; /* the chosen, the best few, then some that cannot be */
+        size_t n_candidates;
+        char **would_change; /* what would bring another decision: "node 1 had 2.1G more free", … */
+        size_t n_would_change;
+};
+
+/* Plans once more from the same input, and tells how it came to the placement of samples[index]. Returns 0, -ENOMEM or -EINVAL; `*ret` is set
+ * only on success, to be ended with explanation_done(). What it says of rules borrows from the configuration. */
+int plan_explain(const struct plan_input *in, size_t index, struct explanation *ret);
+void explanation_done(struct explanation *e);
+/* "chosen: …", "rejected: …". The caller frees; NULL when memory ran out. */
+char *candidate_verdict(const struct candidate *c);
 
 /* The cheap screen: can reading this service's numa_maps change the decision? True for matched, managed services
  * that are large enough and not yet seen to sit at home (previous entry may be NULL). It knows less than the planner: where the last
  * plan said wants_deep, read too. */
 bool plan_wants_deep(const struct service_sample *s, const struct history_entry *previous, unsigned n_ids, uint64_t now_usec);
+
+/* How many of a service's movable bytes are not where the placement has them: off home, or beyond what belongs on their node. `s` must be deep. */
+uint64_t placement_misplaced_bytes(const struct placement *p, const struct service_sample *s, unsigned n_ids);
+/* Where memory is divided among nodes (spread, interleave), so much of it out of place is left so. */
+uint64_t division_tolerated_bytes(const struct rule *r, uint64_t movable_bytes);
+/* A number that tells weights from others; never 0. For history_record_interleaved(). */
+uint64_t interleave_key(const uint32_t *weight_by_node, unsigned n_ids);
 
 /* How many bytes a node can still take from us without going below keep_free and its low watermark. Droppable page cache
  * counts by half: dropping all of it would have the kernel look for anonymous memory to swap first. */
@@ -159,10 +204,11 @@ uint64_t node_room_bytes(const struct node_memory *m, unsigned keep_free_permill
 /* Where should a new service start that will use so many thousandths of a CPU and so much memory? */
 struct advice {
         struct plan *plan;                 /* made with the new service in mind */
-        const struct placement *placement; /* its own, part of that plan: the candidates and why they lost */
+        const struct placement *placement; /* its own, part of that plan */
         struct node_set nodes;             /* where to start it; empty: no nodes hold its memory */
         bool fits;                         /* false with nodes: they hold its memory, but too few CPUs are left */
         char *reason;                      /* one sentence */
+        struct explanation explanation;    /* the candidates, and why they lost */
 };
 /* The plan is made as if a service of that size had just appeared under a rule of its own, the last and weakest: place: compact, anything else
  * left open. So it keeps clear of what is placed, of exclusive nodes and of keep-free. Nothing is changed in `in`.

@@ -109,3 +109,39 @@ char *format_string(const char *format, ...) {
         va_end(args);
         return strbuf_steal(&b);
 }
+
+static bool is_letter(char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+static bool is_digit(char c) {
+        return c >= '0' && c <= '9';
+}
+
+/* Sets *ret to what follows a word of digits; returns whether that word is an amount. */
+static bool skip_number(const char *text, const char **ret) {
+        bool amount = false;
+        while (is_digit(*text) || is_letter(*text) || (*text == '.' && is_digit(text[1]))) {
+                amount |= !is_digit(*text);
+                text++;
+        }
+        *ret = text;
+        return amount;
+}
+
+bool text_same_but_for_amounts(const char *a, const char *b) {
+        bool in_word = false; /* "cpu0" and "eth1s0" are names */
+        for (; *a || *b; a++, b++) {
+                const char *after_a, *after_b;
+                while (!in_word && is_digit(*a) && is_digit(*b) && skip_number(a, &after_a) && skip_number(b, &after_b)) {
+                        a = after_a;
+                        b = after_b;
+                }
+                if (*a != *b)
+                        return false;
+                if (!*a)
+                        return true;
+                in_word = is_letter(*a) || is_digit(*a);
+        }
+        return true;
+}

@@ -65,3 +65,7 @@ void strbuf_done(struct strbuf *b);
 
 /* printf into fresh memory; NULL when memory ran out. */
 char *format_string(const char *format, ...) _printf_(1, 2);
+
+/* Are two sentences the same but for amounts and durations, "7.3M", "91s": a number with a fraction or a unit? What counts down or trembles
+ * is no news. Node ids and priorities, which have neither, count. */
+bool text_same_but_for_amounts(const char *a, const char *b);

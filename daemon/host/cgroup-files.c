@@ -10,6 +10,7 @@
 #include "host/cgroup-path.h"
 #include "host/cgroup.h"
 #include "host/io.h"
+#include "host/recorder.h"
 
 #define NUMA_STAT_LIMIT (1 * MIB) /* about 30 lines with one number per node */
 #define LIST_LIMIT      (64 * KIB)
@@ -25,9 +26,13 @@ int cgroup_open(const struct host *h, const char *cgroup) {
 
 bool cgroup_is_delegated(int fd, const char *name) {
         char value[2];
+        /* A captured tree has the mark as a file: archives lose attributes. */
         if (fgetxattr(fd, "trusted.delegate", value, sizeof value) == 1 ||
-            fgetxattr(fd, "user.delegate", value, sizeof value) == 1)
+            fgetxattr(fd, "user.delegate", value, sizeof value) == 1 ||
+            read_small_file_at(fd, "user.delegate", value, sizeof value) == 1) {
+                record_file(fd, "user.delegate", value, 1);
                 return value[0] == '1';
+        }
         return name_is_container_scope(name);
 }
 

@@ -10,6 +10,7 @@
 #include "core/util.h"
 #include "host/deep.h"
 #include "host/io.h"
+#include "host/recorder.h"
 
 #define FIRST_READ 128u
 #define TEXT_LIMIT 65536u /* mappings of their own before the one we look for: then it costs more, within reason */
@@ -57,6 +58,7 @@ static int read_thread(struct deep_read *r, int task_fd, pid_t tid, struct threa
                         error = n < 0 ? (int) n : numa_maps_parser_finish(parser);
                         break;
                 }
+                record_part_of_file(fd, total == 0, r->buffer, (size_t) n);
                 total += (size_t) n;
                 error = numa_maps_parser_feed(parser, r->buffer, (size_t) n);
         }

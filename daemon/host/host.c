@@ -10,6 +10,7 @@
 
 #include "core/util.h"
 #include "host/io.h"
+#include "host/recorder.h"
 
 #define MOUNTINFO_LIMIT (4 * MIB) /* container hosts have thousands of mounts */
 #define CGROUP_LIMIT    (64 * KIB)
@@ -133,7 +134,11 @@ int host_open(const char *root, struct host **ret) {
         h->page_bytes = page > 0 ? (uint64_t) page : 4096;
         h->ticks_per_sec = ticks > 0 ? (unsigned) ticks : 100;
         h->has_systemd = exists_at(h->root_fd, "run/systemd/system");
+        if (h->has_systemd)
+                record_directory(h->root_fd, "run/systemd/system");
         h->has_psi = exists_at(h->root_fd, "proc/pressure/memory");
+        if (h->has_psi)
+                record_file(h->root_fd, "proc/pressure/memory", "", 0);
         int r = find_cgroup_mount(h);
         if (r < 0)
                 return r;

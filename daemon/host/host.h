@@ -41,6 +41,10 @@ void host_limitations_freep(char ***lines);
  * scheduler (isolcpus, nohz_full) are left out of the usable ones. Returns 0 or negative errno; -EINVAL: hwloc's
  * picture contradicts itself; -ERANGE: a node or CPU id past NODE_ID_MAX, CPU_ID_MAX. */
 int topology_load(const struct host *h, struct topology **ret);
+/* hwloc's picture of the machine as XML, without names, serial numbers and addresses; to be freed. Below the root of a capture, in this file,
+ * topology_load() reads that instead of letting hwloc look for itself. */
+#define CAPTURED_TOPOLOGY "capture/topology.xml"
+int topology_export(const struct host *h, char **ret);
 
 /* Each node's memory at this moment, from sysfs and /proc/zoneinfo. A node that the running kernel does not have
  * (the topology is synthetic or from a file) is shown as empty. Fills m->nodes (n_ids entries); free with

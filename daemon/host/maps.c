@@ -9,6 +9,7 @@
 
 #include "core/util.h"
 #include "host/io.h"
+#include "host/recorder.h"
 
 /* Much more than the start of any line. */
 #define BUFFER_BYTES (32 * KIB)
@@ -81,11 +82,12 @@ static int take_line(struct reading *r, const char *line) {
 static int take_text(struct reading *r, int fd, char *buffer) {
         size_t have = 0;
         bool in_long_line = false;
-        for (;;) {
+        for (bool first = true;; first = false) {
                 ssize_t n = read_some(fd, buffer + have, BUFFER_BYTES - 1 - have);
                 int error = 0;
                 if (n < 0)
                         return (int) n;
+                record_part_of_file(fd, first, buffer + have, (size_t) n);
                 have += (size_t) n;
                 buffer[have] = 0;
                 char *line = buffer, *newline;

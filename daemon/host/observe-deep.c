@@ -10,6 +10,7 @@
 #include "core/util.h"
 #include "host/deep.h"
 #include "host/io.h"
+#include "host/recorder.h"
 
 static uint64_t thread_cpu_usec(void) {
         struct timespec ts;
@@ -121,6 +122,7 @@ static int feed_file(struct deep_read *r, int fd) {
                         return (int) n;
                 if (n == 0)
                         return numa_maps_parser_finish(r->parser);
+                record_part_of_file(fd, total == 0, r->buffer, (size_t) n);
                 int error = numa_maps_parser_feed(r->parser, r->buffer, (size_t) n);
                 if (error < 0)
                         return error;

@@ -16,11 +16,23 @@ int observer_new(const struct host *h, const struct topology *t, struct observer
         o->host = h;
         o->topology = t;
         o->thread_limit = THREAD_COUNT_MAX;
-        o->users.numeric = !h->live;
+        o->users.captured = !h->live;
+        o->users.root_fd = h->root_fd;
         o->proc_fd = openat(h->root_fd, "proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (o->proc_fd < 0)
                 return -errno;
         *ret = TAKE_PTR(o);
+        return 0;
+}
+
+int observer_set_host(struct observer *o, const struct host *h) {
+        int fd = openat(h->root_fd, "proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0)
+                return -errno;
+        (void) close(o->proc_fd);
+        o->proc_fd = fd;
+        o->host = h;
+        o->users.root_fd = h->root_fd;
         return 0;
 }
 

@@ -20,6 +20,9 @@ static inline void observer_freep(struct observer **o) {
         observer_free(*o);
 }
 
+/* The same machine as it was at another moment, for the next screen: a capture has a tree for each. */
+int observer_set_host(struct observer *o, const struct host *h);
+
 struct observation {
         struct machine_sample machine;
         struct service_sample *services; /* sorted by cgroup (strcmp) */

@@ -12,6 +12,7 @@
 #include "core/util.h"
 #include "host/host.h"
 #include "host/io.h"
+#include "host/recorder.h"
 
 #define PF_KTHREAD 0x00200000u /* include/linux/sched.h; shown in field 9 */
 
@@ -144,6 +145,7 @@ int proc_exe_read(int proc_fd, pid_t pid, char **ret) {
         size_t length = (size_t) n, suffix = sizeof deleted - 1;
         if (length == sizeof target)
                 return -ENAMETOOLONG;
+        record_link(proc_fd, path, target, length);
         if (length > suffix && memcmp(target + length - suffix, deleted, suffix) == 0)
                 length -= suffix;
         char *copy = strndup(target, length);
@@ -162,15 +164,32 @@ static char *look_up(uid_t uid) {
         return format_string("%u", (unsigned) uid);
 }
 
+/* On a captured machine: in the users that were captured with it. */
+static char *look_up_below(int root_fd, uid_t uid) {
+        int fd = root_fd >= 0 ? open_file_at(root_fd, "etc/passwd") : -1;
+        FILE *file = fd >= 0 ? fdopen(fd, "re") : NULL;
+        struct passwd pw, *found = NULL;
+        char buffer[16384], *name = NULL;
+        if (!file && fd >= 0)
+                (void) close(fd);
+        while (file && !name && fgetpwent_r(file, &pw, buffer, sizeof buffer, &found) == 0 && found)
+                if (found->pw_uid == uid)
+                        name = strdup(found->pw_name);
+        if (file)
+                (void) fclose(file);
+        return name ? name : format_string("%u", (unsigned) uid);
+}
+
 const char *user_cache_get(struct user_cache *c, uid_t uid) {
         for (size_t i = 0; i < c->n_users; i++)
                 if (c->users[i].uid == uid)
                         return c->users[i].name;
         if (array_reserve(&c->users, &c->capacity, c->n_users + 1, sizeof *c->users) < 0)
                 return NULL;
-        char *name = c->numeric ? format_string("%u", (unsigned) uid) : look_up(uid);
+        char *name = c->captured ? look_up_below(c->root_fd, uid) : look_up(uid);
         if (!name)
                 return NULL;
+        record_user(uid, name);
         c->users[c->n_users++] = (struct user_name){ .uid = uid, .name = name };
         return name;
 }
@@ -179,5 +198,5 @@ void user_cache_done(struct user_cache *c) {
         for (size_t i = 0; i < c->n_users; i++)
                 free(c->users[i].name);
         free(c->users);
-        *c = (struct user_cache){ .numeric = c->numeric };
+        *c = (struct user_cache){ .captured = c->captured, .root_fd = c->root_fd };
 }

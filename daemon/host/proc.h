@@ -46,14 +46,15 @@ int proc_status_read(int proc_fd, pid_t pid, struct proc_status *ret);
 /* The executable's path as the process sees it, without the kernel's " (deleted)". -EACCES without privileges. */
 int proc_exe_read(int proc_fd, pid_t pid, char **ret);
 
-/* User names by id, remembered; on a machine that is not the running one (or where there is no name) the number. */
+/* User names by id, remembered; of a machine that is not the running one those in its etc/passwd. Where there is no name the number. */
 struct user_cache {
         struct user_name {
                 uid_t uid;
                 char *name;
         } * users;
         size_t n_users, capacity;
-        bool numeric;
+        bool captured; /* of another machine, below root_fd (borrowed; negative: none) */
+        int root_fd;
 };
 /* NULL when memory ran out. Valid until user_cache_done(). */
 const char *user_cache_get(struct user_cache *c, uid_t uid);

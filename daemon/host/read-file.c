@@ -8,6 +8,7 @@
 #include "core/util.h"
 #include "host/host.h"
 #include "host/io.h"
+#include "host/recorder.h"
 
 /* O_NONBLOCK: in a captured tree a name may turn out to be a FIFO; opening it must not wait. */
 #define READ_FLAGS (O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK)
@@ -70,6 +71,7 @@ int read_file_at(int dir_fd, const char *path, size_t limit_bytes, char **ret, s
                         break;
         }
         text[length] = 0;
+        record_file(dir_fd, path, text, length);
         *ret = TAKE_PTR(text);
         if (ret_size)
                 *ret_size = length;
@@ -86,5 +88,6 @@ ssize_t read_small_file_at(int dir_fd, const char *path, char *buffer, size_t si
         if ((size_t) n == size)
                 return -EFBIG;
         buffer[n] = 0;
+        record_file(dir_fd, path, buffer, (size_t) n);
         return n;
 }

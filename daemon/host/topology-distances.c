@@ -13,7 +13,7 @@
 
 /* ACPI's scale is relative to local access = 10; other sources (a file, measured latencies) are brought to it. */
 static uint32_t normalise(uint64_t value, uint64_t local) {
-        uint64_t d = (saturating_mul(value, DISTANCE_LOCAL) + local / 2) / local;
+        uint64_t d = saturating_add(saturating_mul(value, DISTANCE_LOCAL), local / 2) / local;
         return (uint32_t) MIN2(MAX2(d, (uint64_t) DISTANCE_LOCAL), (uint64_t) DISTANCE_MAX);
 }
 

@@ -5,10 +5,13 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "core/util.h"
 #include "host/io.h"
+
+#define XML_LIMIT (64 * MIB)
 
 static void hwloc_topology_freep(hwloc_topology_t *t) {
         if (*t)
@@ -30,10 +33,24 @@ static void want_devices(hwloc_topology_t t) {
                 (void) hwloc_topology_set_components(t, HWLOC_TOPOLOGY_COMPONENTS_FLAG_BLACKLIST, unwanted[i]);
 }
 
+/* A capture brings hwloc's picture along. */
+static int read_captured(const struct host *h, char **ret, size_t *ret_size) {
+        *ret = NULL;
+        if (h->live || env_given("HWLOC_FSROOT"))
+                return 0;
+        int r = read_file_at(h->root_fd, CAPTURED_TOPOLOGY, XML_LIMIT, ret, ret_size);
+        return r == -ENOENT ? 0 : r;
+}
+
 /* Lets hwloc look. A root other than "/" is passed on by the environment: hwloc has no other way since 2.0. */
 static int hwloc_look(const struct host *h, bool from_file, hwloc_topology_t *ret) {
         char path[64];
-        bool set_root = !h->live && !from_file && !env_given("HWLOC_FSROOT");
+        _cleanup_free_ char *xml = NULL;
+        size_t xml_size = 0;
+        int q = from_file ? 0 : read_captured(h, &xml, &xml_size);
+        if (q < 0)
+                return q;
+        bool set_root = !h->live && !from_file && !xml && !env_given("HWLOC_FSROOT");
         if (set_root) {
                 (void) snprintf(path, sizeof path, "/proc/self/fd/%d", h->root_fd);
                 if (setenv("HWLOC_FSROOT", path, 1) < 0)
@@ -48,7 +65,9 @@ static int hwloc_look(const struct host *h, bool from_file, hwloc_topology_t *re
                 if (!h->live || env_given("HWLOC_FSROOT")) /* would mix what this processor says into a captured tree */
                         (void) hwloc_topology_set_components(t, HWLOC_TOPOLOGY_COMPONENTS_FLAG_BLACKLIST, "x86");
                 errno = 0;
-                if (hwloc_topology_load(t) < 0)
+                if (xml && hwloc_topology_set_xmlbuffer(t, xml, (int) xml_size + 1) < 0)
+                        r = errno > 0 ? -errno : -EBADMSG;
+                else if (hwloc_topology_load(t) < 0)
                         r = errno > 0 ? -errno : -EIO;
         }
         if (set_root)
@@ -200,5 +219,36 @@ int topology_load(const struct host *h, struct topology **ret) {
                 return r;
         }
         *ret = l.topology;
+        return 0;
+}
+
+/* What else hwloc knows (names, serial numbers, addresses) is in elements of their own, which nothing here reads. */
+static void drop_infos(char *xml) {
+        char *out = xml;
+        for (char *in = xml; *in;) {
+                const char *end = strncmp(in, "<info ", 6) == 0 ? strstr(in, "/>") : NULL;
+                if (end)
+                        in += end - in + 2;
+                else
+                        *out++ = *in++;
+        }
+        *out = 0;
+}
+
+int topology_export(const struct host *h, char **ret) {
+        _cleanup_(hwloc_topology_freep) hwloc_topology_t hwloc = NULL;
+        int r = hwloc_look(h, env_given("HWLOC_XMLFILE") || env_given("HWLOC_SYNTHETIC"), &hwloc);
+        if (r < 0)
+                return r;
+        char *xml = NULL;
+        int size = 0;
+        if (hwloc_topology_export_xmlbuffer(hwloc, &xml, &size, 0) < 0)
+                return errno > 0 ? -errno : -EIO;
+        char *copy = strndup(xml, (size_t) MAX2(size, 0));
+        hwloc_free_xmlbuffer(hwloc, xml);
+        if (!copy)
+                return -ENOMEM;
+        drop_infos(copy);
+        *ret = copy;
         return 0;
 }

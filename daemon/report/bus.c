@@ -119,6 +119,18 @@ static int on_history(sd_bus_message *call, void *userdata, sd_bus_error *error)
         return o ? reply_json(call, o, bus_append_json_objects) : -ENOMEM;
 }
 
+/* As text, because its numbers must arrive as they are. */
+static int on_remembered(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        struct bus_service *b = userdata;
+        struct json_object *o = b->callbacks->remembered(b->userdata);
+        const char *text = o ? json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN) : NULL;
+        int r = !text                                ? -ENOMEM
+                : strlen(text) > BUS_REPLY_BYTES_MAX ? sd_bus_error_set(error, BUS_ERROR_TOO_LARGE, "Too much for a message")
+                                                     : sd_bus_reply_method_return(call, "s", text);
+        json_object_put(o);
+        return r;
+}
+
 /* Answered now or later. */
 static int later(int r, sd_bus_error *error) {
         if (r == -EBUSY)
@@ -225,6 +237,7 @@ static const sd_bus_vtable vtable[] = {
                                 on_advise, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("History", SD_BUS_ARGS("s", unit), SD_BUS_RESULT("aa{sv}", events), on_history,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Remembered", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", json), on_remembered, 0),
         SD_BUS_METHOD_WITH_ARGS("Reload", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, on_reload, 0),
         SD_BUS_METHOD_WITH_ARGS("Pause", SD_BUS_ARGS("b", paused), SD_BUS_NO_RESULT, on_pause, 0),
         SD_BUS_METHOD_WITH_ARGS("Restore", SD_BUS_ARGS("s", unit), SD_BUS_RESULT("aa{sv}", outcomes), on_restore, 0),

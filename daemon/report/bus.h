@@ -23,7 +23,8 @@ struct bus_callbacks {
         int (*plan)(sd_bus_message *call, void *userdata);
         int (*advise)(uint64_t mcpu, uint64_t bytes, sd_bus_message *call, void *userdata);
         struct json_object *(*history)(const char *unit,
-                                       void *userdata); /* array of objects; "": of all units. NULL: no memory */
+                                       void *userdata);    /* array of objects; "": of all units. NULL: no memory */
+        struct json_object *(*remembered)(void *userdata); /* what the planner remembers, for a capture; NULL: no memory */
 };
 
 /* Publishes the object and takes the name; on a connection without a bus daemon (tests) there is no name to take. `callbacks` must stay valid.

@@ -123,7 +123,7 @@ struct json_object *view_advice(const struct advice *a, uint64_t mcpu, uint64_t 
         json_put_number(&o, "cpus", (double) mcpu / 1000, 3);
         json_put_int(&o, "bytes", bytes);
         json_put_string(&o, "reason", a->reason);
-        json_put(&o, "candidates", view_candidates(a->placement));
+        json_put(&o, "candidates", view_candidates(&a->explanation));
         return o;
 }
 

@@ -120,19 +120,52 @@ static struct json_object *view_decision(const struct placement *p) {
         return o;
 }
 
-struct json_object *view_candidates(const struct placement *p) {
+static struct json_object *view_terms(const struct cost_terms *t) {
+        struct json_object *o = json_object_new_object();
+        json_put_number(&o, "distance", t->distance, DISTANCE_DECIMALS);
+        json_put_number(&o, "bandwidth", t->bandwidth, DISTANCE_DECIMALS);
+        json_put_number(&o, "load", t->load, DISTANCE_DECIMALS);
+        json_put_number(&o, "fill", t->fill, DISTANCE_DECIMALS);
+        json_put_number(&o, "moving", t->moving, DISTANCE_DECIMALS);
+        json_put_number(&o, "breadth", t->breadth, DISTANCE_DECIMALS);
+        json_put_number(&o, "device", t->device, DISTANCE_DECIMALS);
+        return o;
+}
+
+static struct json_object *view_exclusion(const struct exclusion *x) {
+        struct json_object *o = json_object_new_object();
+        json_put_string(&o, "constraint", constraint_to_string(x->constraint));
+        json_put_string(&o, "rule", x->rule ? x->rule->name : NULL);
+        return o;
+}
+
+static struct json_object *view_candidate(const struct candidate *c) {
+        struct json_object *o = json_object_new_object();
+        _cleanup_free_ char *verdict = candidate_verdict(c);
+        bool meant = c->feasible || c->chosen;
+        json_put_nodes(&o, "nodes", &c->nodes);
+        if (meant)
+                json_put_number(&o, "cost", c->cost, DISTANCE_DECIMALS);
+        else
+                json_put_null(&o, "cost");
+        json_put_bool(&o, "feasible", c->feasible);
+        json_put_bool(&o, "chosen", c->chosen);
+        json_put(&o, "verdict", verdict ? json_object_new_string(verdict) : NULL);
+        if (meant)
+                json_put(&o, "terms", view_terms(&c->terms));
+        else
+                json_put_null(&o, "terms");
+        if (c->excluded_by.constraint != CONSTRAINT_NONE)
+                json_put(&o, "excluded_by", view_exclusion(&c->excluded_by));
+        else
+                json_put_null(&o, "excluded_by");
+        return o;
+}
+
+struct json_object *view_candidates(const struct explanation *e) {
         struct json_object *array = json_object_new_array();
-        for (size_t i = 0; array && i < p->n_candidates; i++) {
-                const struct candidate *c = &p->candidates[i];
-                struct json_object *o = json_object_new_object();
-                json_put_nodes(&o, "nodes", &c->nodes);
-                if (c->feasible)
-                        json_put_number(&o, "cost", c->cost, DISTANCE_DECIMALS);
-                else
-                        json_put_null(&o, "cost");
-                json_put_bool(&o, "feasible", c->feasible);
-                json_put_bool(&o, "chosen", c->chosen);
-                json_put_string(&o, "verdict", c->verdict ? c->verdict : "");
+        for (size_t i = 0; array && e && i < e->n_candidates; i++) {
+                struct json_object *o = view_candidate(&e->candidates[i]);
                 if (!o || json_object_array_add(array, o) != 0) {
                         json_object_put(o);
                         json_object_put(array);
@@ -142,8 +175,21 @@ struct json_object *view_candidates(const struct placement *p) {
         return array;
 }
 
+static struct json_object *view_changes(const struct explanation *e) {
+        struct json_object *array = json_object_new_array();
+        for (size_t i = 0; array && e && i < e->n_would_change; i++) {
+                struct json_object *text = json_object_new_string(e->would_change[i]);
+                if (!text || json_object_array_add(array, text) != 0) {
+                        json_object_put(text);
+                        json_object_put(array);
+                        array = NULL;
+                }
+        }
+        return array;
+}
+
 struct json_object *view_explain(const struct topology *t, const struct service_sample *s, const struct placement *p,
-                                 enum service_state state, const char *reason) {
+                                 const struct explanation *e, enum service_state state, const char *reason) {
         struct json_object *o = view_service(t, s, p, state, reason);
         struct node_set home = home_of(p);
         json_put(&o, "seen", view_seen(t, s, &home));
@@ -151,13 +197,12 @@ struct json_object *view_explain(const struct topology *t, const struct service_
                 json_put(&o, "rule_detail", view_rule(s->rule));
         else
                 json_put_null(&o, "rule_detail");
-        if (p) {
+        if (p)
                 json_put(&o, "decision", view_decision(p));
-                json_put(&o, "candidates", view_candidates(p));
-        } else {
+        else
                 json_put_null(&o, "decision");
-                json_put(&o, "candidates", json_object_new_array());
-        }
+        json_put(&o, "candidates", view_candidates(e));
+        json_put(&o, "would_change", view_changes(e));
         return o;
 }
 
@@ -172,13 +217,23 @@ void view_complete_service(struct json_object *service) {
         view_complete(service, keys, ARRAY_SIZE(keys));
 }
 
+static bool get_typed(struct json_object *o, const char *key, enum json_type type, struct json_object **ret) {
+        return json_object_object_get_ex(o, key, ret) && json_object_is_type(*ret, type);
+}
+
 void view_complete_candidates(struct json_object *o) {
-        static const char *const keys[] = { "cost" };
-        struct json_object *candidates;
-        if (!json_object_object_get_ex(o, "candidates", &candidates) || !json_object_is_type(candidates, json_type_array))
+        static const char *const keys[] = { "cost", "terms", "excluded_by" }, *const exclusion_keys[] = { "rule" };
+        struct json_object *candidates, *exclusion;
+        if (!get_typed(o, "candidates", json_type_array, &candidates))
                 return;
-        for (size_t i = 0; i < json_object_array_length(candidates); i++)
-                view_complete(json_object_array_get_idx(candidates, i), keys, ARRAY_SIZE(keys));
+        for (size_t i = 0; i < json_object_array_length(candidates); i++) {
+                struct json_object *c = json_object_array_get_idx(candidates, i);
+                if (!json_object_is_type(c, json_type_object))
+                        continue;
+                view_complete(c, keys, ARRAY_SIZE(keys));
+                if (get_typed(c, "excluded_by", json_type_object, &exclusion))
+                        view_complete(exclusion, exclusion_keys, ARRAY_SIZE(exclusion_keys));
+        }
 }
 
 void view_complete_explain(struct json_object *explained) {

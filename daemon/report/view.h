@@ -18,10 +18,12 @@
  * The caller puts the object; NULL when memory ran out. */
 struct json_object *view_service(const struct topology *t, const struct service_sample *s, const struct placement *p,
                                  enum service_state state, const char *reason);
-/* The same plus `seen` (what was read in detail, self-management, what cannot be moved), `rule_detail` (where it was written), `decision`
- * and `candidates` [{nodes, cost (null: not feasible), feasible, chosen, verdict}]. */
+/* The same plus `seen` (what was read in detail, self-management, what cannot be moved), `rule_detail` (where it was written), `decision`,
+ * `candidates` [{nodes, cost, feasible, chosen, verdict, terms, excluded_by}] and `would_change` [text]: what would bring another decision.
+ * cost and terms {distance, bandwidth, load, fill, moving} are null where they mean nothing (neither feasible nor chosen); excluded_by is
+ * {constraint, rule} (rule null: its cpuset) or null. `e` may be NULL: no candidates are told. */
 struct json_object *view_explain(const struct topology *t, const struct service_sample *s, const struct placement *p,
-                                 enum service_state state, const char *reason);
+                                 const struct explanation *e, enum service_state state, const char *reason);
 /* {nodes: [{id, cpus, n_cpus, n_cores, bytes_total, bytes_free, distances, latency, bandwidth, latencies, bandwidths, devices}], devices: [{name,
  * nodes}]}. cpus: list format ("0-3,8"), usable ones; distances: index = node id, null for ids that no node has. latency (ns) and bandwidth (MiB/s):
  * of reading the node's memory from its own CPUs, or where it has none from the best; latencies, bandwidths: from its CPUs, index = node that
@@ -30,7 +32,7 @@ struct json_object *view_explain(const struct topology *t, const struct service_
 struct json_object *view_topology(const struct topology *t, const struct machine_sample *m);
 
 /* The array of candidates that explain and advice have. */
-struct json_object *view_candidates(const struct placement *p);
+struct json_object *view_candidates(const struct explanation *e);
 
 /* When something is done about a service. */
 enum plan_when {

@@ -58,7 +58,7 @@ static void week(struct run *r) {
         r->settings.balancing_rate_bytes = MIB;
         r->settings.page_cache_permille = 150;
         machine(r, WEEK_NODES, 16, 64 * GIB);
-        rules(r, "daemon: {interval: 1min, max-interval: 10min}\n"
+        rules(r, "daemon: {interval: 2min, max-interval: 10min}\n"
                  "rules:\n- {name: big, match: {unit: 'big*'}, place: compact}\n"
                  "- {name: ignored, match: {unit: 'day*5.service'}, place: ignore}\n"
                  "- {name: rest, match: {unit: '*'}, place: compact, max-nodes: 1}\n");

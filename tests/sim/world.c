@@ -19,6 +19,25 @@ static void need_zero(int r) {
         }
 }
 
+struct world *world_of(struct topology *t, size_t n_rules) {
+        struct world *w = need(calloc(1, sizeof *w));
+        w->topology = t;
+        w->config = need(config_new());
+        w->config->rules = need(calloc(n_rules + 1, sizeof *w->config->rules));
+        for (size_t i = 0; i < n_rules; i++)
+                rule_init(&w->config->rules[i]);
+        w->config->n_rules = n_rules;
+        w->machine.nodes = need(calloc(t->n_ids + 1, sizeof *w->machine.nodes));
+        w->samples = need(calloc(WORLD_SERVICES_MAX, sizeof *w->samples));
+        w->applied = need(calloc(WORLD_SERVICES_MAX, sizeof *w->applied));
+        w->rules = need(calloc(WORLD_SERVICES_MAX, sizeof(struct rule *)));
+        w->now_usec = 1000 * USEC_PER_SEC;
+        for (unsigned n = 0; n < t->n_ids; n++)
+                w->machine.nodes[n] =
+                        (struct node_memory){ .bytes_total = t->nodes[n].bytes_total, .bytes_free = t->nodes[n].bytes_total };
+        return w;
+}
+
 struct world *world_new(unsigned n_nodes, unsigned n_cores, unsigned n_cpus, uint64_t bytes) {
         struct world *w = need(calloc(1, sizeof *w));
         struct topology *t = need(topology_new(n_nodes, n_nodes * n_cpus));
@@ -179,14 +198,13 @@ static char *check_room(const struct world *w, const struct plan *p) {
 
 static const char *check_placement(const struct world *w, const struct service_sample *s, const struct placement *p) {
         struct node_set cpu_nodes = topology_nodes_with_cpus(w->topology), mem_nodes = topology_nodes_with_memory(w->topology);
-        size_t n_chosen = 0;
         if (!p->reason || !*p->reason)
                 return "no reason is given";
         if (p->act && p->state != STATE_PENDING)
                 return "something is due in a state that is not pending";
         if ((!s->rule || s->rule->place == PLACE_IGNORE) && (p->state != STATE_OBSERVED || p->act))
                 return "a service that no rule manages is not merely observed";
-        if (p->act && s->self_managed)
+        if (p->act && s->self_managed && s->rule->app_policy == APP_POLICY_RESPECT)
                 return "a self-managed service is touched";
         if (!node_set_is_subset(&p->home_cpus, &cpu_nodes) || !node_set_is_subset(&p->home_mems, &mem_nodes))
                 return "the home has nodes without what it needs of them";
@@ -198,18 +216,17 @@ static const char *check_placement(const struct world *w, const struct service_s
                 return "CPUs that the administrator set are restricted";
         if (s->admin_mems && (p->narrow_mems || p->widen_mems))
                 return "memory nodes that the administrator set are changed";
-        if (p->narrow_mems && (!s->rule || s->has_bound_mappings || s->rule->memory != MEMORY_STRICT))
+        if (p->narrow_mems && (!s->rule || (s->has_bound_mappings && s->rule->app_policy == APP_POLICY_RESPECT) ||
+                               s->rule->memory != MEMORY_STRICT))
                 return "memory is narrowed that must not be";
         if (s->rule && s->rule->place == PLACE_COMPACT && s->rule->max_nodes > 0 && node_set_count(&p->home) > s->rule->max_nodes)
                 return "more nodes than max-nodes";
         if (p->move_memory != (p->bytes_to_move > 0) || p->move_memory != (p->room_by_node != NULL))
                 return "moving memory, bytes to move and room disagree";
-        for (size_t i = 0; i < p->n_candidates; i++) {
-                n_chosen += p->candidates[i].chosen;
-                if (!p->candidates[i].verdict)
-                        return "a candidate without verdict";
-        }
-        return n_chosen > 1 ? "two candidates are chosen" : NULL;
+        if ((p->pages_how == PAGES_BALANCE) != (p->want_by_node != NULL) ||
+            (p->pages_how == PAGES_INTERLEAVE) != (p->weight_by_node != NULL))
+                return "how pages are divided, and into what, disagree";
+        return NULL;
 }
 
 char *world_check_plan(const struct world *w, const struct plan *p) {
@@ -223,8 +240,8 @@ char *world_check_plan(const struct world *w, const struct plan *p) {
         return check_room(w, p);
 }
 
-struct plan *world_plan(struct world *w) {
-        struct plan_input in = {
+static struct plan_input input_of(const struct world *w) {
+        return (struct plan_input){
                 .topology = w->topology,
                 .machine = &w->machine,
                 .config = w->config,
@@ -235,6 +252,10 @@ struct plan *world_plan(struct world *w) {
                 .n_applied = w->n_samples,
                 .now_usec = w->now_usec,
         };
+}
+
+struct plan *world_plan(struct world *w) {
+        struct plan_input in = input_of(w);
         struct plan *p = NULL;
         need_zero(history_update(&w->history, w->samples, w->n_samples, w->topology->n_ids, w->now_usec));
         need_zero(plan_make(&in, &p));
@@ -246,8 +267,70 @@ struct plan *world_plan(struct world *w) {
         return p;
 }
 
+/* What every explanation has: one chosen candidate at most, which comes first, terms that add up, a sentence for each. */
+static const char *check_explanation(const struct explanation *e) {
+        for (size_t i = 0; i < e->n_candidates; i++) {
+                const struct candidate *c = &e->candidates[i];
+                const struct cost_terms *t = &c->terms;
+                double sum = t->distance + t->bandwidth + t->load + t->fill + t->moving + t->breadth + t->device;
+                _cleanup_free_ char *verdict = candidate_verdict(c);
+                if (c->chosen && i > 0)
+                        return "a candidate that is not the first is chosen";
+                if (c->feasible && (sum < c->cost - 1e-6 || sum > c->cost + 1e-6))
+                        return "the terms do not add up to the cost";
+                if (!verdict || !*verdict)
+                        return "a candidate without verdict";
+        }
+        return NULL;
+}
+
+struct explanation world_explain(struct world *w, size_t index) {
+        struct plan_input in = input_of(w);
+        struct explanation e;
+        need_zero(plan_explain(&in, index, &e));
+        const char *broken = check_explanation(&e);
+        if (broken) {
+                fprintf(stderr, "broken promise: %s\n", broken);
+                abort();
+        }
+        return e;
+}
+
 /* Pages go to the home nodes in order of id, as far as each has room. */
-static void apply_move(struct world *w, struct service_sample *s, const struct placement *p) {
+static void carry(struct world *w, struct service_sample *s, struct placement *p, unsigned from, unsigned to, uint64_t bytes) {
+        uint64_t n = MIN2(bytes, p->room_by_node[to]);
+        p->room_by_node[to] -= n;
+        s->bytes_by_node[from] -= n;
+        s->movable_by_node[from] -= n;
+        w->machine.nodes[from].bytes_free += n;
+        s->bytes_by_node[to] += n;
+        s->movable_by_node[to] += n;
+        w->machine.nodes[to].bytes_free -= n;
+        if (p->pages_how == PAGES_INTERLEAVE)
+                p->room_by_node[from] += n;
+}
+
+/* From where there is more than belongs there to where there is less. */
+static void apply_division(struct world *w, struct service_sample *s, struct placement *p) {
+        unsigned n_ids = w->topology->n_ids;
+        uint64_t total = sum_by_node(s->movable_by_node, n_ids), parts = 0;
+        for (unsigned n = 0; n < n_ids; n++)
+                parts += p->pages_how == PAGES_BALANCE ? p->want_by_node[n] : p->weight_by_node[n];
+        for (unsigned from = 0; from < n_ids; from++)
+                for (unsigned to = 0; to < n_ids; to++) {
+                        const uint64_t *want = p->want_by_node;
+                        uint64_t leave = want ? want[from] : total * p->weight_by_node[from] / parts;
+                        uint64_t reach = want ? want[to] : total * p->weight_by_node[to] / parts;
+                        if (s->movable_by_node[from] > leave && s->movable_by_node[to] < reach)
+                                carry(w, s, p, from, to, MIN2(s->movable_by_node[from] - leave, reach - s->movable_by_node[to]));
+                }
+}
+
+static void apply_move(struct world *w, struct service_sample *s, struct placement *p) {
+        if (p->pages_how != PAGES_HOME) {
+                apply_division(w, s, p);
+                return;
+        }
         struct node_memory *nodes = w->machine.nodes;
         for (unsigned from = 0; from < w->topology->n_ids; from++) {
                 if (node_set_has(&p->home_mems, from))
@@ -295,7 +378,7 @@ void world_apply(struct world *w, const struct plan *p) {
                         continue;
                 need_zero(history_record_placed(&w->history, s->cgroup, &x->home, w->now_usec));
                 if (x->move_memory)
-                        apply_move(w, s, x);
+                        apply_move(w, s, &p->placements[i]);
                 if (x->restrict_cpus) {
                         w->applied[i].cpus = true;
                         s->effective_cpu_nodes = x->home_cpus;
@@ -312,7 +395,16 @@ void world_apply(struct world *w, const struct plan *p) {
                         s->effective_mems = all_mems;
                         history_record_widened(&w->history, s->cgroup, w->now_usec);
                 }
-                history_record_settled(&w->history, s->cgroup, movable_off(w, s, &x->home_mems), w->now_usec);
+                bool divided = x->pages_how != PAGES_HOME;
+                uint64_t off = divided          ? placement_misplaced_bytes(x, s, w->topology->n_ids)
+                               : x->move_memory ? movable_off(w, s, &x->home_mems)
+                                                : 0;
+                if (divided && off <= division_tolerated_bytes(s->rule, sum_by_node(s->movable_by_node, w->topology->n_ids)))
+                        off = 0;
+                history_record_settled(&w->history, s->cgroup, off, w->now_usec);
+                if (x->move_memory)
+                        history_record_interleaved(&w->history, s->cgroup,
+                                                   x->weight_by_node ? interleave_key(x->weight_by_node, w->topology->n_ids) : 0);
         }
 }
 
@@ -345,12 +437,6 @@ char *plan_to_text(const struct plan *p) {
                 add_nodes(&b, &x->home_cpus);
                 add_nodes(&b, &x->home_mems);
                 strbuf_printf(&b, " %s\n", x->reason);
-                for (size_t k = 0; k < x->n_candidates; k++) {
-                        const struct candidate *c = &x->candidates[k];
-                        add_nodes(&b, &c->nodes);
-                        strbuf_printf(&b, " %a%s%s %s\n", c->cost, c->feasible ? " feasible" : "", c->chosen ? " chosen" : "",
-                                      c->verdict);
-                }
         }
         return need(strbuf_steal(&b));
 }

@@ -28,6 +28,9 @@ struct world {
 
 /* Nodes 0 … n_nodes − 1, each with so many cores and CPUs and so much memory, all of it free; distances 10 and 20. */
 struct world *world_new(unsigned n_nodes, unsigned n_cores, unsigned n_cpus, uint64_t bytes);
+/* Any machine, which is then the world's; all of its memory is free. `n_rules` rules of the configuration, with default values, are for the
+ * caller to fill in. */
+struct world *world_of(struct topology *t, size_t n_rules);
 struct world *world_free(struct world *w);
 static inline void world_freep(struct world **w) {
         world_free(*w);
@@ -52,6 +55,8 @@ void world_spread(struct world *w, struct service_sample *s, uint64_t bytes, dou
 
 /* Takes in the samples, makes a plan, and holds it to what every plan must keep (ends the program with a message otherwise). */
 struct plan *world_plan(struct world *w);
+/* How the last plan came to this placement, from the same input: nothing is taken in anew. To be ended with explanation_done(). */
+struct explanation world_explain(struct world *w, size_t index);
 /* What is promised of every plan; NULL, or what is broken (the caller frees). */
 char *world_check_plan(const struct world *w, const struct plan *p);
 /* Does what is due: pages move, cpusets come into force, threads follow. */

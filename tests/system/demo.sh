@@ -12,13 +12,13 @@ echo 0 >/proc/sys/kernel/numa_balancing 2>/dev/null
 say "The machine: four nodes, two CPUs each"
 numabalancectl topology
 
-say "Services start: a real redis-server with 60 MB of data, and three with 80 MB each, all with their memory in the wrong place"
+say "Services start: a real redis-server with 90 MB of data, and three with 80 MB each, all with their memory in the wrong place"
 systemctl stop redis-server 2>/dev/null
 # Filled while it may only run on node 3, then free to run anywhere but there: as after a bad night.
 systemctl start redis-server
 redis=$(systemctl show -P MainPID redis-server)
 taskset -apc 6-7 "$redis" >/dev/null
-redis-cli eval "for i = 1, 60000 do redis.call('set', 'key' .. i, string.rep('x', 900)) end" 0 >/dev/null
+redis-cli eval "for i = 1, 90000 do redis.call('set', 'key' .. i, string.rep('x', 900)) end" 0 >/dev/null
 taskset -apc 0-1 "$redis" >/dev/null
 for i in 1 2 3; do
         systemd-run --quiet --unit="shop-$i" -p Type=notify "$workload" --size 80 --slices 0,1,2,3 --threads 2 --duty 20:20
@@ -42,11 +42,12 @@ cat >/etc/numabalanced/numabalanced.d/demo.yaml <<'Y'
 version: 1
 daemon: {interval: 3s, scan-cpu: 50%}
 rules:
-  - name: cache
+  - name: cache                     # this one is wanted on node 0, memory and all
     match: {unit: redis-server.service}
-    place: compact
+    place: nodes
+    nodes: "0"
     min-size: 16M
-  - name: shops
+  - name: shops                     # these go where it is best
     match: {unit: "shop-*.service"}
     place: compact
     max-nodes: 1
@@ -58,18 +59,29 @@ say "numabalancectl reload, and the journal as it acts"
 journalctl -f -n 0 -o cat -u numabalanced &
 follower=$!
 sleep 1
+began=$SECONDS
 numabalancectl reload
-for _ in $(seq 240); do
-        stable=$(numabalancectl list --json=pretty | grep -A 400 -E 'redis-server.service|shop-' | grep -cE '"state": *"stable"')
-        moving=$(numabalancectl list --json=short | grep -cE '"state":"(moving|pending)"')
-        [ "$stable" -ge 4 ] && [ "$moving" = 0 ] && break
+# All four at home, and looked at once more since.
+at_home() {
+        numabalancectl list --json=short | python3 -c '
+import json, sys
+ours = [s for s in json.load(sys.stdin) if s["rule"]]
+sys.exit(not (len(ours) == 4 and all(s["state"] == "stable" and s["home_nodes"] and "just ended" not in s["reason"] for s in ours)))'
+}
+home=
+until [ "$home" = yes ] || [ "$SECONDS" -ge $((began + 240)) ]; do
         sleep 1
+        at_home && home=yes
 done
-sleep 1
 kill "$follower"
+wait "$follower" 2>/dev/null
 
 say "After"
 numabalancectl list | grep -E 'UNIT|redis|shop'
+if [ "$home" != yes ]; then
+        say "Not all of them are at home after four minutes: something is wrong here"
+        exit 1
+fi
 
 say "Why? numabalancectl explain shop-1.service"
 numabalancectl explain shop-1.service

@@ -101,14 +101,19 @@ static int on_advise(uint64_t mcpu, uint64_t bytes, sd_bus_message *call, void *
         return bus_reply_object(call, o);
 }
 
+static struct json_object *on_remembered(void *userdata) {
+        (void) userdata;
+        return load("remembered.json");
+}
+
 static struct json_object *on_history(const char *unit, void *userdata) {
         if (strcmp(unit, "quiet.service") == 0)
                 return json_object_new_array();
         return load("history.json");
 }
 
-static const struct bus_callbacks callbacks = { on_status,  on_list, on_explain, on_reload, on_pause,
-                                                on_restore, on_plan, on_advise,  on_history };
+static const struct bus_callbacks callbacks = { on_status,  on_list, on_explain, on_reload,  on_pause,
+                                                on_restore, on_plan, on_advise,  on_history, on_remembered };
 
 int main(int argc, char **argv) {
         sd_bus *bus = NULL;

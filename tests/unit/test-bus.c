@@ -94,12 +94,17 @@ static int on_advise(uint64_t mcpu, uint64_t bytes, sd_bus_message *call, void *
         return bus_reply_object(call, json_tokener_parse("{\"nodes\":[1],\"node_list\":\"1\"}"));
 }
 
+static struct json_object *on_remembered(void *userdata) {
+        (void) userdata;
+        return json_tokener_parse("[{\"big\":18446744073709551614}]");
+}
+
 static struct json_object *on_history(const char *unit, void *userdata) {
         return json_tokener_parse(*unit ? "[]" : "[{\"unit\":\"a.service\",\"event\":\"moved\",\"locality_after\":null}]");
 }
 
-static const struct bus_callbacks callbacks = { on_status,  on_list, on_explain, on_reload, on_pause,
-                                                on_restore, on_plan, on_advise,  on_history };
+static const struct bus_callbacks callbacks = { on_status,  on_list, on_explain, on_reload,  on_pause,
+                                                on_restore, on_plan, on_advise,  on_history, on_remembered };
 
 /* Answers what waits, as the manager does some time after the handler returned. */
 static void answer_restore(void) {
@@ -336,6 +341,12 @@ static void test_history(void **state) {
         assert_json(call(*state, "History", error, "s", "quiet.service"), "[]");
 }
 
+/* As text: the largest numbers arrive as they are. */
+static void test_remembered(void **state) {
+        char error[128];
+        assert_json(call(*state, "Remembered", error, NULL), "\"[{\\\"big\\\":18446744073709551614}]\"");
+}
+
 static void test_changing(void **state) {
         char error[128];
         assert_null(call(*state, "Pause", error, "b", 1));
@@ -484,6 +495,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_plan, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_advise, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_history, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_remembered, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_changing, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_reload, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_size, setup, teardown),

@@ -175,6 +175,84 @@ static void test_retry_is_bounded(void **state) {
         assert_true(history_find(&h, "/a")->retry_usec == HISTORY_RETRY_USEC << HISTORY_RETRY_DOUBLINGS);
 }
 
+static void test_former_home(void **state) {
+        _cleanup_(history_done) struct history h = { 0 };
+        struct node_set one = node_set_of(1), two = node_set_of(2);
+        assert_int_equal(history_record_placed(&h, "/a", &one, 100), 0);
+        struct history_entry *e = history_find(&h, "/a");
+        assert_false(e->has_former);
+        assert_int_equal(history_record_placed(&h, "/a", &one, 200), 0); /* the same again: nothing was left */
+        assert_false(e->has_former);
+        assert_int_equal(history_record_placed(&h, "/a", &two, 300), 0);
+        assert_true(e->has_former && e->left_usec == 300 && e->since_usec == 300);
+        assert_true(node_set_equal(&e->former_home, &one));
+}
+
+static void test_rule_that_changed(void **state) {
+        _cleanup_(history_done) struct history h = { 0 };
+        struct service_sample s;
+        struct rule r, same;
+        service_sample_init(&s);
+        rule_init(&r);
+        rule_init(&same);
+        s.cgroup = strdup("/a");
+        assert_int_equal(service_sample_alloc(&s, 2), 0);
+        s.rule = &r;
+        assert_int_equal(history_update(&h, &s, 1, 2, 100), 0);
+        assert_int_equal(history_find(&h, "/a")->since_usec, 100);
+        s.rule = &same; /* a reload that says the same */
+        same.line = 7;
+        assert_int_equal(history_update(&h, &s, 1, 2, 200), 0);
+        assert_int_equal(history_find(&h, "/a")->rule_usec, 0);
+        same.avoid = node_set_of(1);
+        assert_int_equal(history_update(&h, &s, 1, 2, 300), 0);
+        assert_int_equal(history_find(&h, "/a")->rule_usec, 300);
+        s.rule = NULL;
+        assert_int_equal(history_update(&h, &s, 1, 2, 400), 0);
+        assert_int_equal(history_find(&h, "/a")->rule_usec, 400);
+        assert_int_equal(history_find(&h, "/a")->since_usec, 100);
+        service_sample_done(&s);
+        rule_done(&r);
+        rule_done(&same);
+}
+
+static void test_copy(void **state) {
+        _cleanup_(history_done) struct history h = { 0 }, copy = { 0 };
+        struct node_set one = node_set_of(1), two = node_set_of(2);
+        struct service_sample s;
+        service_sample_init(&s);
+        s.cgroup = strdup("/b");
+        s.deep = true;
+        assert_int_equal(service_sample_alloc(&s, 3), 0);
+        s.cpu_share_by_node[2] = 1000000;
+        s.bytes_by_node[1] = MIB;
+        assert_int_equal(history_update(&h, &s, 1, 3, 100), 0);
+        assert_int_equal(history_record_placed(&h, "/a", &one, 100), 0);
+        assert_int_equal(history_copy(&h, &copy), 0);
+        assert_int_equal(history_record_placed(&h, "/a", &two, 200), 0);
+        s.bytes_by_node[1] = 5 * MIB;
+        assert_int_equal(history_update(&h, &s, 1, 3, 200), 0);
+        assert_int_equal(copy.n_entries, 2);
+        assert_true(node_set_equal(&history_find(&copy, "/a")->home, &one));
+        assert_null(history_find(&copy, "/a")->share_by_node);
+        assert_int_equal(history_find(&copy, "/b")->share_by_node[2], 1000000);
+        assert_true(history_find(&copy, "/b")->fixed_by_node[1] == MIB);
+        assert_true(history_find(&h, "/b")->fixed_by_node[1] == 5 * MIB);
+        service_sample_done(&s);
+}
+
+static void test_forgive(void **state) {
+        _cleanup_(history_done) struct history h = { 0 };
+        struct node_set one = node_set_of(1);
+        assert_int_equal(history_record_placed(&h, "/a", &one, 0), 0);
+        assert_int_equal(history_record_placed(&h, "/b", &one, 0), 0);
+        history_record_failed(&h, "/a", 100);
+        history_record_settled(&h, "/b", MIB, 100);
+        history_forgive(&h);
+        assert_true(!history_find(&h, "/a")->failed && history_find(&h, "/a")->retry_usec == 0);
+        assert_true(history_find(&h, "/b")->retry_usec > 0); /* pages that would not move are another matter */
+}
+
 static void test_widened(void **state) {
         _cleanup_(history_done) struct history h = { 0 };
         history_record_widened(&h, "/a", 7);
@@ -195,6 +273,10 @@ int main(void) {
                 cmocka_unit_test(test_forgets),
                 cmocka_unit_test(test_placed_and_settled),
                 cmocka_unit_test(test_retry_is_bounded),
+                cmocka_unit_test(test_former_home),
+                cmocka_unit_test(test_rule_that_changed),
+                cmocka_unit_test(test_copy),
+                cmocka_unit_test(test_forgive),
                 cmocka_unit_test(test_widened),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

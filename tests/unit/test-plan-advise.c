@@ -27,7 +27,7 @@ static void test_idle_machine(void **state) {
         assert_nodes(a->nodes, "0");
         assert_true(a->fits);
         assert_says(a->reason, "node 0 for 2 CPUs and 1.0G");
-        assert_true(a->placement->n_candidates > 1);
+        assert_says(a->reason, "; chosen: costs ");
 }
 
 static void test_keeps_clear_of_load(void **state) {

@@ -176,8 +176,11 @@ static void test_memory_needs_more_nodes(void **state) {
         assert_says(p->placements[0].reason, "has room for its 6.0G");
         assert_says(p->placements[0].reason, "max-nodes 1");
         bool said = false;
-        for (size_t i = 0; i < p->placements[0].n_candidates; i++)
-                said |= strstr(p->placements[0].candidates[i].verdict, "needs 4.5G") != NULL;
+        _cleanup_(explanation_done) struct explanation e = world_explain(w, 0);
+        for (size_t i = 0; i < e.n_candidates; i++) {
+                _cleanup_free_ char *verdict = candidate_verdict(&e.candidates[i]);
+                said |= strstr(verdict, "needs 4.5G") != NULL;
+        }
         assert_true(said);
 }
 
@@ -237,23 +240,28 @@ static void test_verdicts(void **state) {
         world_cpu(w, s, 1, 0.9);
         w->machine.nodes[1].bytes_free = 325 * MIB; /* 205 MiB are kept free */
         _cleanup_(plan_freep) struct plan *p = world_plan(w);
-        const struct placement *x = &p->placements[0];
+        _cleanup_(explanation_done) struct explanation x = world_explain(w, 0);
         unsigned rejected = 0, lacking = 0;
-        assert_true(x->n_candidates >= 3);
-        assert_true(x->candidates[0].chosen && x->candidates[0].feasible);
-        assert_says(x->candidates[0].verdict, "chosen: costs ");
-        assert_says(x->candidates[0].verdict, "distance 10.0");
-        for (size_t i = 1; i < x->n_candidates; i++) {
-                rejected += strstr(x->candidates[i].verdict, "rejected: costs ") != NULL;
-                if (!x->candidates[i].feasible) {
+        assert_nodes(p->placements[0].home, "0");
+        assert_true(x.n_candidates >= 3);
+        assert_true(x.candidates[0].chosen && x.candidates[0].feasible);
+        for (size_t i = 0; i < x.n_candidates; i++) {
+                const struct candidate *c = &x.candidates[i];
+                _cleanup_free_ char *verdict = candidate_verdict(c);
+                if (c->chosen) {
+                        assert_says(verdict, "chosen: costs ");
+                        assert_says(verdict, "distance 10.0");
+                        continue;
+                }
+                rejected += strstr(verdict, "rejected: costs ") != NULL;
+                if (!c->feasible) {
                         lacking++;
-                        assert_nodes(x->candidates[i].nodes, "1");
-                        assert_string_equal(x->candidates[i].verdict,
-                                            "rejected: node 1 has room for 120M above keep-free, needs 300M");
+                        assert_nodes(c->nodes, "1");
+                        assert_string_equal(verdict, "rejected: node 1 has room for 120M above keep-free, needs 300M");
                 }
         }
         assert_int_equal(lacking, 1);
-        assert_int_equal(rejected, x->n_candidates - 2);
+        assert_int_equal(rejected, x.n_candidates - 2);
 }
 
 static void test_sparse_and_odd_nodes(void **state) {

@@ -160,7 +160,7 @@ static void test_files(void **state) {
 }
 
 static void test_users(void **state) {
-        struct user_cache numeric = { .numeric = true }, live = { 0 };
+        struct user_cache numeric = { .captured = true, .root_fd = -1 }, live = { 0 };
         assert_string_equal(user_cache_get(&numeric, 0), "0");
         assert_string_equal(user_cache_get(&numeric, 4294967294u), "4294967294");
         const char *root = user_cache_get(&live, 0);

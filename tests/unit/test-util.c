@@ -29,10 +29,38 @@ static void test_strbuf(void **state) {
         assert_string_equal(empty, "");
 }
 
+static void test_same_but_for_amounts(void **state) {
+        (void) state;
+        static const struct {
+                const char *a, *b;
+                bool same;
+        } cases[] = {
+                { "", "", true },
+                { "x", "", false },
+                { "7.3M would not move, tried again in 9min", "12K would not move, tried again in 91s", true },
+                { "distance 11.3", "distance 10.0", true },
+                { "distance 11.3", "distance 10", false },
+                { "at home on node 0", "at home on node 1", false },
+                { "priority 200", "priority 20", false },
+                { "net/eth0 is near", "net/eth1 is near", false },
+                { "a1s", "a2s", false },
+                { "1s", "1s more", false },
+                { "in 1s.", "in 20s.", true },
+                { "5M", "5", false },
+        };
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                if (text_same_but_for_amounts(cases[i].a, cases[i].b) != cases[i].same)
+                        fail_msg("'%s' and '%s'", cases[i].a, cases[i].b);
+                if (text_same_but_for_amounts(cases[i].b, cases[i].a) != cases[i].same)
+                        fail_msg("'%s' and '%s'", cases[i].b, cases[i].a);
+        }
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_parse_u64),
                 cmocka_unit_test(test_strbuf),
+                cmocka_unit_test(test_same_but_for_amounts),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

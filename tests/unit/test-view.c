@@ -61,13 +61,23 @@ static void test_placed(void **state) {
         _cleanup_(topology_freep) struct topology *t = sparse();
         _cleanup_(service_sample_done) struct service_sample s;
         struct rule rule;
+        struct rule other = { .name = (char[]){ "db" } };
         struct candidate candidates[] = {
                 { .nodes = node_set_of(0),
-                  .cost = 10,
+                  .cost = 10.5,
+                  .terms = { 10, 0.25, 0.125, 0.1, 0.025 },
                   .feasible = true,
                   .chosen = true,
-                  .verdict = (char[]){ "chosen: closest" } },
-                { .nodes = node_set_of(2), .cost = 1e300, .verdict = (char[]){ "rejected: no CPUs" } },
+                  .verdict = VERDICT_CHOSEN },
+                { .nodes = node_set_of(2), .cost = 1e300, .verdict = VERDICT_NO_CPUS },
+                { .nodes = node_set_of(1), .verdict = VERDICT_EXCLUDED, .excluded_by = { CONSTRAINT_EXCLUSIVE, &other } },
+        };
+        char *changes[] = { (char[]){ "node 2 had 1.0G more free" } };
+        struct explanation e = {
+                .candidates = candidates,
+                .n_candidates = 3,
+                .would_change = changes,
+                .n_would_change = 1,
         };
         struct placement p = {
                 .state = STATE_PENDING,
@@ -80,8 +90,6 @@ static void test_placed(void **state) {
                 .distance_before = 15.25,
                 .distance_after = 10.0701,
                 .reason = (char[]){ "its memory is elsewhere" },
-                .candidates = candidates,
-                .n_candidates = 2,
         };
         sample(&s);
         rule_init(&rule);
@@ -91,10 +99,11 @@ static void test_placed(void **state) {
         rule.line = 7;
         s.rule = &rule;
         s.deep = true;
+        s.cpu_pressure_centipercent = 1250;
         s.cpu_share_by_node[0] = 333333;
         s.cpu_share_by_node[2] = 666667;
         assert_json(
-                view_explain(t, &s, &p, STATE_MOVING, "moving: 1M of 74M"),
+                view_explain(t, &s, &p, &e, STATE_MOVING, "moving: 1M of 74M"),
                 "{\"unit\":\"redis-server.service\",\"cgroup\":\"/system.slice/redis-server.service\",\"rule\":\"cache\","
                 "\"place\":\"compact\",\"state\":\"moving\",\"reason\":\"moving: 1M of 74M\",\"home_nodes\":[0],"
                 "\"bytes_total\":104857600,\"bytes_by_node\":[26214400,0,78643200],\"cpu_by_node\":[0.3333,0.0,0.6667],"
@@ -103,14 +112,22 @@ static void test_placed(void **state) {
                 "\"unmovable_bytes\":1048576,\"cpu_usec_by_node\":[1234,0,0],\"cpu_window_usec\":10000000,"
                 "\"effective_cpu_nodes\":[0],\"effective_memory_nodes\":[0,2],\"cpus_set_by_administrator\":false,"
                 "\"memory_nodes_set_by_administrator\":false,\"self_managed\":false,\"has_bound_mappings\":false,"
-                "\"own_policy\":null,\"owner_detail\":null,\"memory_pressure_percent\":null,\"cpu_pressure_percent\":null},"
+                "\"own_policy\":null,\"owner_detail\":null,\"memory_pressure_percent\":null,\"cpu_pressure_percent\":12.5},"
                 "\"rule_detail\":{\"file\":\"/etc/numabalanced/numabalanced.yaml\",\"line\":7,\"memory\":\"prefer\","
                 "\"cpus\":\"restrict\",\"min_size_bytes\":67108864,\"min_gain\":0.05,\"cooldown_usec\":60000000},"
                 "\"decision\":{\"act\":true,\"home_cpu_nodes\":[0],\"home_memory_nodes\":[0],\"restrict_cpus\":true,"
                 "\"narrow_memory_nodes\":false,\"widen_memory_nodes\":false,\"move_memory\":true,\"bytes_to_move\":77594624,"
                 "\"distance_before\":15.25,\"distance_after\":10.07},"
-                "\"candidates\":[{\"nodes\":[0],\"cost\":10.0,\"feasible\":true,\"chosen\":true,\"verdict\":\"chosen: closest\"},"
-                "{\"nodes\":[2],\"cost\":null,\"feasible\":false,\"chosen\":false,\"verdict\":\"rejected: no CPUs\"}]}");
+                "\"candidates\":[{\"nodes\":[0],\"cost\":10.5,\"feasible\":true,\"chosen\":true,\"verdict\":\"chosen: costs 10.5 "
+                "(distance 10.0, bandwidth 0.2, CPU load 0.1, memory fill 0.1, moving 0.0)\",\"terms\":{\"distance\":10.0,"
+                "\"bandwidth\":0.25,\"load\":0.13,\"fill\":0.1,\"moving\":0.03,\"breadth\":0.0,\"device\":0.0},\"excluded_by\":"
+                "null},"
+                "{\"nodes\":[2],\"cost\":null,\"feasible\":false,\"chosen\":false,"
+                "\"verdict\":\"rejected: node 2 has no CPUs that it may use\",\"terms\":null,\"excluded_by\":null},"
+                "{\"nodes\":[1],\"cost\":null,\"feasible\":false,\"chosen\":false,"
+                "\"verdict\":\"rejected: node 1 is excluded by exclusive of rule db\",\"terms\":null,"
+                "\"excluded_by\":{\"constraint\":\"exclusive\",\"rule\":\"db\"}}],"
+                "\"would_change\":[\"node 2 had 1.0G more free\"]}");
         rule_done(&rule);
 }
 

@@ -161,7 +161,7 @@ def test_memory_bound_by_the_process_itself_is_respected():
 def test_pinned_pages_are_told_and_not_tried_for_ever():
     service = start_service('pinned', size=60, node=2, threads=1, duty='5:95', pin=512)
     journal = daemon.Journal()
-    daemon.configure([{'name': 'p', 'match': {'unit': service.unit}, 'place': 'nodes', 'nodes': '1', 'min-size': '16M', 'cooldown': '2s'}])
+    daemon.configure([{'name': 'p', 'match': {'unit': service.unit}, 'place': 'nodes', 'nodes': '1', 'min-size': '16M', 'cooldown': '2s'}], max_interval='2s')
     daemon.start()
     move = wait_for('a move', lambda: journal.of_unit(service.unit, IDS['MOVED']) + journal.of_unit(service.unit, IDS['MOVE_FAILED']), 400)[0]
     # A few others may have been busy just then.

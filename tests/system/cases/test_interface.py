@@ -118,3 +118,21 @@ def test_quiet_while_nothing_changes():
     cycles = daemon.status()['cycles']
     wait_for('five more cycles', lambda: daemon.status()['cycles'] >= cycles + 5, 400)
     assert [e['MESSAGE'] for e in journal.entries()] == []
+
+
+def test_topology_leaves_out_partitions():
+    # CPUs 6-7, all of node 3, go to a cgroup of their own: they are no longer anybody else's.
+    part = numa.CGROUP / 'partition'
+    part.mkdir()
+    try:
+        (numa.CGROUP / 'cgroup.subtree_control').write_text('+cpuset')
+        (part / 'cpuset.cpus').write_text('6-7')
+        (part / 'cpuset.cpus.partition').write_text('root')
+        assert (part / 'cpuset.cpus.partition').read_text().strip() == 'root'
+        nodes = json.loads(daemon.ctl('topology', '--json=short').stdout)['nodes']
+        assert [n['cpus'] for n in nodes] == ['0-1', '2-3', '4-5', '']
+        (part / 'cpuset.cpus.partition').write_text('member')
+        nodes = json.loads(daemon.ctl('topology', '--json=short').stdout)['nodes']
+        assert [n['cpus'] for n in nodes] == ['0-1', '2-3', '4-5', '6-7']
+    finally:
+        part.rmdir()

@@ -13,7 +13,7 @@ from . import SYSTEM, VmError, aptsources, cache
 SUITES = ('bookworm', 'trixie')
 # What the daemon links with, what its tests need, and a system to run them on.
 PACKAGES = ('systemd', 'systemd-sysv', 'dbus', 'kmod', 'procps', 'libnuma1', 'libhwloc15', 'libyaml-0-2', 'libjson-c5',
-            'libsmartcols1', 'numactl', 'hwloc-nox', 'python3', 'python3-pytest')
+            'libsmartcols1', 'libarchive13', 'numactl', 'hwloc-nox', 'python3', 'python3-pytest')
 OUTPUTS = ('vmlinuz', 'initrd', 'root.ext4', 'manifest')
 FREE_MIB = 1536                 # room for what tests write; the file is sparse
 # Smaller and faster to make. Copyright files stay: they cost nothing.

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "capture/look.h"
+
+#include "core/util.h"
+#include "report/json.h"
+#include "report/view.h"
+
+void look_done(struct captured_look *l) {
+        observation_free(l->observation);
+        plan_free(l->plan);
+        *l = (struct captured_look){ 0 };
+}
+
+/* A service whose map cannot be read is judged without, as the daemon does. */
+static int read_maps(const struct look_input *in, struct observation *o) {
+        const struct host *h = in->hosts[LOOKS - 1];
+        for (size_t i = 0; i < o->n_services; i++) {
+                struct service_sample *s = &o->services[i];
+                if (!s->rule || s->rule->place == PLACE_IGNORE || s->n_processes == 0)
+                        continue;
+                _cleanup_(deep_sample_freep) struct deep_sample *d = NULL;
+                const struct deep_options options = deep_options_of(s->rule);
+                int r = observe_deep(h, in->topology->n_ids, s->processes, s->n_processes, &options, &d);
+                if (r == -ENOMEM)
+                        return r;
+                if (r >= 0)
+                        service_sample_merge_deep(s, d, h->has_memory_controller);
+        }
+        return 0;
+}
+
+static int decide(const struct look_input *in, const struct history *history, uint64_t now, struct captured_look *l) {
+        const struct plan_input p = {
+                .topology = in->topology,
+                .machine = &l->observation->machine,
+                .config = in->config,
+                .samples = l->observation->services,
+                .n_samples = l->observation->n_services,
+                .history = history,
+                .applied = in->applied,
+                .n_applied = in->n_applied,
+                .now_usec = now,
+        };
+        return plan_make(&p, &l->plan);
+}
+
+int look_twice(const struct look_input *in, struct history *history, struct captured_look *ret) {
+        _cleanup_(observer_freep) struct observer *observer = NULL;
+        struct captured_look l = { 0 };
+        int r = observer_new(in->hosts[0], in->topology, &observer);
+        for (unsigned i = 0; i < LOOKS && r >= 0; i++) {
+                uint64_t now;
+                l.observation = observation_free(l.observation);
+                r = in->begin(i, &now, in->userdata);
+                if (r >= 0)
+                        r = observer_set_host(observer, in->hosts[i]);
+                if (r >= 0)
+                        r = observer_screen(observer, in->config, in->applied, in->n_applied, now, &l.observation);
+                if (r >= 0 && i == LOOKS - 1)
+                        r = read_maps(in, l.observation);
+                if (r >= 0)
+                        r = history_update(history, l.observation->services, l.observation->n_services, in->topology->n_ids, now);
+                if (r >= 0 && i == LOOKS - 1)
+                        r = decide(in, history, now, &l);
+        }
+        if (r < 0) {
+                look_done(&l);
+                return r;
+        }
+        *ret = l;
+        return 0;
+}
+
+struct json_object *look_json(const struct topology *t, const struct captured_look *l) {
+        struct json_object *o = json_object_new_object(), *services = json_object_new_array();
+        for (size_t i = 0; services && i < l->observation->n_services; i++) {
+                const struct placement *p = &l->plan->placements[i];
+                struct json_object *s = view_explain(t, &l->observation->services[i], p, p->state, NULL);
+                if (!s || json_object_array_add(services, s) != 0) {
+                        json_object_put(s);
+                        json_object_put(services);
+                        services = NULL;
+                }
+        }
+        json_put(&o, "topology", view_topology(t, &l->observation->machine));
+        json_put(&o, "services", services);
+        return o;
+}

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Every field by a table: one that is added to struct history_entry belongs here, too. */
+#include "report/history-json.h"
+
+#include <limits.h>
+#include <stddef.h>
+
+#include "core/util.h"
+#include "report/json.h"
+
+#define ENTRIES_MAX 65536u
+
+static struct json_object *append(struct json_object *array, struct json_object *item) {
+        if (array && item && json_object_array_add(array, item) == 0)
+                return array;
+        json_object_put(item);
+        json_object_put(array);
+        return NULL;
+}
+
+/* The numbers of a history entry: all uint64_t, bool, unsigned or node sets by name. */
+enum field_type { FIELD_U64, FIELD_BOOL, FIELD_UNSIGNED, FIELD_NODES };
+static const struct field {
+        const char *name;
+        enum field_type type;
+        size_t offset;
+} fields[] = {
+#define FIELD(type, member)                                                                                                      \
+        { #member, type, offsetof(struct history_entry, member) }
+        FIELD(FIELD_BOOL, has_former),         FIELD(FIELD_NODES, former_home),   FIELD(FIELD_U64, left_usec),
+        FIELD(FIELD_U64, since_usec),          FIELD(FIELD_U64, rule_key),        FIELD(FIELD_U64, rule_usec),
+        FIELD(FIELD_U64, wait_mcpu),           FIELD(FIELD_BOOL, placed),         FIELD(FIELD_NODES, home),
+        FIELD(FIELD_U64, placed_usec),         FIELD(FIELD_U64, started_usec),    FIELD(FIELD_U64, settled_usec),
+        FIELD(FIELD_U64, widened_usec),        FIELD(FIELD_U64, demand_mcpu),     FIELD(FIELD_BOOL, demand_known),
+        FIELD(FIELD_U64, peak_bytes),          FIELD(FIELD_U64, unmovable_bytes), FIELD(FIELD_U64, retry_usec),
+        FIELD(FIELD_UNSIGNED, n_failed_moves), FIELD(FIELD_BOOL, failed),         FIELD(FIELD_U64, deep_usec),
+        FIELD(FIELD_U64, last_seen_usec),
+#undef FIELD
+};
+
+static struct json_object *entry_to_json(const struct history_entry *e) {
+        struct json_object *o = json_object_new_object();
+        json_put(&o, "cgroup", json_object_new_string(e->cgroup));
+        for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
+                const void *at = (const char *) e + fields[i].offset;
+                switch (fields[i].type) {
+                case FIELD_U64: json_put(&o, fields[i].name, json_object_new_uint64(*(const uint64_t *) at)); break;
+                case FIELD_BOOL: json_put_bool(&o, fields[i].name, *(const bool *) at); break;
+                case FIELD_UNSIGNED: json_put_int(&o, fields[i].name, *(const unsigned *) at); break;
+                case FIELD_NODES: json_put_nodes(&o, fields[i].name, at); break;
+                }
+        }
+        if (e->share_by_node) {
+                struct json_object *shares = json_object_new_array();
+                for (unsigned i = 0; shares && i < e->n_ids; i++)
+                        (void) json_object_array_add(shares, json_object_new_int64(e->share_by_node[i]));
+                json_put(&o, "share_by_node", shares);
+        }
+        if (e->fixed_by_node)
+                json_put_u64s(&o, "fixed_by_node", e->fixed_by_node, e->n_ids);
+        return o;
+}
+
+/* Members that are missing are 0: an older capture has fewer. */
+static uint64_t get_number(struct json_object *o, const char *name) {
+        struct json_object *value;
+        if (!json_object_object_get_ex(o, name, &value) || !json_object_is_type(value, json_type_int))
+                return 0;
+        return json_object_get_uint64(value); /* 0 where it is negative */
+}
+
+static bool get_flag(struct json_object *o, const char *name) {
+        struct json_object *value;
+        return json_object_object_get_ex(o, name, &value) && json_object_get_boolean(value);
+}
+
+/* NULL: not there. */
+static struct json_object *get_list(struct json_object *o, const char *name) {
+        struct json_object *value;
+        return json_object_object_get_ex(o, name, &value) && json_object_is_type(value, json_type_array) ? value : NULL;
+}
+
+static const char *get_text(struct json_object *o, const char *name) {
+        struct json_object *value;
+        return json_object_object_get_ex(o, name, &value) && json_object_is_type(value, json_type_string)
+                       ? json_object_get_string(value)
+                       : NULL;
+}
+
+static uint64_t element(struct json_object *list, size_t i) {
+        int64_t n = json_object_get_int64(json_object_array_get_idx(list, i));
+        return n > 0 ? (uint64_t) n : 0;
+}
+
+static int read_arrays(struct json_object *o, struct history_entry *e, unsigned n_ids) {
+        struct json_object *shares = get_list(o, "share_by_node"), *fixed = get_list(o, "fixed_by_node");
+        e->n_ids = n_ids;
+        if (shares && json_object_array_length(shares) == n_ids) {
+                e->share_by_node = calloc((size_t) n_ids + 1, sizeof *e->share_by_node);
+                if (!e->share_by_node)
+                        return -ENOMEM;
+                for (unsigned i = 0; i < n_ids; i++)
+                        e->share_by_node[i] = (uint32_t) MIN2(element(shares, i), (uint64_t) UINT32_MAX);
+        }
+        if (fixed && json_object_array_length(fixed) == n_ids) {
+                e->fixed_by_node = calloc((size_t) n_ids + 1, sizeof *e->fixed_by_node);
+                if (!e->fixed_by_node)
+                        return -ENOMEM;
+                for (unsigned i = 0; i < n_ids; i++)
+                        e->fixed_by_node[i] = element(fixed, i);
+        }
+        return 0;
+}
+
+static int read_entry(struct json_object *o, struct history *h, unsigned n_ids) {
+        const char *cgroup = get_text(o, "cgroup");
+        if (!cgroup || history_find(h, cgroup))
+                return -EBADMSG;
+        struct history_entry *e = history_get(h, cgroup);
+        if (!e)
+                return -ENOMEM;
+        for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
+                void *at = (char *) e + fields[i].offset;
+                struct json_object *nodes;
+                switch (fields[i].type) {
+                case FIELD_U64: *(uint64_t *) at = get_number(o, fields[i].name); break;
+                case FIELD_BOOL: *(bool *) at = get_flag(o, fields[i].name); break;
+                case FIELD_UNSIGNED:
+                        *(unsigned *) at = (unsigned) MIN2(get_number(o, fields[i].name), (uint64_t) UINT_MAX);
+                        break;
+                case FIELD_NODES:
+                        nodes = get_list(o, fields[i].name);
+                        for (size_t k = 0; nodes && k < json_object_array_length(nodes); k++)
+                                node_set_add(at, (unsigned) MIN2(element(nodes, k), (uint64_t) UINT_MAX));
+                        break;
+                }
+        }
+        return read_arrays(o, e, n_ids);
+}
+
+int history_from_json(struct json_object *list, unsigned n_ids, struct history *ret) {
+        struct history h = { 0 };
+        int r = 0;
+        for (size_t i = 0; r == 0 && list && i < MIN2(json_object_array_length(list), (size_t) ENTRIES_MAX); i++)
+                r = read_entry(json_object_array_get_idx(list, i), &h, n_ids);
+        if (r < 0) {
+                history_done(&h);
+                return r;
+        }
+        *ret = h;
+        return 0;
+}
+
+struct json_object *history_to_json(const struct history *h) {
+        struct json_object *array = json_object_new_array();
+        for (size_t i = 0; array && i < h->n_entries; i++)
+                array = append(array, entry_to_json(&h->entries[i]));
+        return array;
+}

@@ -1,0 +1,45 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Captured machines (tests/fixtures/captures/NAME.tar.gz) still get the plan that NAME.expect says: one line per service that matters,
+# "UNIT STATE HOME-NODES", home nodes as 0,1 or - for none. Twice, since the same input gives the same plan.
+daemon=$PWD/numabalanced
+fixtures=${srcdir:-.}/tests/fixtures/captures
+work=$(mktemp -d) || exit 99
+trap 'rm -rf "$work"' EXIT
+command -v python3 >/dev/null || exit 77
+failed=0
+count=0
+
+cat >"$work/decided.py" <<'END'
+import json, sys
+for s in json.load(open(sys.argv[1]))["services"]:
+    print(s["unit"], s["state"], ",".join(map(str, s["home_nodes"])) or "-")
+END
+
+for archive in "$fixtures"/*.tar.gz; do
+        name=$(basename "$archive" .tar.gz)
+        mkdir "$work/$name"
+        tar -x -z -f "$archive" -C "$work/$name" --strip-components=1 --no-same-owner || exit 99
+        for run in 1 2; do
+                "$daemon" --once --dry-run --root "$work/$name" --json=short >"$work/$name.$run" || {
+                        echo "FAILED: $name: exit status $?"
+                        failed=1
+                }
+        done
+        cmp -s "$work/$name.1" "$work/$name.2" || { echo "FAILED: $name: not the same plan twice"; failed=1; }
+        python3 "$work/decided.py" "$work/$name.1" >"$work/$name.decided" || failed=1
+        while read -r line; do
+                case $line in '#'* | '') continue ;; esac
+                grep -qxF -e "$line" "$work/$name.decided" || {
+                        echo "FAILED: $name: not decided: $line"
+                        grep -e "^${line%% *} " "$work/$name.decided" | sed 's/^/    but: /'
+                        failed=1
+                }
+        done <"$fixtures/$name.expect"
+        "$daemon" --once --dry-run --root "$work/$name" >"$work/$name.text" || { echo "FAILED: $name: as text"; failed=1; }
+        grep -q 'What was decided then' "$work/$name.text" || { echo "FAILED: $name: no decisions as text"; failed=1; }
+        count=$((count + 1))
+done
+[ $count -gt 0 ] || { echo "FAILED: no captures"; failed=1; }
+echo "$count captures"
+exit $failed

@@ -98,7 +98,7 @@ static int say_errors(struct config_errors *errors, int r) {
 static int load_scenario(const char *path, const struct topology *t, struct scenario_file **ret) {
         struct config_errors errors = { 0 };
         _cleanup_free_ char *text = NULL;
-        size_t size;
+        size_t size = 0;
         int r = read_text(path, &text, &size);
         if (r < 0)
                 return out_error(EXIT_FAILURE, "cannot read %s: %s", path, strerror(-r));
@@ -122,7 +122,7 @@ static int load_rules(struct simulation *x) {
         if (!o->config)
                 return set_rules(x->sim, o->scenario, x->scenario->config_text, x->scenario->config_size);
         _cleanup_free_ char *text = NULL;
-        size_t size;
+        size_t size = 0;
         int r = read_text(o->config, &text, &size);
         if (r < 0)
                 return out_error(EXIT_FAILURE, "cannot read %s: %s", o->config, strerror(-r));

@@ -34,7 +34,7 @@ static const struct field {
         FIELD(FIELD_U64, widened_usec),        FIELD(FIELD_U64, demand_mcpu),     FIELD(FIELD_BOOL, demand_known),
         FIELD(FIELD_U64, peak_bytes),          FIELD(FIELD_U64, unmovable_bytes), FIELD(FIELD_U64, retry_usec),
         FIELD(FIELD_UNSIGNED, n_failed_moves), FIELD(FIELD_BOOL, failed),         FIELD(FIELD_U64, deep_usec),
-        FIELD(FIELD_U64, last_seen_usec),
+        FIELD(FIELD_U64, last_seen_usec),      FIELD(FIELD_U64, interleave_key),
 #undef FIELD
 };
 

@@ -229,7 +229,7 @@ bool homes_are_valid(const struct rulebook *b, struct plan_scorer *s, const stru
                                 return false;
                         continue;
                 }
-                if (!own_rule_allows(w, i, &homes[i]))
+                if (own_rule_breaks(w, i, &homes[i]))
                         return false;
                 for (size_t k = 0; k < w->n_samples; k++) {
                         if (k < i && is_judged(w, s, k) && !pair_allows(b, i, &homes[i], k, &homes[k]))

@@ -90,6 +90,7 @@ static void make_service(struct making *m, unsigned i, double cpus, uint64_t byt
         struct node_set on = some_nodes(m, chance(&m->seed, 50) ? 1 : chance(&m->seed, 60) ? MIN2(4u, m->n_nodes) : m->n_nodes);
         free(name);
         s->n_threads = 2 + (size_t) (cpus * 2);
+        s->cpu_pressure_centipercent = 0;
         random_parts(&m->seed, &on, m->n_nodes, part);
         NODE_SET_FOREACH (id, &on)
                 world_cpu(w, s, (unsigned) id, cpus * part[id]);

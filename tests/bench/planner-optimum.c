@@ -62,7 +62,7 @@ static void homes_of_plan(const struct world *w, const struct plan *p, const str
 static void check_own_rules(struct tally *t, uint64_t seed, const struct world *w, const struct plan *p,
                             const struct node_set *homes) {
         for (size_t i = 0; i < w->n_samples; i++) {
-                if (node_set_is_empty(&homes[i]) || own_rule_allows(w, i, &homes[i]))
+                if (node_set_is_empty(&homes[i]) || !own_rule_breaks(w, i, &homes[i]))
                         continue;
                 t->n_own_broken++;
                 complain(seed, w, p, NULL, "a home that the service's own rule forbids");

@@ -74,7 +74,12 @@ bool own_rule_breaks(const struct world *w, size_t i, const struct node_set *hom
 }
 
 bool own_rule_allows(const struct world *w, size_t i, const struct node_set *home) {
-        struct node_set usable = service_usable(w, i);
+        struct node_set usable = service_usable(w, i), cpus = nodes_with_cpus_for(w, i), mems = nodes_with_memory_for(w, i);
+        struct node_set both = node_set_intersect(&cpus, &mems);
+        both = node_set_intersect(&both, &usable);
+        /* spread: all nodes with CPUs of its own, and memory on them; those with memory alone only where there are no others. */
+        if (w->samples[i].rule->place == PLACE_SPREAD && !node_set_is_empty(&both))
+                usable = node_set_intersect(&usable, service_restricts(w, i) ? &cpus : &both);
         return !own_rule_breaks(w, i, home) && node_set_is_subset(home, &usable);
 }
 

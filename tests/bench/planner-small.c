@@ -267,6 +267,7 @@ static void make_service(struct making *m, unsigned i) {
         struct service_sample *s = world_service(w, name ? name : "", make_rule(m));
         free(name);
         s->n_threads = 1 + (size_t) m->demand[i] + random_below(&m->seed, 8);
+        s->cpu_pressure_centipercent = 0; /* it has what it wants: what it uses is what it asks for */
         random_parts(&m->seed, &cpus, t->n_ids, part);
         NODE_SET_FOREACH (id, &cpus)
                 world_cpu(w, s, (unsigned) id, m->demand[i] * part[id]);

@@ -154,7 +154,9 @@ static bool review_new(struct planner *pl, struct group *g) {
         group_unassign(pl, g);
         group_evaluate(pl, g, &before, &now);
         bool free = group_standing(pl, g, &before, &bar) == STANDING_FREE; /* not what it has to put up with */
+        pl->cutoff = free && now.roomy ? now.cost : 0;
         candidates_of_group(pl, g);
+        pl->cutoff = 0;
         const struct option *best = candidates_choose(pl, g, STANDING_FREE);
         bool better = best && (!free || (now.fits_memory == best->fits_memory && best->cost <= now.cost - IMPROVEMENT) ||
                                best->fits_memory > now.fits_memory);
@@ -284,7 +286,9 @@ static bool is_there(const struct planner *pl, const struct group *g, const stru
 /* The best set where it is already, and no farther from its memory than now; NULL: it is on none. */
 static const struct option *where_it_is(struct planner *pl, struct group *g, double distance) {
         const struct option *best = NULL;
+        pl->thorough = true;
         candidates_of_group(pl, g);
+        pl->thorough = false;
         for (size_t i = 0; i < pl->n_options; i++) {
                 const struct option *o = &pl->options[i];
                 if (option_fits(o) && o->standing == STANDING_FREE && is_there(pl, g, o) &&

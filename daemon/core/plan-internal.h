@@ -133,7 +133,9 @@ struct job {
         double demand;         /* CPUs that it uses, or would with more of them */
         double weight;         /* the same with a floor: an idle service counts a little too */
         struct option present; /* where it is, CPUs free: what a new home is compared with */
-        double *share;         /* of its CPU time, by index; sums to 1, or all 0 */
+        double *base;          /* by index: see single_least_cost(); holds if has_base */
+        bool has_base;
+        double *share;                                                  /* of its CPU time, by index; sums to 1, or all 0 */
         uint64_t *resident, *movable, *huge, *incoming, *incoming_huge; /* bytes by index; huge: part of movable */
         uint64_t bytes, growth_bytes;                                   /* resident in all; what it had at its peak beyond that */
         uint64_t movable_bytes, huge_bytes;                             /* in all */
@@ -228,6 +230,10 @@ struct planner {
         bool *is_mem;
         const double *far; /* expected distance from the service's CPUs: a row of `distance`, or far_mixed */
         double *far_mixed;
+        double *bounds;              /* of single nodes, for one job at a time, … */
+        uint16_t *bounded;           /* … and their ids */
+        double cutoff;               /* what costs more is not looked for; 0: no limit */
+        bool thorough;               /* all candidates are wanted, not only those that could be the best */
         const struct job *mixed_job; /* whose CPU shares far_mixed was made from, if they were its own; else NULL */
         const double *mixed_share;
         double *bytes_then, *uses_then; /* the job's bytes, and what it asks of the controllers, were it there */
@@ -321,6 +327,7 @@ void planner_set_bandwidths(struct planner *pl); /* after the distances */
 /* What it adds to the potentials of the memory controllers, per CPU of its demand: with its bytes as in pl->bytes_then and a home as in
  * pl->is_mem; with its bytes where they are. */
 double traffic_cost(struct planner *pl, const struct job *j);
+double traffic_cost_at(const struct planner *pl, const struct job *j, unsigned i); /* all that may move on one node: at least */
 double traffic_cost_now(const struct planner *pl, const struct job *j);
 double traffic_least_slope(const struct planner *pl, const struct job *j);
 /* A job counts at most once. TRAFFIC_CHOSEN: right after its option_evaluate(). */
@@ -355,6 +362,8 @@ void option_present(const struct planner *pl, const struct job *j, struct option
 void option_unmoved(struct planner *pl, const struct job *j, const struct option *o, struct option *ret);
 /* What would be gained by moving its memory there, were its CPUs there: a share, by cost or by distance. */
 double option_gain_by_moving(struct planner *pl, const struct job *j, const struct option *o);
+/* A home on the one node of this index, with CPUs restricted, costs no less, if it holds the memory: much cheaper to find. */
+double single_least_cost(const struct planner *pl, struct job *j, unsigned i);
 /* No candidate can cost less than this. */
 double least_cost(const struct planner *pl, const struct job *j);
 /* Order of preference: what fits before what does not, then by cost, then the present home, then less to move, then lower ids. */

@@ -197,7 +197,7 @@ static const struct applied *find_applied(const struct plan_input *in, const cha
 
 static int init_jobs(struct planner *pl, struct plan *plan) {
         const struct plan_input *in = pl->in;
-        size_t n = pl->n_nodes, per_job = 7 * n;
+        size_t n = pl->n_nodes, per_job = 8 * n;
         pl->n_jobs = in->n_samples;
         pl->jobs = calloc(pl->n_jobs + 1, sizeof *pl->jobs);
         uint64_t *arrays = calloc(pl->n_jobs * per_job + 1, sizeof *arrays);
@@ -223,6 +223,7 @@ static int init_jobs(struct planner *pl, struct plan *plan) {
                 j->incoming = block + 4 * n;
                 j->incoming_huge = block + 5 * n;
                 j->uses = (double *) (block + 6 * n);
+                j->base = (double *) (block + 7 * n);
                 j->placement->sample = i;
                 j->placement->distance_before = j->placement->distance_after = sample_distance(j->sample, pl->topology);
                 set_shares(pl, j);
@@ -250,6 +251,8 @@ int planner_init(struct planner *pl, const struct plan_input *in, struct plan *p
         pl->mems.index = calloc(n + 1, sizeof *pl->mems.index);
         pl->is_mem = calloc(n + 1, sizeof *pl->is_mem);
         pl->far_mixed = calloc(n + 1, sizeof *pl->far_mixed);
+        pl->bounds = calloc(n + 1, sizeof *pl->bounds);
+        pl->bounded = calloc(n + 1, sizeof *pl->bounded);
         pl->bytes_then = calloc(n + 1, sizeof *pl->bytes_then);
         pl->uses_then = calloc(n + 1, sizeof *pl->uses_then);
         pl->incoming = calloc(n + 1, sizeof *pl->incoming);
@@ -260,8 +263,8 @@ int planner_init(struct planner *pl, const struct plan_input *in, struct plan *p
         pl->n_grown = calloc(n + 1, sizeof *pl->n_grown);
         pl->grown_sum = calloc(n * n + 1, sizeof *pl->grown_sum);
         if (!pl->nodes || !pl->distance || !pl->index_of || !pl->cpus.index || !pl->mems.index || !pl->is_mem || !pl->far_mixed ||
-            !pl->bytes_then || !pl->uses_then || !pl->incoming || !pl->incoming_huge || !pl->order_keys || !pl->share_now ||
-            !pl->grown || !pl->n_grown || !pl->grown_sum)
+            !pl->bounds || !pl->bounded || !pl->bytes_then || !pl->uses_then || !pl->incoming || !pl->incoming_huge ||
+            !pl->order_keys || !pl->share_now || !pl->grown || !pl->n_grown || !pl->grown_sum)
                 return -ENOMEM;
         pl->far = pl->far_mixed;
         NODE_SET_FOREACH (id, &pl->all_nodes) {
@@ -297,6 +300,8 @@ void planner_done(struct planner *pl) {
         free(pl->mems.index);
         free(pl->is_mem);
         free(pl->far_mixed);
+        free(pl->bounds);
+        free(pl->bounded);
         free(pl->bytes_then);
         free(pl->uses_then);
         free(pl->slit);

@@ -178,6 +178,38 @@ int plan_explain(const struct plan_input *in, size_t index, struct explanation *
         return r;
 }
 
+static void explanations_free(struct explanation *e, size_t n) {
+        for (size_t i = 0; i < n; i++)
+                explanation_done(&e[i]);
+        free(e);
+}
+
+int plan_explain_all(const struct plan_input *in, struct explanation **ret) {
+        struct planner pl;
+        struct plan *plan;
+        struct explanation *all = calloc(in->n_samples + 1, sizeof *all);
+        if (!all)
+                return -ENOMEM;
+        int r = planner_run(&pl, in, &plan);
+        bool ran = r >= 0;
+        for (size_t i = 0; i < in->n_samples && r >= 0; i++) {
+                struct job *j = &pl.jobs[i];
+                bool was_assigned = j->assigned;
+                struct option chosen = j->chosen;
+                r = explain(&pl, j, &all[i]);
+                if (was_assigned && !j->assigned)
+                        job_assign(&pl, j, &chosen);
+        }
+        if (ran)
+                plan_free(plan);
+        planner_done(&pl);
+        if (r < 0)
+                explanations_free(all, in->n_samples);
+        else
+                *ret = all;
+        return r;
+}
+
 void explanation_done(struct explanation *e) {
         for (size_t i = 0; i < e->n_would_change; i++)
                 free(e->would_change[i]);

@@ -15,7 +15,7 @@ static void assert_mib(const struct world *w, uint64_t a, uint64_t b, uint64_t c
 }
 
 /* One service with 400 MiB on node 0 and half a CPU used on each. */
-static struct world *world_of(enum place place, struct rule **ret) {
+static struct world *make_world(enum place place, struct rule **ret) {
         struct world *w = world_new(4, 4, 8, 8 * GIB);
         *ret = world_rule(w, place);
         struct service_sample *s = world_service(w, "s", *ret);
@@ -26,7 +26,7 @@ static struct world *world_of(enum place place, struct rule **ret) {
 
 static void test_spread_is_even_and_stays(void **state) {
         struct rule *r;
-        _cleanup_(world_freep) struct world *w = world_of(PLACE_SPREAD, &r);
+        _cleanup_(world_freep) struct world *w = make_world(PLACE_SPREAD, &r);
         _cleanup_(plan_freep) struct plan *p = world_plan(w);
         const struct placement *x = &p->placements[0];
         assert_true(x->act && x->move_memory && !x->restrict_cpus);
@@ -56,7 +56,7 @@ static void test_spread_is_even_and_stays(void **state) {
 
 static void test_spread_follows_the_cores(void **state) {
         struct rule *r;
-        _cleanup_(world_freep) struct world *w = world_of(PLACE_SPREAD, &r);
+        _cleanup_(world_freep) struct world *w = make_world(PLACE_SPREAD, &r);
         w->topology->nodes[1].n_cores = 8;
         world_take_cpus(w, 3);
         w->samples[0].effective_cpu_nodes = topology_nodes_with_cpus(w->topology);
@@ -69,7 +69,7 @@ static void test_spread_follows_the_cores(void **state) {
 
 static void test_spread_within_room(void **state) {
         struct rule *r;
-        _cleanup_(world_freep) struct world *w = world_of(PLACE_SPREAD, &r);
+        _cleanup_(world_freep) struct world *w = make_world(PLACE_SPREAD, &r);
         uint64_t keep = 8 * GIB / 1000 * 50 + 8 * GIB % 1000 * 50 / 1000;
         w->machine.nodes[2].bytes_free = keep + 40 * MIB;
         w->machine.nodes[3].bytes_free = keep;
@@ -84,7 +84,7 @@ static void test_spread_within_room(void **state) {
 
 static void test_spread_over_some(void **state) {
         struct rule *r;
-        _cleanup_(world_freep) struct world *w = world_of(PLACE_SPREAD, &r);
+        _cleanup_(world_freep) struct world *w = make_world(PLACE_SPREAD, &r);
         r->max_nodes = 2;
         world_set_distance(w, 0, 3, 12);
         _cleanup_(plan_freep) struct plan *p = world_plan(w);
@@ -104,7 +104,7 @@ static void test_spread_over_some(void **state) {
 
 static void test_spread_with_hugetlb(void **state) {
         struct rule *r;
-        _cleanup_(world_freep) struct world *w = world_of(PLACE_SPREAD, &r);
+        _cleanup_(world_freep) struct world *w = make_world(PLACE_SPREAD, &r);
         w->samples[0].hugetlb_movable_by_node[0] = 200 * MIB;
         w->machine.nodes[1].hugetlb_free_bytes = 50 * MIB;
         _cleanup_(plan_freep) struct plan *p = world_plan(w);
@@ -119,7 +119,7 @@ static void test_spread_with_hugetlb(void **state) {
 /* Even amounts say nothing of page by page: it is done once, and known from then on. */
 static void test_interleave_once(void **state) {
         struct rule *r;
-        _cleanup_(world_freep) struct world *w = world_of(PLACE_INTERLEAVE, &r);
+        _cleanup_(world_freep) struct world *w = make_world(PLACE_INTERLEAVE, &r);
         world_spread(w, &w->samples[0], 100 * MIB, 0.5);
         _cleanup_(plan_freep) struct plan *p = world_plan(w);
         const struct placement *x = &p->placements[0];
@@ -148,7 +148,7 @@ static void test_interleave_once(void **state) {
 
 static void test_interleave_by_given_weights(void **state) {
         struct rule *r;
-        _cleanup_(world_freep) struct world *w = world_of(PLACE_INTERLEAVE, &r);
+        _cleanup_(world_freep) struct world *w = make_world(PLACE_INTERLEAVE, &r);
         r->interleave_by = INTERLEAVE_GIVEN;
         r->weights = calloc(3, sizeof *r->weights);
         r->n_weights = 3;
@@ -178,7 +178,7 @@ static void test_interleave_by_given_weights(void **state) {
 
 static void test_interleave_by_bandwidth(void **state) {
         struct rule *r;
-        _cleanup_(world_freep) struct world *w = world_of(PLACE_INTERLEAVE, &r);
+        _cleanup_(world_freep) struct world *w = make_world(PLACE_INTERLEAVE, &r);
         r->interleave_by = INTERLEAVE_BANDWIDTH;
         _cleanup_(plan_freep) struct plan *p = world_plan(w);
         for (unsigned n = 0; n < 4; n++)
@@ -206,7 +206,7 @@ static void test_interleave_by_bandwidth(void **state) {
 
 static void test_interleave_without_room(void **state) {
         struct rule *r;
-        _cleanup_(world_freep) struct world *w = world_of(PLACE_INTERLEAVE, &r);
+        _cleanup_(world_freep) struct world *w = make_world(PLACE_INTERLEAVE, &r);
         w->machine.nodes[3].bytes_free = 0;
         assert_int_equal(world_cycle(w, COOL), 1);
         assert_mib(w, 200, 100, 100, 0);
@@ -226,7 +226,7 @@ static void add_device(struct world *w, const char *name, const char *nodes) {
 
 static void test_near_a_device(void **state) {
         struct rule *r;
-        _cleanup_(world_freep) struct world *w = world_of(PLACE_NEAR, &r);
+        _cleanup_(world_freep) struct world *w = make_world(PLACE_NEAR, &r);
         assert_int_equal(string_list_add(&r->devices, "net/eth0"), 0);
         _cleanup_(plan_freep) struct plan *p = world_plan(w);
         assert_state(&p->placements[0], STATE_BLOCKED);
@@ -256,7 +256,7 @@ static void test_near_a_device(void **state) {
 
 static void test_near_too_large_for_the_node(void **state) {
         struct rule *r;
-        _cleanup_(world_freep) struct world *w = world_of(PLACE_NEAR, &r);
+        _cleanup_(world_freep) struct world *w = make_world(PLACE_NEAR, &r);
         assert_int_equal(string_list_add(&r->devices, "block/nvme0n1"), 0);
         add_device(w, "block/nvme0n1", "2");
         world_set_distance(w, 2, 3, 15);
@@ -277,7 +277,7 @@ static void test_near_too_large_for_the_node(void **state) {
 
 static void test_near_several_devices(void **state) {
         struct rule *r;
-        _cleanup_(world_freep) struct world *w = world_of(PLACE_NEAR, &r);
+        _cleanup_(world_freep) struct world *w = make_world(PLACE_NEAR, &r);
         assert_int_equal(string_list_add(&r->devices, "net/eth0"), 0);
         assert_int_equal(string_list_add(&r->devices, "net/eth1"), 0);
         assert_int_equal(string_list_add(&r->devices, "net/lost"), 0);
@@ -305,7 +305,7 @@ static void test_near_several_devices(void **state) {
 
 static void test_policy_of_its_own(void **state) {
         struct rule *r;
-        _cleanup_(world_freep) struct world *w = world_of(PLACE_SPREAD, &r);
+        _cleanup_(world_freep) struct world *w = make_world(PLACE_SPREAD, &r);
         w->samples[0].self_managed = true;
         w->samples[0].own_policy = strdup("bind:0");
         _cleanup_(plan_freep) struct plan *p = world_plan(w);
@@ -320,7 +320,7 @@ static void test_policy_of_its_own(void **state) {
 
 static void test_bound_mappings_and_strict(void **state) {
         struct rule *r;
-        _cleanup_(world_freep) struct world *w = world_of(PLACE_NODES, &r);
+        _cleanup_(world_freep) struct world *w = make_world(PLACE_NODES, &r);
         r->nodes = node_set_of(1);
         r->memory = MEMORY_STRICT;
         w->samples[0].has_bound_mappings = true;
@@ -334,7 +334,7 @@ static void test_bound_mappings_and_strict(void **state) {
 /* The planner asks for a memory map where amounts say so, and the screen does not ask each time. */
 static void test_screen(void **state) {
         struct rule *r;
-        _cleanup_(world_freep) struct world *w = world_of(PLACE_SPREAD, &r);
+        _cleanup_(world_freep) struct world *w = make_world(PLACE_SPREAD, &r);
         struct service_sample *s = &w->samples[0];
         assert_true(plan_wants_deep(s, NULL, 4, w->now_usec));
         assert_int_equal(world_cycle(w, COOL), 1);
@@ -349,7 +349,7 @@ static void test_screen(void **state) {
 
 static void test_misplaced_bytes(void **state) {
         struct rule *r;
-        _cleanup_(world_freep) struct world *w = world_of(PLACE_SPREAD, &r);
+        _cleanup_(world_freep) struct world *w = make_world(PLACE_SPREAD, &r);
         uint64_t want[4] = { 100, 100, 100, 100 };
         uint32_t weight[4] = { 0, 3, 1, 0 };
         struct placement balance = { .pages_how = PAGES_BALANCE, .want_by_node = want };

@@ -333,6 +333,14 @@ void candidates_of_group(struct planner *pl, struct group *g) {
                 (void) push_for(pl, &a, &g->home, 0);
 }
 
+static void drop_smaller(struct planner *pl, unsigned least) {
+        size_t kept = 0;
+        for (size_t i = 0; i < pl->n_options; i++)
+                if (node_set_count(&pl->options[i].nodes) >= least)
+                        pl->options[kept++] = pl->options[i];
+        pl->n_options = kept;
+}
+
 void candidates_of_memory(struct planner *pl, const struct job *j) {
         struct bar bar;
         struct node_set mems = job_mems(pl, j, &pl->all_nodes), grown = { 0 }, barred = job_barred_nodes(pl, j, &bar);
@@ -355,8 +363,10 @@ void candidates_of_memory(struct planner *pl, const struct job *j) {
                 if (best < 0)
                         break;
                 node_set_add(&grown, pl->nodes[best].id);
-                fits = push(pl, j, &grown);
+                bool roomy = push(pl, j, &grown);
+                fits = roomy && node_set_count(&grown) >= j->rule->min_nodes;
         }
+        drop_smaller(pl, j->rule->min_nodes);
         if (j->has_home)
                 (void) push(pl, j, &j->home);
 }

@@ -77,7 +77,17 @@ static void say_why_not(struct planner *pl, struct job *j, const struct option *
                 j->declined = !lacks_room(pl) || !would_pay(pl, j, now->distance); /* otherwise it is room that lacks */
 }
 
+/* Its memory cannot stay where others have the nodes for themselves. */
+static void leave_barred_home(const struct planner *pl, struct job *j) {
+        struct node_set barred = job_barred_nodes(pl, j, &j->lost_to), both = node_set_intersect(&barred, &j->home);
+        if (!j->has_home || node_set_is_empty(&both))
+                return;
+        j->has_home = false;
+        j->home_lost = j->displaced = true;
+}
+
 static void plan_one(struct planner *pl, struct job *j) {
+        leave_barred_home(pl, j);
         candidates_of_memory(pl, j);
         const struct option *best = candidates_best(pl, j), *barred = candidates_barred(pl, j);
         option_present(pl, j, &j->present);

@@ -230,7 +230,7 @@ static bool try_swap(struct planner *pl, struct group *a, struct group *b) {
 }
 
 static bool may_swap(const struct group *g) {
-        return !g->has_home && g->assigned && !g->fixed;
+        return g->look && !g->has_home && g->assigned && !g->fixed;
 }
 
 static bool swap_new(struct planner *pl) {
@@ -252,6 +252,8 @@ static void improve(struct planner *pl) {
                 bool changed = false;
                 for (size_t i = 0; i < pl->n_groups; i++) {
                         struct group *g = pl->order[i];
+                        if (!g->look)
+                                continue;
                         if (!g->assigned)
                                 changed |= review_homeless(pl, g);
                         else if (g->has_home || !pl->exact)
@@ -378,7 +380,7 @@ static void accept(struct planner *pl, struct group *g) {
 
 static void accept_new(struct planner *pl) {
         for (size_t i = 0; i < pl->n_groups; i++)
-                if (!pl->order[i]->has_home && pl->order[i]->assigned && !is_asked_for(pl, pl->order[i]))
+                if (pl->order[i]->look && !pl->order[i]->has_home && pl->order[i]->assigned && !is_asked_for(pl, pl->order[i]))
                         accept(pl, pl->order[i]);
 }
 

@@ -165,7 +165,7 @@ int plan_explain(const struct plan_input *in, size_t index, struct explanation *
         struct explanation e = { 0 };
         if (index >= in->n_samples)
                 return -EINVAL;
-        int r = planner_run(&pl, in, &plan);
+        int r = planner_run(&pl, in, NULL, &plan);
         if (r >= 0) {
                 r = explain(&pl, &pl.jobs[index], &e);
                 plan_free(plan);
@@ -190,7 +190,7 @@ int plan_explain_all(const struct plan_input *in, struct explanation **ret) {
         struct explanation *all = calloc(in->n_samples + 1, sizeof *all);
         if (!all)
                 return -ENOMEM;
-        int r = planner_run(&pl, in, &plan);
+        int r = planner_run(&pl, in, NULL, &plan);
         bool ran = r >= 0;
         for (size_t i = 0; i < in->n_samples && r >= 0; i++) {
                 struct job *j = &pl.jobs[i];

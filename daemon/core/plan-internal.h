@@ -87,6 +87,7 @@ struct group {
         unsigned priority; /* of its strongest member */
         size_t strength;   /* place in the order of all groups, 0 is strongest */
         bool assigned, has_home;
+        bool look;            /* is it looked at? Others stay where they are */
         bool homeless;        /* nothing could be found for it */
         bool fixed;           /* some rule of its members gives the nodes */
         bool contests;        /* some rule of its members is exclusive or apart from another */
@@ -219,6 +220,7 @@ struct planner {
         size_t n_groups;
         struct job **members;
         struct group **order;        /* in which groups choose: higher priority, then fixed homes, then the hardest to place */
+        bool *look;                  /* by sample: is it looked at again? NULL: all */
         bool exact;                  /* new homes are the best there are: nothing to improve */
         unsigned n_ejections;        /* tried so far */
         bool contested;              /* some rule is exclusive or apart from another: */
@@ -249,7 +251,8 @@ struct planner {
 };
 
 /* plan.c: plans, and leaves the planner as it is then. To be ended by planner_done() whatever comes back. */
-int planner_run(struct planner *pl, const struct plan_input *in, struct plan **ret);
+/* `look`: which samples are looked at again (plan-update.c), added to where others must be; NULL: all. */
+int planner_run(struct planner *pl, const struct plan_input *in, bool *look, struct plan **ret);
 
 /* plan-change.c: what would bring another decision for this job, which is not assigned at the moment; `reference`: what it has, NULL: nothing.
  * Sentences are added to `*texts` (array_reserve); memory that runs out is noted in pl->failed. */
@@ -262,7 +265,9 @@ void changes_find(struct planner *pl, struct job *j, const struct option *refere
 bool plan_input_is_consistent(const struct plan_input *in);
 
 /* plan-jobs.c */
-int planner_init(struct planner *pl, const struct plan_input *in, struct plan *plan);
+/* `look`: as planner_run(). */
+int planner_init(struct planner *pl, const struct plan_input *in, bool *look, struct plan *plan);
+void job_set_distance(const struct planner *pl, struct job *j); /* how far its memory is now */
 void planner_done(struct planner *pl);
 
 /* This and what follows in parentheses is all that is said of the service. */
@@ -289,6 +294,8 @@ bool job_bars(const struct job *j, const struct node_set *nodes, struct bar *ret
 /* Do the two exclude each other's nodes? Tells which constraint and whose: `a`'s own first. */
 bool jobs_conflict(const struct planner *pl, const struct job *a, const struct job *b, struct bar *ret);
 bool job_is_placed_kind(const struct job *j); /* its home is one that other homes can meet */
+
+bool job_is_looked_at(const struct planner *pl, const struct job *j);
 
 /* plan-group.c: a group as if it were one service */
 bool groups_init(struct planner *pl);
@@ -396,7 +403,7 @@ bool plan_exact(struct planner *pl);
  * changed, otherwise. */
 bool plan_eject(struct planner *pl, struct group *g);
 /* The home of its members is lost to what another rule asks for. */
-void group_lose_home(struct group *g, const struct bar *to);
+void group_lose_home(struct planner *pl, struct group *g, const struct bar *to);
 /* plan-compact.c: looks again at what is assigned; declines what is not worth a change */
 /* plan-division.c: memory that is divided among nodes by amount */
 bool job_divides(const struct job *j);

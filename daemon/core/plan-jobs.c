@@ -195,9 +195,19 @@ static const struct applied *find_applied(const struct plan_input *in, const cha
         return NULL;
 }
 
+/* Both are sorted by cgroup: mostly the next is the one. */
+static const struct history_entry *find_history(const struct history *h, const char *cgroup, size_t *next) {
+        if (*next < h->n_entries && strcmp(h->entries[*next].cgroup, cgroup) == 0)
+                return &h->entries[(*next)++];
+        const struct history_entry *e = history_find(h, cgroup);
+        if (e)
+                *next = (size_t) (e - h->entries) + 1;
+        return e;
+}
+
 static int init_jobs(struct planner *pl, struct plan *plan) {
         const struct plan_input *in = pl->in;
-        size_t n = pl->n_nodes, per_job = 8 * n;
+        size_t n = pl->n_nodes, per_job = 8 * n, next = 0;
         pl->n_jobs = in->n_samples;
         pl->jobs = calloc(pl->n_jobs + 1, sizeof *pl->jobs);
         uint64_t *arrays = calloc(pl->n_jobs * per_job + 1, sizeof *arrays);
@@ -212,7 +222,7 @@ static int init_jobs(struct planner *pl, struct plan *plan) {
                 j->placement = &plan->placements[i];
                 j->permitted = pl->all_nodes;
                 j->sample = &in->samples[i];
-                j->history = history_find(in->history, in->samples[i].cgroup);
+                j->history = find_history(in->history, in->samples[i].cgroup, &next);
                 /* A full set that was written to give back is no restriction, and tells of no home. */
                 j->applied_cpus = a && a->cpus && !j->sample->whole_cpus;
                 j->applied_mems = a && a->mems && !j->sample->whole_mems;
@@ -225,7 +235,8 @@ static int init_jobs(struct planner *pl, struct plan *plan) {
                 j->uses = (double *) (block + 6 * n);
                 j->base = (double *) (block + 7 * n);
                 j->placement->sample = i;
-                j->placement->distance_before = j->placement->distance_after = sample_distance(j->sample, pl->topology);
+                if (job_is_looked_at(pl, j))
+                        job_set_distance(pl, j);
                 set_shares(pl, j);
                 set_bytes(pl, j);
                 set_up(pl, j);
@@ -237,9 +248,13 @@ static int init_jobs(struct planner *pl, struct plan *plan) {
         return 0;
 }
 
-int planner_init(struct planner *pl, const struct plan_input *in, struct plan *plan) {
+void job_set_distance(const struct planner *pl, struct job *j) {
+        j->placement->distance_before = j->placement->distance_after = sample_distance(j->sample, pl->topology);
+}
+
+int planner_init(struct planner *pl, const struct plan_input *in, bool *look, struct plan *plan) {
         const struct topology *t = in->topology;
-        *pl = (struct planner){ .in = in, .topology = t };
+        *pl = (struct planner){ .in = in, .topology = t, .look = look };
         pl->all_nodes = topology_nodes(t);
         pl->cpu_nodes = topology_nodes_with_cpus(t);
         pl->mem_nodes = topology_nodes_with_memory(t);

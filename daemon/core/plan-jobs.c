@@ -252,6 +252,7 @@ void job_set_distance(const struct planner *pl, struct job *j) {
         j->placement->distance_before = j->placement->distance_after = sample_distance(j->sample, pl->topology);
 }
 
+// NOLINTNEXTLINE(readability-non-const-parameter): written to by way of pl->look
 int planner_init(struct planner *pl, const struct plan_input *in, bool *look, struct plan *plan) {
         const struct topology *t = in->topology;
         *pl = (struct planner){ .in = in, .topology = t, .look = look };

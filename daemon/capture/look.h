@@ -26,8 +26,7 @@ struct look_input {
 struct captured_look {
         struct observation *observation; /* of the second */
         struct plan *plan;
-        struct explanation *explanations; /* one per service of the observation */
-        size_t n_explanations;
+        struct explanation *explanations; /* one for each service */
 };
 
 /* Takes both looks into the history, too. Blocks for as long as the slowest process's memory map. Returns 0 or negative errno. */

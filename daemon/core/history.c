@@ -258,8 +258,8 @@ int history_record_placed(struct history *h, const char *cgroup, const struct no
         return 0;
 }
 
-static void wait_for_retry(struct history_entry *e, uint64_t least_usec, uint64_t now_usec) {
-        e->retry_usec = now_usec + (least_usec << MIN2(e->n_failed_moves, HISTORY_RETRY_DOUBLINGS));
+static void wait_for_retry(struct history_entry *e, uint64_t least_usec, unsigned doublings, uint64_t now_usec) {
+        e->retry_usec = now_usec + (least_usec << MIN2(e->n_failed_moves, doublings));
         e->n_failed_moves++;
 }
 
@@ -271,7 +271,7 @@ void history_record_settled(struct history *h, const char *cgroup, uint64_t unmo
         e->failed = false;
         e->unmovable_bytes = unmovable_bytes < UNMOVABLE_NOISE_BYTES ? 0 : unmovable_bytes;
         if (e->unmovable_bytes > 0) {
-                wait_for_retry(e, HISTORY_RETRY_USEC, now_usec);
+                wait_for_retry(e, HISTORY_RETRY_USEC, HISTORY_RETRY_DOUBLINGS, now_usec);
                 return;
         }
         e->retry_usec = 0;
@@ -284,7 +284,7 @@ void history_record_failed(struct history *h, const char *cgroup, uint64_t now_u
                 return;
         e->settled_usec = now_usec;
         e->failed = true;
-        wait_for_retry(e, HISTORY_FAILED_USEC, now_usec);
+        wait_for_retry(e, HISTORY_FAILED_USEC, HISTORY_FAILED_DOUBLINGS, now_usec);
 }
 
 void history_forgive(struct history *h) {

@@ -48,13 +48,14 @@ struct history {
 };
 
 /* Time constants of the smoothing, and how long a service that is gone is remembered. */
-#define HISTORY_DEMAND_TAU_USEC (60ULL * 1000000ULL)
-#define HISTORY_SHARE_TAU_USEC  (300ULL * 1000000ULL) /* memory must not run after every thread that moves */
-#define HISTORY_PEAK_TAU_USEC   (3600ULL * 1000000ULL)
-#define HISTORY_FORGET_USEC     (600ULL * 1000000ULL)
-#define HISTORY_RETRY_USEC      (600ULL * 1000000ULL) /* after a first failed move, then twice that, … */
-#define HISTORY_FAILED_USEC     (30ULL * 1000000ULL)  /* after a transition that had no effect, the same way */
-#define HISTORY_RETRY_DOUBLINGS 7u                    /* … up to 128 times: a little less than a day */
+#define HISTORY_DEMAND_TAU_USEC  (60ULL * 1000000ULL)
+#define HISTORY_SHARE_TAU_USEC   (300ULL * 1000000ULL) /* memory must not run after every thread that moves */
+#define HISTORY_PEAK_TAU_USEC    (3600ULL * 1000000ULL)
+#define HISTORY_FORGET_USEC      (600ULL * 1000000ULL)
+#define HISTORY_RETRY_USEC       (600ULL * 1000000ULL) /* after a first failed move, then twice that, … */
+#define HISTORY_FAILED_USEC      (30ULL * 1000000ULL)  /* after a transition that had no effect, the same way … */
+#define HISTORY_FAILED_DOUBLINGS 11u                   /* … up to 17 hours: each try may move memory for nothing */
+#define HISTORY_RETRY_DOUBLINGS  7u                    /* … up to 128 times: a little less than a day */
 
 struct history_entry *history_find(const struct history *h, const char *cgroup);
 /* Finds or creates; NULL when memory ran out. Pointers into the history are invalidated by creation. */

@@ -138,7 +138,7 @@ static void try_excluded(struct planner *pl, struct job *j, const struct option 
                 j->permitted = permitted;
                 if (!would_go(j, reference, &then))
                         continue;
-                if (!why.rule)
+                if (!why.rule || why.constraint == CONSTRAINT_CPUSET)
                         say_text(pl, s, "its cpuset left node %u to it", pl->nodes[i].id);
                 else if (why.rule == j->rule)
                         say_text(pl, s, "rule %s did not exclude node %u by %s", why.rule->name, pl->nodes[i].id,

@@ -68,12 +68,16 @@ static struct candidate *add(const struct context *c, const struct option *o, en
         return x;
 }
 
+static bool is_open(const struct option *o) {
+        return option_fits(o) && o->standing == STANDING_FREE;
+}
+
 /* The best that has not been taken yet: fitting ones by cost, others in the order in which they were tried (fewest nodes, lowest ids). */
 static struct option *next_option(const struct context *c, bool fitting) {
         struct option *best = NULL;
         for (size_t i = 0; i < c->pl->n_options; i++) {
                 struct option *o = &c->pl->options[i];
-                if (c->taken[i] || o->standing != STANDING_FREE || option_fits(o) != fitting)
+                if (c->taken[i] || is_open(o) != fitting)
                         continue;
                 if (!best || (fitting && option_better(c->j, o, best)))
                         best = o;
@@ -90,9 +94,19 @@ static void add_options(struct context *c) {
                         if (!o)
                                 break;
                         c->taken[o - c->pl->options] = true;
-                        (void) add(c, o, fitting ? verdict_of_beaten(c, o) : verdict_of_lacking(c->j, o));
+                        if (o->standing != STANDING_FREE)
+                                add(c, o, VERDICT_EXCLUDED)->excluded_by = (struct exclusion){ o->bar.constraint, o->bar.rule };
+                        else
+                                (void) add(c, o, fitting ? verdict_of_beaten(c, o) : verdict_of_lacking(c->j, o));
                 }
         }
+}
+
+static bool is_told(const struct explanation *e, const struct node_set *nodes) {
+        for (size_t i = 0; i < e->n_candidates; i++)
+                if (node_set_equal(&e->candidates[i].nodes, nodes))
+                        return true;
+        return false;
 }
 
 /* Nodes that no candidate could have, because something forbids them. */
@@ -101,7 +115,7 @@ static void add_excluded(struct context *c) {
         unsigned n = 0;
         for (unsigned i = 0; i < c->pl->n_nodes && n < EXCLUDED_MAX; i++) {
                 struct option o = { .nodes = node_set_of(c->pl->nodes[i].id) };
-                if (!job_excluded(c->pl, c->j, &o.nodes, &why))
+                if (is_told(c->e, &o.nodes) || !job_excluded(c->pl, c->j, &o.nodes, &why))
                         continue;
                 add(c, &o, VERDICT_EXCLUDED)->excluded_by = why;
                 n++;
@@ -153,6 +167,8 @@ static int explain(struct planner *pl, struct job *j, struct explanation *e) {
         }
         if (r >= 0)
                 changes_find(pl, j, was_assigned ? &chosen : NULL, &changes);
+        if (was_assigned && j->kind != JOB_TOLD)
+                job_assign(pl, j, &chosen); /* as it was, for whoever is asked about next */
         e->would_change = changes.texts;
         e->n_would_change = changes.n;
         free(c.taken);
@@ -178,36 +194,29 @@ int plan_explain(const struct plan_input *in, size_t index, struct explanation *
         return r;
 }
 
-static void explanations_free(struct explanation *e, size_t n) {
-        for (size_t i = 0; i < n; i++)
-                explanation_done(&e[i]);
-        free(e);
-}
-
 int plan_explain_all(const struct plan_input *in, struct explanation **ret) {
         struct planner pl;
-        struct plan *plan;
+        struct plan *plan = NULL;
         struct explanation *all = calloc(in->n_samples + 1, sizeof *all);
-        if (!all)
-                return -ENOMEM;
         int r = planner_run(&pl, in, &plan);
-        bool ran = r >= 0;
-        for (size_t i = 0; i < in->n_samples && r >= 0; i++) {
-                struct job *j = &pl.jobs[i];
-                bool was_assigned = j->assigned;
-                struct option chosen = j->chosen;
-                r = explain(&pl, j, &all[i]);
-                if (was_assigned && !j->assigned)
-                        job_assign(&pl, j, &chosen);
-        }
-        if (ran)
-                plan_free(plan);
+        if (r >= 0 && !all)
+                r = -ENOMEM;
+        for (size_t i = 0; r >= 0 && i < in->n_samples; i++)
+                r = explain(&pl, &pl.jobs[i], &all[i]);
+        plan_free(plan);
         planner_done(&pl);
         if (r < 0)
-                explanations_free(all, in->n_samples);
+                all = explanations_free(all, in->n_samples);
         else
                 *ret = all;
         return r;
+}
+
+struct explanation *explanations_free(struct explanation *all, size_t n) {
+        for (size_t i = 0; i < n && all; i++)
+                explanation_done(&all[i]);
+        free(all);
+        return NULL;
 }
 
 void explanation_done(struct explanation *e) {

@@ -57,7 +57,7 @@ static void add_deeds(struct strbuf *b, const struct planner *pl, const struct j
 }
 
 /* What else than distance it goes for; NULL: for distance. */
-static const char *relief(const struct job *j, const struct due *d) {
+static const char *relief(const struct planner *pl, const struct job *j, const struct due *d) {
         double before = j->placement->distance_before, after = j->chosen.slit_distance;
         if (!d->move || j->kind == JOB_NODES || before - after >= before / 100)
                 return NULL;
@@ -65,7 +65,7 @@ static const char *relief(const struct job *j, const struct due *d) {
                by_cpus = j->present.load_cost - j->chosen.load_cost, by_latency = j->present.distance - j->chosen.distance;
         if (j->present.cost > 0 && by_memory > 0 && by_memory >= by_cpus && by_memory >= by_latency)
                 return ", where memory is less busy";
-        if (j->present.cost > 0 && by_latency > 0 && by_latency >= by_cpus)
+        if (pl->slit && j->present.cost > 0 && by_latency > 0 && by_latency >= by_cpus)
                 return ", where memory answers sooner";
         return j->kind == JOB_COMPACT ? ", where its CPUs are less crowded" : NULL;
 }
@@ -80,7 +80,7 @@ static const char *back_cause(const struct job *j) {
 static void add_cause(struct strbuf *b, const struct planner *pl, const struct job *j, const struct due *d) {
         if (!j->assigned)
                 return;
-        const char *why = relief(j, d), *back = back_cause(j);
+        const char *why = relief(pl, j, d), *back = back_cause(j);
         if (d->same_home)
                 strbuf_append(b, ", its home");
         else if (j->displaced && j->lost_to.constraint != CONSTRAINT_NONE) {

@@ -17,8 +17,10 @@ static void say_excluded(struct strbuf *b, const struct candidate *c) {
         const struct rule *r = c->excluded_by.rule;
         strbuf_append(b, "rejected: ");
         text_nodes(b, &c->nodes);
-        if (!r)
+        if (c->excluded_by.constraint == CONSTRAINT_CPUSET)
                 strbuf_append(b, " is not left to it by its cpuset");
+        else if (!r || !r->name)
+                strbuf_printf(b, " is excluded by %s", constraint_to_string(c->excluded_by.constraint));
         else
                 strbuf_printf(b, " is excluded by %s of rule %s", constraint_to_string(c->excluded_by.constraint), r->name);
 }

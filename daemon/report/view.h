@@ -20,7 +20,7 @@ struct json_object *view_service(const struct topology *t, const struct service_
                                  enum service_state state, const char *reason);
 /* The same plus `seen` (what was read in detail, self-management, what cannot be moved), `rule_detail` (where it was written), `decision`,
  * `candidates` [{nodes, cost, feasible, chosen, verdict, terms, excluded_by}] and `would_change` [text]: what would bring another decision.
- * cost and terms {distance, bandwidth, load, fill, moving} are null where they mean nothing (neither feasible nor chosen); excluded_by is
+ * cost and terms {distance, bandwidth, load, breadth, fill, moving} are null where they mean nothing (neither feasible nor chosen); excluded_by is
  * {constraint, rule} (rule null: its cpuset) or null. `e` may be NULL: no candidates are told. */
 struct json_object *view_explain(const struct topology *t, const struct service_sample *s, const struct placement *p,
                                  const struct explanation *e, enum service_state state, const char *reason);

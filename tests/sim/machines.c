@@ -65,9 +65,6 @@ static const struct fixture {
         { "devices.xml", 3, 2 },
 };
 
-/* The places and constraints that the planner does not know yet are left out. */
-static const bool with_constraints = false;
-
 struct trial {
         const char *name;
         uint64_t seed;
@@ -105,7 +102,7 @@ static void add_name(struct string_list *l, const char *name) {
 static void choose_place(struct trial *t, struct rule *r) {
         const struct topology *topology = t->w->topology;
         struct node_set all = topology_nodes(topology);
-        r->place = (enum place) random_below(&t->seed, with_constraints ? _PLACE_MAX : PLACE_SPREAD);
+        r->place = (enum place) random_below(&t->seed, _PLACE_MAX);
         if (r->place == PLACE_NODES) {
                 for (unsigned i = 0; i < ATTEMPTS_MAX && node_set_is_empty(&r->nodes); i++)
                         r->nodes = random_nodes(t, &all);
@@ -153,8 +150,6 @@ static void make_rule(struct trial *t, size_t i) {
         r->min_size_bytes = random_below(&t->seed, 2) ? 0 : r->min_size_bytes;
         choose_place(t, r);
         if (r->place == PLACE_IGNORE)
-                return;
-        if (!with_constraints)
                 return;
         choose_constraints(t, r);
         if (r->place == PLACE_FOLLOW || r->place == PLACE_INTERLEAVE)

@@ -173,6 +173,9 @@ static void test_retry_is_bounded(void **state) {
         for (unsigned i = 0; i < 100; i++)
                 history_record_settled(&h, "/a", MIB, 0);
         assert_true(history_find(&h, "/a")->retry_usec == HISTORY_RETRY_USEC << HISTORY_RETRY_DOUBLINGS);
+        for (unsigned i = 0; i < 100; i++)
+                history_record_failed(&h, "/a", 0);
+        assert_true(history_find(&h, "/a")->retry_usec == HISTORY_FAILED_USEC << HISTORY_FAILED_DOUBLINGS);
 }
 
 static void test_former_home(void **state) {

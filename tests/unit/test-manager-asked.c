@@ -95,7 +95,7 @@ static void test_plan_is_not_applied(void **state) {
 
 static void test_plan_of_what_is_due(void **state) {
         start_quiet();
-        fx_pass(20 * USEC_PER_MINUTE); /* no try after the refusals is near */
+        ask("Pause", "b", 0); /* forgets the refusals, which would have it wait for long */
         ask("Pause", "b", 1);
         fx_pass(10 * USEC_PER_MINUTE);
         fx.n_changes = 0;
@@ -105,6 +105,39 @@ static void test_plan_of_what_is_due(void **state) {
         assert_string_equal(text_at(service_at(0), "when"), "later");
         assert_non_null(strstr(text_at(service_at(0), "reason"), "paused by the administrator"));
         assert_int_equal(fx.n_changes, 0);
+}
+
+static double term_at(struct json_object *terms, const char *key) {
+        struct json_object *value;
+        assert_true(json_object_object_get_ex(terms, key, &value));
+        return json_object_get_double(value);
+}
+
+/* Made when it is asked for, from what the plan was made from: the history has gone on since, and knows of refusals. */
+static void test_explain(void **state) {
+        fx.services[0] = "managed.service";
+        fx_start_manager();
+        fx_pass(20 * USEC_PER_SEC);
+        ask("Explain", "s", "managed.service");
+        assert_string_equal(error_name, "");
+        struct json_object *candidates, *terms, *changes, *decision, *home, *nodes;
+        assert_true(json_object_object_get_ex(answer, "candidates", &candidates));
+        assert_true(json_object_object_get_ex(answer, "would_change", &changes));
+        assert_true(json_object_object_get_ex(answer, "decision", &decision));
+        assert_true(json_object_object_get_ex(decision, "home_memory_nodes", &home));
+        assert_true(json_object_array_length(candidates) > 1 && json_object_array_length(changes) > 0);
+        struct json_object *chosen = json_object_array_get_idx(candidates, 0);
+        assert_non_null(strstr(text_at(chosen, "verdict"), "chosen: costs "));
+        assert_true(json_object_object_get_ex(chosen, "nodes", &nodes));
+        assert_string_equal(json_object_to_json_string(nodes), json_object_to_json_string(home));
+        assert_true(json_object_object_get_ex(chosen, "terms", &terms));
+        double sum = term_at(terms, "distance") + term_at(terms, "bandwidth") + term_at(terms, "load") +
+                     term_at(terms, "breadth") + term_at(terms, "fill") + term_at(terms, "moving"),
+               cost = term_at(chosen, "cost");
+        assert_true(sum > cost - 0.05 && sum < cost + 0.05); /* each is rounded */
+        ask("Explain", "s", "nobody.service");
+        assert_string_not_equal(error_name, "");
+        assert_null(answer);
 }
 
 /* A cycle that is due while somebody's look is under way is that look, and decides. */
@@ -303,6 +336,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 EACH(test_plan_is_not_applied),
                 EACH(test_plan_of_what_is_due),
+                EACH(test_explain),
                 EACH(test_due_while_looking),
                 EACH(test_cannot_look),
                 EACH(test_advice),

@@ -37,7 +37,7 @@ static void test_terms(void **state) {
         world_cpu(w, s, 1, 1);
         _cleanup_(plan_freep) struct plan *p = world_plan(w);
         _cleanup_(explanation_done) struct explanation e = world_explain(w, 0); /* that they add up is looked at in there */
-        assert_int_equal(e.n_candidates, 3);
+        assert_true(e.n_candidates >= 3);
         assert_nodes(e.candidates[0].nodes, "0");
         assert_true(e.candidates[0].terms.moving == 0 && e.candidates[0].terms.distance == 10);
         assert_true(e.candidates[0].terms.load > 0 && e.candidates[0].terms.fill > 0 && e.candidates[0].terms.bandwidth > 0);
@@ -147,14 +147,13 @@ static void test_excluded_nodes_that_would_be_better(void **state) {
         world_cpu(w, s, 0, 1);
         r->has_allowed = true;
         r->allowed = node_set_of(0);
-        s->effective_cpu_nodes = node_set_of(0); /* until the planner keeps to allowed-nodes by itself, its cpuset does */
-        s->effective_mems = node_set_of(0);
-        s->admin_mems = true;
         _cleanup_(plan_freep) struct plan *p = world_plan(w);
         _cleanup_(explanation_done) struct explanation e = world_explain(w, 0);
         _cleanup_free_ char *expected = format_string("rule %s did not exclude node 1 by allowed-nodes", r->name);
         assert_true(has_change(&e, expected));
         r->has_allowed = false;
+        s->effective_cpu_nodes = s->effective_mems = node_set_of(0);
+        s->admin_mems = true;
         explanation_done(&e);
         e = world_explain(w, 0);
         assert_true(has_change(&e, "its cpuset left node 1 to it"));
@@ -261,6 +260,23 @@ static void test_asking_is_harmless(void **state) {
                         if (chosen)
                                 assert_true(node_set_equal(&e.candidates[0].nodes, &p->placements[i].home));
                 }
+                struct plan_input in = {
+                        .topology = w->topology,
+                        .machine = &w->machine,
+                        .config = w->config,
+                        .samples = w->samples,
+                        .n_samples = w->n_samples,
+                        .history = &w->history,
+                        .applied = w->applied,
+                        .n_applied = w->n_samples,
+                        .now_usec = w->now_usec,
+                };
+                struct explanation *all; /* all at once say the same */
+                assert_int_equal(plan_explain_all(&in, &all), 0);
+                for (size_t i = 0; i < w->n_samples; i++)
+                        if (!node_set_is_empty(&p->placements[i].home))
+                                assert_true(node_set_equal(&all[i].candidates[0].nodes, &p->placements[i].home));
+                assert_null(explanations_free(all, w->n_samples));
                 _cleanup_(plan_freep) struct plan *again = world_plan(w);
                 _cleanup_free_ char *one = plan_to_text(p), *two = plan_to_text(again);
                 assert_string_equal(one, two);

@@ -7,6 +7,7 @@ static struct world *sent_away(struct service_sample **ret, struct rule **ret_ru
         struct world *w = world_new(3, 4, 4, 4 * GIB);
         struct node_set first = node_set_of(0), second = node_set_of(1);
         *ret_rule = world_rule(w, PLACE_COMPACT);
+        (*ret_rule)->max_nodes = 1;
         *ret = world_service(w, "a", *ret_rule);
         world_cpu(w, *ret, 1, 1);
         world_memory(w, *ret, 0, GIB);
@@ -96,9 +97,6 @@ static void test_back_when_there_is_no_room(void **state) {
         struct service_sample *other = world_service(w, "b", nodes);
         world_memory(w, other, 1, 200 * MIB);
         world_cpu(w, other, 1, 3.9);
-        r->max_nodes = 1;
-        assert_int_equal(history_update(&w->history, w->samples, 2, 3, w->now_usec), 0);
-        history_find(&w->history, s->cgroup)->rule_usec = 0; /* max-nodes was so all the time */
         s->movable_by_node[0] = GIB;
         w->topology->distance[2] = w->topology->distance[6] = 200; /* node 2 is out of the question */
         _cleanup_(plan_freep) struct plan *p = world_plan(w);

@@ -15,7 +15,7 @@ static void assert_mib(const struct world *w, uint64_t a, uint64_t b, uint64_t c
 }
 
 /* One service with 400 MiB on node 0 and half a CPU used on each. */
-static struct world *make_world(enum place place, struct rule **ret) {
+static struct world *placed_by(enum place place, struct rule **ret) {
         struct world *w = world_new(4, 4, 8, 8 * GIB);
         *ret = world_rule(w, place);
         struct service_sample *s = world_service(w, "s", *ret);
@@ -26,7 +26,7 @@ static struct world *make_world(enum place place, struct rule **ret) {
 
 static void test_spread_is_even_and_stays(void **state) {
         struct rule *r;
-        _cleanup_(world_freep) struct world *w = make_world(PLACE_SPREAD, &r);
+        _cleanup_(world_freep) struct world *w = placed_by(PLACE_SPREAD, &r);
         _cleanup_(plan_freep) struct plan *p = world_plan(w);
         const struct placement *x = &p->placements[0];
         assert_true(x->act && x->move_memory && !x->restrict_cpus);
@@ -56,7 +56,7 @@ static void test_spread_is_even_and_stays(void **state) {
 
 static void test_spread_follows_the_cores(void **state) {
         struct rule *r;
-        _cleanup_(world_freep) struct world *w = make_world(PLACE_SPREAD, &r);
+        _cleanup_(world_freep) struct world *w = placed_by(PLACE_SPREAD, &r);
         w->topology->nodes[1].n_cores = 8;
         world_take_cpus(w, 3);
         w->samples[0].effective_cpu_nodes = topology_nodes_with_cpus(w->topology);
@@ -69,7 +69,7 @@ static void test_spread_follows_the_cores(void **state) {
 
 static void test_spread_within_room(void **state) {
         struct rule *r;
-        _cleanup_(world_freep) struct world *w = make_world(PLACE_SPREAD, &r);
+        _cleanup_(world_freep) struct world *w = placed_by(PLACE_SPREAD, &r);
         uint64_t keep = 8 * GIB / 1000 * 50 + 8 * GIB % 1000 * 50 / 1000;
         w->machine.nodes[2].bytes_free = keep + 40 * MIB;
         w->machine.nodes[3].bytes_free = keep;
@@ -84,7 +84,7 @@ static void test_spread_within_room(void **state) {
 
 static void test_spread_over_some(void **state) {
         struct rule *r;
-        _cleanup_(world_freep) struct world *w = make_world(PLACE_SPREAD, &r);
+        _cleanup_(world_freep) struct world *w = placed_by(PLACE_SPREAD, &r);
         r->max_nodes = 2;
         world_set_distance(w, 0, 3, 12);
         _cleanup_(plan_freep) struct plan *p = world_plan(w);
@@ -93,6 +93,9 @@ static void test_spread_over_some(void **state) {
         assert_nodes(p->placements[0].home_cpus, "0,3");
         assert_int_equal(world_cycle(w, COOL), 1);
         assert_mib(w, 200, 0, 0, 200);
+        world_memory(w, &w->samples[0], 1, 2 * MIB); /* little, but where nothing of it belongs */
+        assert_int_equal(world_cycle(w, COOL), 1);
+        assert_mib(w, 201, 0, 0, 201);
         world_set_distance(w, 1, 2, 11); /* better, but no reason to leave */
         assert_int_equal(world_cycle(w, COOL), 0);
         r->min_nodes = 5;
@@ -104,7 +107,7 @@ static void test_spread_over_some(void **state) {
 
 static void test_spread_with_hugetlb(void **state) {
         struct rule *r;
-        _cleanup_(world_freep) struct world *w = make_world(PLACE_SPREAD, &r);
+        _cleanup_(world_freep) struct world *w = placed_by(PLACE_SPREAD, &r);
         w->samples[0].hugetlb_movable_by_node[0] = 200 * MIB;
         w->machine.nodes[1].hugetlb_free_bytes = 50 * MIB;
         _cleanup_(plan_freep) struct plan *p = world_plan(w);
@@ -119,7 +122,7 @@ static void test_spread_with_hugetlb(void **state) {
 /* Even amounts say nothing of page by page: it is done once, and known from then on. */
 static void test_interleave_once(void **state) {
         struct rule *r;
-        _cleanup_(world_freep) struct world *w = make_world(PLACE_INTERLEAVE, &r);
+        _cleanup_(world_freep) struct world *w = placed_by(PLACE_INTERLEAVE, &r);
         world_spread(w, &w->samples[0], 100 * MIB, 0.5);
         _cleanup_(plan_freep) struct plan *p = world_plan(w);
         const struct placement *x = &p->placements[0];
@@ -148,7 +151,7 @@ static void test_interleave_once(void **state) {
 
 static void test_interleave_by_given_weights(void **state) {
         struct rule *r;
-        _cleanup_(world_freep) struct world *w = make_world(PLACE_INTERLEAVE, &r);
+        _cleanup_(world_freep) struct world *w = placed_by(PLACE_INTERLEAVE, &r);
         r->interleave_by = INTERLEAVE_GIVEN;
         r->weights = calloc(3, sizeof *r->weights);
         r->n_weights = 3;
@@ -178,7 +181,7 @@ static void test_interleave_by_given_weights(void **state) {
 
 static void test_interleave_by_bandwidth(void **state) {
         struct rule *r;
-        _cleanup_(world_freep) struct world *w = make_world(PLACE_INTERLEAVE, &r);
+        _cleanup_(world_freep) struct world *w = placed_by(PLACE_INTERLEAVE, &r);
         r->interleave_by = INTERLEAVE_BANDWIDTH;
         _cleanup_(plan_freep) struct plan *p = world_plan(w);
         for (unsigned n = 0; n < 4; n++)
@@ -206,7 +209,7 @@ static void test_interleave_by_bandwidth(void **state) {
 
 static void test_interleave_without_room(void **state) {
         struct rule *r;
-        _cleanup_(world_freep) struct world *w = make_world(PLACE_INTERLEAVE, &r);
+        _cleanup_(world_freep) struct world *w = placed_by(PLACE_INTERLEAVE, &r);
         w->machine.nodes[3].bytes_free = 0;
         assert_int_equal(world_cycle(w, COOL), 1);
         assert_mib(w, 200, 100, 100, 0);
@@ -226,7 +229,7 @@ static void add_device(struct world *w, const char *name, const char *nodes) {
 
 static void test_near_a_device(void **state) {
         struct rule *r;
-        _cleanup_(world_freep) struct world *w = make_world(PLACE_NEAR, &r);
+        _cleanup_(world_freep) struct world *w = placed_by(PLACE_NEAR, &r);
         assert_int_equal(string_list_add(&r->devices, "net/eth0"), 0);
         _cleanup_(plan_freep) struct plan *p = world_plan(w);
         assert_state(&p->placements[0], STATE_BLOCKED);
@@ -256,7 +259,7 @@ static void test_near_a_device(void **state) {
 
 static void test_near_too_large_for_the_node(void **state) {
         struct rule *r;
-        _cleanup_(world_freep) struct world *w = make_world(PLACE_NEAR, &r);
+        _cleanup_(world_freep) struct world *w = placed_by(PLACE_NEAR, &r);
         assert_int_equal(string_list_add(&r->devices, "block/nvme0n1"), 0);
         add_device(w, "block/nvme0n1", "2");
         world_set_distance(w, 2, 3, 15);
@@ -277,7 +280,7 @@ static void test_near_too_large_for_the_node(void **state) {
 
 static void test_near_several_devices(void **state) {
         struct rule *r;
-        _cleanup_(world_freep) struct world *w = make_world(PLACE_NEAR, &r);
+        _cleanup_(world_freep) struct world *w = placed_by(PLACE_NEAR, &r);
         assert_int_equal(string_list_add(&r->devices, "net/eth0"), 0);
         assert_int_equal(string_list_add(&r->devices, "net/eth1"), 0);
         assert_int_equal(string_list_add(&r->devices, "net/lost"), 0);
@@ -305,7 +308,7 @@ static void test_near_several_devices(void **state) {
 
 static void test_policy_of_its_own(void **state) {
         struct rule *r;
-        _cleanup_(world_freep) struct world *w = make_world(PLACE_SPREAD, &r);
+        _cleanup_(world_freep) struct world *w = placed_by(PLACE_SPREAD, &r);
         w->samples[0].self_managed = true;
         w->samples[0].own_policy = strdup("bind:0");
         _cleanup_(plan_freep) struct plan *p = world_plan(w);
@@ -320,7 +323,7 @@ static void test_policy_of_its_own(void **state) {
 
 static void test_bound_mappings_and_strict(void **state) {
         struct rule *r;
-        _cleanup_(world_freep) struct world *w = make_world(PLACE_NODES, &r);
+        _cleanup_(world_freep) struct world *w = placed_by(PLACE_NODES, &r);
         r->nodes = node_set_of(1);
         r->memory = MEMORY_STRICT;
         w->samples[0].has_bound_mappings = true;
@@ -334,7 +337,7 @@ static void test_bound_mappings_and_strict(void **state) {
 /* The planner asks for a memory map where amounts say so, and the screen does not ask each time. */
 static void test_screen(void **state) {
         struct rule *r;
-        _cleanup_(world_freep) struct world *w = make_world(PLACE_SPREAD, &r);
+        _cleanup_(world_freep) struct world *w = placed_by(PLACE_SPREAD, &r);
         struct service_sample *s = &w->samples[0];
         assert_true(plan_wants_deep(s, NULL, 4, w->now_usec));
         assert_int_equal(world_cycle(w, COOL), 1);
@@ -349,7 +352,7 @@ static void test_screen(void **state) {
 
 static void test_misplaced_bytes(void **state) {
         struct rule *r;
-        _cleanup_(world_freep) struct world *w = make_world(PLACE_SPREAD, &r);
+        _cleanup_(world_freep) struct world *w = placed_by(PLACE_SPREAD, &r);
         uint64_t want[4] = { 100, 100, 100, 100 };
         uint32_t weight[4] = { 0, 3, 1, 0 };
         struct placement balance = { .pages_how = PAGES_BALANCE, .want_by_node = want };
@@ -370,6 +373,45 @@ static void test_misplaced_bytes(void **state) {
         assert_int_not_equal(interleave_key(weight, 0), 0);
 }
 
+static struct world *world_of_two(enum place place, struct rule **ret, struct rule **ret_db) {
+        struct world *w = world_new(4, 4, 8, 8 * GIB);
+        *ret_db = world_rule(w, PLACE_NODES);
+        *ret = world_rule(w, place);
+        (*ret_db)->nodes = node_set_of(2);
+        struct service_sample *db = world_service(w, "db", *ret_db), *s = world_service(w, "s", *ret);
+        world_spread(w, db, 50 * MIB, 0.2);
+        world_spread(w, s, 0, 0.5);
+        world_memory(w, s, 0, 400 * MIB);
+        return w;
+}
+
+/* Node 2 is another's alone, whether that one says so or the service does. */
+static void test_clear_of_others(void **state) {
+        static const enum place places[] = { PLACE_SPREAD, PLACE_INTERLEAVE, PLACE_NEAR };
+        for (size_t i = 0; i < ARRAY_SIZE(places); i++)
+                for (unsigned who = 0; who < 3; who++) {
+                        struct rule *r, *db;
+                        _cleanup_(world_freep) struct world *w = world_of_two(places[i], &r, &db);
+                        if (places[i] == PLACE_NEAR) {
+                                add_device(w, "net/eth0", "2");
+                                assert_int_equal(string_list_add(&r->devices, "net/eth0"), 0);
+                                world_set_distance(w, 2, 3, 15);
+                        }
+                        db->exclusive = who == 0;
+                        if (who == 1)
+                                assert_int_equal(string_list_add(&db->apart_from, r->name), 0);
+                        if (who == 2)
+                                assert_int_equal(string_list_add(&r->apart_from, db->name), 0);
+                        _cleanup_(plan_freep) struct plan *p = world_plan(w);
+                        assert_nodes(p->placements[0].home, "2");
+                        assert_nodes(p->placements[1].home, places[i] == PLACE_NEAR ? "3" : "0-1,3");
+                        w->samples[1].effective_mems = node_set_of(2);
+                        p = free_and_plan(p, w);
+                        if (who < 2 || places[i] == PLACE_INTERLEAVE) /* what it asks for itself can be given up */
+                                assert_state(&p->placements[1], STATE_BLOCKED);
+                }
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_spread_is_even_and_stays),
@@ -388,6 +430,7 @@ int main(void) {
                 cmocka_unit_test(test_bound_mappings_and_strict),
                 cmocka_unit_test(test_screen),
                 cmocka_unit_test(test_misplaced_bytes),
+                cmocka_unit_test(test_clear_of_others),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,7 +12,7 @@
 
 static const struct verb *const verbs[] = {
         &verb_status, &verb_list,   &verb_explain, &verb_plan,   &verb_history, &verb_advise,  &verb_topology,
-        &verb_check,  &verb_reload, &verb_pause,   &verb_resume, &verb_restore, &verb_capture,
+        &verb_check,  &verb_reload, &verb_pause,   &verb_resume, &verb_restore, &verb_capture, &verb_simulate,
 };
 
 static const char options_help[] = "Options:\n"
@@ -47,8 +47,13 @@ static int print_help(const struct verb *verb) {
                         (void) printf("  %-18s %s\n", synopsis ? synopsis : verbs[i]->name, verbs[i]->summary);
                 }
         }
-        (void) printf("\n%s%s\n%s", options_help,
+        static const char simulate_help[] = "  --topology FILE|TEXT     with simulate: the machine, as hwloc describes it\n"
+                                            "  --scenario FILE          its services, and rules\n"
+                                            "  --config FILE            other rules\n"
+                                            "  --until TIME             how long, such as 12h\n";
+        (void) printf("\n%s%s%s\n%s", options_help,
                       verb && !verb->takes_explain ? "" : "  --explain                with advise: why, and the candidates\n",
+                      verb && !verb->takes_simulate ? "" : simulate_help,
                       verb ? ""
                            : "Exit status: 0 fine, 1 failed, 2 usage, 3 the daemon is not running, 78 configuration error.\n"
                              "See numabalancectl(1).\n");
@@ -79,11 +84,23 @@ static bool parse_json_mode(const char *text, enum json_mode *ret) {
 
 /* Options may stand anywhere. Returns EXIT_SUCCESS or EXIT_USAGE, said. */
 static int parse(int argc, char **argv, struct request *r) {
-        enum { ARG_JSON = 256, ARG_NO_LEGEND, ARG_EXPLAIN, ARG_HELP, ARG_VERSION };
+        enum {
+                ARG_JSON = 256,
+                ARG_NO_LEGEND,
+                ARG_EXPLAIN,
+                ARG_HELP,
+                ARG_VERSION,
+                ARG_TOPOLOGY,
+                ARG_SCENARIO,
+                ARG_CONFIG,
+                ARG_UNTIL
+        };
         static const struct option options[] = {
-                { "json", required_argument, NULL, ARG_JSON }, { "no-legend", no_argument, NULL, ARG_NO_LEGEND },
-                { "explain", no_argument, NULL, ARG_EXPLAIN }, { "help", no_argument, NULL, ARG_HELP },
-                { "version", no_argument, NULL, ARG_VERSION }, { 0 },
+                { "json", required_argument, NULL, ARG_JSON },         { "no-legend", no_argument, NULL, ARG_NO_LEGEND },
+                { "explain", no_argument, NULL, ARG_EXPLAIN },         { "help", no_argument, NULL, ARG_HELP },
+                { "version", no_argument, NULL, ARG_VERSION },         { "topology", required_argument, NULL, ARG_TOPOLOGY },
+                { "scenario", required_argument, NULL, ARG_SCENARIO }, { "config", required_argument, NULL, ARG_CONFIG },
+                { "until", required_argument, NULL, ARG_UNTIL },       { 0 },
         };
         int c;
         opterr = 0; /* what is wrong is said here, in one line */
@@ -96,6 +113,10 @@ static int parse(int argc, char **argv, struct request *r) {
                         break;
                 case ARG_NO_LEGEND: r->options.legend = false; break;
                 case ARG_EXPLAIN: r->options.explain = true; break;
+                case ARG_TOPOLOGY: r->options.simulate.topology = optarg; break;
+                case ARG_SCENARIO: r->options.simulate.scenario = optarg; break;
+                case ARG_CONFIG: r->options.simulate.config = optarg; break;
+                case ARG_UNTIL: r->options.simulate.until = optarg; break;
                 case 'h':
                 case ARG_HELP: r->help = true; break;
                 case ARG_VERSION: r->version = true; break;
@@ -126,6 +147,9 @@ int main(int argc, char **argv) {
 
         if (request.options.explain && !verb->takes_explain)
                 return out_error(EXIT_USAGE, "%s takes no --explain (see --help)", verb->name);
+        const struct simulate_options *sim = &request.options.simulate;
+        if ((sim->topology || sim->scenario || sim->config || sim->until) && !verb->takes_simulate)
+                return out_error(EXIT_USAGE, "%s takes no --topology, --scenario, --config or --until (see --help)", verb->name);
         int n_arguments = argc - optind - 1;
         if (n_arguments < verb->min_arguments)
                 return out_error(EXIT_USAGE, "%s needs %s (see --help)", verb->name, verb->arguments);

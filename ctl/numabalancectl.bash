@@ -7,6 +7,7 @@ _numabalancectl() {
         done
         local explain=''
         [[ $verb != advise ]] || explain=' --explain'
+        [[ $verb != simulate ]] || explain=' --topology= --scenario= --config= --until='
         # "=" is a word of its own: --json=sh is --json, =, sh.
         if [[ $cur == = ]]; then
                 cur=''
@@ -19,7 +20,7 @@ _numabalancectl() {
                 mapfile -t COMPREPLY < <(compgen -W "--json= --no-legend --help --version${explain}" -- "$cur")
                 [[ ${COMPREPLY[0]-} == --json= ]] && compopt -o nospace
         elif [[ ! $verb ]]; then
-                mapfile -t COMPREPLY < <(compgen -W 'status list explain plan history advise topology check reload pause resume restore capture' -- "$cur")
+                mapfile -t COMPREPLY < <(compgen -W 'status list explain plan history advise simulate topology check reload pause resume restore capture' -- "$cur")
         elif [[ $verb == explain || $verb == history || $verb == restore ]]; then
                 # Names hold backslashes (dev-disk-by\x2duuid): quoted for the command line.
                 local name quoted
@@ -27,7 +28,7 @@ _numabalancectl() {
                         printf -v quoted %q "$name"
                         [[ $name == "$cur"* || $quoted == "$cur"* ]] && COMPREPLY+=("$quoted")
                 done < <(numabalancectl list --no-legend 2>/dev/null | cut -d ' ' -f 1)
-        elif [[ $verb == check || $verb == capture ]]; then
+        elif [[ $verb == check || $verb == capture || $prev == --@(topology|scenario|config) ]]; then
                 compopt -o filenames
                 mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         fi

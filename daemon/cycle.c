@@ -11,6 +11,9 @@
 /* After a read that failed or came late: until the next, doubled each time. */
 #define DEEP_AGAIN_LEAST_USEC (15 * USEC_PER_SEC)
 #define DEEP_AGAIN_DOUBLINGS  5u
+/* What reading a memory map costs as long as it was not measured: between huge pages (2 ms for a GiB) and small ones (34 ms). */
+#define DEEP_COST_BASE_USEC    500u
+#define DEEP_COST_PER_GIB_USEC 10000u
 
 struct screen_job {
         struct manager *m;
@@ -110,8 +113,10 @@ static void done_deep(int result, void *arg) {
                 if (result >= 0) {
                         service_sample_merge_deep(s, j->result, m->host->has_memory_controller);
                         m->cycle_cpu_usec += j->result->cpu_usec;
-                        if (n)
+                        if (n) {
                                 n->n_deep_failed = 0;
+                                n->deep_cost_usec = j->result->cpu_usec;
+                        }
                 } else
                         deep_failed(m, s, result);
                 m->n_deep_pending--;
@@ -152,31 +157,70 @@ static int start_deep(struct manager *m, struct cycle *c, size_t index) {
         return 0;
 }
 
-static void start_deep_reads(struct manager *m, struct cycle *c) {
+/* What cannot wait: a transition's verification, and services of which nothing is known without. */
+static bool must_read(const struct manager *m, const struct service_sample *s) {
+        const struct transition *t = transition_find(m, s->cgroup);
+        if (t)
+                return transition_wants_observation(t);
+        return s->rule && s->rule->place != PLACE_IGNORE && service_sample_needs_deep(s, m->topology->n_ids);
+}
+
+static bool should_read(const struct manager *m, const struct service_sample *s, const struct service_note *n, uint64_t now) {
+        if (transition_find(m, s->cgroup))
+                return false;
+        return (n && (n->wants_deep || n->keep_deep)) ||
+               plan_wants_deep(s, history_find(&m->history, s->cgroup), m->topology->n_ids, now);
+}
+
+/* What it cost the last time, or about so much. */
+static uint64_t deep_cost_usec(const struct manager *m, const struct service_sample *s, const struct service_note *n) {
+        if (n && n->deep_cost_usec > 0)
+                return n->deep_cost_usec;
+        return DEEP_COST_BASE_USEC + sum_by_node(s->bytes_by_node, m->topology->n_ids) / (GIB / DEEP_COST_PER_GIB_USEC);
+}
+
+/* Those that can wait are read as far as the budget goes, in turn: reading all of a large machine at once would put off the next cycle, and
+ * with it the verification of what is under way, by minutes. One is read in any case. `ret_left`: those that were put off begin here. */
+static int start_reads(struct manager *m, struct cycle *c, bool must, size_t first, uint64_t *budget, size_t *ret_left) {
         const struct observation *o = c->observation;
         uint64_t now = manager_now(m);
+        bool any = false, over = false;
         int failed = 0;
 
-        for (size_t i = 0; i < o->n_services; i++) {
+        for (size_t k = 0; k < o->n_services; k++) {
+                size_t i = (first + k) % o->n_services;
                 const struct service_sample *s = &o->services[i];
-                const struct transition *t = transition_find(m, s->cgroup);
-                bool wanted =
-                        t ? transition_wants_observation(t)
-                          : plan_wants_deep(s, history_find(&m->history, s->cgroup), m->topology->n_ids, now) ||
-                                        /* Where the screen cannot tell memory at all, each cycle needs the map to know any. */
-                                        (s->rule && s->rule->place != PLACE_IGNORE &&
-                                         service_sample_needs_deep(s, m->topology->n_ids));
                 struct service_note *n = manager_find_note(m, s->cgroup);
-                if (n && (n->wants_deep || n->keep_deep)) {
-                        wanted = true;
-                        n->wants_deep = false;
-                }
-                if (!wanted || (n && (n->stuck || n->deep_again_usec > now)))
+                bool cannot_wait = must_read(m, s);
+                if (cannot_wait != must || (!must && !should_read(m, s, n, now)) || (n && (n->stuck || n->deep_again_usec > now)))
                         continue;
+                uint64_t cost = deep_cost_usec(m, s, n);
+                if (!must && any && !over && cost > *budget) {
+                        over = true;
+                        *ret_left = i;
+                }
+                if (n)
+                        n->deep_put_off = over;
+                if (over)
+                        continue;
+                any = true;
+                *budget -= MIN2(*budget, cost);
+                if (n)
+                        n->wants_deep = false;
                 int r = start_deep(m, c, i);
                 if (r < 0)
                         failed = r;
         }
+        return failed;
+}
+
+static void start_deep_reads(struct manager *m, struct cycle *c) {
+        uint64_t available = throttle_available(&m->scan_budget, manager_now(m));
+        uint64_t budget = m->options.once ? UINT64_MAX : available - MIN2(available, m->cycle_cpu_usec);
+        size_t first = m->deep_turn;
+        int failed = start_reads(m, c, true, 0, &budget, &m->deep_turn);
+        int r = start_reads(m, c, false, first, &budget, &m->deep_turn);
+        failed = r < 0 ? r : failed;
         if (failed < 0)
                 log_warning(failed, "Could not read every memory map that was wanted: %s", strerror(-failed));
 }
@@ -195,7 +239,7 @@ static void done_screen(int result, void *arg) {
         struct manager *m = j->m;
 
         m->screen_running = false;
-        m->cycle_cpu_usec = j->cpu_usec;
+        m->cycle_cpu_usec = m->screen_cpu_usec = j->cpu_usec;
         if (result < 0) {
                 if (result != -ECANCELED)
                         log_warning(result, "Could not observe: %s", strerror(-result));

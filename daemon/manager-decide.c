@@ -147,7 +147,8 @@ static bool decide_one(struct manager *m, struct cycle *c, size_t i) {
                                                       : "its memory map could not be read, tried again later");
                 else {
                         n->wants_deep = true;
-                        manager_wake(m, DEEP_SOON_USEC);
+                        if (!n->deep_put_off)
+                                manager_wake(m, DEEP_SOON_USEC);
                 }
         }
         if (!p->act) {

@@ -10,6 +10,9 @@
 
 /* A recorded cgroup that is not seen for this long is given back (or, gone, forgotten). */
 #define ABSENT_LIMIT_USEC (10 * USEC_PER_MINUTE)
+/* What could not be given back is tried again by itself after this, doubled each time. */
+#define RESTORE_AGAIN_USEC      USEC_PER_MINUTE
+#define RESTORE_AGAIN_DOUBLINGS 7u
 
 static const char *outcome_word(enum restore_outcome outcome) {
         switch (outcome) {
@@ -56,6 +59,12 @@ static void on_restored(const char *cgroup, enum restore_outcome outcome, int er
         if (n) {
                 n->restoring = false;
                 n->absent_since_usec = 0;
+                if (outcome == RESTORE_FAILED) {
+                        n->restore_again_usec =
+                                manager_now(m) + (RESTORE_AGAIN_USEC << MIN2(n->n_restore_failed, RESTORE_AGAIN_DOUBLINGS));
+                        n->n_restore_failed++;
+                } else
+                        n->n_restore_failed = 0;
         }
         manager_tell_restored(m, j->unit, cgroup, outcome, error, detail);
         if (m->restore_results)
@@ -157,7 +166,7 @@ static bool want_unit(struct manager *m, const struct record_entry *e, const voi
 static bool want_orphan(struct manager *m, const struct record_entry *e, const void *arg) {
         const struct cycle *c = arg;
         struct service_note *n = manager_note(m, e->cgroup);
-        if (!n || n->restoring || transition_find(m, e->cgroup))
+        if (!n || n->restoring || n->restore_again_usec > c->started_usec || transition_find(m, e->cgroup))
                 return false;
         ssize_t i = cycle_find(c, e->cgroup);
         if (i >= 0) {

@@ -52,7 +52,7 @@ static void on_timer(void *userdata) {
 void manager_wake(struct manager *m, uint64_t delay_usec) {
         uint64_t now = manager_now(m), at = now + delay_usec;
         /* The budget for observing comes before any wish to look again, but never starves a transition's verification for long. */
-        uint64_t affordable = throttle_when(&m->scan_budget, MAX2(m->cycle_cpu_usec, (uint64_t) 1), now);
+        uint64_t affordable = throttle_when(&m->scan_budget, MAX2(m->screen_cpu_usec, (uint64_t) 1), now);
         at = MAX2(at, MIN2(affordable, now + m->config->config->settings.max_interval_usec));
         if (at >= m->next_cycle_usec)
                 return;

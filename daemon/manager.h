@@ -70,15 +70,19 @@ struct service_note {
         bool held;  /* restored by the administrator: not placed until resume */
         bool stuck; /* a deep read or slice of it has not returned */
         bool restoring;
-        bool restore_waits;         /* for the end of a change that is under way */
-        uint64_t first_seen_usec;   /* under a rule; 0: never */
-        bool wants_deep;            /* the planner asked for its memory map */
-        bool keep_deep;             /* a change is due and held back: its memory map is read at every cycle until then */
-        unsigned n_deep_failed;     /* reads of it in a row that failed or came late */
-        uint64_t deep_again_usec;   /* none before this */
-        bool waits_for_turn;        /* only held back until it is measured, or by other transitions */
-        uint64_t undone_until_usec; /* a placement made things worse: none before this */
-        uint64_t absent_since_usec; /* of entries in the record whose cgroup is not seen; 0: seen */
+        bool restore_waits;          /* for the end of a change that is under way */
+        uint64_t first_seen_usec;    /* under a rule; 0: never */
+        bool wants_deep;             /* the planner asked for its memory map */
+        bool keep_deep;              /* a change is due and held back: its memory map is read at every cycle until then */
+        bool deep_put_off;           /* the budget for observing did not reach to it in this cycle */
+        uint64_t deep_cost_usec;     /* of the last read of it; 0: none yet */
+        unsigned n_restore_failed;   /* in a row */
+        uint64_t restore_again_usec; /* not by itself before this */
+        unsigned n_deep_failed;      /* reads of it in a row that failed or came late */
+        uint64_t deep_again_usec;    /* none before this */
+        bool waits_for_turn;         /* only held back until it is measured, or by other transitions */
+        uint64_t undone_until_usec;  /* a placement made things worse: none before this */
+        uint64_t absent_since_usec;  /* of entries in the record whose cgroup is not seen; 0: seen */
         uint64_t last_seen_usec;
 };
 
@@ -116,8 +120,10 @@ struct manager {
         struct cycle *cycle; /* under way, or NULL */
         struct cycle *last;  /* the last that was decided, or NULL */
         unsigned n_deep_pending;
+        size_t deep_turn; /* index of the service whose memory map is read next where the budget does not reach to all */
         bool screen_running;
-        uint64_t cycle_cpu_usec;
+        uint64_t cycle_cpu_usec,
+                screen_cpu_usec; /* of the cycle; of its screen alone, which is what the next will cost at least */
 
         struct service_note **notes; /* sorted by cgroup; pointers are stable */
         size_t n_notes, notes_capacity;

@@ -314,42 +314,21 @@ void transition_slice_due(void *userdata) {
 void transition_move(struct transition *t) {
         struct manager *m = t->m;
         const struct placement *p = transition_placement(t);
-        const struct observation *o = t->seen->observation;
-        const struct service_sample *s = &o->services[t->seen_index];
-        unsigned n_ids = m->topology->n_ids;
+        const struct service_sample *s = &t->seen->observation->services[t->seen_index];
 
         t->n_passes++;
         if (!p->move_memory || s->n_processes == 0) {
                 transition_enter(t, PHASE_NARROW);
                 return;
         }
-        _cleanup_free_ uint64_t *room = calloc(n_ids, sizeof(*room));
-        _cleanup_free_ uint32_t *weight = calloc(n_ids, sizeof(*weight));
-        if (!room || !weight) {
-                transition_fail(t, -ENOMEM, "out of memory");
-                return;
-        }
-        uint32_t weights = 0;
+        _cleanup_(transition_goal_done) struct transition_goal g;
+        int r = transition_make_goal(t, &g);
         t->room_left_bytes = 0;
-        for (unsigned n = 0; n < n_ids; n++) {
-                /* What the plan gave this service; later passes only sweep up, within what is free then. */
-                uint64_t free_bytes = node_room_bytes(&o->machine.nodes[n], m->config->config->settings.keep_free_permille);
-                room[n] = p->room_by_node && t->n_passes == 1 ? MIN2(p->room_by_node[n], free_bytes) : free_bytes;
-                t->room_left_bytes += node_set_has(&p->home_mems, n) ? room[n] : 0;
-                /* The plan's own division, nearest first and equally near ones by cores; in MiB, so that it fits. */
-                weight[n] = p->room_by_node ? (uint32_t) MIN2((p->room_by_node[n] + MIB - 1) / MIB, (uint64_t) UINT32_MAX / n_ids)
-                                            : 0;
-                weights += weight[n];
-        }
-        struct move_goal goal = {
-                .home = p->home_mems,
-                .room_bytes = room,
-                /* One home node needs no division. */
-                .weight_by_node = weights > 0 && node_set_count(&p->home_mems) > 1 ? weight : NULL,
-                .respect_own_policy = true,
-        };
-        int r = m->env->ops->mover_new(m->env->context, manager_act(m), m->topology, t->target.cgroup, s->processes,
-                                       s->n_processes, &goal, &t->mover);
+        NODE_SET_FOREACH (node, &p->home_mems)
+                t->room_left_bytes += r >= 0 ? g.room[node] : 0;
+        if (r >= 0)
+                r = m->env->ops->mover_new(m->env->context, manager_act(m), m->topology, t->target.cgroup, s->processes,
+                                           s->n_processes, &g.goal, &t->mover);
         if (r < 0) {
                 transition_fail(t, r, "its pages could not be moved");
                 return;

@@ -17,8 +17,6 @@
 /* Less than this off home is not worth another pass. */
 #define LEFTOVER_BYTES    (256 * KIB)
 #define LEFTOVER_PERMILLE 2u
-/* Worse than before by more than this: undone. */
-#define WORSE_FACTOR 1.05
 /* The next look after the last step: threads need a moment to be seen at home. */
 #define VERIFY_DELAY_USEC (500 * USEC_PER_MSEC)
 
@@ -73,14 +71,6 @@ void transition_drop_mover(struct transition *t) {
         t->mover = t->m->env->ops->mover_free(t->mover);
 }
 
-static uint64_t off_home_bytes(const struct service_sample *s, const struct node_set *home, unsigned n_ids) {
-        uint64_t sum = 0;
-        for (unsigned n = 0; n < n_ids; n++)
-                if (!node_set_has(home, n))
-                        sum += s->movable_by_node[n];
-        return sum;
-}
-
 static struct node_set nodes_with_bytes(const struct service_sample *s, unsigned n_ids) {
         struct node_set set = { 0 };
         for (unsigned n = 0; n < n_ids; n++)
@@ -131,13 +121,18 @@ static void finish(struct transition *t, const struct service_sample *now) {
                 m->stats.n_failed++;
         else
                 m->stats.n_moves++;
+        /* One that ended early has pages that no pass has looked at. */
+        bool interleaved = p->weight_by_node && report.error == 0 && !t->why_partial;
+        if (p->move_memory && (interleaved || p->pages_how != PAGES_INTERLEAVE))
+                history_record_interleaved(&m->history, t->target.cgroup,
+                                           interleaved ? interleave_key(p->weight_by_node, n_ids) : 0);
         struct service_note *note = manager_find_note(m, t->target.cgroup);
         /* What the kernel or the service manager refused it will refuse again: not at each cooldown, with a line each. */
         if (report.error < 0 && !t->cancelled && report.error != -ESRCH && report.error != -ENOENT)
                 history_record_failed(&m->history, t->target.cgroup, manager_now(m));
         else
-                history_record_settled(&m->history, t->target.cgroup,
-                                       now && p->move_memory ? off_home_bytes(now, &p->home_mems, n_ids) : 0, manager_now(m));
+                history_record_settled(&m->history, t->target.cgroup, now && p->move_memory ? transition_left_bytes(t, now) : 0,
+                                       manager_now(m));
         transition_free(t);
         manager_restore_waiting(m, note);
         manager_update_status(m);
@@ -219,18 +214,14 @@ void transition_observed(struct transition *t, struct cycle *c, ssize_t index) {
                         finish(t, NULL); /* its memory map cannot be read: reported as not verified */
                 return;
         }
-        const struct placement *p = transition_placement(t);
-        uint64_t left = off_home_bytes(s, &p->home_mems, m->topology->n_ids);
-        if (wants_another_pass(t, s, left)) {
+        if (wants_another_pass(t, s, transition_left_bytes(t, s))) {
                 cycle_unref(t->seen);
                 t->seen = cycle_ref(c);
                 t->seen_index = (size_t) index;
                 transition_enter(t, PHASE_MOVE);
                 return;
         }
-        double before = sample_distance(transition_sample(t), m->topology), after = sample_distance(s, m->topology);
-        /* `place: nodes` is the administrator's own wish, for better or worse. */
-        if (before > 0 && after > before * WORSE_FACTOR && p->restrict_cpus && s->rule && s->rule->place != PLACE_NODES) {
+        if (transition_made_worse(t, s)) {
                 t->why = "it made things worse, so its CPUs are given back";
                 t->error = -EXDEV;
                 cycle_unref(t->seen);

@@ -58,6 +58,22 @@ int transition_arm(struct transition *t, uint64_t delay_usec);
 void transition_slice_due(void *userdata); /* the timer: another slice of pages may be moved */
 void transition_drop_mover(struct transition *t);
 
+/* transition-goal.c */
+
+/* A goal for the mover with what it borrows. */
+struct transition_goal {
+        struct move_goal goal;
+        uint64_t *room, *want;
+        uint32_t *weight;
+};
+/* Within what is free by the latest observation. -ENOMEM; free in any case. */
+int transition_make_goal(const struct transition *t, struct transition_goal *g);
+void transition_goal_done(struct transition_goal *g);
+/* How many movable bytes are not where they belong, by a deep sample; 0 where what is left is not worth another pass by its kind. */
+uint64_t transition_left_bytes(const struct transition *t, const struct service_sample *s);
+/* Should its CPUs be given back, going by what the placement is for? */
+bool transition_made_worse(const struct transition *t, const struct service_sample *s);
+
 static inline const struct service_sample *transition_sample(const struct transition *t) {
         return &t->decided->observation->services[t->index];
 }

@@ -142,30 +142,47 @@ bool mover_is_misplaced(const struct mover *m, const struct unit *u) {
         if (u->from < 0 || (unsigned) u->from >= m->topology->n_ids)
                 return false;
         switch (m->how) {
-        case PAGES_BALANCE: return mover_division_target(m, u, &m->home) >= 0;
+        case PAGES_BALANCE: return !node_set_has(&m->home, (unsigned) u->from) || mover_division_target(m, u, &m->home) >= 0;
         case PAGES_INTERLEAVE: return interleave_node(m, u) != u->from;
         default: return !node_set_has(&m->home, (unsigned) u->from);
         }
 }
 
-int mover_division_target(const struct mover *m, const struct unit *u, const struct node_set *among) {
-        if (m->how == PAGES_INTERLEAVE) {
-                int node = interleave_node(m, u);
-                return node_set_has(among, (unsigned) node) ? node : -1;
-        }
+/* The nearest node that lacks so much; for a page that may not stay, where a huge one is more than any node lacks, the one that lacks most. */
+static int balance_target(const struct mover *m, const struct unit *u, const struct node_set *among) {
         const uint64_t *row = m->flow + (size_t) u->from * m->topology->n_ids;
         unsigned from = (unsigned) u->from;
-        int best = -1;
-        NODE_SET_FOREACH (to, among)
-                if (row[to] >= u->pages && (best < 0 || topology_distance(m->topology, from, (unsigned) to) <
-                                                                topology_distance(m->topology, from, (unsigned) best)))
-                        best = to;
-        return best;
+        int nearest = -1, largest = -1;
+        NODE_SET_FOREACH (to, among) {
+                bool nearer = nearest < 0 || topology_distance(m->topology, from, (unsigned) to) <
+                                                     topology_distance(m->topology, from, (unsigned) nearest);
+                if (row[to] >= u->pages && nearer)
+                        nearest = to;
+                if (largest < 0 || row[to] > row[largest])
+                        largest = to;
+        }
+        return nearest < 0 && !node_set_has(&m->home, from) ? largest : nearest;
 }
 
-void mover_division_take(struct mover *m, const struct unit *u, int sign) {
+int mover_division_target(const struct mover *m, const struct unit *u, const struct node_set *among) {
+        if (m->how == PAGES_BALANCE)
+                return balance_target(m, u, among);
+        int node = interleave_node(m, u);
+        return node_set_has(among, (unsigned) node) ? node : -1;
+}
+
+static uint64_t *flow_of(struct mover *m, const struct unit *u) {
+        return &m->flow[(size_t) u->from * m->topology->n_ids + (size_t) u->target];
+}
+
+void mover_division_take(struct mover *m, struct unit *u) {
         if (m->how != PAGES_BALANCE)
                 return;
-        uint64_t *flow = &m->flow[(size_t) u->from * m->topology->n_ids + (size_t) u->target];
-        *flow = sign > 0 ? *flow - u->pages : *flow + u->pages;
+        u->taken = (uint32_t) MIN2(*flow_of(m, u), (uint64_t) u->pages);
+        *flow_of(m, u) -= u->taken;
+}
+
+void mover_division_give_back(struct mover *m, const struct unit *u) {
+        if (m->how == PAGES_BALANCE)
+                *flow_of(m, u) += MIN2(u->taken, u->pages);
 }

@@ -54,7 +54,8 @@ struct unit {
         int16_t from, target;
         bool probe; /* the first of a block that may be one huge page */
         bool hugetlb, from_pool;
-        bool all; /* by MPOL_MF_MOVE_ALL */
+        uint32_t taken; /* of the flow from node to node (PAGES_BALANCE) */
+        bool all;       /* by MPOL_MF_MOVE_ALL */
         bool resolved;
 };
 
@@ -139,8 +140,9 @@ bool mover_is_misplaced(const struct mover *m, const struct unit *u);
 uint64_t mover_surplus(const struct mover *m, unsigned node);
 /* Which of these nodes a misplaced unit goes to; -1: none (any more). */
 int mover_division_target(const struct mover *m, const struct unit *u, const struct node_set *among);
-/* Notes that the unit goes to its target, or (sign −1) does not after all. */
-void mover_division_take(struct mover *m, const struct unit *u, int sign);
+/* Notes that the unit goes to its target, or does not after all. */
+void mover_division_take(struct mover *m, struct unit *u);
+void mover_division_give_back(struct mover *m, const struct unit *u);
 
 /* mover-target.c */
 /* Has the unit arrived, now that it is on `node`? */

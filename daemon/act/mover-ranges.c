@@ -60,7 +60,7 @@ static bool has_own_policy(const struct numa_mapping *mapping) {
 /* May pages on this node have to move? */
 static bool may_leave(const struct mover *m, unsigned node) {
         switch (m->how) {
-        case PAGES_BALANCE: return mover_surplus(m, node) > 0;
+        case PAGES_BALANCE: return !node_set_has(&m->home, node) || mover_surplus(m, node) > 0;
         case PAGES_INTERLEAVE: return true;
         default: return !node_set_has(&m->home, node);
         }

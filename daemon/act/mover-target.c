@@ -106,7 +106,7 @@ bool mover_reserve(struct mover *m, struct unit *u) {
         else
                 m->room[best] -= u->pages * m->page_bytes;
         m->assigned[best] += u->pages;
-        mover_division_take(m, u, 1);
+        mover_division_take(m, u);
         return true;
 }
 
@@ -116,7 +116,7 @@ void mover_unreserve(struct mover *m, const struct unit *u) {
         else
                 m->room[u->target] += u->pages * m->page_bytes;
         m->assigned[u->target] -= u->pages;
-        mover_division_take(m, u, -1);
+        mover_division_give_back(m, u);
 }
 
 void mover_mark_full(struct mover *m, int node, bool hugetlb) {

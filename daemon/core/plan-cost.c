@@ -327,7 +327,8 @@ double job_min_gain(const struct job *j) {
 }
 
 uint64_t job_tolerated_bytes(const struct job *j) {
-        if (job_divides(j))
+        uint64_t few = MAX2(j->bytes / TOLERATED_SHARE, (uint64_t) TOLERATED_BYTES);
+        if (job_divides(j) && j->stray_bytes <= few)
                 return division_tolerated_bytes(j->rule, j->movable_bytes);
-        return MAX2(j->bytes / TOLERATED_SHARE, (uint64_t) TOLERATED_BYTES);
+        return few;
 }

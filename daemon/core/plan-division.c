@@ -139,8 +139,11 @@ static void find_distance(struct planner *pl, const struct job *j, struct option
 }
 
 void division_evaluate(struct planner *pl, struct job *j, struct option *o) {
-        for (unsigned i = 0; i < pl->n_nodes; i++)
+        j->stray_bytes = 0;
+        for (unsigned i = 0; i < pl->n_nodes; i++) {
                 j->want[i] = 0;
+                j->stray_bytes += j->part[i] == 0 ? j->movable[i] : 0;
+        }
         if (j->kind == JOB_INTERLEAVE)
                 interleave(pl, j, o);
         else {
@@ -164,7 +167,7 @@ int division_conclude(const struct planner *pl, struct job *j) {
         if (!p->want_by_node && !p->weight_by_node)
                 return -ENOMEM;
         for (unsigned i = 0; i < pl->n_nodes; i++)
-                if (j->kind == JOB_SPREAD)
+                if (p->want_by_node)
                         p->want_by_node[pl->nodes[i].id] = j->want[i];
                 else
                         p->weight_by_node[pl->nodes[i].id] = (uint32_t) j->part[i];

@@ -155,8 +155,8 @@ struct job {
         struct option better;   /* what was looked at but not taken: see `waits`, `declined` */
 
         /* Where memory is divided (plan-division.c), by index, on the heap: each node's part, as a weight; and movable bytes that are to be on it. */
-        uint64_t *part, *want; /* `want` is part of the block that begins with `part` */
-        uint64_t interleave_key;
+        uint64_t *part, *want;                /* `want` is part of the block that begins with `part` */
+        uint64_t interleave_key, stray_bytes; /* stray: movable, on nodes where none of it belongs */
 
         bool applied_cpus, applied_mems; /* cpusets of ours are in force */
         bool has_share;

@@ -67,7 +67,7 @@ static bool number_rules(struct planner *pl, struct seen *seen) {
                         else
                                 high = mid;
                 }
-                if (is_subject(j) && job_is_placed_kind(j))
+                if (is_subject(j) && (job_is_placed_kind(j) || j->kind == JOB_INTERLEAVE))
                         pl->rules[j->rule_number].n_jobs++;
         }
         return true;

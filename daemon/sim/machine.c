@@ -79,8 +79,9 @@ uint64_t sim_bytes_on(const struct sim_service *v, unsigned node) {
 
 uint64_t sim_bytes(const struct sim *s, const struct sim_service *v) {
         uint64_t sum = 0;
-        for (unsigned n = 0; n < s->n_ids; n++)
-                sum += sim_bytes_on(v, n);
+        for (int k = 0; k < _SIM_KIND_MAX; k++)
+                for (unsigned n = 0; n < s->n_ids; n++)
+                        sum += v->bytes[k][n];
         return sum;
 }
 

@@ -11,16 +11,15 @@ double sim_locality(const struct sim *s, const struct sim_service *v) {
         double all = (double) sim_bytes(s, v), sum = 0;
         if (all <= 0)
                 return 0;
-        for (unsigned n = 0; n < s->n_ids; n++) {
-                double share = 0;
-                if (v->used > 0)
-                        share = v->used_on[n] / v->used;
-                else
-                        for (unsigned g = 0; g < v->n_groups; g++)
-                                share += v->group_node[g] == (int) n ? 1.0 / v->n_groups : 0;
-                sum += share * (double) sim_bytes_on(v, n) / all;
+        if (v->used <= 0) {
+                for (unsigned g = 0; g < v->n_groups; g++)
+                        sum += v->group_node[g] >= 0 ? (double) sim_bytes_on(v, (unsigned) v->group_node[g]) / v->n_groups : 0;
+                return sum / all;
         }
-        return sum;
+        for (unsigned n = 0; n < s->n_ids; n++)
+                if (v->used_on[n] > 0)
+                        sum += v->used_on[n] / v->used * (double) sim_bytes_on(v, n);
+        return sum / all;
 }
 
 /* The k nodes that hold most of it already, k being the fewest that have CPUs and memory enough, whatever others want there. */
@@ -31,7 +30,7 @@ uint64_t sim_least_bytes(const struct sim *s, const struct sim_service *v) {
         while (memory < (double) all || cpus < v->spec.cpus) {
                 int best = -1;
                 for (unsigned n = 0; n < s->n_ids; n++)
-                        if (!node_set_has(&taken, n) && s->nodes[n].total > 0 &&
+                        if (!node_set_has(&taken, n) && s->nodes[n].total > 0 && s->topology->nodes[n].n_cpus > 0 &&
                             (best < 0 || sim_bytes_on(v, n) > sim_bytes_on(v, (unsigned) best)))
                                 best = (int) n;
                 if (best < 0)
@@ -56,18 +55,6 @@ static void end_hour(struct sim *s) {
                 s->each_hour(s, s->each_hour_userdata);
 }
 
-/* Is it there to be managed? Of others nothing is expected. */
-static bool is_managed(const struct sim *s, const struct sim_service *v) {
-        const struct manager *m = s->manager;
-        if (!m || !m->last)
-                return false;
-        ssize_t i = cycle_find(m->last, v->cgroup);
-        if (i < 0)
-                return false;
-        const struct rule *rule = m->last->observation->services[i].rule;
-        return rule && rule->place != PLACE_IGNORE;
-}
-
 void sim_measure_tick(struct sim *s, uint64_t usec) {
         double sec = (double) usec / USEC_PER_SEC;
         for (size_t i = 0; i < s->n_services; i++) {
@@ -77,7 +64,7 @@ void sim_measure_tick(struct sim *s, uint64_t usec) {
                 double weight = v->used * sec, local = sim_locality(s, v) * weight;
                 v->local += local;
                 v->local_weight += weight;
-                if (!is_managed(s, v))
+                if (!v->managed || !s->manager)
                         continue;
                 s->local += local;
                 s->local_weight += weight;

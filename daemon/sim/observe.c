@@ -102,6 +102,7 @@ static int fill(struct sim *s, struct sim_service *v, const struct config *confi
         if (r < 0)
                 return r;
         o->rule = match(config, v);
+        v->managed = o->rule && o->rule->place != PLACE_IGNORE;
         for (unsigned n = 0; n < s->n_ids; n++)
                 o->bytes_by_node[n] = sim_bytes_on(v, n);
         fill_cpu(s, v, o);
@@ -179,7 +180,6 @@ int sim_read_deep(void *context, unsigned n_ids, const struct process_ref *proce
         int r = deep_alloc(n_ids, &d);
         if (r < 0)
                 return r;
-        sim_catch_up(s);
         const struct sim_service *v = n_processes > 0 ? by_process(s, processes) : NULL;
         if (!v)
                 d->n_vanished = n_processes;

@@ -16,16 +16,12 @@ unsigned sim_hour_of_day(const struct sim *s) {
         return sim_week_minute(s) / 60 % 24;
 }
 
-/* By the hour, going over from one to the next within it: loads do not jump. */
-static double by_hour(const struct sim *s, const unsigned permille[24]) {
-        bool any = false;
-        for (unsigned h = 0; h < 24; h++)
-                any |= permille[h] > 0;
-        if (!any)
+static double by_hour(const struct sim *s, const struct sim_hours *hours) {
+        if (!hours->given)
                 return 1;
         unsigned minute = sim_week_minute(s), hour = minute / 60 % 24;
         double part = minute % 60 / 60.0;
-        return (permille[hour] * (1 - part) + permille[(hour + 1) % 24] * part) / 1000.0;
+        return (hours->permille[hour] * (1 - part) + hours->permille[(hour + 1) % 24] * part) / 1000.0;
 }
 
 static double chance(struct sim *s) {
@@ -92,7 +88,7 @@ static void run_threads(struct sim *s, double sec) {
                 struct sim_service *v = s->services[i];
                 if (!v->running)
                         continue;
-                v->wanted = v->spec.cpus * by_hour(s, v->spec.duty_permille) * (0.97 + 0.06 * chance(s));
+                v->wanted = v->spec.cpus * by_hour(s, &v->spec.duty) * (0.97 + 0.06 * chance(s));
                 for (unsigned g = 0; g < v->n_groups; g++)
                         if (v->group_node[g] >= 0)
                                 s->nodes[v->group_node[g]].load += v->wanted / v->n_groups;
@@ -138,7 +134,7 @@ static uint64_t wanted_bytes(struct sim *s, struct sim_service *v, double sec) {
                         v->base_bytes = v->base_bytes > least + less ? v->base_bytes - less : least;
                 }
         }
-        return (uint64_t) ((double) v->base_bytes * by_hour(s, p->memory_permille));
+        return (uint64_t) ((double) v->base_bytes * by_hour(s, &p->memory));
 }
 
 static void grow(struct sim *s, struct sim_service *v, uint64_t bytes) {

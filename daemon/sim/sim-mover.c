@@ -227,7 +227,6 @@ int sim_mover_slice(struct env_mover *m, uint64_t budget_bytes) {
                 m->result.process_vanished = true;
                 return 0;
         }
-        sim_catch_up(s);
         if (v->policy && m->goal.respect_own_policy) {
                 m->result.skipped_policy_bytes = sim_bytes(s, v);
                 return 0;

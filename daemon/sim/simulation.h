@@ -51,6 +51,12 @@ enum sim_kind {
         _SIM_KIND_MAX,
 };
 
+/* By the hour of the day; from one to the next it goes over gradually. Not given: always 1000. */
+struct sim_hours {
+        bool given;
+        unsigned permille[24];
+};
+
 /* What a service would like. Texts are borrowed by sim_add(), which copies. */
 struct sim_spec {
         const char *unit;  /* "x.service" */
@@ -62,8 +68,8 @@ struct sim_spec {
         struct node_set start;           /* its first bytes are on these, in equal parts; empty: where its threads run */
         int64_t growth_bytes;            /* per hour; negative: it shrinks */
         uint64_t limit_bytes;            /* growth ends (or shrinking) here; 0: nowhere */
-        unsigned duty_permille[24];      /* load by hour of the day; all 0: always full */
-        unsigned memory_permille[24];    /* the same for its memory */
+        struct sim_hours duty;           /* load by hour of the day */
+        struct sim_hours memory;         /* the same for its memory */
         unsigned pinned_permille, shared_permille, bound_permille; /* of its bytes */
         unsigned busy_permille;                                    /* of what is moved, fails at first */
         const char *policy;                                        /* of its tasks ("bind:0"): self-managed; NULL: none */
@@ -85,7 +91,7 @@ struct sim_service {
 
         unsigned n_groups;
         int16_t group_node[SIM_GROUPS_MAX];
-        uint64_t group_usec[SIM_GROUPS_MAX]; /* since the last screen */
+        uint64_t group_usec[SIM_GROUPS_MAX];  /* since the last screen */
         double used, wanted;                  /* CPUs, in the last tick */
         double *used_on;                      /* by node */
         double cpu_pressure, memory_pressure; /* 0…1, smoothed over ten seconds */
@@ -100,6 +106,7 @@ struct sim_service {
         uint64_t unshare_usec; /* shared by a fork until then */
 
         /* Measured. */
+        bool managed; /* at the last screen: some rule places it */
         uint64_t moved_bytes, first_off_bytes, kernel_moved_bytes;
         unsigned n_changes; /* of home, by the manager */
         struct node_set home, home_before;

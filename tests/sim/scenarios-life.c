@@ -32,7 +32,8 @@ static void arrivals(struct run *r) {
         expect_good_manners(r);
 }
 
-/* It outgrows its node: a second one is added, and what it has stays. */
+/* It outgrows its node. Four CPUs and two thirds of the memory in one place are nearer to each other than halves on two nodes: it stays, and nothing is
+ * denied to it. */
 static void grows(struct run *r) {
         machine(r, 4, 8, 8 * GIB);
         rules(r, ALL_COMPACT);
@@ -42,14 +43,9 @@ static void grows(struct run *r) {
         struct sim_service *v = add(r, &p);
         pass(r, HOURS(5));
         expect(r, sim_bytes(r->sim, v) + 64 * MIB >= 12 * GIB, "it could not grow");
-        expect_home_count(r, v, 2);
-        struct node_set nodes = cpu_nodes(r, v);
-        uint64_t off = 0;
-        for (unsigned n = 0; n < 4; n++)
-                off += node_set_has(&nodes, n) ? 0 : sim_bytes_on(v, n);
-        expect(r, off <= 512 * MIB, "%" PRIu64 " MiB are off home", (uint64_t) (off / MIB));
-        expect(r, v->n_changes <= 3, "it changed home %u times", v->n_changes);
-        expect(r, sim_totals(r->sim).moved_bytes <= 6 * GIB, "%" PRIu64 " MiB were moved",
+        expect_local(r, v, 0.6);
+        expect(r, v->n_changes <= 2, "it changed home %u times", v->n_changes);
+        expect(r, sim_totals(r->sim).moved_bytes <= 3 * GIB, "%" PRIu64 " MiB were moved",
                (uint64_t) (sim_totals(r->sim).moved_bytes / MIB));
         expect_good_manners(r);
 }
@@ -63,8 +59,9 @@ static void day_and_night(struct run *r) {
                 _cleanup_free_ char *unit = format_string("app%02u.service", i);
                 struct sim_spec p = spec(unit, 6, 2 * GIB);
                 p.start = node_set_of(i / 2);
+                p.duty.given = true;
                 for (unsigned h = 0; h < 24; h++)
-                        p.duty_permille[h] = (h >= 8 && h < 20) == (i % 2 == 0) ? 1000 : 100;
+                        p.duty.permille[h] = (h >= 8 && h < 20) == (i % 2 == 0) ? 1000 : 100;
                 v[i] = add(r, &p);
         }
         pass(r, DAYS(1));
@@ -199,7 +196,7 @@ static void killed(struct run *r) {
         }
         rules(r, text);
         pass(r, MINUTES(10));
-        for (unsigned i = 0; i < 6; i++)
+        for (unsigned i = 1; i < 6; i++)
                 expect_local(r, v[i], 0.95);
         int k = sim_stop_manager(r->sim);
         expect(r, k == 0, "leaving ended with %d", k);
@@ -220,7 +217,7 @@ static void reloaded(struct run *r) {
         pass(r, MINUTES(10));
         expect_local(r, v, 0.99);
         expect(r, sim_bytes_on(v, 2) == sim_bytes(r->sim, v), "it is not where the new rule has it");
-        rules(r, "rules:\n- {name: b, match: {unit: other}, place: nodes, nodes: '2'}\n");
+        rules(r, "rules:\n- {name: b, match: {unit: other.service}, place: nodes, nodes: '2'}\n");
         pass(r, MINUTES(20));
         expect(r, is_free(r, v), "no rule matches it any more, and it did not get its cpusets back");
         expect(r, sim_totals(r->sim).past_keep_free_bytes == 0, "past keep-free");
@@ -254,7 +251,7 @@ static void memory_only(struct run *r) {
 
 const struct scenario scenarios_life[] = {
         { 26, "arrivals", "one after the other: nobody moves for a newcomer", arrivals },
-        { 27, "grows", "outgrows its node: a second one is added", grows },
+        { 27, "grows", "outgrows its node: nothing is denied, little is moved", grows },
         { 28, "day-and-night", "loads that take turns: nobody moves at dawn", day_and_night },
         { 29, "churn", "two days of coming and going by chance", churn },
         { 30, "restore", "on-exit: restore, where the kernel refuses to clear", restore_on_exit },

@@ -33,7 +33,7 @@ usage status -x
 expect 0 --help && has_out 'Exit status' --help
 expect 0 -h
 expect 0 --version && has_out '^numabalancectl [0-9]' --version
-for verb in status list explain plan history advise topology check reload pause resume restore capture; do
+for verb in status list explain plan history advise simulate topology check reload pause resume restore capture; do
         expect 0 --help $verb && has_out "^numabalancectl $verb" "--help $verb"
         expect 0 $verb --help && has_out '--json=pretty|short|off' "$verb --help"
         [ "$(awk '{ if (length > 100) n++ } END { print n + 0 }' "$work/out")" = 0 ] || fail "$verb --help has long lines"

@@ -102,6 +102,20 @@ static void test_balance_of_huge_pages(void **state) {
         assert_int_equal(balance("0-2").asked_pages, 0);
 }
 
+/* Nothing may stay on node 1, also where half a huge page is left over: somebody has more than its part. */
+static void test_balance_leaves_nothing_off_home(void **state) {
+        struct simulated_mapping m = { .start = BASE, .n_pages = 5 * 512, .node = 1, .thp = true };
+        assert_int_equal(simulated_add_mapping(sim, PID, &m), 0);
+        add(PID, BASE + 64 * MIB, 100, 1);
+        set_want(1330, 0, 1330, 0);
+        struct move_result r = balance("0,2");
+        assert_int_equal(simulated_pages_on(sim, PID, 1), 0);
+        assert_int_equal(r.moved_pages, 2660);
+        assert_int_equal(r.huge_moved, 5);
+        assert_in_range(simulated_pages_on(sim, PID, 0), 2 * 512, 3 * 512 + 100);
+        assert_int_equal(balance("0,2").asked_pages, 0);
+}
+
 static void test_interleave_is_exact(void **state) {
         add(PID, BASE, 4000, 0);
         const uint32_t equal[4] = { 7, 7, 7, 7 };
@@ -255,6 +269,7 @@ int main(void) {
                 BOTH(test_balance_by_nearest_pairs),
                 BOTH(test_balance_takes_what_there_is_room_for),
                 BOTH(test_balance_of_huge_pages),
+                BOTH(test_balance_leaves_nothing_off_home),
                 BOTH(test_interleave_is_exact),
                 BOTH(test_interleave_by_weights),
                 BOTH(test_interleave_counts_huge_pages_as_one),

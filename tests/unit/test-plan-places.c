@@ -93,6 +93,9 @@ static void test_spread_over_some(void **state) {
         assert_nodes(p->placements[0].home_cpus, "0,3");
         assert_int_equal(world_cycle(w, COOL), 1);
         assert_mib(w, 200, 0, 0, 200);
+        world_memory(w, &w->samples[0], 1, 2 * MIB); /* little, but where nothing of it belongs */
+        assert_int_equal(world_cycle(w, COOL), 1);
+        assert_mib(w, 201, 0, 0, 201);
         world_set_distance(w, 1, 2, 11); /* better, but no reason to leave */
         assert_int_equal(world_cycle(w, COOL), 0);
         r->min_nodes = 5;
@@ -370,6 +373,45 @@ static void test_misplaced_bytes(void **state) {
         assert_int_not_equal(interleave_key(weight, 0), 0);
 }
 
+static struct world *world_of_two(enum place place, struct rule **ret, struct rule **ret_db) {
+        struct world *w = world_new(4, 4, 8, 8 * GIB);
+        *ret_db = world_rule(w, PLACE_NODES);
+        *ret = world_rule(w, place);
+        (*ret_db)->nodes = node_set_of(2);
+        struct service_sample *db = world_service(w, "db", *ret_db), *s = world_service(w, "s", *ret);
+        world_spread(w, db, 50 * MIB, 0.2);
+        world_spread(w, s, 0, 0.5);
+        world_memory(w, s, 0, 400 * MIB);
+        return w;
+}
+
+/* Node 2 is another's alone, whether that one says so or the service does. */
+static void test_clear_of_others(void **state) {
+        static const enum place places[] = { PLACE_SPREAD, PLACE_INTERLEAVE, PLACE_NEAR };
+        for (size_t i = 0; i < ARRAY_SIZE(places); i++)
+                for (unsigned who = 0; who < 3; who++) {
+                        struct rule *r, *db;
+                        _cleanup_(world_freep) struct world *w = world_of_two(places[i], &r, &db);
+                        if (places[i] == PLACE_NEAR) {
+                                add_device(w, "net/eth0", "2");
+                                assert_int_equal(string_list_add(&r->devices, "net/eth0"), 0);
+                                world_set_distance(w, 2, 3, 15);
+                        }
+                        db->exclusive = who == 0;
+                        if (who == 1)
+                                assert_int_equal(string_list_add(&db->apart_from, r->name), 0);
+                        if (who == 2)
+                                assert_int_equal(string_list_add(&r->apart_from, db->name), 0);
+                        _cleanup_(plan_freep) struct plan *p = world_plan(w);
+                        assert_nodes(p->placements[0].home, "2");
+                        assert_nodes(p->placements[1].home, places[i] == PLACE_NEAR ? "3" : "0-1,3");
+                        w->samples[1].effective_mems = node_set_of(2);
+                        p = free_and_plan(p, w);
+                        if (who < 2 || places[i] == PLACE_INTERLEAVE) /* what it asks for itself can be given up */
+                                assert_state(&p->placements[1], STATE_BLOCKED);
+                }
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_spread_is_even_and_stays),
@@ -388,6 +430,7 @@ int main(void) {
                 cmocka_unit_test(test_bound_mappings_and_strict),
                 cmocka_unit_test(test_screen),
                 cmocka_unit_test(test_misplaced_bytes),
+                cmocka_unit_test(test_clear_of_others),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

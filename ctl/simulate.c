@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* numabalancectl simulate: the daemon itself on a machine that one does not have, in virtual time; needs no daemon and touches nothing. */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <hwloc.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "config/config-private.h"
+#include "host/host.h"
+#include "list-table.h"
+#include "manager.h"
+#include "out.h"
+#include "report/format.h"
+#include "report/journal.h"
+#include "report/json.h"
+#include "sim/scenario-file.h"
+
+#define EVENTS_KEPT_MAX 100000u
+
+struct simulation {
+        const struct options *options;
+        struct scenario_file *scenario;
+        struct sim *sim;
+        struct json_object *events; /* NULL: printed as they come */
+        bool failed;
+};
+
+/* Returns 0 and the text, or negative errno; -EFBIG past the limit. */
+static int read_text(const char *path, char **ret, size_t *ret_size) {
+        _cleanup_free_ char *text = malloc(SCENARIO_FILE_BYTES_MAX + 1);
+        size_t size = 0;
+        int r = 0, fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+        if (fd < 0)
+                return -errno;
+        while (text && size <= SCENARIO_FILE_BYTES_MAX) {
+                ssize_t n = read(fd, text + size, SCENARIO_FILE_BYTES_MAX + 1 - size);
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0)
+                        r = -errno;
+                if (n <= 0)
+                        break;
+                size += (size_t) n;
+        }
+        (void) close(fd);
+        if (!text)
+                return -ENOMEM;
+        if (r < 0 || size > SCENARIO_FILE_BYTES_MAX)
+                return r < 0 ? r : -EFBIG;
+        *ret = TAKE_PTR(text);
+        *ret_size = size;
+        return 0;
+}
+
+/* hwloc itself says nothing of an environment that it cannot use, and describes this machine instead. */
+static bool is_topology(const char *what, bool is_file) {
+        hwloc_topology_t t;
+        if (hwloc_topology_init(&t) < 0)
+                return false;
+        bool fine = (is_file ? hwloc_topology_set_xml(t, what) : hwloc_topology_set_synthetic(t, what)) == 0 &&
+                    hwloc_topology_load(t) == 0;
+        hwloc_topology_destroy(t);
+        return fine;
+}
+
+/* A file is hwloc's XML, anything else its synthetic description; neither: this machine. */
+static int load_topology(const char *what, struct topology **ret) {
+        _cleanup_(host_freep) struct host *host = NULL;
+        if (what) {
+                bool is_file = access(what, F_OK) == 0;
+                if (!is_topology(what, is_file))
+                        return out_error(EXIT_FAILURE, "%s is neither a file of hwloc's XML nor a synthetic description", what);
+                if (unsetenv(is_file ? "HWLOC_SYNTHETIC" : "HWLOC_XMLFILE") < 0 ||
+                    setenv(is_file ? "HWLOC_XMLFILE" : "HWLOC_SYNTHETIC", what, 1) < 0)
+                        return out_error(EXIT_FAILURE, "out of memory");
+        }
+        int r = host_open("/", &host);
+        if (r >= 0)
+                r = topology_load(host, ret);
+        if (r < 0)
+                return out_error(EXIT_FAILURE, "cannot read the topology%s%s: %s", what ? " " : "", what ? what : "",
+                                 strerror(-r));
+        return EXIT_SUCCESS;
+}
+
+static int say_errors(struct config_errors *errors, int r) {
+        for (size_t i = 0; i < errors->n_lines; i++)
+                (void) fprintf(stderr, "%s\n", errors->lines[i]);
+        config_errors_done(errors);
+        return r == -ENOMEM ? out_error(EXIT_FAILURE, "out of memory") : EXIT_CONFIG;
+}
+
+static int load_scenario(const char *path, const struct topology *t, struct scenario_file **ret) {
+        struct config_errors errors = { 0 };
+        _cleanup_free_ char *text = NULL;
+        size_t size = 0;
+        int r = read_text(path, &text, &size);
+        if (r < 0)
+                return out_error(EXIT_FAILURE, "cannot read %s: %s", path, strerror(-r));
+        r = scenario_parse(path, text, size, t, ret, &errors);
+        return r < 0 ? say_errors(&errors, r) : EXIT_SUCCESS;
+}
+
+/* Looks for errors first, so that they are said as `check` says them; then gives the text to the simulation. */
+static int set_rules(struct sim *s, const char *name, const char *text, size_t size) {
+        _cleanup_(config_freep) struct config *config = NULL;
+        struct config_errors errors = { 0 };
+        int r = config_parse_buffer(name, text, size, sim_topology(s), &config, &errors);
+        if (r < 0)
+                return say_errors(&errors, r);
+        config_errors_done(&errors);
+        return sim_set_config(s, name, text, size) < 0 ? out_error(EXIT_FAILURE, "out of memory") : EXIT_SUCCESS;
+}
+
+static int load_rules(struct simulation *x) {
+        const struct simulate_options *o = &x->options->simulate;
+        if (!o->config)
+                return set_rules(x->sim, o->scenario, x->scenario->config_text, x->scenario->config_size);
+        _cleanup_free_ char *text = NULL;
+        size_t size = 0;
+        int r = read_text(o->config, &text, &size);
+        if (r < 0)
+                return out_error(EXIT_FAILURE, "cannot read %s: %s", o->config, strerror(-r));
+        return set_rules(x->sim, o->config, text, size);
+}
+
+/* ---- what is said ---- */
+
+static void print_time(uint64_t usec) {
+        uint64_t sec = usec / USEC_PER_SEC;
+        if (sec >= 24 * 3600)
+                (void) printf("%" PRIu64 "d ", sec / (24 * 3600));
+        (void) printf("%02u:%02u:%02u  ", (unsigned) (sec / 3600 % 24), (unsigned) (sec / 60 % 60), (unsigned) (sec % 60));
+}
+
+static bool is_told(const char *field) {
+        return strncmp(field, "CODE_", 5) != 0 && strncmp(field, "SYSLOG_", 7) != 0 && strncmp(field, "MESSAGE=", 8) != 0;
+}
+
+static void keep_event(struct simulation *x, uint64_t at_usec, const char *message, char *const *fields, size_t n_fields) {
+        if (array_length(x->events) >= EVENTS_KEPT_MAX)
+                return; /* the totals say how many there were */
+        struct json_object *event = json_object_new_object(), *all = json_object_new_object();
+        for (size_t i = 0; all && i < n_fields; i++) {
+                const char *equals = strchr(fields[i], '=');
+                if (!equals || !is_told(fields[i]))
+                        continue;
+                _cleanup_free_ char *key = strndup(fields[i], (size_t) (equals - fields[i]));
+                if (!key) {
+                        json_object_put(all);
+                        all = NULL;
+                        break;
+                }
+                json_put_string(&all, key, equals + 1);
+        }
+        json_put_int(&event, "at_usec", at_usec);
+        json_put_string(&event, "message", message);
+        json_put(&event, "fields", all);
+        if (!event || json_object_array_add(x->events, event) != 0) {
+                json_object_put(event);
+                x->failed = true;
+        }
+}
+
+static void on_said(int priority, const char *message, char *const *fields, size_t n_fields, void *userdata) {
+        struct simulation *x = userdata;
+        if (x->events) {
+                keep_event(x, sim_elapsed(x->sim), message, fields, n_fields);
+                return;
+        }
+        print_time(sim_elapsed(x->sim));
+        (void) printf("%s%s\n", priority <= LOG_WARNING ? "warning: " : "", message);
+}
+
+/* ---- the end ---- */
+
+static struct json_object *totals_json(const struct simulation *x) {
+        struct sim_totals t = sim_totals(x->sim);
+        size_t n_hours;
+        const double *hours = sim_hours(x->sim, &n_hours);
+        struct json_object *o = json_object_new_object(), *by_hour = json_object_new_array();
+        for (size_t i = 0; by_hour && i < n_hours; i++)
+                if (json_object_array_add(by_hour, json_new_number(hours[i], 4)) != 0) {
+                        json_object_put(by_hour);
+                        by_hour = NULL;
+                }
+        json_put_int(&o, "simulated_usec", sim_elapsed(x->sim));
+        json_put_number(&o, "locality", t.locality, 4);
+        json_put(&o, "locality_by_hour", by_hour);
+        json_put_int(&o, "moved_bytes", t.moved_bytes);
+        json_put_int(&o, "least_bytes", t.least_bytes);
+        json_put_int(&o, "kernel_moved_bytes", t.kernel_moved_bytes);
+        json_put_int(&o, "past_keep_free_bytes", t.past_keep_free_bytes);
+        json_put_int(&o, "unplaced_bytes", t.unplaced_bytes);
+        json_put_int(&o, "home_changes", t.n_changes);
+        json_put_int(&o, "home_returns", t.n_returns);
+        json_put_int(&o, "cpuset_writes", t.n_cpuset_writes);
+        return o;
+}
+
+static void print_totals(const struct simulation *x) {
+        struct sim_totals t = sim_totals(x->sim);
+        size_t n_hours;
+        const double *hours = sim_hours(x->sim, &n_hours);
+        (void) printf("\nLocality over the whole time  %.3f\n", t.locality);
+        if (n_hours > 1) {
+                (void) printf("  by hour                    ");
+                for (size_t i = 0; i < n_hours && i < 24; i++)
+                        (void) printf(" %.2f", hours[i]);
+                (void) printf("%s\n", n_hours > 24 ? " …" : "");
+        }
+        (void) printf("Moved                         %s\n", FORMAT_BYTES(t.moved_bytes));
+        (void) printf("  the least possible          %s\n", FORMAT_BYTES(t.least_bytes));
+        if (t.kernel_moved_bytes > 0)
+                (void) printf("  by the kernel's balancing   %s\n", FORMAT_BYTES(t.kernel_moved_bytes));
+        (void) printf("Changes of home               %u, %u of them back within 15 minutes\n", t.n_changes, t.n_returns);
+        (void) printf("Changes of cpusets            %u\n", t.n_cpuset_writes);
+        if (t.past_keep_free_bytes > 0)
+                (void) printf("Past keep-free                %s at most\n", FORMAT_BYTES(t.past_keep_free_bytes));
+        if (t.unplaced_bytes > 0)
+                (void) printf("Not to be had (out of memory) %s\n", FORMAT_BYTES(t.unplaced_bytes));
+}
+
+static int print_end(struct simulation *x) {
+        struct manager *m = sim_manager(x->sim);
+        _cleanup_json_ struct json_object *services = m ? manager_list_json(m) : json_object_new_array();
+        if (!services || x->failed)
+                return out_error(EXIT_FAILURE, "out of memory");
+        if (x->events) {
+                _cleanup_json_ struct json_object *all = json_object_new_object();
+                json_put(&all, "events", json_object_get(x->events));
+                json_put(&all, "services", json_object_get(services));
+                json_put(&all, "totals", totals_json(x));
+                return all ? out_json(all, x->options) : out_error(EXIT_FAILURE, "out of memory");
+        }
+        (void) putchar('\n');
+        int r = list_table_print(services, x->options);
+        if (r != EXIT_SUCCESS)
+                return r;
+        print_totals(x);
+        return out_finish();
+}
+
+static int run_scenario(struct simulation *x, uint64_t until_usec) {
+        int r = load_rules(x);
+        if (r != EXIT_SUCCESS)
+                return r;
+        log_divert(on_said, x);
+        int k = scenario_begin(x->scenario, x->sim);
+        if (k >= 0)
+                k = sim_start_manager(x->sim, NULL);
+        if (k < 0)
+                return out_error(EXIT_FAILURE, "the simulation cannot begin: %s", strerror(-k));
+        sim_run(x->sim, until_usec);
+        return print_end(x);
+}
+
+static int run(char **arguments, const struct options *o) {
+        struct simulation x = { .options = o };
+        struct topology *t = NULL;
+        uint64_t until_usec = 0;
+        const char *why;
+
+        if (!o->simulate.scenario)
+                return out_error(EXIT_USAGE, "simulate needs --scenario FILE (see --help)");
+        if (o->simulate.until &&
+            (parse_duration(o->simulate.until, &until_usec, &why) < 0 || until_usec == 0 || until_usec > SCENARIO_SPAN_MAX_USEC))
+                return out_error(EXIT_USAGE, "--until takes a duration of at most 366d, such as 1h, not \"%s\"",
+                                 o->simulate.until);
+        int r = load_topology(o->simulate.topology, &t);
+        if (r != EXIT_SUCCESS)
+                return r;
+        r = load_scenario(o->simulate.scenario, t, &x.scenario);
+        if (r != EXIT_SUCCESS) {
+                topology_free(t);
+                return r;
+        }
+        x.events = o->json != JSON_OFF ? json_object_new_array() : NULL;
+        if (sim_new(t, &x.scenario->settings, &x.sim) < 0 || (o->json != JSON_OFF && !x.events))
+                r = out_error(EXIT_FAILURE, "out of memory");
+        else
+                r = run_scenario(&x, until_usec > 0 ? until_usec : x.scenario->until_usec);
+        log_divert(NULL, NULL);
+        sim_free(x.sim);
+        json_object_put(x.events);
+        scenario_free(x.scenario);
+        return r;
+}
+
+const struct verb verb_simulate = {
+        .name = "simulate",
+        .arguments = "",
+        .takes_simulate = true,
+        .summary = "try rules on a machine that one does not have",
+        .help = "Runs the daemon's own planner and manager on a simulated machine in virtual time: --topology (a file of hwloc's "
+                "XML or a "
+                "synthetic description such as \"node:4(memory=64GB) core:16 pu:1\"; without it this machine's) with the "
+                "services of "
+                "--scenario, by the scenario's own rules or those of --config, for as long as --until says. Prints decisions as "
+                "they fall, the "
+                "table of services at the end, and totals. Needs no daemon and touches nothing.",
+        .run = run,
+};

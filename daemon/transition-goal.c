@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What a transition asks of the mover, and by what it measures how far it has come: by pages off home, or by the division among nodes that the
+ * placement wants. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "core/util.h"
+#include "transition.h"
+
+/* So much on nodes where nothing of it belongs is not worth another pass. */
+#define STRAY_BYTES MIB
+/* Worse than before by more than this: undone. */
+#define WORSE_FACTOR 1.05
+
+void transition_goal_done(struct transition_goal *g) {
+        free(g->room);
+        free(g->weight);
+        free(g->want);
+}
+
+/* How the plan divides pages among several home nodes, nearest first and equally near ones by cores; in MiB, so that it fits. One home node needs no
+ * division. */
+static void set_weights(const struct transition *t, struct transition_goal *g) {
+        const struct placement *p = transition_placement(t);
+        unsigned n_ids = t->m->topology->n_ids;
+        uint32_t weights = 0;
+        for (unsigned n = 0; n < n_ids && p->room_by_node; n++) {
+                g->weight[n] = (uint32_t) MIN2((p->room_by_node[n] + MIB - 1) / MIB, (uint64_t) UINT32_MAX / n_ids);
+                weights += g->weight[n];
+        }
+        g->goal.weight_by_node = weights > 0 && node_set_count(&p->home_mems) > 1 ? g->weight : NULL;
+}
+
+/* The same division of what there is now: it has grown or shrunk since. */
+static void set_want(const struct transition *t, const struct service_sample *s, struct transition_goal *g) {
+        const struct placement *p = transition_placement(t);
+        unsigned n_ids = t->m->topology->n_ids;
+        uint64_t now = sum_by_node(s->movable_by_node, n_ids), then = sum_by_node(p->want_by_node, n_ids);
+        for (unsigned n = 0; n < n_ids && then > 0; n++)
+                g->want[n] = (uint64_t) ((double) p->want_by_node[n] * ((double) now / (double) then));
+        g->goal.want_by_node = g->want;
+        g->goal.have_by_node = s->movable_by_node;
+}
+
+int transition_make_goal(const struct transition *t, struct transition_goal *g) {
+        const struct manager *m = t->m;
+        const struct placement *p = transition_placement(t);
+        const struct rule *rule = transition_sample(t)->rule;
+        const struct observation *o = t->seen->observation;
+        unsigned n_ids = m->topology->n_ids;
+
+        *g = (struct transition_goal){
+                .room = calloc(n_ids, sizeof(*g->room)),
+                .weight = calloc(n_ids, sizeof(*g->weight)),
+                .want = calloc(n_ids, sizeof(*g->want)),
+        };
+        if (!g->room || !g->weight || !g->want)
+                return -ENOMEM;
+        g->goal = (struct move_goal){
+                .how = p->pages_how,
+                .home = p->home_mems,
+                .room_bytes = g->room,
+                .interleave_by_node = p->weight_by_node,
+                .respect_own_policy = rule->app_policy == APP_POLICY_RESPECT,
+                .move_shared = rule->shared_pages == SHARED_PAGES_MOVE,
+        };
+        for (unsigned n = 0; n < n_ids; n++) {
+                /* What the plan gave this service; later passes only sweep up, within what is free then. */
+                uint64_t free_bytes = node_room_bytes(&o->machine.nodes[n], m->config->config->settings.keep_free_permille);
+                g->room[n] = p->room_by_node && t->n_passes == 1 ? MIN2(p->room_by_node[n], free_bytes) : free_bytes;
+        }
+        if (p->pages_how == PAGES_HOME)
+                set_weights(t, g);
+        else if (p->pages_how == PAGES_BALANCE)
+                set_want(t, &o->services[t->seen_index], g);
+        return 0;
+}
+
+uint64_t transition_left_bytes(const struct transition *t, const struct service_sample *s) {
+        const struct placement *p = transition_placement(t);
+        unsigned n_ids = t->m->topology->n_ids;
+        uint64_t left = placement_misplaced_bytes(p, s, n_ids), stray = 0;
+        for (unsigned n = 0; n < n_ids; n++)
+                stray += node_set_has(&p->home_mems, n) ? 0 : s->movable_by_node[n];
+        /* By amounts nothing is ever exact: pages come and go, and huge ones count as one. */
+        if (p->pages_how != PAGES_HOME && stray <= STRAY_BYTES &&
+            left <= division_tolerated_bytes(transition_sample(t)->rule, sum_by_node(s->movable_by_node, n_ids)))
+                return 0;
+        return left;
+}
+
+bool transition_made_worse(const struct transition *t, const struct service_sample *s) {
+        const struct placement *p = transition_placement(t);
+        const struct service_sample *then = transition_sample(t);
+        if (!p->restrict_cpus || !then->rule)
+                return false;
+        switch (then->rule->place) {
+        case PLACE_NODES:
+        case PLACE_NEAR: /* the administrator's own wish, for better or worse */ return false;
+        case PLACE_SPREAD:
+        case PLACE_INTERLEAVE: /* distance is not what these are for */
+                return transition_left_bytes(t, s) > 0 &&
+                       (double) placement_misplaced_bytes(p, s, t->m->topology->n_ids) >
+                               (double) placement_misplaced_bytes(p, then, t->m->topology->n_ids) * WORSE_FACTOR;
+        default: break;
+        }
+        double before = sample_distance(then, t->m->topology), after = sample_distance(s, t->m->topology);
+        return before > 0 && after > before * WORSE_FACTOR;
+}

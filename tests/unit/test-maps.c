@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* maps and smaps, and who of a service maps what. */
+#include "host/maps.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+
+#include "core/util.h"
+#include "host/io.h"
+#include "test-host-tree.h"
+#include "unit.h"
+
+static struct maps_entry entries[16];
+static size_t n_entries;
+
+static int collect(const struct maps_entry *e, void *userdata) {
+        const size_t *limit = userdata;
+        if (n_entries >= *limit)
+                return -ECANCELED;
+        entries[n_entries++] = *e;
+        return 0;
+}
+
+static int read_text(const char *text, size_t limit) {
+        struct tree t;
+        char path[128];
+        tree_make(&t, "");
+        tree_put(&t, "maps", text);
+        (void) snprintf(path, sizeof path, "%s/maps", t.root);
+        _cleanup_(close_fdp) int fd = open(path, O_RDONLY | O_CLOEXEC);
+        assert_true(fd >= 0);
+        n_entries = 0;
+        int r = maps_read(fd, collect, &limit);
+        tree_done(&t);
+        return r;
+}
+
+static void test_maps(void **state) {
+        assert_int_equal(read_text("1000-3000 r-xp 00000000 fe:01 77 /bin/a file\n"
+                                   "4000-5000 rw-p 00000000 00:00 0 \n"
+                                   "nonsense\n"
+                                   "7000-6000 rw-p 00000000 00:00 0\n" /* ends before it begins */
+                                   "ffff0000-ffff1000 r-xp 00000000 00:00 0 [vdso]",
+                                   ARRAY_SIZE(entries)),
+                         0);
+        assert_int_equal(n_entries, 3);
+        assert_int_equal(entries[0].start, 0x1000);
+        assert_int_equal(entries[0].end, 0x3000);
+        assert_int_equal(entries[0].device, 0xfeULL << 32 | 1);
+        assert_int_equal(entries[0].inode, 77);
+        assert_false(entries[0].special || entries[0].huge_known);
+        assert_int_equal(entries[1].inode, 0);
+        assert_true(entries[2].special);
+}
+
+static void test_smaps(void **state) {
+        assert_int_equal(read_text("1000-3000 rw-p 00000000 00:00 0\nSize: 8 kB\nAnonHugePages:      2048 kB\n"
+                                   "ShmemPmdMapped:    4096 kB\nFilePmdMapped: 0 kB\nVmFlags: rd wr\n"
+                                   "4000-5000 rw-p 00000000 00:00 0\nAnonHugePages: 0 kB\n"
+                                   "6000-7000 rw-p 00000000 00:00 0\nRss: 4 kB\nAnonHugePages: many\n",
+                                   ARRAY_SIZE(entries)),
+                         0);
+        assert_int_equal(n_entries, 3);
+        assert_true(entries[0].huge_known);
+        assert_int_equal(entries[0].huge_bytes, 6 * MIB);
+        assert_true(entries[1].huge_known);
+        assert_int_equal(entries[1].huge_bytes, 0);
+        assert_false(entries[2].huge_known);
+}
+
+static void test_long_lines_and_the_callers_end(void **state) {
+        char *name = calloc(1, 100001);
+        memset(name, 'x', 100000);
+        char *text = format_string("1000-3000 r--p 00000000 fe:01 5 /%s\n4000-5000 r--p 00000000 fe:01 6 /%s", name, name);
+        assert_int_equal(read_text(text, ARRAY_SIZE(entries)), 0);
+        assert_int_equal(n_entries, 2);
+        assert_int_equal(entries[0].inode, 5);
+        assert_int_equal(entries[1].inode, 6);
+        assert_int_equal(read_text(text, 1), -ECANCELED);
+        free(text);
+        free(name);
+}
+
+static void test_mappers(void **state) {
+        static const struct process_ref processes[] = { { 300, 2000 }, { 400, 3000 }, { 401, 3001 }, { 402, 1 }, { 9999, 1 } };
+        struct tree t;
+        struct host *h;
+        struct mappers *m;
+        tree_make(&t, "bookworm");
+        assert_int_equal(host_open(t.root, &h), 0);
+        /* Twice the same file in one process; other addresses; not the process that was meant; one without maps. */
+        tree_put(&t, "proc/300/maps",
+                 "1000-2000 r-xp 0 fe:01 7 /lib\n2000-3000 rw-p 0 fe:01 7 /lib\n8000-9000 rw-p 0 00:00 0 [heap]\n");
+        tree_put(&t, "proc/400/maps", "5000-6000 r-xp 0 fe:01 7 /lib\n8000-9000 rw-p 0 00:00 0 [heap]\n");
+        tree_put(&t, "proc/402/maps", "5000-6000 r-xp 0 fe:01 7 /lib\n");
+        assert_int_equal(mappers_read(h, processes, ARRAY_SIZE(processes), &m), 0);
+        const uint64_t disk = 0xfeULL << 32 | 1;
+        assert_int_equal(mappers_count(m, &(struct maps_entry){ .start = 0xa000, .device = disk, .inode = 7 }), 2);
+        assert_int_equal(mappers_count(m, &(struct maps_entry){ .start = 0x1000, .device = disk, .inode = 8 }), 0);
+        assert_int_equal(mappers_count(m, &(struct maps_entry){ .start = 0x1000, .device = disk + 1, .inode = 7 }), 0);
+        assert_int_equal(mappers_count(m, &(struct maps_entry){ .start = 0x8000 }), 2);
+        assert_int_equal(mappers_count(m, &(struct maps_entry){ .start = 0x9000 }), 0);
+        assert_null(mappers_free(m));
+        assert_null(mappers_free(NULL));
+        host_free(h);
+        tree_done(&t);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_maps),
+                cmocka_unit_test(test_smaps),
+                cmocka_unit_test(test_long_lines_and_the_callers_end),
+                cmocka_unit_test(test_mappers),
+        };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -182,6 +182,9 @@ struct explanation {
  * only on success, to be ended with explanation_done(). What it says of rules borrows from the configuration. */
 int plan_explain(const struct plan_input *in, size_t index, struct explanation *ret);
 void explanation_done(struct explanation *e);
+/* The same of every sample: an array of n_samples, to be freed by explanations_free(). */
+int plan_explain_all(const struct plan_input *in, struct explanation **ret);
+struct explanation *explanations_free(struct explanation *all, size_t n);
 /* "chosen: …", "rejected: …". The caller frees; NULL when memory ran out. */
 char *candidate_verdict(const struct candidate *c);
 

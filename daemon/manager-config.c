@@ -49,6 +49,19 @@ int manager_load_config(struct manager *m, char **ret_error) {
         return 0;
 }
 
+/* Devices come and go, and rules may name those that just came. Nodes and CPUs are another matter: what is under way counts on them. */
+static void read_devices_again(struct manager *m) {
+        _cleanup_(topology_freep) struct topology *fresh = NULL;
+        int r = m->env->ops->load_topology(m->env->context, &fresh);
+        if (r < 0)
+                log_warning(r, "Cannot read the topology again, going on with what it was: %s", strerror(-r));
+        else if (topology_same_but_for_devices(m->topology, fresh))
+                topology_swap_devices(m->topology, fresh);
+        else
+                log_notice("The machine's nodes or CPUs are not what they were at the start: restart the daemon to have that "
+                           "considered");
+}
+
 int manager_reload(struct manager *m, char **ret_error) {
         if (m->exiting)
                 return -ESHUTDOWN; /* the service manager has been told that we stop: not that we are ready again */
@@ -56,6 +69,7 @@ int manager_reload(struct manager *m, char **ret_error) {
 
         int r = manager_load_config(m, ret_error);
         if (r >= 0) {
+                read_devices_again(m);
                 uint64_t now = manager_now(m);
                 const struct settings *s = &m->config->config->settings;
                 throttle_set_rate(&m->machine_throttle, s->migrate_rate_bytes, now);

@@ -6,13 +6,7 @@
 #include "report/view.h"
 
 void look_done(struct captured_look *l) {
-<<<<<<< HEAD
         explanations_free(l->explanations, l->observation ? l->observation->n_services : 0);
-=======
-        for (size_t i = 0; i < l->n_explanations; i++)
-                explanation_done(&l->explanations[i]);
-        free(l->explanations);
->>>>>>> cost
         observation_free(l->observation);
         plan_free(l->plan);
         *l = (struct captured_look){ 0 };
@@ -49,16 +43,7 @@ static int decide(const struct look_input *in, const struct history *history, ui
                 .now_usec = now,
         };
         int r = plan_make(&p, &l->plan);
-<<<<<<< HEAD
         return r < 0 ? r : plan_explain_all(&p, &l->explanations);
-=======
-        if (r < 0)
-                return r;
-        r = plan_explain_all(&p, &l->explanations);
-        if (r >= 0)
-                l->n_explanations = p.n_samples;
-        return r;
->>>>>>> cost
 }
 
 int look_twice(const struct look_input *in, struct history *history, struct captured_look *ret) {
@@ -92,12 +77,7 @@ struct json_object *look_json(const struct topology *t, const struct captured_lo
         struct json_object *o = json_object_new_object(), *services = json_object_new_array();
         for (size_t i = 0; services && i < l->observation->n_services; i++) {
                 const struct placement *p = &l->plan->placements[i];
-<<<<<<< HEAD
                 struct json_object *s = view_explain(t, &l->observation->services[i], p, &l->explanations[i], p->state, NULL);
-=======
-                const struct service_sample *sample = &l->observation->services[i];
-                struct json_object *s = view_explain(t, sample, p, &l->explanations[i], p->state, NULL);
->>>>>>> cost
                 if (!s || json_object_array_add(services, s) != 0) {
                         json_object_put(s);
                         json_object_put(services);

@@ -26,12 +26,7 @@ struct look_input {
 struct captured_look {
         struct observation *observation; /* of the second */
         struct plan *plan;
-<<<<<<< HEAD
         struct explanation *explanations; /* one for each service */
-=======
-        struct explanation *explanations; /* one per service of the observation */
-        size_t n_explanations;
->>>>>>> cost
 };
 
 /* Takes both looks into the history, too. Blocks for as long as the slowest process's memory map. Returns 0 or negative errno. */

@@ -162,11 +162,13 @@ static int explain(struct planner *pl, struct job *j, struct explanation *e) {
         if (j->kind != JOB_TOLD) {
                 job_unassign(pl, j);
                 if (was_assigned)
-                        option_evaluate(pl, j, &chosen.nodes, &chosen);
+                        job_evaluate(pl, j, &chosen.nodes, &chosen);
                 r = explain_candidates(&c, was_assigned, &chosen);
         }
         if (r >= 0)
                 changes_find(pl, j, was_assigned ? &chosen : NULL, &changes);
+        if (was_assigned && j->kind != JOB_TOLD)
+                job_assign(pl, j, &chosen); /* as it was, for whoever is asked about next */
         e->would_change = changes.texts;
         e->n_would_change = changes.n;
         free(c.taken);
@@ -179,7 +181,7 @@ int plan_explain(const struct plan_input *in, size_t index, struct explanation *
         struct explanation e = { 0 };
         if (index >= in->n_samples)
                 return -EINVAL;
-        int r = planner_run(&pl, in, &plan);
+        int r = planner_run(&pl, in, NULL, &plan);
         if (r >= 0) {
                 r = explain(&pl, &pl.jobs[index], &e);
                 plan_free(plan);
@@ -192,12 +194,11 @@ int plan_explain(const struct plan_input *in, size_t index, struct explanation *
         return r;
 }
 
-<<<<<<< HEAD
 int plan_explain_all(const struct plan_input *in, struct explanation **ret) {
         struct planner pl;
         struct plan *plan = NULL;
         struct explanation *all = calloc(in->n_samples + 1, sizeof *all);
-        int r = planner_run(&pl, in, &plan);
+        int r = planner_run(&pl, in, NULL, &plan);
         if (r >= 0 && !all)
                 r = -ENOMEM;
         for (size_t i = 0; r >= 0 && i < in->n_samples; i++)
@@ -205,42 +206,12 @@ int plan_explain_all(const struct plan_input *in, struct explanation **ret) {
         plan_free(plan);
         planner_done(&pl);
         if (r < 0)
-                all = explanations_free(all, in->n_samples);
-=======
-static void explanations_free(struct explanation *e, size_t n) {
-        for (size_t i = 0; i < n; i++)
-                explanation_done(&e[i]);
-        free(e);
-}
-
-int plan_explain_all(const struct plan_input *in, struct explanation **ret) {
-        struct planner pl;
-        struct plan *plan;
-        struct explanation *all = calloc(in->n_samples + 1, sizeof *all);
-        if (!all)
-                return -ENOMEM;
-        int r = planner_run(&pl, in, &plan);
-        bool ran = r >= 0;
-        for (size_t i = 0; i < in->n_samples && r >= 0; i++) {
-                struct job *j = &pl.jobs[i];
-                bool was_assigned = j->assigned;
-                struct option chosen = j->chosen;
-                r = explain(&pl, j, &all[i]);
-                if (was_assigned && !j->assigned)
-                        job_assign(&pl, j, &chosen);
-        }
-        if (ran)
-                plan_free(plan);
-        planner_done(&pl);
-        if (r < 0)
                 explanations_free(all, in->n_samples);
->>>>>>> cost
         else
                 *ret = all;
         return r;
 }
 
-<<<<<<< HEAD
 struct explanation *explanations_free(struct explanation *all, size_t n) {
         for (size_t i = 0; i < n && all; i++)
                 explanation_done(&all[i]);
@@ -248,8 +219,6 @@ struct explanation *explanations_free(struct explanation *all, size_t n) {
         return NULL;
 }
 
-=======
->>>>>>> cost
 void explanation_done(struct explanation *e) {
         for (size_t i = 0; i < e->n_would_change; i++)
                 free(e->would_change[i]);

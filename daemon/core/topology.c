@@ -156,3 +156,24 @@ const struct topology_device *topology_device_find(const struct topology *t, con
         }
         return NULL;
 }
+
+bool topology_same_but_for_devices(const struct topology *a, const struct topology *b) {
+        if (a->n_ids != b->n_ids || a->n_cpu_ids != b->n_cpu_ids)
+                return false;
+        for (unsigned i = 0; i < a->n_ids; i++)
+                if (a->nodes[i].present != b->nodes[i].present || !cpu_mask_equal(&a->nodes[i].cpus, &b->nodes[i].cpus) ||
+                    (a->nodes[i].bytes_total > 0) != (b->nodes[i].bytes_total > 0))
+                        return false;
+        size_t n_pairs = (size_t) a->n_ids * a->n_ids;
+        return memcmp(a->distance, b->distance, n_pairs * sizeof *a->distance) == 0 &&
+               (a->n_cpu_ids == 0 || memcmp(a->node_of_cpu, b->node_of_cpu, a->n_cpu_ids * sizeof *a->node_of_cpu) == 0);
+}
+
+void topology_swap_devices(struct topology *a, struct topology *b) {
+        struct topology_device *devices = a->devices;
+        size_t n = a->n_devices;
+        a->devices = b->devices;
+        a->n_devices = b->n_devices;
+        b->devices = devices;
+        b->n_devices = n;
+}

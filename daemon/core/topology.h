@@ -65,5 +65,9 @@ void topology_cpus_of(const struct topology *t, const struct node_set *nodes, st
 struct node_set topology_nodes_of_cpus(const struct topology *t, const struct cpu_mask *cpus);
 /* NULL: no such device. */
 const struct topology_device *topology_device_find(const struct topology *t, const char *name);
+/* Is it the same machine but for its devices: the same nodes, CPUs and distances? */
+bool topology_same_but_for_devices(const struct topology *a, const struct topology *b);
+/* Exchanges the devices of two topologies. */
+void topology_swap_devices(struct topology *a, struct topology *b);
 /* Node of a CPU, or -1. */
 int topology_node_of_cpu(const struct topology *t, unsigned cpu);

@@ -118,6 +118,32 @@ static void test_distance_has_a_direction(void **state) {
         assert_int_equal(topology_distance(t, 8, 0), 17);
 }
 
+static void test_devices_come_and_go(void **state) {
+        (void) state;
+        struct topology *was = topology_new(2, 2), *is = topology_new(2, 2);
+        assert_non_null(was);
+        assert_non_null(is);
+        is->devices = calloc(1, sizeof *is->devices);
+        assert_non_null(is->devices);
+        is->devices[0].name = strdup("net/eth0");
+        is->n_devices = 1;
+        assert_true(topology_same_but_for_devices(was, is));
+        topology_swap_devices(was, is);
+        assert_non_null(topology_device_find(was, "net/eth0"));
+        assert_null(topology_device_find(is, "net/eth0"));
+
+        is->nodes[1].present = !is->nodes[1].present;
+        assert_false(topology_same_but_for_devices(was, is));
+        is->nodes[1].present = was->nodes[1].present;
+        is->distance[1]++;
+        assert_false(topology_same_but_for_devices(was, is));
+        is->distance[1]--;
+        is->node_of_cpu[1] = 1;
+        assert_false(topology_same_but_for_devices(was, is));
+        topology_free(was);
+        topology_free(is);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_new),
@@ -125,6 +151,7 @@ int main(void) {
                 cmocka_unit_test(test_nodes_of_cpus),
                 cmocka_unit_test(test_contradictions),
                 cmocka_unit_test(test_distance_has_a_direction),
+                cmocka_unit_test(test_devices_come_and_go),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -127,15 +127,3 @@ def test_move_that_would_not_pay_is_not_made():
     entry = wait_for('decided', lambda: (e := daemon.service(service.unit)) and 'would not pay for itself' in e['reason'] and e, 60)
     assert entry['state'] == 'stable', entry
     assert service.frames() == frames
-
-
-def test_no_way_back_within_the_guard():
-    # Its thread goes from node 0 to node 3 and back: memory follows once, and not back again right away.
-    service = start_service('pendulum', size=24, node=0, threads=1, duty='5:45', affinity='6-7')
-    daemon.configure([rule('pendulum', place='follow')])
-    daemon.start()
-    wait_for('memory has followed', settled(service.unit, [3]), 300)
-    daemon.run('taskset', '-apc', '0-1', str(service.pid))
-    entry = wait_for('the guard is told', lambda: (e := daemon.service(service.unit)) and 'does not go back' in e['reason'] and e, 120)
-    assert entry['state'] in ('stable', 'pending'), entry
-    assert service.region_share(3) >= 0.98

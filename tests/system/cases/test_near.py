@@ -76,7 +76,7 @@ def test_device_that_comes_later():
     rename(old, 'late0')
     try:
         daemon.ctl('reload')
-        wait_for('by its device', settled(service.unit, [node]), 300)
+        wait_for('by its device', settled(service.unit, [node]), 120)
         assert home_of(service) == [node]
     finally:
         rename('late0', old)

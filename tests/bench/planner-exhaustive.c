@@ -150,6 +150,7 @@ static void descend(struct search *x, size_t depth) {
 
 static void add_sets(struct search *x, size_t i) {
         const struct world *w = x->b->w;
+        const struct rule *r = w->samples[i].rule;
         unsigned ids[SMALL_NODES], n = 0;
         struct node_set all = topology_nodes(w->topology), mems = topology_nodes_with_memory(w->topology);
         NODE_SET_FOREACH (id, &all)
@@ -163,7 +164,7 @@ static void add_sets(struct search *x, size_t i) {
                         continue;
                 struct node_set several = node_set_intersect(&s, &mems);
                 bool slack = !x->roomy && node_set_count(&several) > 1;
-                double share = w->samples[i].rule->place == PLACE_SPREAD ? 1 : FILL_SHARE;
+                double share = r && r->place == PLACE_SPREAD ? 1 : FILL_SHARE;
                 x->slack[i][x->n_sets[i]] = slack ? share * x->range * x->weight[i] : 0;
                 x->sets[i][x->n_sets[i]++] = s;
         }
@@ -210,7 +211,7 @@ static double range_of_distances(const struct world *w) {
                 if (t->latency_nsec && t->latency_nsec[i] > 0 && (least_nsec <= 0 || t->latency_nsec[i] < least_nsec))
                         least_nsec = t->latency_nsec[i];
         }
-        for (size_t i = 0; i < (size_t) t->n_ids * t->n_ids && least_nsec > 0; i++)
+        for (size_t i = 0; i < (size_t) t->n_ids * t->n_ids && t->latency_nsec && least_nsec > 0; i++)
                 most = MAX2(most, t->latency_nsec[i] / least_nsec * t->distance[i]);
         return most - DISTANCE_LOCAL;
 }

@@ -13,7 +13,7 @@ import lib
 from daemon import start_service, wait_for
 
 OUT = pathlib.Path('/out')
-pytestmark = pytest.mark.usefixtures('fresh_daemon')
+pytestmark = [pytest.mark.usefixtures('fresh_daemon'), pytest.mark.machine('4x2', 'devices')]
 
 
 def replay(directory, *options):

@@ -13,7 +13,7 @@ from daemon import settled, start_service, wait_for
 
 MIB = 1 << 20
 IDS = daemon.message_ids()
-pytestmark = pytest.mark.usefixtures('fresh_daemon')
+pytestmark = [pytest.mark.usefixtures('fresh_daemon'), pytest.mark.machine('4x2', 'devices')]
 
 # Maps a file wholly, and waits.
 MAPPER = '''

@@ -413,8 +413,8 @@ const struct option *candidates_choose(const struct planner *pl, const struct gr
         const struct option *best = NULL, *home = g->has_home && j->guard_usec > 0 ? option_of(pl, &j->home) : NULL;
         for (size_t i = 0; i < pl->n_options; i++) {
                 const struct option *o = &pl->options[i];
-                if ((o->fits_memory || g->fixed) && o->has_memory && (o->has_cpus || !j->restricts) && o->standing == standing &&
-                    !guard_bars(j, home, o) && (!best || is_preferred(g, o, best)))
+                if (group_holds(g, o) && o->standing == standing && !guard_bars(j, home, o) &&
+                    (!best || is_preferred(g, o, best)))
                         best = o;
         }
         return best;

@@ -300,6 +300,8 @@ bool job_is_looked_at(const struct planner *pl, const struct job *j);
 /* plan-group.c: a group as if it were one service */
 bool groups_init(struct planner *pl);
 double group_weight(const struct group *g);
+/* CPUs for all who need some, and memory: could the whole group live there, leaving aside how it stands to others? */
+bool group_holds(const struct group *g, const struct option *o);
 /* option_evaluate(), and where memory is divided how. */
 void job_evaluate(struct planner *pl, struct job *j, const struct node_set *nodes, struct option *ret);
 void group_evaluate(struct planner *pl, struct group *g, const struct node_set *nodes, struct option *ret);
@@ -429,6 +431,8 @@ struct node_set spread_around(const struct planner *pl, const struct node_set *n
 void spread_set_parts(const struct planner *pl, struct job *j, const struct node_set *nodes);
 void spread_note_full(const struct planner *pl, struct job *j);
 
+/* plan-interleave.c: the weights of these nodes, as j->part. False when memory ran out. */
+bool interleave_set_parts(struct planner *pl, struct job *j, const struct node_set *mems);
 void plan_interleave(struct planner *pl);
 void plan_compact(struct planner *pl);
 void plan_follow(struct planner *pl);

@@ -21,7 +21,7 @@ void group_lose_home(struct planner *pl, struct group *g, const struct bar *to) 
         g->look = true;
 }
 
-/* Sends away those that must not be where the group will be. Returns how many. */
+/* Sends away the weaker ones that must not be where the group will be. Returns how many. */
 static size_t displace(struct planner *pl, struct group *g, const struct node_set *nodes) {
         size_t n = 0;
         NODE_SET_FOREACH (id, nodes) {
@@ -29,9 +29,9 @@ static size_t displace(struct planner *pl, struct group *g, const struct node_se
                 for (size_t i = 0; i < o->n;) {
                         struct group *other = pl->jobs[o->jobs[i]].group;
                         struct bar bar = { 0 };
-                        bool conflict = false;
+                        bool conflict = false, weaker = other->strength > g->strength;
                         for (size_t k = 0; k < g->n && !conflict; k++)
-                                conflict = other != g && jobs_conflict(pl, &pl->jobs[o->jobs[i]], g->members[k], &bar);
+                                conflict = weaker && other != g && jobs_conflict(pl, &pl->jobs[o->jobs[i]], g->members[k], &bar);
                         if (!conflict) {
                                 i++;
                                 continue;
@@ -69,14 +69,32 @@ static void keep_homes(struct planner *pl) {
         }
 }
 
-static bool take(struct planner *pl, struct group *g, enum standing standing) {
+/* All that it gives up by living there beside those that are there: not only what stands against it first. */
+static void note_given_up(const struct planner *pl, struct job *j, const struct node_set *nodes) {
+        struct bar bar;
+        NODE_SET_FOREACH (id, nodes) {
+                const struct occupants *o = &pl->occupants[pl->index_of[id]];
+                for (size_t i = 0; i < o->n; i++) {
+                        const struct job *other = &pl->jobs[o->jobs[i]];
+                        if (other == j || other->group == j->group || !jobs_conflict(pl, j, other, &bar))
+                                continue;
+                        j->gave_up[bar.constraint] = true;
+                        j->gave_up[CONSTRAINT_EXCLUSIVE] |= j->rule->exclusive;
+                }
+        }
+}
+
+/* Where it gives up something to stronger ones, weaker ones may be in its way as well: `*displaced` tells. */
+static bool take(struct planner *pl, struct group *g, enum standing standing, bool *displaced) {
         const struct option *best = candidates_choose(pl, g, standing);
         if (!best)
                 return false;
         struct option o = *best;
+        if (standing >= STANDING_BREAKS_APART)
+                *displaced = displace(pl, g, &o.nodes) > 0;
         group_assign(pl, g, &o.nodes);
         for (size_t k = 0; k < g->n && standing >= STANDING_BREAKS_APART; k++) {
-                g->members[k]->gave_up[o.bar.constraint] = true;
+                note_given_up(pl, g->members[k], &o.nodes);
                 g->members[k]->lost_to = o.bar;
         }
         return true;
@@ -134,8 +152,9 @@ static void note_barred(const struct planner *pl, struct group *g) {
 enum outcome { PLACED, DISPLACED, SPLIT, HOMELESS };
 
 static enum outcome place(struct planner *pl, struct group *g, bool may_displace) {
+        bool displaced = false;
         candidates_of_group(pl, g);
-        if (take(pl, g, STANDING_FREE))
+        if (take(pl, g, STANDING_FREE, &displaced))
                 return PLACED;
         if (pl->contested && plan_eject(pl, g))
                 return PLACED;
@@ -151,8 +170,8 @@ static enum outcome place(struct planner *pl, struct group *g, bool may_displace
                 give_up_together(pl, g);
                 return SPLIT;
         }
-        if (take(pl, g, STANDING_BREAKS_APART) || take(pl, g, STANDING_BREAKS_EXCLUSIVE))
-                return PLACED;
+        if (take(pl, g, STANDING_BREAKS_APART, &displaced) || take(pl, g, STANDING_BREAKS_EXCLUSIVE, &displaced))
+                return displaced ? DISPLACED : PLACED;
         note_barred(pl, g);
         return HOMELESS;
 }

@@ -46,7 +46,7 @@ static bool push_for(struct planner *pl, const struct asking *a, const struct no
         return o.roomy && o.standing == STANDING_FREE;
 }
 
-static bool push(struct planner *pl, const struct job *j, const struct node_set *nodes) {
+bool candidates_push(struct planner *pl, const struct job *j, const struct node_set *nodes) {
         struct asking a = { .job = j };
         return push_for(pl, &a, nodes, 0);
 }
@@ -262,7 +262,7 @@ void candidates_of_set(struct planner *pl, const struct job *j) {
         struct asking a = ask(pl, j, NULL);
         make_sets(pl, &a);
         if (j->has_home)
-                (void) push(pl, j, &j->home);
+                (void) candidates_push(pl, j, &j->home);
 }
 
 /* The nodes that are given can be had or not: there is nothing else. */
@@ -320,44 +320,6 @@ void candidates_of_group(struct planner *pl, struct group *g) {
         /* The present home is always compared with, also where it is larger than it need be. */
         if (g->has_home)
                 (void) push_for(pl, &a, &g->home, 0);
-}
-
-static void drop_smaller(struct planner *pl, unsigned least) {
-        size_t kept = 0;
-        for (size_t i = 0; i < pl->n_options; i++)
-                if (node_set_count(&pl->options[i].nodes) >= least)
-                        pl->options[kept++] = pl->options[i];
-        pl->n_options = kept;
-}
-
-void candidates_of_memory(struct planner *pl, const struct job *j) {
-        struct bar bar;
-        struct node_set mems = job_mems(pl, j, &pl->all_nodes), grown = { 0 }, barred = job_barred_nodes(pl, j, &bar);
-        mems = node_set_subtract(&mems, &barred);
-        unsigned limit = j->rule->max_nodes > 0 ? j->rule->max_nodes : pl->n_nodes;
-        bool fits = false;
-        pl->n_options = 0;
-        NODE_SET_FOREACH (id, &mems) {
-                struct node_set s = node_set_of((unsigned) id);
-                (void) push(pl, j, &s);
-        }
-        /* Where the nearest alone has no room, take in one after the other, nearest to the threads first. The distances of the last
-         * evaluation hold for all, because the CPUs stay where they are. */
-        while ((!fits || node_set_count(&grown) < j->rule->min_nodes) && node_set_count(&grown) < limit) {
-                int best = -1;
-                for (unsigned i = 0; i < pl->n_nodes; i++)
-                        if (node_set_has(&mems, pl->nodes[i].id) && !node_set_has(&grown, pl->nodes[i].id) &&
-                            pl->nodes[i].room_bytes + j->movable[i] > 0 && (best < 0 || pl->far[i] < pl->far[best]))
-                                best = (int) i;
-                if (best < 0)
-                        break;
-                node_set_add(&grown, pl->nodes[best].id);
-                bool roomy = push(pl, j, &grown);
-                fits = roomy && node_set_count(&grown) >= j->rule->min_nodes;
-        }
-        drop_smaller(pl, j->rule->min_nodes);
-        if (j->has_home)
-                (void) push(pl, j, &j->home);
 }
 
 static const struct option *option_of(const struct planner *pl, const struct node_set *nodes) {

@@ -44,8 +44,10 @@ static bool may_leave(struct planner *pl, struct job *j, const struct option *o,
         return gain >= GREAT_GAIN || since / WANDERING_RESTS >= j->rule->cooldown_usec;
 }
 
-/* Nearer memory, or memory that is much less busy. */
+/* Nearer memory, or memory that is much less busy; and never what costs more than staying, as where one controller would have to bear all. */
 static bool is_worth(const struct job *j, const struct option *o, double gain) {
+        if (o->cost >= j->present.cost)
+                return false;
         return distance_gain(j->present.distance, o->distance) >= job_min_gain(j) ||
                (j->demand >= CONGESTION_DEMAND && gain >= CONGESTION_GAINS * job_min_gain(j));
 }

@@ -407,7 +407,10 @@ void candidates_of_group(struct planner *pl, struct group *g);   /* sets of node
 void candidates_of_set(struct planner *pl, const struct job *j); /* the same for one job, wherever its group is */
 /* The best of pl->options that stands exactly so and can hold it; NULL: none. */
 const struct option *candidates_choose(const struct planner *pl, const struct group *g, enum standing standing);
-void candidates_of_memory(struct planner *pl, const struct job *j);                  /* sets of memory nodes for follow */
+/* Evaluates the set for this job alone and adds it. True where it is roomy, and nobody is in the way. */
+bool candidates_push(struct planner *pl, const struct job *j, const struct node_set *nodes);
+/* plan-candidates-memory.c: sets of memory nodes for follow */
+void candidates_of_memory(struct planner *pl, const struct job *j);
 const struct option *candidates_best(const struct planner *pl, const struct job *j); /* NULL: none holds its memory */
 /* The one that only the guard (plan-guard.c) keeps it from; NULL: none. */
 const struct option *candidates_barred(const struct planner *pl, const struct job *j);

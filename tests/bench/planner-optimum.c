@@ -10,8 +10,9 @@
 
 #define MEAN_MOST       1.01
 #define WORST_MOST      1.10
-#define CHECKS          12u /* random homes, by which the scorer's judgement of constraints is held to the one made here */
-#define TRIED_ALL_LIMIT 3u  /* services: with so few every set is also tried without leaving anything out */
+#define FOLLOW_MOST     1.25 /* it comes after all others, and may find its room taken */
+#define CHECKS          12u  /* random homes, by which the scorer's judgement of constraints is held to the one made here */
+#define TRIED_ALL_LIMIT 3u   /* services: with so few every set is also tried without leaving anything out */
 #define SETTLE_CYCLES   40u
 #define STAYING_EVERY   5u /* every fifth instance is one where hysteresis may leave services where they are */
 
@@ -179,7 +180,7 @@ static void judge(struct tally *t, uint64_t seed, const struct rulebook *b, stru
         }
         bool follows = any_follows(w, s);
         add_ratio(&t->columns[follows ? FOLLOW : PLAN], cost / o.cost, seed);
-        if ((cost / o.cost > WORST_MOST && !follows) || t->verbose) {
+        if (cost / o.cost > (follows ? FOLLOW_MOST : WORST_MOST) || t->verbose) {
                 char *what = format_string("cost %.6g, best %.6g, ratio %.4f", cost, o.cost, cost / o.cost);
                 complain(seed, w, p, &o, what ? what : "");
                 free(what);
@@ -266,7 +267,7 @@ static double print_column(struct column *c) {
 }
 
 static bool print(struct tally *t) {
-        double mean = mean_of(&t->columns[PLAN]), mean_follow = mean_of(&t->columns[FOLLOW]), worst;
+        double mean = mean_of(&t->columns[PLAN]), mean_follow = mean_of(&t->columns[FOLLOW]), worst = 0, worst_follow = 0;
         printf("# %lu machines: %lu where all rules can hold, %lu where they cannot (of %lu services there that are owed a home, "
                "%lu have none)\n",
                t->count, t->n_feasible, t->n_infeasible, t->n_owed_infeasible, t->n_left_infeasible);
@@ -277,14 +278,19 @@ static bool print(struct tally *t) {
                t->n_search_differs);
         printf("# cost / optimum%20s %6s %6s %8s %7s %7s %7s %7s %8s  %s\n", "", "n", "none", "optimal", "mean", "p50", "p90",
                "p99", "worst", "its seed");
-        worst = print_column(&t->columns[PLAN]);
-        for (unsigned c = PLAN + 1; c < N_COLUMNS; c++)
-                (void) print_column(&t->columns[c]);
+        for (unsigned c = 0; c < N_COLUMNS; c++) {
+                double w = print_column(&t->columns[c]);
+                if (c == PLAN)
+                        worst = w;
+                else if (c == FOLLOW)
+                        worst_follow = w;
+        }
         printf("# constraints broken where a feasible plan exists: %lu; homes against a service's own rule: %lu; "
                "scorer and manual page disagree: %lu\n",
                t->n_breaches, t->n_own_broken, t->n_disagreements);
-        bool ok = mean <= MEAN_MOST && mean_follow <= MEAN_MOST && worst <= WORST_MOST && t->n_breaches + t->n_own_broken == 0 &&
-                  t->n_disagreements + t->n_search_differs == 0 && (t->count == 1 || t->columns[PLAN].n > 0);
+        bool ok = mean <= MEAN_MOST && mean_follow <= MEAN_MOST && worst <= WORST_MOST && worst_follow <= FOLLOW_MOST &&
+                  t->n_breaches + t->n_own_broken == 0 && t->n_disagreements + t->n_search_differs == 0 &&
+                  (t->count == 1 || t->columns[PLAN].n > 0);
         printf("%s: mean %.4f, with memory that follows %.4f (at most %.2f), worst %.4f (at most %.2f), %lu broken\n",
                ok ? "ok" : "FAILED", mean, mean_follow, MEAN_MOST, worst, WORST_MOST, t->n_breaches + t->n_own_broken);
         return ok;

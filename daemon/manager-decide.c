@@ -285,6 +285,9 @@ void manager_decide(struct manager *m, struct cycle *c) {
         struct cycle *old = m->last;
         m->last = c;
         if (!reloaded) {
+                r = manager_is_dry(m) || m->paused ? 0 : plan_remember(c->plan, o->services, &m->history, now);
+                if (r < 0)
+                        log_error(r, "Could not remember homes: %s", strerror(-r));
                 for (size_t i = 0; i < o->n_services; i++)
                         wants |= decide_one(m, c, i);
                 tell_absent_transitions(m, c);

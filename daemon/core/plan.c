@@ -125,6 +125,23 @@ static bool wants_deep_unplaced(const struct service_sample *s, const struct his
         return locality < LOCALITY_GOOD;
 }
 
+int plan_remember(const struct plan *p, const struct service_sample *samples, struct history *h, uint64_t now_usec) {
+        for (size_t i = 0; i < p->n_placements; i++) {
+                const struct placement *x = &p->placements[i];
+                const char *cgroup = samples[x->sample].cgroup;
+                if (x->act || x->state != STATE_STABLE || node_set_is_empty(&x->home))
+                        continue;
+                const struct history_entry *e = history_find(h, cgroup);
+                if (e && e->placed && node_set_equal(&e->home, &x->home))
+                        continue;
+                int r = history_record_placed(h, cgroup, &x->home, now_usec);
+                if (r < 0)
+                        return r;
+                history_record_settled(h, cgroup, 0, now_usec);
+        }
+        return 0;
+}
+
 bool plan_wants_deep(const struct service_sample *s, const struct history_entry *previous, unsigned n_ids, uint64_t now_usec) {
         if (!s->rule || s->rule->place == PLACE_IGNORE || s->n_processes == 0)
                 return false;

@@ -204,6 +204,10 @@ struct explanation *explanations_free(struct explanation *all, size_t n);
 /* "chosen: …", "rejected: …". The caller frees; NULL when memory ran out. */
 char *candidate_verdict(const struct candidate *c);
 
+/* A home where nothing is to be done (all the nodes that a service may have, or memory that is divided as it should be) starts no transition that
+ * would tell of it: this remembers such homes, or the next plan would choose anew. 0 or -ENOMEM. */
+int plan_remember(const struct plan *p, const struct service_sample *samples, struct history *h, uint64_t now_usec);
+
 /* The cheap screen: can reading this service's numa_maps change the decision? True for matched, managed services
  * that are large enough and not yet seen to sit at home (previous entry may be NULL). It knows less than the planner: where the last
  * plan said wants_deep, read too. */

@@ -493,6 +493,7 @@ void world_apply(struct world *w, const struct plan *p) {
                         history_record_interleaved(&w->history, s->cgroup,
                                                    x->weight_by_node ? interleave_key(x->weight_by_node, w->topology->n_ids) : 0);
         }
+        need_zero(plan_remember(p, w->samples, &w->history, w->now_usec));
 }
 
 size_t world_cycle(struct world *w, uint64_t pause_usec) {

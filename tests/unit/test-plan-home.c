@@ -319,6 +319,24 @@ static void test_patience(void **state) {
         assert_int_equal(node_set_count(&history_find(&w->history, s->cgroup)->home), 2);
 }
 
+/* All nodes are a home as well, though nothing is to be done there. */
+static void test_all_nodes_are_remembered(void **state) {
+        _cleanup_(world_freep) struct world *w = world_new(2, 4, 4, 4 * GIB);
+        struct service_sample *s = world_service(w, "a", world_rule(w, PLACE_COMPACT));
+        world_memory(w, s, 0, 500 * MIB);
+        world_memory(w, s, 1, 500 * MIB);
+        world_cpu(w, s, 0, 3);
+        world_cpu(w, s, 1, 3);
+        assert_int_equal(world_cycle(w, 10 * USEC_PER_MINUTE), 0);
+        const struct history_entry *e = history_find(&w->history, w->samples[0].cgroup);
+        assert_non_null(e);
+        assert_true(e->placed && e->settled_usec >= e->started_usec);
+        assert_nodes(e->home, "0-1");
+        uint64_t placed = e->placed_usec;
+        assert_int_equal(world_cycle(w, 10 * USEC_PER_MINUTE), 0);
+        assert_true(history_find(&w->history, w->samples[0].cgroup)->placed_usec == placed);
+}
+
 static void test_rule_that_wants_less(void **state) {
         struct service_sample *s;
         struct rule *r;
@@ -348,6 +366,7 @@ int main(void) {
                 cmocka_unit_test(test_crowding_alone_takes_its_time),
                 cmocka_unit_test(test_a_little_crowding_is_lived_with),
                 cmocka_unit_test(test_patience),
+                cmocka_unit_test(test_all_nodes_are_remembered),
                 cmocka_unit_test(test_rule_that_wants_less),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -126,6 +126,22 @@ void job_assign(struct planner *pl, struct job *j, const struct option *o) {
         traffic_put(pl, j, TRAFFIC_CHOSEN);
 }
 
+/* At rest: all it has is there, so nothing has to find room. */
+static void put_at_rest(struct planner *pl, struct job *j) {
+        j->chosen =
+                (struct option){ .nodes = j->home, .has_cpus = true, .has_memory = true, .fits_memory = true, .fits_cpus = true };
+        j->assigned = true;
+        move_load(pl, j, 1);
+        constraints_enter(pl, j);
+        traffic_put(pl, j, TRAFFIC_PRESENT);
+}
+
+void group_put_at_rest(struct planner *pl, struct group *g) {
+        for (size_t k = 0; k < g->n; k++)
+                put_at_rest(pl, g->members[k]);
+        g->assigned = true;
+}
+
 void job_unassign(struct planner *pl, struct job *j) {
         if (!j->assigned)
                 return;

@@ -167,9 +167,9 @@ struct node_set job_barred_nodes(const struct planner *pl, const struct job *j, 
         for (unsigned i = 0; i < pl->n_nodes; i++) {
                 const struct occupants *o = &pl->occupants[i];
                 for (size_t k = 0; k < o->n && (contests || o->n_exclusive > 0); k++)
-                        if (&pl->jobs[o->jobs[k]] != j &&
-                            (keeps_away(pl, &pl->jobs[o->jobs[k]], j, &bar) ||
-                             (j->kind == JOB_INTERLEAVE && jobs_conflict(pl, j, &pl->jobs[o->jobs[k]], &bar)))) {
+                        if (&pl->jobs[o->jobs[k]] != j && (keeps_away(pl, &pl->jobs[o->jobs[k]], j, &bar) ||
+                                                           ((j->kind == JOB_INTERLEAVE || j->kind == JOB_FOLLOW) &&
+                                                            jobs_conflict(pl, j, &pl->jobs[o->jobs[k]], &bar)))) {
                                 node_set_add(&barred, pl->nodes[i].id);
                                 *ret = bar;
                                 break;

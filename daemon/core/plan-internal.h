@@ -342,6 +342,8 @@ uint64_t pour(const struct planner *pl, const struct members *mems, bool huge, u
 void members_of(const struct planner *pl, const struct node_set *nodes, struct members *ret);
 void job_assign(struct planner *pl, struct job *j, const struct option *o);
 void job_unassign(struct planner *pl, struct job *j);
+/* Where it is at home, for a group that is not looked at: much cheaper than group_assign(). */
+void group_put_at_rest(struct planner *pl, struct group *g);
 /* Its load is where it was seen, free to go anywhere. */
 void job_release(struct planner *pl, struct job *j);
 

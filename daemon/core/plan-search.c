@@ -61,7 +61,10 @@ static void keep_homes(struct planner *pl) {
                 if (s == STANDING_FREE || s == STANDING_DISPLACES) {
                         if (s == STANDING_DISPLACES)
                                 (void) displace(pl, g, &g->home);
-                        group_assign(pl, g, &g->home);
+                        if (g->look)
+                                group_assign(pl, g, &g->home);
+                        else
+                                group_put_at_rest(pl, g);
                 } else if (g->has_home || (g->n > 1 && g->look))
                         group_lose_home(pl, g, &bar);
                 for (size_t k = 0; k < g->n && !g->has_home && g->n > 1; k++)

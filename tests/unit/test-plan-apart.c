@@ -24,6 +24,28 @@ static void test_each_of_its_own(void **state) {
                 assert_int_equal(world_cycle(w, 10 * USEC_PER_MINUTE), k == 0 ? 4 : 0);
 }
 
+/* Its CPUs are the administrator's to choose; its memory keeps away all the same, and on as many nodes as min-nodes asks for. */
+static void test_memory_alone(void **state) {
+        _cleanup_(world_freep) struct world *w = world_new(4, 8, 8, 4 * GIB);
+        struct rule *a = named_rule(w, PLACE_COMPACT, "a", 100), *b = named_rule(w, PLACE_COMPACT, "b", 100);
+        add_name(&a->apart_from, "b");
+        a->min_nodes = 2;
+        b->has_allowed = true;
+        b->allowed = node_set_of(2);
+        world_set_distance(w, 2, 1, 12);
+        struct service_sample *s = service_on(w, "a", a, 3, 400 * MIB, 0);
+        world_cpu(w, s, 2, 1);
+        s->admin_cpus = true;
+        service_on(w, "b", b, 2, 200 * MIB, 1);
+        _cleanup_(plan_freep) struct plan *p = world_plan(w);
+        assert_home(w, p, "b", "2");
+        const struct placement *x = placement_of(w, p, "a");
+        assert_true(x->act && x->move_memory && node_set_is_empty(&x->home_cpus));
+        assert_true(node_set_has(&x->home, 1)); /* node 2 would be nearest */
+        assert_false(node_set_has(&x->home, 2));
+        assert_int_equal(node_set_count(&x->home), 2);
+}
+
 /* Five for four nodes: the last by name stays where it is, and blames the one that is there. */
 static void test_one_too_many(void **state) {
         static const char *const names[] = { "a", "b", "c", "d", "e" };
@@ -123,9 +145,10 @@ static void test_chain(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_each_of_its_own), cmocka_unit_test(test_one_too_many),
-                cmocka_unit_test(test_either_says_it),  cmocka_unit_test(test_room_is_made),
-                cmocka_unit_test(test_displaced),       cmocka_unit_test(test_chain),
+                cmocka_unit_test(test_memory_alone), cmocka_unit_test(test_each_of_its_own),
+                cmocka_unit_test(test_one_too_many), cmocka_unit_test(test_either_says_it),
+                cmocka_unit_test(test_room_is_made), cmocka_unit_test(test_displaced),
+                cmocka_unit_test(test_chain),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,6 +13,8 @@
 
 #define RECORD_FILE "/run/numabalanced/record.json"
 #define PAUSE_USEC  (5 * USEC_PER_SEC)
+/* Half of it for one memory map. */
+#define DEEP_USEC (2 * USEC_PER_MINUTE)
 
 /* "dir/report.tar" → "report": what it unpacks to. NULL: no such name, or no memory. */
 static char *directory_name(const char *file) {
@@ -62,6 +64,7 @@ static int run(char **arguments, const struct options *o) {
                 .root = "/",
                 .record_file = RECORD_FILE,
                 .pause_usec = PAUSE_USEC,
+                .deep_usec = DEEP_USEC,
         };
         struct capture capture;
         _cleanup_free_ char *why = NULL, *directory = directory_name(arguments[0]);
@@ -76,6 +79,8 @@ static int run(char **arguments, const struct options *o) {
         json_object_put(options.history);
         if (r < 0)
                 return out_error(r == -EBADMSG && why ? EXIT_CONFIG : EXIT_FAILURE, "%s", why ? why : strerror(-r));
+        if (capture.n_given_up > 0)
+                (void) out_error(0, "%zu services' memory maps did not come in time and are left out", capture.n_given_up);
         r = write_archive(&capture, arguments[0], directory);
         if (r == EXIT_SUCCESS && o->json != JSON_OFF) {
                 _cleanup_json_ struct json_object *value = json_object_new_object();

@@ -15,6 +15,8 @@ static char *hold_path(const struct manager *m) {
 
 int manager_hold_load(struct manager *m) {
         struct hold h = { 0 };
+        if (!m->options.runtime_dir)
+                return 0;
         _cleanup_free_ char *path = hold_path(m);
         int r = path ? hold_load(path, &h) : -ENOMEM;
         if (r == -EBADMSG) {
@@ -44,7 +46,7 @@ int manager_hold_load(struct manager *m) {
 }
 
 void manager_hold_save(struct manager *m) {
-        if (m->options.once)
+        if (m->options.once || !m->options.runtime_dir)
                 return;
         struct hold h = { .paused = m->paused };
         _cleanup_free_ char *path = hold_path(m);

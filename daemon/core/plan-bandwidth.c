@@ -65,6 +65,10 @@ static double added(const struct planner *pl, const struct job *j, unsigned i, d
         return n->traffic_price * uses * (uses * uses + 3 * others * (others + uses));
 }
 
+double traffic_cost_at(const struct planner *pl, const struct job *j, unsigned i) {
+        return j->bytes > 0 ? added(pl, j, i, j->weight * (double) j->movable_bytes / (double) j->bytes) / j->weight : 0;
+}
+
 static double use(struct planner *pl, const struct job *j, unsigned i, double bytes) {
         pl->uses_then[i] = j->weight * bytes / (double) j->bytes;
         return added(pl, j, i, pl->uses_then[i]);

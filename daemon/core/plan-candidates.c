@@ -177,8 +177,40 @@ static struct node_set grown_set(struct planner *pl, const struct asking *a, uns
         return s;
 }
 
+/* Only as far as one could be the best: the rest is known to cost more than one that will do, or than what it is to be compared with. */
+static bool cheapest_nodes(struct planner *pl, const struct asking *a) {
+        struct job *j = a->group->members[0];
+        double best = pl->cutoff > 0 ? pl->cutoff : -1;
+        unsigned n = 0;
+        NODE_SET_FOREACH (id, &a->usable) {
+                double bound = single_least_cost(pl, j, pl->index_of[id]);
+                if (best >= 0 && bound > best)
+                        continue;
+                pl->bounded[n] = (uint16_t) id;
+                pl->bounds[n++] = bound;
+        }
+        while (n > 0) {
+                unsigned next = 0;
+                for (unsigned i = 1; i < n; i++)
+                        if (pl->bounds[i] < pl->bounds[next])
+                                next = i;
+                if (best >= 0 && pl->bounds[next] > best + COST_TIE)
+                        break;
+                struct node_set s = node_set_of(pl->bounded[next]);
+                bool roomy = push_for(pl, a, &s, pl->n_options);
+                double cost = pl->n_options > 0 ? pl->options[pl->n_options - 1].cost : 0;
+                if (roomy && (best < 0 || cost < best))
+                        best = cost;
+                pl->bounds[next] = pl->bounds[--n];
+                pl->bounded[next] = pl->bounded[n];
+        }
+        return best >= 0;
+}
+
 static bool single_nodes(struct planner *pl, const struct asking *a) {
         bool roomy = false;
+        if (a->group && a->group->n == 1 && a->least <= 1 && a->group->members[0]->kind == JOB_COMPACT && !pl->thorough)
+                return cheapest_nodes(pl, a);
         NODE_SET_FOREACH (id, &a->usable) {
                 struct node_set s = node_set_of((unsigned) id);
                 roomy |= push_for(pl, a, &s, pl->n_options);
@@ -301,6 +333,14 @@ void candidates_of_group(struct planner *pl, struct group *g) {
                 (void) push_for(pl, &a, &g->home, 0);
 }
 
+static void drop_smaller(struct planner *pl, unsigned least) {
+        size_t kept = 0;
+        for (size_t i = 0; i < pl->n_options; i++)
+                if (node_set_count(&pl->options[i].nodes) >= least)
+                        pl->options[kept++] = pl->options[i];
+        pl->n_options = kept;
+}
+
 void candidates_of_memory(struct planner *pl, const struct job *j) {
         struct bar bar;
         struct node_set mems = job_mems(pl, j, &pl->all_nodes), grown = { 0 }, barred = job_barred_nodes(pl, j, &bar);
@@ -323,8 +363,10 @@ void candidates_of_memory(struct planner *pl, const struct job *j) {
                 if (best < 0)
                         break;
                 node_set_add(&grown, pl->nodes[best].id);
-                fits = push(pl, j, &grown);
+                bool roomy = push(pl, j, &grown);
+                fits = roomy && node_set_count(&grown) >= j->rule->min_nodes;
         }
+        drop_smaller(pl, j->rule->min_nodes);
         if (j->has_home)
                 (void) push(pl, j, &j->home);
 }

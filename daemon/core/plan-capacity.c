@@ -97,16 +97,16 @@ static void move_load(struct planner *pl, const struct job *j, double sign) {
                 return;
         struct node_set cpus = job_cpus(pl, j, &j->chosen.nodes);
         double cores = 0;
-        for (unsigned i = 0; i < pl->n_nodes; i++)
-                if (node_set_has(&cpus, pl->nodes[i].id))
-                        cores += pl->nodes[i].n_cores;
-        for (unsigned i = 0; i < pl->n_nodes && cores > 0; i++)
-                if (node_set_has(&cpus, pl->nodes[i].id)) {
-                        struct plan_node *n = &pl->nodes[i];
-                        n->pinned_load += sign * j->weight * (n->n_cores / cores);
-                        if (n->pinned_load < 1e-9)
-                                n->pinned_load = 0;
-                }
+        NODE_SET_FOREACH (id, &cpus)
+                cores += pl->nodes[pl->index_of[id]].n_cores;
+        NODE_SET_FOREACH (id, &cpus) {
+                struct plan_node *n = &pl->nodes[pl->index_of[id]];
+                if (cores <= 0)
+                        return;
+                n->pinned_load += sign * j->weight * (n->n_cores / cores);
+                if (n->pinned_load < 1e-9)
+                        n->pinned_load = 0;
+        }
 }
 
 void job_assign(struct planner *pl, struct job *j, const struct option *o) {

@@ -154,7 +154,9 @@ static bool review_new(struct planner *pl, struct group *g) {
         group_unassign(pl, g);
         group_evaluate(pl, g, &before, &now);
         bool free = group_standing(pl, g, &before, &bar) == STANDING_FREE; /* not what it has to put up with */
+        pl->cutoff = free && now.roomy ? now.cost : 0;
         candidates_of_group(pl, g);
+        pl->cutoff = 0;
         const struct option *best = candidates_choose(pl, g, STANDING_FREE);
         bool better = best && (!free || (now.fits_memory == best->fits_memory && best->cost <= now.cost - IMPROVEMENT) ||
                                best->fits_memory > now.fits_memory);
@@ -228,7 +230,7 @@ static bool try_swap(struct planner *pl, struct group *a, struct group *b) {
 }
 
 static bool may_swap(const struct group *g) {
-        return !g->has_home && g->assigned && !g->fixed;
+        return g->look && !g->has_home && g->assigned && !g->fixed;
 }
 
 static bool swap_new(struct planner *pl) {
@@ -250,6 +252,8 @@ static void improve(struct planner *pl) {
                 bool changed = false;
                 for (size_t i = 0; i < pl->n_groups; i++) {
                         struct group *g = pl->order[i];
+                        if (!g->look)
+                                continue;
                         if (!g->assigned)
                                 changed |= review_homeless(pl, g);
                         else if (g->has_home || !pl->exact)
@@ -284,7 +288,9 @@ static bool is_there(const struct planner *pl, const struct group *g, const stru
 /* The best set where it is already, and no farther from its memory than now; NULL: it is on none. */
 static const struct option *where_it_is(struct planner *pl, struct group *g, double distance) {
         const struct option *best = NULL;
+        pl->thorough = true;
         candidates_of_group(pl, g);
+        pl->thorough = false;
         for (size_t i = 0; i < pl->n_options; i++) {
                 const struct option *o = &pl->options[i];
                 if (option_fits(o) && o->standing == STANDING_FREE && is_there(pl, g, o) &&
@@ -374,7 +380,7 @@ static void accept(struct planner *pl, struct group *g) {
 
 static void accept_new(struct planner *pl) {
         for (size_t i = 0; i < pl->n_groups; i++)
-                if (!pl->order[i]->has_home && pl->order[i]->assigned && !is_asked_for(pl, pl->order[i]))
+                if (pl->order[i]->look && !pl->order[i]->has_home && pl->order[i]->assigned && !is_asked_for(pl, pl->order[i]))
                         accept(pl, pl->order[i]);
 }
 

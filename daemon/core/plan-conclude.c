@@ -201,7 +201,7 @@ static void conclude(struct planner *pl, struct job *j) {
 void plan_conclude(struct planner *pl) {
         for (size_t i = 0; i < pl->n_jobs && !pl->failed; i++) {
                 struct job *j = &pl->jobs[i];
-                if (j->kind == JOB_TOLD)
+                if (j->kind == JOB_TOLD || !job_is_looked_at(pl, j))
                         continue;
                 conclude(pl, j);
                 if (j->notes.failed || !j->placement->reason)

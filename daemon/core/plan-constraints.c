@@ -59,26 +59,25 @@ static bool keeps_away(const struct planner *pl, const struct job *b, const stru
         return rule_is_apart(pl, a->rule_number, b->rule_number) && names(&b->rule->apart_from, a->rule->name);
 }
 
-bool job_bars(const struct job *j, const struct node_set *nodes, struct bar *ret) {
+static enum constraint broken_by_itself(const struct job *j, const struct node_set *nodes) {
         const struct rule *r = j->rule;
-        struct node_set avoided = node_set_intersect(nodes, &r->avoid), given = node_set_intersect(nodes, &j->permitted);
+        struct node_set avoided = node_set_intersect(nodes, &r->avoid);
         unsigned n = node_set_count(nodes);
-        *ret = (struct bar){ .rule = r };
+        bool counts = j->kind != JOB_NODES; /* otherwise the number of them was given with them */
         if (j->kind == JOB_NODES && !node_set_equal(nodes, &j->permitted))
-                ret->constraint = CONSTRAINT_NODES;
-        else if (!node_set_is_empty(&avoided))
-                ret->constraint = CONSTRAINT_AVOID;
-        else if (!node_set_equal(&given, nodes))
-                ret->constraint = CONSTRAINT_ALLOWED;
-        else if (j->kind == JOB_NODES)
-                return false; /* the number of them was given with them */
-        else if (n < r->min_nodes)
-                ret->constraint = CONSTRAINT_MIN_NODES;
-        else if (r->max_nodes > 0 && n > r->max_nodes)
-                ret->constraint = CONSTRAINT_MAX_NODES;
-        else
-                return false;
-        return true;
+                return CONSTRAINT_NODES;
+        if (!node_set_is_empty(&avoided))
+                return CONSTRAINT_AVOID;
+        if (!node_set_is_subset(nodes, &j->permitted))
+                return CONSTRAINT_ALLOWED;
+        if (counts && n < r->min_nodes)
+                return CONSTRAINT_MIN_NODES;
+        return counts && r->max_nodes > 0 && n > r->max_nodes ? CONSTRAINT_MAX_NODES : CONSTRAINT_NONE;
+}
+
+bool job_bars(const struct job *j, const struct node_set *nodes, struct bar *ret) {
+        *ret = (struct bar){ .constraint = broken_by_itself(j, nodes), .rule = j->rule };
+        return ret->constraint != CONSTRAINT_NONE;
 }
 
 static enum standing against(const struct planner *pl, const struct group *g, const struct job *j, const struct job *other,
@@ -133,22 +132,28 @@ enum standing job_standing(const struct planner *pl, const struct job *j, const 
         return group_standing(pl, &alone, nodes, ret);
 }
 
-bool job_excluded(const struct planner *pl, const struct job *j, const struct node_set *nodes, struct exclusion *ret) {
-        struct node_set cpus = job_cpus(pl, j, nodes), mems = job_mems(pl, j, nodes);
-        struct node_set usable = j->restricts ? node_set_union(&cpus, &mems) : mems;
-        struct bar bar = { .constraint = CONSTRAINT_NONE };
-        *ret = (struct exclusion){ 0 };
-        if (j->group && job_standing(pl, j, nodes, &bar) != STANDING_FREE)
-                *ret = (struct exclusion){ bar.constraint, bar.rule };
-        else if (!j->group && job_bars(j, nodes, &bar))
-                *ret = (struct exclusion){ bar.constraint, bar.rule };
-        else if (!j->group) {
-                struct node_set barred = job_barred_nodes(pl, j, &bar);
-                barred = node_set_intersect(&barred, nodes);
-                if (!node_set_is_empty(&barred))
-                        *ret = (struct exclusion){ bar.constraint, bar.rule };
+/* The first of these nodes that others have for themselves. */
+static bool barred_by_others(const struct planner *pl, const struct job *j, const struct node_set *nodes, struct bar *ret) {
+        NODE_SET_FOREACH (id, nodes) {
+                const struct occupants *o = pl->contested ? &pl->occupants[pl->index_of[id]] : NULL;
+                for (size_t i = 0; o && i < o->n; i++)
+                        if (keeps_away(pl, &pl->jobs[o->jobs[i]], j, ret))
+                                return true;
         }
-        if (ret->constraint == CONSTRAINT_NONE && !node_set_is_subset(nodes, &usable))
+        return false;
+}
+
+bool job_excluded(const struct planner *pl, const struct job *j, const struct node_set *nodes, struct exclusion *ret) {
+        struct node_set cpus = job_cpus(pl, j, nodes), mems = job_mems(pl, j, nodes),
+                        usable = j->restricts ? node_set_union(&cpus, &mems) : mems,
+                        able = node_set_union(&pl->cpu_nodes, &pl->mem_nodes), here = node_set_intersect(nodes, &able);
+        struct bar bar = { .constraint = CONSTRAINT_NONE };
+        bool barred = j->group ? job_standing(pl, j, nodes, &bar) != STANDING_FREE
+                               : job_bars(j, nodes, &bar) || barred_by_others(pl, j, nodes, &bar);
+        *ret = (struct exclusion){ 0 };
+        if (barred)
+                *ret = (struct exclusion){ bar.constraint, bar.rule };
+        else if (!node_set_is_subset(&here, &usable))
                 ret->constraint = CONSTRAINT_CPUSET;
         return ret->constraint != CONSTRAINT_NONE;
 }

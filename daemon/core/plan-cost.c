@@ -213,6 +213,31 @@ void option_evaluate(struct planner *pl, const struct job *j, const struct node_
         o->roomy = option_fits(o) && (!j->restricts || o->load <= o->n_cores + COST_EPSILON);
 }
 
+/* The distance of its memory from each node's CPUs, if what may move were there. */
+static void set_base(const struct planner *pl, struct job *j) {
+        size_t n = pl->n_nodes;
+        for (size_t i = 0; i < n; i++)
+                j->base[i] = (double) j->movable_bytes * pl->distance[i * n + i];
+        for (size_t k = 0; k < n; k++) {
+                double fixed = (double) (j->resident[k] - j->movable[k]);
+                for (size_t i = 0; i < n && fixed > 0; i++)
+                        j->base[i] += fixed * pl->distance[i * n + k];
+        }
+        for (size_t i = 0; i < n; i++)
+                j->base[i] = j->bytes > 0 ? j->base[i] / (double) j->bytes : DISTANCE_LOCAL;
+        j->has_base = true;
+}
+
+double single_least_cost(const struct planner *pl, struct job *j, unsigned i) {
+        if (!j->has_base)
+                set_base(pl, j);
+        double cost = j->base[i] + added_potential(pl, j, i, 1, j->weight) / j->weight;
+        if (j->bytes == 0)
+                return cost;
+        uint64_t off = j->movable_bytes - j->movable[i];
+        return cost + traffic_cost_at(pl, j, i) + MOVING_WEIGHT * pl->remoteness * (double) off / (double) j->bytes;
+}
+
 double least_cost(const struct planner *pl, const struct job *j) {
         double least = -1;
         for (unsigned i = 0; i < pl->n_nodes; i++) {

@@ -147,7 +147,7 @@ bool plan_eject(struct planner *pl, struct group *g) {
                 for (size_t k = 0; k < a.n; k++)
                         if (a.log[k].group != other && jobs_conflict(pl, other->members[0], a.log[k].group->members[0], &bar))
                                 break;
-                group_lose_home(other, &bar);
+                group_lose_home(pl, other, &bar);
         }
         return true;
 }

@@ -88,7 +88,7 @@ static bool collect(struct exact *x) {
         struct planner *pl = x->pl;
         for (size_t i = 0; i < pl->n_groups; i++) {
                 struct group *g = pl->order[i];
-                if (g->assigned)
+                if (g->assigned || !g->look)
                         continue;
                 if (x->n == GROUPS_MAX)
                         return false;

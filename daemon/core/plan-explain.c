@@ -162,7 +162,7 @@ static int explain(struct planner *pl, struct job *j, struct explanation *e) {
         if (j->kind != JOB_TOLD) {
                 job_unassign(pl, j);
                 if (was_assigned)
-                        option_evaluate(pl, j, &chosen.nodes, &chosen);
+                        job_evaluate(pl, j, &chosen.nodes, &chosen);
                 r = explain_candidates(&c, was_assigned, &chosen);
         }
         if (r >= 0)
@@ -181,7 +181,7 @@ int plan_explain(const struct plan_input *in, size_t index, struct explanation *
         struct explanation e = { 0 };
         if (index >= in->n_samples)
                 return -EINVAL;
-        int r = planner_run(&pl, in, &plan);
+        int r = planner_run(&pl, in, NULL, &plan);
         if (r >= 0) {
                 r = explain(&pl, &pl.jobs[index], &e);
                 plan_free(plan);
@@ -198,7 +198,7 @@ int plan_explain_all(const struct plan_input *in, struct explanation **ret) {
         struct planner pl;
         struct plan *plan = NULL;
         struct explanation *all = calloc(in->n_samples + 1, sizeof *all);
-        int r = planner_run(&pl, in, &plan);
+        int r = planner_run(&pl, in, NULL, &plan);
         if (r >= 0 && !all)
                 r = -ENOMEM;
         for (size_t i = 0; r >= 0 && i < in->n_samples; i++)
@@ -206,7 +206,7 @@ int plan_explain_all(const struct plan_input *in, struct explanation **ret) {
         plan_free(plan);
         planner_done(&pl);
         if (r < 0)
-                all = explanations_free(all, in->n_samples);
+                explanations_free(all, in->n_samples);
         else
                 *ret = all;
         return r;

@@ -77,7 +77,33 @@ static void say_why_not(struct planner *pl, struct job *j, const struct option *
                 j->declined = !lacks_room(pl) || !would_pay(pl, j, now->distance); /* otherwise it is room that lacks */
 }
 
+/* Its memory cannot stay where others have the nodes for themselves. */
+static void leave_barred_home(const struct planner *pl, struct job *j) {
+        struct node_set barred = job_barred_nodes(pl, j, &j->lost_to), both = node_set_intersect(&barred, &j->home);
+        if (!j->has_home || node_set_is_empty(&both))
+                return;
+        j->has_home = false;
+        j->home_lost = j->displaced = true;
+}
+
+static void stay(struct planner *pl, struct job *j) {
+        struct option home = { .nodes = j->home };
+        if (!j->has_home)
+                return;
+        job_assign(pl, j, &home);
+        j->hold_memory = true;
+}
+
 static void plan_one(struct planner *pl, struct job *j) {
+        leave_barred_home(pl, j);
+        if (j->displaced && !job_is_looked_at(pl, j)) {
+                pl->look[j - pl->jobs] = true;
+                job_set_distance(pl, j);
+        }
+        if (!job_is_looked_at(pl, j)) {
+                stay(pl, j);
+                return;
+        }
         candidates_of_memory(pl, j);
         const struct option *best = candidates_best(pl, j), *barred = candidates_barred(pl, j);
         option_present(pl, j, &j->present);
@@ -89,11 +115,8 @@ static void plan_one(struct planner *pl, struct job *j) {
                 say_why_not(pl, j, barred ? &former : NULL);
         if (takes)
                 job_assign(pl, j, &chosen);
-        else if (j->has_home) {
-                struct option home = { .nodes = j->home };
-                job_assign(pl, j, &home);
-                j->hold_memory = true;
-        }
+        else
+                stay(pl, j);
 }
 
 struct sized {

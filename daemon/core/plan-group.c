@@ -48,14 +48,19 @@ static double hardness(const struct planner *pl, const struct group *g) {
         return MAX2(by_cpu, by_bytes);
 }
 
+bool job_is_looked_at(const struct planner *pl, const struct job *j) {
+        return !pl->look || pl->look[j - pl->jobs];
+}
+
 static void set_up(struct planner *pl, struct group *g) {
         g->priority = leader(g)->rule->priority;
         g->has_home = true;
         g->home = leader(g)->home;
-        g->fixed = g->contests = g->settles = false;
+        g->fixed = g->contests = g->settles = g->look = false;
         for (size_t k = 0; k < g->n; k++) {
                 struct job *j = g->members[k];
                 j->group = g;
+                g->look |= job_is_looked_at(pl, j);
                 g->has_home &= j->has_home && node_set_equal(&j->home, &g->home);
                 g->fixed |= j->kind == JOB_NODES;
                 g->contests |= j->rule->exclusive || pl->rules[j->rule_number].n_apart > 0;

@@ -87,6 +87,7 @@ struct group {
         unsigned priority; /* of its strongest member */
         size_t strength;   /* place in the order of all groups, 0 is strongest */
         bool assigned, has_home;
+        bool look;            /* is it looked at? Others stay where they are */
         bool homeless;        /* nothing could be found for it */
         bool fixed;           /* some rule of its members gives the nodes */
         bool contests;        /* some rule of its members is exclusive or apart from another */
@@ -133,7 +134,9 @@ struct job {
         double demand;         /* CPUs that it uses, or would with more of them */
         double weight;         /* the same with a floor: an idle service counts a little too */
         struct option present; /* where it is, CPUs free: what a new home is compared with */
-        double *share;         /* of its CPU time, by index; sums to 1, or all 0 */
+        double *base;          /* by index: see single_least_cost(); holds if has_base */
+        bool has_base;
+        double *share;                                                  /* of its CPU time, by index; sums to 1, or all 0 */
         uint64_t *resident, *movable, *huge, *incoming, *incoming_huge; /* bytes by index; huge: part of movable */
         uint64_t bytes, growth_bytes;                                   /* resident in all; what it had at its peak beyond that */
         uint64_t movable_bytes, huge_bytes;                             /* in all */
@@ -217,6 +220,7 @@ struct planner {
         size_t n_groups;
         struct job **members;
         struct group **order;        /* in which groups choose: higher priority, then fixed homes, then the hardest to place */
+        bool *look;                  /* by sample: is it looked at again? NULL: all */
         bool exact;                  /* new homes are the best there are: nothing to improve */
         unsigned n_ejections;        /* tried so far */
         bool contested;              /* some rule is exclusive or apart from another: */
@@ -228,6 +232,10 @@ struct planner {
         bool *is_mem;
         const double *far; /* expected distance from the service's CPUs: a row of `distance`, or far_mixed */
         double *far_mixed;
+        double *bounds;              /* of single nodes, for one job at a time, … */
+        uint16_t *bounded;           /* … and their ids */
+        double cutoff;               /* what costs more is not looked for; 0: no limit */
+        bool thorough;               /* all candidates are wanted, not only those that could be the best */
         const struct job *mixed_job; /* whose CPU shares far_mixed was made from, if they were its own; else NULL */
         const double *mixed_share;
         double *bytes_then, *uses_then; /* the job's bytes, and what it asks of the controllers, were it there */
@@ -243,7 +251,8 @@ struct planner {
 };
 
 /* plan.c: plans, and leaves the planner as it is then. To be ended by planner_done() whatever comes back. */
-int planner_run(struct planner *pl, const struct plan_input *in, struct plan **ret);
+/* `look`: which samples are looked at again (plan-update.c), added to where others must be; NULL: all. */
+int planner_run(struct planner *pl, const struct plan_input *in, bool *look, struct plan **ret);
 
 /* plan-change.c: what would bring another decision for this job, which is not assigned at the moment; `reference`: what it has, NULL: nothing.
  * Sentences are added to `*texts` (array_reserve); memory that runs out is noted in pl->failed. */
@@ -256,7 +265,9 @@ void changes_find(struct planner *pl, struct job *j, const struct option *refere
 bool plan_input_is_consistent(const struct plan_input *in);
 
 /* plan-jobs.c */
-int planner_init(struct planner *pl, const struct plan_input *in, struct plan *plan);
+/* `look`: as planner_run(). */
+int planner_init(struct planner *pl, const struct plan_input *in, bool *look, struct plan *plan);
+void job_set_distance(const struct planner *pl, struct job *j); /* how far its memory is now */
 void planner_done(struct planner *pl);
 
 /* This and what follows in parentheses is all that is said of the service. */
@@ -283,6 +294,8 @@ bool job_bars(const struct job *j, const struct node_set *nodes, struct bar *ret
 /* Do the two exclude each other's nodes? Tells which constraint and whose: `a`'s own first. */
 bool jobs_conflict(const struct planner *pl, const struct job *a, const struct job *b, struct bar *ret);
 bool job_is_placed_kind(const struct job *j); /* its home is one that other homes can meet */
+
+bool job_is_looked_at(const struct planner *pl, const struct job *j);
 
 /* plan-group.c: a group as if it were one service */
 bool groups_init(struct planner *pl);
@@ -321,6 +334,7 @@ void planner_set_bandwidths(struct planner *pl); /* after the distances */
 /* What it adds to the potentials of the memory controllers, per CPU of its demand: with its bytes as in pl->bytes_then and a home as in
  * pl->is_mem; with its bytes where they are. */
 double traffic_cost(struct planner *pl, const struct job *j);
+double traffic_cost_at(const struct planner *pl, const struct job *j, unsigned i); /* all that may move on one node: at least */
 double traffic_cost_now(const struct planner *pl, const struct job *j);
 double traffic_least_slope(const struct planner *pl, const struct job *j);
 /* A job counts at most once. TRAFFIC_CHOSEN: right after its option_evaluate(). */
@@ -355,6 +369,8 @@ void option_present(const struct planner *pl, const struct job *j, struct option
 void option_unmoved(struct planner *pl, const struct job *j, const struct option *o, struct option *ret);
 /* What would be gained by moving its memory there, were its CPUs there: a share, by cost or by distance. */
 double option_gain_by_moving(struct planner *pl, const struct job *j, const struct option *o);
+/* A home on the one node of this index, with CPUs restricted, costs no less, if it holds the memory: much cheaper to find. */
+double single_least_cost(const struct planner *pl, struct job *j, unsigned i);
 /* No candidate can cost less than this. */
 double least_cost(const struct planner *pl, const struct job *j);
 /* Order of preference: what fits before what does not, then by cost, then the present home, then less to move, then lower ids. */
@@ -387,7 +403,7 @@ bool plan_exact(struct planner *pl);
  * changed, otherwise. */
 bool plan_eject(struct planner *pl, struct group *g);
 /* The home of its members is lost to what another rule asks for. */
-void group_lose_home(struct group *g, const struct bar *to);
+void group_lose_home(struct planner *pl, struct group *g, const struct bar *to);
 /* plan-compact.c: looks again at what is assigned; declines what is not worth a change */
 /* plan-division.c: memory that is divided among nodes by amount */
 bool job_divides(const struct job *j);

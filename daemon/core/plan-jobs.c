@@ -195,9 +195,19 @@ static const struct applied *find_applied(const struct plan_input *in, const cha
         return NULL;
 }
 
+/* Both are sorted by cgroup: mostly the next is the one. */
+static const struct history_entry *find_history(const struct history *h, const char *cgroup, size_t *next) {
+        if (*next < h->n_entries && strcmp(h->entries[*next].cgroup, cgroup) == 0)
+                return &h->entries[(*next)++];
+        const struct history_entry *e = history_find(h, cgroup);
+        if (e)
+                *next = (size_t) (e - h->entries) + 1;
+        return e;
+}
+
 static int init_jobs(struct planner *pl, struct plan *plan) {
         const struct plan_input *in = pl->in;
-        size_t n = pl->n_nodes, per_job = 7 * n;
+        size_t n = pl->n_nodes, per_job = 8 * n, next = 0;
         pl->n_jobs = in->n_samples;
         pl->jobs = calloc(pl->n_jobs + 1, sizeof *pl->jobs);
         uint64_t *arrays = calloc(pl->n_jobs * per_job + 1, sizeof *arrays);
@@ -212,7 +222,7 @@ static int init_jobs(struct planner *pl, struct plan *plan) {
                 j->placement = &plan->placements[i];
                 j->permitted = pl->all_nodes;
                 j->sample = &in->samples[i];
-                j->history = history_find(in->history, in->samples[i].cgroup);
+                j->history = find_history(in->history, in->samples[i].cgroup, &next);
                 /* A full set that was written to give back is no restriction, and tells of no home. */
                 j->applied_cpus = a && a->cpus && !j->sample->whole_cpus;
                 j->applied_mems = a && a->mems && !j->sample->whole_mems;
@@ -223,8 +233,10 @@ static int init_jobs(struct planner *pl, struct plan *plan) {
                 j->incoming = block + 4 * n;
                 j->incoming_huge = block + 5 * n;
                 j->uses = (double *) (block + 6 * n);
+                j->base = (double *) (block + 7 * n);
                 j->placement->sample = i;
-                j->placement->distance_before = j->placement->distance_after = sample_distance(j->sample, pl->topology);
+                if (job_is_looked_at(pl, j))
+                        job_set_distance(pl, j);
                 set_shares(pl, j);
                 set_bytes(pl, j);
                 set_up(pl, j);
@@ -236,9 +248,14 @@ static int init_jobs(struct planner *pl, struct plan *plan) {
         return 0;
 }
 
-int planner_init(struct planner *pl, const struct plan_input *in, struct plan *plan) {
+void job_set_distance(const struct planner *pl, struct job *j) {
+        j->placement->distance_before = j->placement->distance_after = sample_distance(j->sample, pl->topology);
+}
+
+// NOLINTNEXTLINE(readability-non-const-parameter): written to by way of pl->look
+int planner_init(struct planner *pl, const struct plan_input *in, bool *look, struct plan *plan) {
         const struct topology *t = in->topology;
-        *pl = (struct planner){ .in = in, .topology = t };
+        *pl = (struct planner){ .in = in, .topology = t, .look = look };
         pl->all_nodes = topology_nodes(t);
         pl->cpu_nodes = topology_nodes_with_cpus(t);
         pl->mem_nodes = topology_nodes_with_memory(t);
@@ -250,6 +267,8 @@ int planner_init(struct planner *pl, const struct plan_input *in, struct plan *p
         pl->mems.index = calloc(n + 1, sizeof *pl->mems.index);
         pl->is_mem = calloc(n + 1, sizeof *pl->is_mem);
         pl->far_mixed = calloc(n + 1, sizeof *pl->far_mixed);
+        pl->bounds = calloc(n + 1, sizeof *pl->bounds);
+        pl->bounded = calloc(n + 1, sizeof *pl->bounded);
         pl->bytes_then = calloc(n + 1, sizeof *pl->bytes_then);
         pl->uses_then = calloc(n + 1, sizeof *pl->uses_then);
         pl->incoming = calloc(n + 1, sizeof *pl->incoming);
@@ -260,8 +279,8 @@ int planner_init(struct planner *pl, const struct plan_input *in, struct plan *p
         pl->n_grown = calloc(n + 1, sizeof *pl->n_grown);
         pl->grown_sum = calloc(n * n + 1, sizeof *pl->grown_sum);
         if (!pl->nodes || !pl->distance || !pl->index_of || !pl->cpus.index || !pl->mems.index || !pl->is_mem || !pl->far_mixed ||
-            !pl->bytes_then || !pl->uses_then || !pl->incoming || !pl->incoming_huge || !pl->order_keys || !pl->share_now ||
-            !pl->grown || !pl->n_grown || !pl->grown_sum)
+            !pl->bounds || !pl->bounded || !pl->bytes_then || !pl->uses_then || !pl->incoming || !pl->incoming_huge ||
+            !pl->order_keys || !pl->share_now || !pl->grown || !pl->n_grown || !pl->grown_sum)
                 return -ENOMEM;
         pl->far = pl->far_mixed;
         NODE_SET_FOREACH (id, &pl->all_nodes) {
@@ -297,6 +316,8 @@ void planner_done(struct planner *pl) {
         free(pl->mems.index);
         free(pl->is_mem);
         free(pl->far_mixed);
+        free(pl->bounds);
+        free(pl->bounded);
         free(pl->bytes_then);
         free(pl->uses_then);
         free(pl->slit);

@@ -32,7 +32,7 @@ int plan_scorer_new(const struct plan_input *in, struct plan_scorer **ret) {
         s->plan.placements = calloc(in->n_samples + 1, sizeof *s->plan.placements);
         s->plan.n_placements = in->n_samples;
         s->order = calloc(in->n_samples + 1, sizeof(struct job *));
-        int r = s->plan.placements && s->order ? planner_init(&s->pl, in, &s->plan) : -ENOMEM;
+        int r = s->plan.placements && s->order ? planner_init(&s->pl, in, NULL, &s->plan) : -ENOMEM;
         if (r >= 0) {
                 plan_nodes(&s->pl);
                 plan_near(&s->pl);

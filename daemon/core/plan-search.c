@@ -6,14 +6,19 @@
 
 #define DISPLACEMENTS_PER_GROUP 4u
 
-void group_lose_home(struct group *g, const struct bar *to) {
+void group_lose_home(struct planner *pl, struct group *g, const struct bar *to) {
         for (size_t k = 0; k < g->n; k++) {
                 struct job *j = g->members[k];
                 j->displaced = j->home_lost = !node_set_is_empty(&j->home);
                 j->has_home = false;
                 j->lost_to = *to;
+                if (!job_is_looked_at(pl, j)) {
+                        pl->look[j - pl->jobs] = true;
+                        job_set_distance(pl, j);
+                }
         }
         g->has_home = false;
+        g->look = true;
 }
 
 /* Sends away those that must not be where the group will be. Returns how many. */
@@ -32,7 +37,7 @@ static size_t displace(struct planner *pl, struct group *g, const struct node_se
                                 continue;
                         }
                         group_unassign(pl, other); /* shortens the list */
-                        group_lose_home(other, &bar);
+                        group_lose_home(pl, other, &bar);
                         n++;
                         i = 0;
                 }
@@ -57,8 +62,8 @@ static void keep_homes(struct planner *pl) {
                         if (s == STANDING_DISPLACES)
                                 (void) displace(pl, g, &g->home);
                         group_assign(pl, g, &g->home);
-                } else if (g->has_home || g->n > 1)
-                        group_lose_home(g, &bar);
+                } else if (g->has_home || (g->n > 1 && g->look))
+                        group_lose_home(pl, g, &bar);
                 for (size_t k = 0; k < g->n && !g->has_home && g->n > 1; k++)
                         g->members[k]->lost_to.other = elsewhere(g, g->members[k]);
         }
@@ -156,7 +161,7 @@ static void place_all(struct planner *pl) {
         size_t n_displaced = 0;
         for (size_t i = 0; i < pl->n_groups && !pl->failed;) {
                 struct group *g = pl->order[i];
-                if (g->assigned || g->homeless) {
+                if (g->assigned || g->homeless || !g->look) {
                         i++;
                         continue;
                 }
@@ -184,6 +189,9 @@ void plan_search(struct planner *pl) {
                 place_all(pl);
         plan_compact(pl);
         restore_homes(pl);
+        for (size_t i = 0; i < pl->n_groups; i++)
+                for (size_t k = 0; !pl->groups[i].look && !pl->groups[i].assigned && k < pl->groups[i].n; k++)
+                        job_release(pl, pl->groups[i].members[k]);
         for (size_t i = 0; i < pl->n_jobs; i++) {
                 struct job *j = &pl->jobs[i];
                 if (j->kind == JOB_SPREAD && j->assigned)

@@ -40,8 +40,8 @@ bool plan_input_is_consistent(const struct plan_input *in) {
         return topology_validate(in->topology, &why) >= 0;
 }
 
-static int make(struct planner *pl, const struct plan_input *in, struct plan *plan) {
-        int r = planner_init(pl, in, plan);
+static int make(struct planner *pl, const struct plan_input *in, bool *look, struct plan *plan) {
+        int r = planner_init(pl, in, look, plan);
         if (r < 0)
                 return r;
         plan_nodes(pl);
@@ -54,12 +54,12 @@ static int make(struct planner *pl, const struct plan_input *in, struct plan *pl
         plan_follow(pl);
         plan_conclude(pl);
         for (size_t i = 0; i < plan->n_placements; i++)
-                if (!plan->placements[i].reason)
+                if (!plan->placements[i].reason && (!look || look[i]))
                         return -ENOMEM;
         return pl->failed ? -ENOMEM : 0;
 }
 
-int planner_run(struct planner *pl, const struct plan_input *in, struct plan **ret) {
+int planner_run(struct planner *pl, const struct plan_input *in, bool *look, struct plan **ret) {
         *pl = (struct planner){ 0 };
         if (!plan_input_is_consistent(in))
                 return -EINVAL;
@@ -72,7 +72,7 @@ int planner_run(struct planner *pl, const struct plan_input *in, struct plan **r
                 return -ENOMEM;
         }
         plan->n_placements = in->n_samples;
-        int r = make(pl, in, plan);
+        int r = make(pl, in, look, plan);
         if (r < 0)
                 plan_free(plan);
         else
@@ -82,7 +82,7 @@ int planner_run(struct planner *pl, const struct plan_input *in, struct plan **r
 
 int plan_make(const struct plan_input *in, struct plan **ret) {
         struct planner pl;
-        int r = planner_run(&pl, in, ret);
+        int r = planner_run(&pl, in, NULL, ret);
         planner_done(&pl);
         return r;
 }

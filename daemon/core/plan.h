@@ -170,6 +170,15 @@ bool plan_scorer_places(const struct plan_scorer *s, size_t sample);
 int plan_scorer_score(struct plan_scorer *s, const struct node_set *homes, struct plan_score *ret);
 /* Both at once, for one set of homes. Homes of samples that are not placed are passed over here. */
 int plan_score(const struct plan_input *in, const struct node_set *homes, struct plan_score *ret);
+/* The plan after some services changed, from the plan before: much cheaper than a plan from the beginning. The samples must be of the same
+ * services in the same order, under the same rules on the same topology; `changed` tells (by index) whose numbers are not what they were
+ * when `previous` was made. Holds of the result: constraints and room as in any plan; those that changed, those whose last placement
+ * was not at rest (STATE_STABLE, STATE_OBSERVED, nothing due) and those that a constraint drives out are placed as plan_make() would with everybody else
+ * where the last plan has them. All others keep their placement, reason and all, also where plan_make() would by now send them
+ * elsewhere: so make a whole plan now and then. Returns 0, -ENOMEM or -EINVAL. */
+int plan_update(const struct plan_input *in, const struct plan *previous, const size_t *changed, size_t n_changed,
+                struct plan **ret);
+
 /* Why one service's placement is as it is. */
 struct explanation {
         struct candidate *candidates; /* the chosen, the best few, then some that cannot be */

@@ -85,9 +85,10 @@ double sample_distance(const struct service_sample *s, const struct topology *t)
         for (unsigned from = 0; from < t->n_ids; from++) {
                 if (s->cpu_share_by_node[from] == 0)
                         continue;
+                const uint32_t *distances = t->distance + (size_t) from * t->n_ids;
                 double row = 0;
                 for (unsigned to = 0; to < t->n_ids; to++)
-                        row += (double) s->bytes_by_node[to] * topology_distance(t, from, to);
+                        row += (double) s->bytes_by_node[to] * distances[to];
                 sum += row * s->cpu_share_by_node[from];
         }
         return sum / (double) shares / (double) bytes;

@@ -34,7 +34,7 @@ static const struct field {
         FIELD(FIELD_U64, widened_usec),        FIELD(FIELD_U64, demand_mcpu),     FIELD(FIELD_BOOL, demand_known),
         FIELD(FIELD_U64, peak_bytes),          FIELD(FIELD_U64, unmovable_bytes), FIELD(FIELD_U64, retry_usec),
         FIELD(FIELD_UNSIGNED, n_failed_moves), FIELD(FIELD_BOOL, failed),         FIELD(FIELD_U64, deep_usec),
-        FIELD(FIELD_U64, last_seen_usec),
+        FIELD(FIELD_U64, last_seen_usec),      FIELD(FIELD_U64, interleave_key),
 #undef FIELD
 };
 
@@ -53,7 +53,7 @@ static struct json_object *entry_to_json(const struct history_entry *e) {
         if (e->share_by_node) {
                 struct json_object *shares = json_object_new_array();
                 for (unsigned i = 0; shares && i < e->n_ids; i++)
-                        (void) json_object_array_add(shares, json_object_new_int64(e->share_by_node[i]));
+                        shares = append(shares, json_object_new_int64(e->share_by_node[i]));
                 json_put(&o, "share_by_node", shares);
         }
         if (e->fixed_by_node)

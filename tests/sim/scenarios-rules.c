@@ -116,6 +116,23 @@ static void exclusive(struct run *r) {
         expect(r, sim_totals(r->sim).past_keep_free_bytes == 0, "past keep-free");
 }
 
+/* As much on each node as its CPUs; nothing more to do once it is so. */
+static void spread(struct run *r) {
+        machine(r, 4, 8, 16 * GIB);
+        rules(r, "rules:\n- {name: s, match: {unit: '*'}, place: spread}\n");
+        struct sim_service *v = service(r, "analytics.service", 24, 8 * GIB, 0);
+        pass(r, MINUTES(20));
+        for (unsigned n = 0; n < 4; n++)
+                expect(r, sim_bytes_on(v, n) > 3 * GIB / 2 && sim_bytes_on(v, n) < 5 * GIB / 2,
+                       "%" PRIu64 " MiB of 8 GiB on node %u", (uint64_t) (sim_bytes_on(v, n) / MIB), n);
+        uint64_t moved = v->moved_bytes;
+        expect(r, moved <= 13 * GIB / 2, "%" PRIu64 " MiB were moved, 6 GiB had to", (uint64_t) (moved / MIB));
+        pass(r, HOURS(6));
+        expect(r, v->moved_bytes - moved <= GIB, "%" PRIu64 " MiB were moved while nothing changed",
+               (uint64_t) ((v->moved_bytes - moved) / MIB));
+        expect_good_manners(r);
+}
+
 /* Three parts here and one there; its CPUs are left alone. */
 static void interleave(struct run *r) {
         machine(r, 4, 8, 16 * GIB);
@@ -157,6 +174,7 @@ const struct scenario scenarios_rules[] = {
         { 41, "apart", "replicas apart, through an end and a new beginning", apart },
         { 42, "together", "a web tier moves to its cache", together },
         { 43, "exclusive", "a newcomer of higher priority has a node for itself", exclusive },
+        { 44, "spread", "even memory, and then rest", spread },
         { 45, "interleave", "given weights, and then rest", interleave },
         { 46, "held-apart", "CPUs held on two nodes: no running after threads", held_apart },
         { 0 },

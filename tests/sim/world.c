@@ -229,15 +229,102 @@ static const char *check_placement(const struct world *w, const struct service_s
         return NULL;
 }
 
+static bool names(const struct string_list *l, const char *name) {
+        for (size_t i = 0; i < l->n_items; i++)
+                if (strcmp(l->items[i], name) == 0)
+                        return true;
+        return false;
+}
+
+/* Its home is one that others must heed. */
+static bool has_place(const struct service_sample *s, const struct placement *p) {
+        const struct rule *r = s->rule;
+        return r && !node_set_is_empty(&p->home) && !s->admin_cpus &&
+               (r->place == PLACE_NODES || r->place == PLACE_SPREAD ||
+                ((r->place == PLACE_COMPACT || r->place == PLACE_NEAR) && r->cpus == CPUS_RESTRICT));
+}
+
+static bool says(const struct placement *p, const char *text) {
+        return strstr(p->reason, text) != NULL;
+}
+
+/* Do rules bind the two, directly or through others that have services? `mark`: one per service. */
+static bool are_bonded(const struct world *w, size_t from, size_t to, bool *mark) {
+        mark[from] = true;
+        for (bool again = true; again && !mark[to];) {
+                again = false;
+                for (size_t i = 0; i < w->n_samples; i++)
+                        for (size_t k = 0; k < w->n_samples && mark[i]; k++) {
+                                const struct rule *a = w->samples[i].rule, *b = w->samples[k].rule;
+                                if (mark[k] || !a || !b ||
+                                    (!names(&a->together_with, b->name) && !names(&b->together_with, a->name)))
+                                        continue;
+                                mark[k] = again = true;
+                        }
+        }
+        return mark[to];
+}
+
+static const char *check_pair(const struct world *w, const struct plan *p, size_t i, size_t k, bool bonded) {
+        const struct placement *x = &p->placements[i], *y = &p->placements[k];
+        const struct rule *a = w->samples[i].rule, *b = w->samples[k].rule;
+        struct node_set both = node_set_intersect(&x->home, &y->home);
+        if (bonded && a->together_with.n_items + b->together_with.n_items > 0 && !node_set_equal(&x->home, &y->home) &&
+            !says(x, "together-with is given up") && !says(y, "together-with is given up"))
+                return "they are to share a home";
+        if (node_set_is_empty(&both) || bonded)
+                return NULL;
+        if (a->exclusive && !says(x, "exclusive is given up"))
+                return "the first has its nodes for itself";
+        if (names(&a->apart_from, b->name) && !says(x, "apart-from is given up"))
+                return "the first is to be apart from the second";
+        return NULL;
+}
+
+static char *check_pairs(const struct world *w, const struct plan *p) {
+        bool any = false;
+        for (size_t i = 0; i < w->n_rules; i++) {
+                const struct rule *r = w->rules[i];
+                any |= r->exclusive || r->apart_from.n_items > 0 || r->together_with.n_items > 0;
+        }
+        for (size_t i = 0; i < p->n_placements && any; i++)
+                for (size_t k = 0; k < p->n_placements; k++) {
+                        if (i == k || !has_place(&w->samples[i], &p->placements[i]) ||
+                            !has_place(&w->samples[k], &p->placements[k]))
+                                continue;
+                        bool *mark = need(calloc(w->n_samples, sizeof *mark));
+                        const char *why = check_pair(w, p, i, k, are_bonded(w, i, k, mark));
+                        free(mark);
+                        if (why)
+                                return format_string("%s, %s: %s (%s; %s)", w->samples[i].unit, w->samples[k].unit, why,
+                                                     p->placements[i].reason, p->placements[k].reason);
+                }
+        return NULL;
+}
+
+static const char *check_nodes(const struct service_sample *s, const struct placement *p) {
+        const struct rule *r = s->rule;
+        if (!r || node_set_is_empty(&p->home))
+                return NULL;
+        struct node_set avoided = node_set_intersect(&p->home, &r->avoid);
+        if (!node_set_is_empty(&avoided))
+                return "it is on nodes that its rule avoids";
+        if (r->has_allowed && !node_set_is_subset(&p->home, &r->allowed))
+                return "it is on nodes that its rule does not allow";
+        return r->place != PLACE_NODES && node_set_count(&p->home) < r->min_nodes ? "fewer nodes than min-nodes" : NULL;
+}
+
 char *world_check_plan(const struct world *w, const struct plan *p) {
         if (p->n_placements != w->n_samples)
                 return format_string("%zu placements for %zu services", p->n_placements, w->n_samples);
         for (size_t i = 0; i < p->n_placements; i++) {
                 const char *why = check_placement(w, &w->samples[i], &p->placements[i]);
+                why = why ? why : check_nodes(&w->samples[i], &p->placements[i]);
                 if (why)
                         return format_string("%s: %s (%s)", w->samples[i].unit, why, p->placements[i].reason);
         }
-        return check_room(w, p);
+        char *broken = check_pairs(w, p);
+        return broken ? broken : check_room(w, p);
 }
 
 static struct plan_input input_of(const struct world *w) {

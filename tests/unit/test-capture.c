@@ -225,6 +225,7 @@ static void test_history(void **state) {
                                      .n_failed_moves = 9,
                                      .failed = true,
                                      .deep_usec = 10,
+                                     .interleave_key = 16,
                                      .last_seen_usec = 11 };
         struct json_object *o = history_to_json(&h);
         assert_int_equal(history_from_json(o, 4, &back), 0);
@@ -235,7 +236,7 @@ static void test_history(void **state) {
         assert_memory_equal(b->fixed_by_node, fixed, sizeof fixed);
 #ifdef __x86_64__
         /* A field was added? Then it belongs into report/history-json.c too, and into this test. */
-        assert_int_equal(sizeof(struct history_entry), 448);
+        assert_int_equal(sizeof(struct history_entry), 456);
 #endif
         struct history_entry x = *e, y = *b;
         x.cgroup = y.cgroup = NULL;
@@ -248,6 +249,7 @@ static void test_history(void **state) {
         assert_true(y.rule_key == UINT64_MAX - 1);
         assert_true(y.placed && y.failed && y.demand_known);
         assert_int_equal(y.last_seen_usec, 11);
+        assert_int_equal(y.interleave_key, 16);
         history_done(&back);
         json_object_put(again);
         e->share_by_node = NULL;

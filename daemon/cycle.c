@@ -234,6 +234,15 @@ static int run_screen(void *arg) {
                                 &j->cycle->observation, &j->cpu_usec);
 }
 
+/* What is said of a service is not to depend on whether its memory map was read just now. */
+static void recall(const struct manager *m, struct observation *o) {
+        int r = 0;
+        for (size_t i = 0; i < o->n_services && r >= 0; i++)
+                r = history_recall(&m->history, &o->services[i]);
+        if (r < 0)
+                log_warning(r, "Could not recall what earlier memory maps said: %s", strerror(-r));
+}
+
 static void done_screen(int result, void *arg) {
         struct screen_job *j = arg;
         struct manager *m = j->m;
@@ -252,6 +261,7 @@ static void done_screen(int result, void *arg) {
         } else if (m->exiting)
                 m->cycle = cycle_unref(m->cycle);
         else {
+                recall(m, m->cycle->observation);
                 /* One more than there are, so that a read that ends at once does not end the cycle while others are started. */
                 m->n_deep_pending = 1;
                 start_deep_reads(m, m->cycle);

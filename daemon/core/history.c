@@ -96,6 +96,38 @@ static int update_fixed(struct history_entry *e, const struct service_sample *s,
         return 0;
 }
 
+static uint64_t first_start_ticks(const struct service_sample *s) {
+        return s->n_processes > 0 ? s->processes[0].start_ticks : 0;
+}
+
+static int update_policy(struct history_entry *e, const struct service_sample *s) {
+        if (!s->deep)
+                return 0;
+        char *policy = s->own_policy ? strdup(s->own_policy) : NULL;
+        if (s->own_policy && !policy)
+                return -ENOMEM;
+        free(e->own_policy);
+        e->own_policy = policy;
+        e->self_managed = s->self_managed;
+        e->has_bound_mappings = s->has_bound_mappings;
+        e->deep_start_ticks = first_start_ticks(s);
+        return 0;
+}
+
+int history_recall(const struct history *h, struct service_sample *s) {
+        const struct history_entry *e = history_find(h, s->cgroup);
+        if (s->deep || !e || e->deep_usec == 0 || e->deep_start_ticks != first_start_ticks(s))
+                return 0;
+        char *policy = e->own_policy ? strdup(e->own_policy) : NULL;
+        if (e->own_policy && !policy)
+                return -ENOMEM;
+        free(s->own_policy);
+        s->own_policy = policy;
+        s->self_managed = e->self_managed;
+        s->has_bound_mappings = e->has_bound_mappings;
+        return 0;
+}
+
 /* FNV-1a. */
 static uint64_t hash(uint64_t h, const void *data, size_t n) {
         const uint8_t *bytes = data;
@@ -158,6 +190,8 @@ static int update_entry(struct history_entry *e, const struct service_sample *s,
         update_rule(e, s->rule, now_usec);
         fit_arrays(e, n_ids);
         int r = update_fixed(e, s, n_ids, now_usec);
+        if (r >= 0)
+                r = update_policy(e, s);
         return r < 0 ? r : update_shares(e, s, n_ids);
 }
 
@@ -165,6 +199,7 @@ static void entry_done(struct history_entry *e) {
         free(e->cgroup);
         free(e->share_by_node);
         free(e->fixed_by_node);
+        free(e->own_policy);
 }
 
 static bool is_forgotten(const struct history_entry *e, uint64_t now_usec) {
@@ -216,7 +251,9 @@ static bool copy_entry(const struct history_entry *from, struct history_entry *t
                 memcpy(to->share_by_node, from->share_by_node, n * sizeof *to->share_by_node);
         if (to->fixed_by_node)
                 memcpy(to->fixed_by_node, from->fixed_by_node, n * sizeof *to->fixed_by_node);
-        return to->cgroup && !from->share_by_node == !to->share_by_node && !from->fixed_by_node == !to->fixed_by_node;
+        to->own_policy = from->own_policy ? strdup(from->own_policy) : NULL;
+        return to->cgroup && !from->share_by_node == !to->share_by_node && !from->fixed_by_node == !to->fixed_by_node &&
+               !from->own_policy == !to->own_policy;
 }
 
 int history_copy(const struct history *h, struct history *ret) {

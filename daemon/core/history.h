@@ -31,14 +31,17 @@ struct history_entry {
         uint32_t *share_by_node;     /* smoothed share of CPU time in millionths, n_ids entries; NULL: not seen yet */
         uint64_t *fixed_by_node; /* bytes that the last deep read found not ours to move, n_ids entries; NULL: no deep read yet */
         unsigned n_ids;
-        uint64_t peak_bytes;      /* most resident bytes seen, decaying slowly */
-        uint64_t unmovable_bytes; /* found by the last move: still off home and not worth another try … */
-        uint64_t retry_usec;      /* … before this time */
-        unsigned n_failed_moves;  /* in a row that left something behind: the wait before a retry doubles with each */
-        bool failed;              /* the last transition had no effect at all: nothing is tried before retry_usec */
-        uint64_t deep_usec;       /* when numa_maps was last read; 0: never */
-        uint64_t interleave_key;  /* of the weights by which its pages were last interleaved (plan.h); 0: they were not */
-        bool seen;                /* internal: in this cycle */
+        uint64_t peak_bytes;       /* most resident bytes seen, decaying slowly */
+        uint64_t unmovable_bytes;  /* found by the last move: still off home and not worth another try … */
+        uint64_t retry_usec;       /* … before this time */
+        unsigned n_failed_moves;   /* in a row that left something behind: the wait before a retry doubles with each */
+        bool failed;               /* the last transition had no effect at all: nothing is tried before retry_usec */
+        uint64_t deep_usec;        /* when numa_maps was last read; 0: never */
+        uint64_t deep_start_ticks; /* its first process then: what follows is said of no other */
+        bool self_managed, has_bound_mappings;
+        char *own_policy;
+        uint64_t interleave_key; /* of the weights by which its pages were last interleaved (plan.h); 0: they were not */
+        bool seen;               /* internal: in this cycle */
         uint64_t last_seen_usec;
 };
 
@@ -64,6 +67,8 @@ struct history_entry *history_get(struct history *h, const char *cgroup);
  * not cycles) and forgets services not seen for 10 minutes. A sample without a CPU window leaves the demand as it was.
  * Returns 0 or -ENOMEM (what was taken in stays). */
 int history_update(struct history *h, const struct service_sample *samples, size_t n_samples, unsigned n_ids, uint64_t now_usec);
+/* A sample that is not deep is told what the last deep read said of its policy, if its first process is still the same. 0 or -ENOMEM. */
+int history_recall(const struct history *h, struct service_sample *s);
 /* Has this service a home that was decided? */
 bool history_is_placed(const struct history *h, const char *cgroup);
 void history_done(struct history *h);

@@ -186,8 +186,10 @@ struct due {
         bool move, restrict_cpus, narrow_mems, give_back_cpus, give_back_mems;
         bool pressure;  /* the home nodes run out of memory: giving back does not wait */
         bool same_home; /* nothing was decided anew */
-        uint64_t bytes_without_room, bytes_unmovable;
-        uint64_t bytes_unpaid; /* not worth what moving them takes */
+        uint64_t bytes_without_room;
+        uint64_t bytes_unmovable; /* would not move when last tried */
+        uint64_t bytes_fixed;     /* not ours to move: mapped by others too, or bound */
+        uint64_t bytes_unpaid;    /* not worth what moving them takes */
         double gain_unpaid;
         struct node_set cpus, mems; /* its home, as CPUs (empty: untouched) and memory */
 };

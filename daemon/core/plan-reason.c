@@ -2,6 +2,9 @@
 /* The one sentence for each placement: what is done or why not, with the numbers that decided. */
 #include "core/plan-internal.h"
 
+/* Every program shares libraries: a smaller share of its memory that stays behind explains nothing. */
+#define FIXED_SHARE 20
+
 static void add_deed(struct strbuf *b, const char *deed) {
         if (b->length > 0)
                 strbuf_append(b, " and ");
@@ -182,6 +185,11 @@ static void add_obstacles(struct strbuf *b, const struct planner *pl, const stru
         if (d->bytes_unpaid > 0) {
                 strbuf_append(b, "; bringing the rest home");
                 text_unpaid(b, pl, j, d->bytes_unpaid, d->gain_unpaid);
+        }
+        if (d->bytes_fixed > MAX2(job_tolerated_bytes(j), j->bytes / FIXED_SHARE)) {
+                strbuf_append(b, "; ");
+                text_bytes(b, d->bytes_fixed);
+                strbuf_append(b, " of its memory cannot be moved (shared with others, or bound)");
         }
         if (d->bytes_unmovable > job_tolerated_bytes(j)) {
                 strbuf_append(b, "; ");

@@ -114,7 +114,10 @@ static void finish(struct transition *t, const struct service_sample *now) {
         if (t->error == 0 && p->restrict_cpus && !report.cpus_in_force) {
                 report.error = -EREMOTEIO;
                 report.reason = "the CPU restriction did not take effect";
+                t->refused = true;
         }
+        if (t->refused || report.cpus_in_force)
+                history_record_refused(&m->history, t->target.cgroup, t->refused);
         manager_tell_moved(m, &report);
         m->stats.moved_bytes += t->total.moved_bytes;
         if (report.error < 0)
@@ -161,6 +164,12 @@ void transition_enter(struct transition *t, enum phase phase) {
 }
 
 void transition_fail(struct transition *t, int error, const char *why) {
+        /* Its memory does not come: its CPUs, which went ahead, go back. */
+        if (t->tests && t->phase == PHASE_MOVE && !t->cancelled) {
+                int r = manager_restore_one(t->m, t->target.cgroup);
+                if (r < 0)
+                        log_error(r, "%s: could not begin to give its cpusets back: %s", t->target.unit, strerror(-r));
+        }
         /* Why it was cancelled says more than what came of the step that was still under way. */
         t->error = t->cancelled ? -ECANCELED : error;
         t->why = t->cancelled ? t->why : why;

@@ -341,6 +341,12 @@ void history_record_widened(struct history *h, const char *cgroup, uint64_t now_
                 e->widened_usec = now_usec;
 }
 
+void history_record_refused(struct history *h, const char *cgroup, bool refused) {
+        struct history_entry *e = history_find(h, cgroup);
+        if (e)
+                e->refused = refused;
+}
+
 void history_record_interleaved(struct history *h, const char *cgroup, uint64_t key) {
         struct history_entry *e = history_find(h, cgroup);
         if (e)

@@ -36,6 +36,7 @@ struct history_entry {
         uint64_t retry_usec;       /* … before this time */
         unsigned n_failed_moves;   /* in a row that left something behind: the wait before a retry doubles with each */
         bool failed;               /* the last transition had no effect at all: nothing is tried before retry_usec */
+        bool refused;              /* so did its last cpuset: the next is tried before anything is moved for it */
         uint64_t deep_usec;        /* when numa_maps was last read; 0: never */
         uint64_t deep_start_ticks; /* its first process then: what follows is said of no other */
         bool self_managed, has_bound_mappings;
@@ -85,6 +86,8 @@ void history_record_settled(struct history *h, const char *cgroup, uint64_t unmo
 /* It ended without effect, and not because the service ended: a cpuset was refused, nothing may be moved, … The planner waits longer
  * after each such end in a row before it wants the same again. */
 void history_record_failed(struct history *h, const char *cgroup, uint64_t now_usec);
+/* A cpuset of it was refused, or accepted and without effect; or (false) one took effect. */
+void history_record_refused(struct history *h, const char *cgroup, bool refused);
 /* Its pages have been interleaved by these weights (interleave_key() of core/plan.h), or (0) moved in another way. */
 void history_record_interleaved(struct history *h, const char *cgroup, uint64_t key);
 /* The memory nodes that we had narrowed were given back: they stay so for the rule's cooldown. */

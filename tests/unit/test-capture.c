@@ -228,6 +228,7 @@ static void test_history(void **state) {
                                      .interleave_key = 16,
                                      .deep_start_ticks = 17,
                                      .self_managed = true,
+                                     .refused = true,
                                      .has_bound_mappings = true,
                                      .own_policy = (char[]){ "bind:0" },
                                      .last_seen_usec = 11 };
@@ -255,7 +256,7 @@ static void test_history(void **state) {
         assert_int_equal(y.last_seen_usec, 11);
         assert_int_equal(y.interleave_key, 16);
         assert_int_equal(y.deep_start_ticks, 17);
-        assert_true(y.self_managed && y.has_bound_mappings);
+        assert_true(y.refused && y.self_managed && y.has_bound_mappings);
         assert_string_equal(y.own_policy, "bind:0");
         history_done(&back);
         json_object_put(again);

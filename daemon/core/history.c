@@ -156,11 +156,23 @@ static uint64_t rule_key(const struct rule *r) {
         return MAX2(h, (uint64_t) 1);
 }
 
+static unsigned restless_now(const struct history_entry *e, uint64_t now_usec) {
+        uint64_t calm = (now_usec - MIN2(e->left_usec, now_usec)) / HISTORY_CALM_USEC;
+        return e->restless - (unsigned) MIN2(calm, (uint64_t) e->restless);
+}
+
+uint64_t history_patience_usec(const struct history_entry *e, uint64_t now_usec) {
+        unsigned n = MIN2(restless_now(e, now_usec), HISTORY_RESTLESS_MAX);
+        return n > 0 ? HISTORY_PATIENCE_USEC << n : 0;
+}
+
 /* A rule that demands something else than before lifts what was decided under the other. */
 static void update_rule(struct history_entry *e, const struct rule *r, uint64_t now_usec) {
         uint64_t key = r ? rule_key(r) : 0;
-        if (e->rule_key != 0 && key != e->rule_key)
+        if (e->rule_key != 0 && key != e->rule_key) {
                 e->rule_usec = now_usec;
+                e->restless = 0;
+        }
         e->rule_key = key;
 }
 
@@ -276,6 +288,7 @@ int history_record_placed(struct history *h, const char *cgroup, const struct no
         if (!e)
                 return -ENOMEM;
         if (!e->placed || !node_set_equal(&e->home, home)) {
+                e->restless = e->placed ? MIN2(restless_now(e, now_usec) + 1, HISTORY_RESTLESS_MAX) : 0;
                 e->has_former = e->placed;
                 e->former_home = e->home;
                 e->left_usec = now_usec;

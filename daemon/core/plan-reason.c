@@ -154,6 +154,9 @@ static void add_waiting_better(struct strbuf *b, const struct planner *pl, const
         } else if (j->rest_usec > 0) {
                 strbuf_append(b, ", in cooldown for ");
                 text_duration(b, j->rest_usec);
+        } else if (j->patience_usec > 0) {
+                strbuf_append(b, ", but its threads have led it from home to home, so it waits another ");
+                text_duration(b, j->patience_usec);
         } else
                 strbuf_append(b, ", waits to see whether that lasts");
 }

@@ -34,9 +34,10 @@ static const struct field {
         FIELD(FIELD_U64, placed_usec),         FIELD(FIELD_U64, started_usec),    FIELD(FIELD_U64, settled_usec),
         FIELD(FIELD_U64, widened_usec),        FIELD(FIELD_U64, demand_mcpu),     FIELD(FIELD_BOOL, demand_known),
         FIELD(FIELD_U64, peak_bytes),          FIELD(FIELD_U64, unmovable_bytes), FIELD(FIELD_U64, retry_usec),
-        FIELD(FIELD_UNSIGNED, n_failed_moves), FIELD(FIELD_BOOL, failed),         FIELD(FIELD_U64, deep_usec),
-        FIELD(FIELD_U64, last_seen_usec),      FIELD(FIELD_U64, interleave_key),  FIELD(FIELD_U64, deep_start_ticks),
-        FIELD(FIELD_BOOL, self_managed),       FIELD(FIELD_BOOL, refused),        FIELD(FIELD_BOOL, has_bound_mappings),
+        FIELD(FIELD_UNSIGNED, n_failed_moves), FIELD(FIELD_UNSIGNED, restless),   FIELD(FIELD_BOOL, failed),
+        FIELD(FIELD_U64, deep_usec),           FIELD(FIELD_U64, last_seen_usec),  FIELD(FIELD_U64, interleave_key),
+        FIELD(FIELD_U64, deep_start_ticks),    FIELD(FIELD_BOOL, self_managed),   FIELD(FIELD_BOOL, refused),
+        FIELD(FIELD_BOOL, has_bound_mappings),
 #undef FIELD
 };
 

@@ -229,6 +229,7 @@ static void test_history(void **state) {
                                      .deep_start_ticks = 17,
                                      .self_managed = true,
                                      .refused = true,
+                                     .restless = 3,
                                      .has_bound_mappings = true,
                                      .own_policy = (char[]){ "bind:0" },
                                      .last_seen_usec = 11 };
@@ -241,7 +242,7 @@ static void test_history(void **state) {
         assert_memory_equal(b->fixed_by_node, fixed, sizeof fixed);
 #ifdef __x86_64__
         /* A field was added? Then it belongs into report/history-json.c too, and into this test. */
-        assert_int_equal(sizeof(struct history_entry), 480);
+        assert_int_equal(sizeof(struct history_entry), 488);
 #endif
         struct history_entry x = *e, y = *b;
         x.cgroup = y.cgroup = NULL;
@@ -251,6 +252,7 @@ static void test_history(void **state) {
         assert_string_equal(json_object_to_json_string(o), json_object_to_json_string(again));
         assert_memory_equal(&x.home, &y.home, sizeof x.home);
         assert_int_equal(y.n_failed_moves, 9);
+        assert_int_equal(y.restless, 3);
         assert_true(y.rule_key == UINT64_MAX - 1);
         assert_true(y.placed && y.failed && y.demand_known);
         assert_int_equal(y.last_seen_usec, 11);

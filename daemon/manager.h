@@ -19,6 +19,8 @@
 
 /* Transitions at the same time; further ones wait for their turn. */
 #define TRANSITIONS_MAX 4u
+/* Where only a memory map is missing for a decision, the next look comes so soon. */
+#define DEEP_SOON_USEC (200 * USEC_PER_MSEC)
 /* One service's numa_maps, or one slice of moving, must be done by then or the service counts as stuck. */
 #define DEEP_DEADLINE_USEC  (10 * USEC_PER_SEC)
 #define SLICE_DEADLINE_USEC (60 * USEC_PER_SEC)
@@ -67,8 +69,10 @@ struct service_note {
         char *last_reason; /* of the last decision or block that was logged */
         enum service_state last_state;
         struct node_set last_home;
-        bool held;  /* restored by the administrator: not placed until resume */
-        bool stuck; /* a deep read or slice of it has not returned */
+        bool held;    /* restored by the administrator: not placed until resume */
+        bool stuck;   /* a deep read or slice of it has not returned */
+        bool slow;    /* its memory map takes long: it is read beside the cycles */
+        bool reading; /* that is under way */
         bool restoring;
         bool restore_waits;          /* for the end of a change that is under way */
         uint64_t first_seen_usec;    /* under a rule; 0: never */
@@ -76,6 +80,10 @@ struct service_note {
         bool keep_deep;              /* a change is due and held back: its memory map is read at every cycle until then */
         bool deep_put_off;           /* the budget for observing did not reach to it in this cycle */
         uint64_t deep_cost_usec;     /* of the last read of it; 0: none yet */
+        struct deep_sample *kept;    /* what a late read found, or NULL; */
+        struct cycle *kept_cycle;    /* it began with this observation, */
+        size_t kept_index;           /* of this service in it, */
+        uint64_t kept_began_usec;    /* at this time */
         unsigned n_restore_failed;   /* in a row */
         uint64_t restore_again_usec; /* not by itself before this */
         unsigned n_deep_failed;      /* reads of it in a row that failed or came late */
@@ -182,6 +190,9 @@ int manager_reload(struct manager *m, char **ret_error);      /* with notificati
 
 /* cycle.c */
 int cycle_begin(struct manager *m);
+/* cycle-deep.c: begins to read the memory maps that are wanted, or puts in what is known of them. */
+void cycle_read_maps(struct manager *m, struct cycle *c);
+void cycle_read_done(struct manager *m); /* one is in: decides where it was the last */
 /* The part of deciding that starts things: in manager-decide.c */
 void manager_decide(struct manager *m, struct cycle *c);
 unsigned manager_n_active(const struct manager *m); /* transitions that do not wait for a stuck process */
@@ -243,5 +254,7 @@ void transition_observed(struct transition *t, struct cycle *c, ssize_t index);
 bool transition_is_changing(const struct transition *t); /* a change of its cpusets is under way */
 bool transition_is_late(const struct transition *t);     /* waits for a slice that does not return */
 bool transition_wants_observation(const struct transition *t);
+/* Would a memory map whose reading began then serve to verify it? */
+bool transition_accepts(const struct transition *t, uint64_t read_began_usec);
 const char *transition_describe(const struct transition *t); /* "moving: 45M of 98M"; borrowed, valid until the next call */
 void transition_cancel(struct transition *t, const char *why);

@@ -190,6 +190,10 @@ bool transition_wants_observation(const struct transition *t) {
         return t->phase == PHASE_VERIFY;
 }
 
+bool transition_accepts(const struct transition *t, uint64_t read_began_usec) {
+        return t->phase == PHASE_VERIFY && read_began_usec >= t->verify_from_usec;
+}
+
 static bool wants_another_pass(const struct transition *t, const struct service_sample *s, uint64_t left) {
         const struct placement *p = transition_placement(t);
         uint64_t total = sum_by_node(s->bytes_by_node, t->m->topology->n_ids);
@@ -218,6 +222,9 @@ void transition_observed(struct transition *t, struct cycle *c, ssize_t index) {
         }
         const struct service_sample *s = &c->observation->services[index];
         if (!s->deep) {
+                const struct service_note *n = manager_find_note(m, t->target.cgroup);
+                if (n && n->reading && !n->stuck)
+                        return; /* the end of that wakes us */
                 manager_wake(m, VERIFY_DELAY_USEC);
                 if (++t->n_shallow > 3)
                         finish(t, NULL); /* its memory map cannot be read: reported as not verified */

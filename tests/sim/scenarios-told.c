@@ -54,7 +54,64 @@ static void told(struct run *r) {
                 free(said[i]);
 }
 
+/* Its map takes longer to read than a cycle waits: it is placed all the same, and nobody waits for it. */
+static void slow_map(struct run *r) {
+        machine(r, 2, 8, 16 * GIB);
+        rules(r, "daemon: {max-interval: 10s}\nrules:\n- {name: all, match: {unit: '*'}, place: compact}\n");
+        struct sim_spec p = spec("slow.service", 2, 4 * GIB);
+        p.start = topology_nodes(sim_topology(r->sim));
+        struct sim_service *v = add(r, &p);
+        v->map_usec = SECONDS(11) + dice(r, SECONDS(50));
+        pass(r, MINUTES(5));
+        expect_local(r, v, 0.99);
+        expect_home_count(r, v, 1);
+        expect(r, r->n_moved == 1 && r->n_given_up == 0, "%u moves, %u given up", r->n_moved, r->n_given_up);
+        expect(r, r->n_stuck <= 1, "said %u times that it is stuck", r->n_stuck);
+        /* From now on it holds up no cycle: a newcomer is at home soon. */
+        p.unit = "quick.service";
+        p.bytes = GIB;
+        struct sim_service *other = add(r, &p);
+        sim_fork(r->sim, v, 3, MINUTES(1)); /* much of the slow one is not to be moved for a while: it is looked into again */
+        pass(r, SECONDS(45));
+        expect_local(r, other, 0.99);
+        uint64_t cycles = sim_manager(r->sim)->stats.n_cycles;
+        pass(r, HOURS(3));
+        expect(r, sim_manager(r->sim)->stats.n_cycles - cycles <= 1300, "%u cycles in three quiet hours",
+               (unsigned) (sim_manager(r->sim)->stats.n_cycles - cycles));
+        expect(r, r->n_stuck <= 1, "said %u times that it is stuck", r->n_stuck);
+        /* One that does not come back is told as stuck, beside the cycles too. */
+        v->map_usec = HOURS(1);
+        pass(r, HOURS(1));
+        expect(r, r->n_stuck <= 2, "said %u times that it is stuck", r->n_stuck);
+        v->map_usec = 0;
+        expect_good_manners(r);
+}
+
+/* A restart in the meantime: what was read of the former processes is not used. */
+static void slow_restart(struct run *r) {
+        machine(r, 2, 8, 16 * GIB);
+        rules(r, "rules:\n- {name: all, match: {unit: '*'}, place: compact}\n");
+        struct sim_spec p = spec("slow.service", 2, 4 * GIB);
+        p.start = topology_nodes(sim_topology(r->sim));
+        struct sim_service *v = add(r, &p);
+        v->map_usec = SECONDS(30);
+        pass(r, SECONDS(15));
+        sim_end(r->sim, v);
+        pass(r, SECONDS(1));
+        if (sim_restart(r->sim, v) < 0)
+                abort();
+        uint64_t moved = v->moved_bytes;
+        pass(r, SECONDS(20)); /* the first read has come back, the second has not */
+        expect(r, v->moved_bytes == moved, "moved by what was read of its predecessor");
+        pass(r, MINUTES(5));
+        expect_local(r, v, 0.99);
+        expect_home_count(r, v, 1);
+        expect_good_manners(r);
+}
+
 const struct scenario scenarios_told[] = {
         { 50, "told", "what cannot move is told by every cycle", told },
+        { 51, "slow-map", "a memory map that takes longer than a cycle waits", slow_map },
+        { 52, "slow-restart", "a late memory map of processes that are gone", slow_restart },
         { 0 },
 };

@@ -151,7 +151,7 @@ static int start_deep(struct manager *m, struct cycle *c, size_t index) {
                 free(j);
                 return r;
         }
-        if (j->beside)
+        if (n && j->beside)
                 n->reading = true;
         else
                 m->n_deep_pending++;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "manager.h"
+#include "report/format.h"
 #include "report/journal.h"
 
 struct screen_job {
@@ -77,7 +78,9 @@ static void done_screen(int result, void *arg) {
         struct screen_job *j = arg;
         struct manager *m = j->m;
 
-        m->screen_running = false;
+        if (m->screen_late)
+                log_notice("Looking at the machine has come to an end, deciding goes on");
+        m->screen_running = m->screen_late = false;
         m->cycle_cpu_usec = m->screen_cpu_usec = j->cpu_usec;
         if (result < 0) {
                 if (result != -ECANCELED)
@@ -101,7 +104,19 @@ static void done_screen(int result, void *arg) {
         screen_job_free(j);
 }
 
-static const struct job_ops screen_job_ops = { run_screen, done_screen, NULL };
+/* No other begins before this one is done, so that nothing piles up; who waits for a plan is told. */
+static void late_screen(void *arg) {
+        struct screen_job *j = arg;
+        j->m->screen_late = true;
+        log_warning(
+                0,
+                "Looking at the machine has not come to an end for %s (files below /proc or /sys that do not answer): nothing "
+                "is decided until it does",
+                FORMAT_USEC(SCREEN_DEADLINE_USEC));
+        manager_look_failed(j->m, -ETIMEDOUT);
+}
+
+static const struct job_ops screen_job_ops = { run_screen, done_screen, late_screen };
 
 int cycle_begin(struct manager *m) {
         if (m->cycle) {
@@ -135,7 +150,7 @@ int cycle_begin(struct manager *m) {
                 j->n_applied = i + 1;
         }
         if (r >= 0)
-                r = manager_submit(m, &screen_job_ops, j, 0);
+                r = manager_submit(m, &screen_job_ops, j, SCREEN_DEADLINE_USEC);
         if (r < 0) {
                 screen_job_free(j);
                 cycle_unref(c);

@@ -287,6 +287,7 @@ void manager_decide(struct manager *m, struct cycle *c) {
                 for (size_t i = 0; i < o->n_services; i++)
                         wants |= decide_one(m, c, i);
                 tell_absent_transitions(m, c);
+                manager_tell_late_restores(m);
                 if (!manager_is_dry(m) && !m->paused && window_is_open(m, c))
                         manager_restore_orphans(m, c);
         }

@@ -31,7 +31,7 @@ static enum phase phase_after_change(const struct transition *t) {
 
 static void on_in_force(int result, const struct cpuset_state *last, void *userdata) {
         struct transition *t = userdata;
-        t->changing = false;
+        t->changing = t->change_late = false;
         t->refused |= result == -EREMOTEIO;
         if (result < 0) {
                 transition_fail(t, result,
@@ -53,7 +53,7 @@ static void on_changed(int result, void *userdata) {
         if (result >= 0)
                 result = cpuset_wait(manager_act(t->m), &t->target, &t->change, READ_BACK_LIMIT_USEC, on_in_force, t);
         if (result < 0) {
-                t->changing = false;
+                t->changing = t->change_late = false;
                 transition_fail(t, result, "its cpuset could not be changed");
         }
 }
@@ -71,7 +71,7 @@ static void begin_change(struct transition *t, const struct cpuset_state *state)
         t->change_began_usec = manager_now(m);
         r = act->ops->set_cpuset(act->context, &t->target, &t->change, on_changed, t);
         if (r < 0) {
-                t->changing = false;
+                t->changing = t->change_late = false;
                 t->refused = r != -ENOMEM;
                 transition_fail(t, r, "its cpuset could not be changed");
         }

@@ -33,7 +33,7 @@ struct transition *transition_next(struct transition *t) {
 }
 
 bool transition_is_late(const struct transition *t) {
-        return t->slice_late;
+        return t->slice_late || t->change_late;
 }
 
 bool transition_is_changing(const struct transition *t) {
@@ -207,6 +207,10 @@ static bool wants_another_pass(const struct transition *t, const struct service_
 
 void transition_observed(struct transition *t, struct cycle *c, ssize_t index) {
         struct manager *m = t->m;
+        if (t->changing && !t->change_late && manager_now(m) - t->change_began_usec > CHANGE_LATE_USEC) {
+                t->change_late = true;
+                journal_change_late(t->target.unit, t->target.cgroup, "changing its cpuset");
+        }
         if (index < 0) {
                 /* Between the steps that come back by themselves there is nothing to wait for any more. */
                 if (t->phase == PHASE_VERIFY)

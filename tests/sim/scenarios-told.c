@@ -109,9 +109,41 @@ static void slow_restart(struct run *r) {
         expect_good_manners(r);
 }
 
+/* Writes to cgroups that do not return: said once each, and others are served. */
+static void stuck_writes(struct run *r) {
+        machine(r, 4, 8, 16 * GIB);
+        rules(r, "daemon: {max-interval: 10s}\nrules:\n- {name: all, match: {unit: '*'}, place: compact, min-size: 64M}\n");
+        struct sim_service *v[12];
+        for (unsigned i = 0; i < ARRAY_SIZE(v); i++) {
+                _cleanup_free_ char *unit = format_string("app%02u.service", i);
+                struct sim_spec p = spec(unit, 1, GIB);
+                p.start = topology_nodes(sim_topology(r->sim));
+                p.owner = OWNER_CGROUPFS;
+                v[i] = add(r, &p);
+                v[i]->write_usec = i < 6 ? HOURS(1) : 0;
+        }
+        pass(r, MINUTES(20));
+        for (unsigned i = 6; i < ARRAY_SIZE(v); i++)
+                expect_local(r, v[i], 0.99);
+        expect(r, r->n_stuck == 6, "said %u times of six that they are stuck", r->n_stuck);
+        struct json_object *status = manager_bus_callbacks.status(sim_manager(r->sim)), *stuck = NULL;
+        size_t n = status && json_object_object_get_ex(status, "stuck", &stuck) ? json_object_array_length(stuck) : 0;
+        expect(r, n == 6, "the status tells of %zu", n);
+        json_object_put(status);
+        expect(r, sim_totals(r->sim).n_cpuset_writes <= 12, "%u writes", sim_totals(r->sim).n_cpuset_writes);
+        for (unsigned i = 0; i < 6; i++)
+                v[i]->write_usec = 0;
+        pass(r, HOURS(2));
+        for (unsigned i = 0; i < 6; i++)
+                expect_local(r, v[i], 0.99);
+        expect(r, r->n_stuck == 6, "said %u times of six that they are stuck", r->n_stuck);
+        expect_good_manners(r);
+}
+
 const struct scenario scenarios_told[] = {
         { 50, "told", "what cannot move is told by every cycle", told },
         { 51, "slow-map", "a memory map that takes longer than a cycle waits", slow_map },
         { 52, "slow-restart", "a late memory map of processes that are gone", slow_restart },
+        { 53, "stuck-writes", "changes of cpusets that do not return", stuck_writes },
         { 0 },
 };

@@ -87,6 +87,7 @@ static void test_placed(void **state) {
                 .restrict_cpus = true,
                 .move_memory = true,
                 .bytes_to_move = 74 * MIB,
+                .bytes_fixed = MIB,
                 .distance_before = 15.25,
                 .distance_after = 10.0701,
                 .reason = (char[]){ "its memory is elsewhere" },

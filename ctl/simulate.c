@@ -5,7 +5,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <hwloc.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +12,7 @@
 #include <unistd.h>
 
 #include "config/config-private.h"
+#include "described.h"
 #include "host/host.h"
 #include "list-table.h"
 #include "manager.h"
@@ -60,17 +60,6 @@ static int read_text(const char *path, char **ret, size_t *ret_size) {
         return 0;
 }
 
-/* hwloc itself says nothing of an environment that it cannot use, and describes this machine instead. */
-static bool is_topology(const char *what, bool is_file) {
-        hwloc_topology_t t;
-        if (hwloc_topology_init(&t) < 0)
-                return false;
-        bool fine = (is_file ? hwloc_topology_set_xml(t, what) : hwloc_topology_set_synthetic(t, what)) == 0 &&
-                    hwloc_topology_load(t) == 0;
-        hwloc_topology_destroy(t);
-        return fine;
-}
-
 /* A file is hwloc's XML, anything else its synthetic description; neither: this machine. */
 static int load_topology(const char *what, struct topology **ret) {
         _cleanup_(host_freep) struct host *host = NULL;
@@ -82,6 +71,8 @@ static int load_topology(const char *what, struct topology **ret) {
                     setenv(is_file ? "HWLOC_XMLFILE" : "HWLOC_SYNTHETIC", what, 1) < 0)
                         return out_error(EXIT_FAILURE, "out of memory");
         }
+        if (!what && check_described() != EXIT_SUCCESS)
+                return EXIT_FAILURE;
         int r = host_open("/", &host);
         if (r >= 0)
                 r = topology_load(host, ret);

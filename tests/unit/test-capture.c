@@ -33,10 +33,10 @@ struct machine {
 
 static void put_machine(struct machine *m) {
         tree_make(&m->tree, "bookworm");
-        tree_put(&m->tree, SYSCONFDIR "/numabalanced/numabalanced.yaml" + 1, "daemon: {dry-run: true}\n");
-        tree_put(&m->tree, SYSCONFDIR "/numabalanced/numabalanced.d/a.yaml" + 1, config);
-        tree_link(&m->tree, SYSCONFDIR "/numabalanced/numabalanced.d/b.yaml" + 1, "/dev/null");
-        tree_put(&m->tree, VENDORCONFDIR "/numabalanced.d/b.yaml" + 1,
+        tree_put(&m->tree, &(SYSCONFDIR "/numabalanced/numabalanced.yaml")[1], "daemon: {dry-run: true}\n");
+        tree_put(&m->tree, &(SYSCONFDIR "/numabalanced/numabalanced.d/a.yaml")[1], config);
+        tree_link(&m->tree, &(SYSCONFDIR "/numabalanced/numabalanced.d/b.yaml")[1], "/dev/null");
+        tree_put(&m->tree, &(VENDORCONFDIR "/numabalanced.d/b.yaml")[1],
                  "rules: [{name: masked, match: {unit: '*'}, place: ignore}]\n");
         tree_put(&m->tree, "etc/passwd", "root:x:0:0:SECRET:/:\npostgres:x:105:105::/var/lib:\nnobody-asked:x:9:9:::\n");
         tree_put(&m->tree, "proc/300/cmdline", "redis-server\0--password\0SECRET\0");

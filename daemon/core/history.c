@@ -163,7 +163,7 @@ static unsigned restless_now(const struct history_entry *e, uint64_t now_usec) {
 
 uint64_t history_patience_usec(const struct history_entry *e, uint64_t now_usec) {
         unsigned n = MIN2(restless_now(e, now_usec), HISTORY_RESTLESS_MAX);
-        return n > 0 ? HISTORY_PATIENCE_USEC << n : 0;
+        return n > 0 ? HISTORY_PATIENCE_USEC << (n - 1) : 0;
 }
 
 /* A rule that demands something else than before lifts what was decided under the other. */

@@ -60,7 +60,7 @@ struct history {
 #define HISTORY_RETRY_USEC       (600ULL * 1000000ULL)   /* after a first failed move, then twice that, … */
 #define HISTORY_FAILED_USEC      (30ULL * 1000000ULL)    /* after a transition that had no effect, the same way … */
 #define HISTORY_FAILED_DOUBLINGS 11u                     /* … up to 17 hours: each try may move memory for nothing */
-#define HISTORY_PATIENCE_USEC    (900ULL * 1000000ULL)   /* doubled once for each change of home, … */
+#define HISTORY_PATIENCE_USEC    (900ULL * 1000000ULL)   /* after one change of home, doubled for each further one, … */
 #define HISTORY_CALM_USEC        (14400ULL * 1000000ULL) /* … of which one is forgotten after so long; … */
 #define HISTORY_RESTLESS_MAX     6u                      /* … so many at most */
 #define HISTORY_RETRY_DOUBLINGS  7u                      /* … up to 128 times: a little less than a day */
@@ -75,8 +75,8 @@ int history_update(struct history *h, const struct service_sample *samples, size
 /* A sample that is not deep is told what the last deep read said of its policy, if its first process is still the same. 0 or -ENOMEM. */
 int history_recall(const struct history *h, struct service_sample *s);
 /* How old its home must be before it is left for a better one, where threads go where they like and memory follows: nothing for a service
- * that has kept its homes; a quarter of an hour, doubled for each change of home of late. Every four hours one change is forgotten, so all
- * are after a day; a changed rule forgets them at once. */
+ * that has kept its homes; a quarter of an hour after one change of home of late, doubled for each further one. Every four hours one change
+ * is forgotten, so all are after a day; a changed rule forgets them at once. */
 uint64_t history_patience_usec(const struct history_entry *e, uint64_t now_usec);
 /* Has this service a home that was decided? */
 bool history_is_placed(const struct history *h, const char *cgroup);

@@ -235,17 +235,17 @@ static void test_patience(void **state) {
         for (unsigned i = 1; i <= 12; i++) {
                 now += minute;
                 assert_int_equal(history_record_placed(&h, "/a", &homes[i % 2], now), 0);
-                assert_int_equal(history_patience_usec(e, now), (15 * minute) << MIN2(i, 6u));
+                assert_int_equal(history_patience_usec(e, now), (15 * minute) << (MIN2(i, 6u) - 1));
         }
-        assert_int_equal(history_patience_usec(e, now + 239 * minute), (15 * minute) << 6);
-        assert_int_equal(history_patience_usec(e, now + 240 * minute), (15 * minute) << 5);
+        assert_int_equal(history_patience_usec(e, now + 239 * minute), (15 * minute) << 5);
+        assert_int_equal(history_patience_usec(e, now + 240 * minute), (15 * minute) << 4);
         assert_int_equal(history_patience_usec(e, now + 24 * 60 * minute), 0);
-        assert_int_equal(history_patience_usec(e, 0), (15 * minute) << 6); /* a clock that went back */
+        assert_int_equal(history_patience_usec(e, 0), (15 * minute) << 5); /* a clock that went back */
         /* Twice a day is no restlessness. */
         now += 24 * 60 * minute;
         for (unsigned i = 1; i <= 20; i++) {
                 assert_int_equal(history_record_placed(&h, "/a", &homes[i % 2], now), 0);
-                assert_int_equal(history_patience_usec(e, now), 30 * minute);
+                assert_int_equal(history_patience_usec(e, now), 15 * minute);
                 now += 12 * 60 * minute;
         }
         assert_int_equal(history_record_placed(&h, "/a", &homes[1], now), 0);

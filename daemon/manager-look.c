@@ -170,6 +170,8 @@ static int request(struct manager *m, struct look l) {
                 answer(m, c, &l);
                 return 0;
         }
+        if (m->screen_late)
+                return -ETIMEDOUT;
         if (m->n_looks >= LOOKS_MAX)
                 return -EBUSY;
         int r = look(m);

@@ -9,6 +9,7 @@ struct plan_scorer {
         struct plan plan; /* what the planner tells as it sets up; not used further */
         struct job **order;
         size_t n_order;
+        struct plan_score_part *parts; /* one per sample, of the last score */
 };
 
 static size_t list_order(struct plan_scorer *s) {
@@ -32,7 +33,8 @@ int plan_scorer_new(const struct plan_input *in, struct plan_scorer **ret) {
         s->plan.placements = calloc(in->n_samples + 1, sizeof *s->plan.placements);
         s->plan.n_placements = in->n_samples;
         s->order = calloc(in->n_samples + 1, sizeof(struct job *));
-        int r = s->plan.placements && s->order ? planner_init(&s->pl, in, NULL, &s->plan) : -ENOMEM;
+        s->parts = calloc(in->n_samples + 1, sizeof *s->parts);
+        int r = s->plan.placements && s->order && s->parts ? planner_init(&s->pl, in, NULL, &s->plan) : -ENOMEM;
         if (r >= 0) {
                 plan_nodes(&s->pl);
                 plan_near(&s->pl);
@@ -57,6 +59,7 @@ struct plan_scorer *plan_scorer_free(struct plan_scorer *s) {
                 free(s->plan.placements[i].reason);
         free(s->plan.placements);
         free(s->order);
+        free(s->parts);
         free(s);
         return NULL;
 }
@@ -114,10 +117,17 @@ static bool fits_cpus(const struct planner *pl, const struct job *j) {
         return !j->restricts || load <= n_cpus + 1e-9;
 }
 
-static void add_left(struct planner *pl, struct job *j, struct plan_score *ret) {
+static void add_part(struct plan_scorer *s, const struct job *j, const struct option *o, bool fits, struct plan_score *ret) {
+        struct plan_score_part *part = &s->parts[j - s->pl.jobs];
+        *part = (struct plan_score_part){ j->weight * o->cost, fits };
+        ret->cost += part->cost;
+        ret->memory_fits &= fits;
+}
+
+static void add_left(struct plan_scorer *s, struct job *j, struct plan_score *ret) {
         struct option o;
-        option_present(pl, j, &o);
-        ret->cost += j->weight * o.cost;
+        option_present(&s->pl, j, &o);
+        add_part(s, j, &o, true, ret);
         ret->n_left++;
 }
 
@@ -146,19 +156,27 @@ int plan_scorer_score(struct plan_scorer *s, const struct node_set *homes, struc
                 if (node_set_is_empty(&o.nodes))
                         continue;
                 count_broken(pl, j, &o.nodes, homes, &score);
+                if (j->kind == JOB_INTERLEAVE) {
+                        struct node_set mems = job_mems(pl, j, &o.nodes);
+                        if (!interleave_set_parts(pl, j, &mems))
+                                break;
+                }
                 job_assign(pl, j, &o);
-                score.cost += j->weight * j->chosen.cost;
-                score.memory_fits &= j->chosen.fits_memory;
+                add_part(s, j, &j->chosen, j->chosen.fits_memory, &score);
         }
         for (size_t i = 0; i < s->n_order; i++) {
                 if (s->order[i]->assigned)
                         score.cpus_fit &= fits_cpus(pl, s->order[i]);
                 else
-                        add_left(pl, s->order[i], &score);
+                        add_left(s, s->order[i], &score);
         }
         clear(pl);
         *ret = score;
         return pl->failed ? -ENOMEM : 0;
+}
+
+struct plan_score_part plan_scorer_part(const struct plan_scorer *s, size_t sample) {
+        return plan_scorer_places(s, sample) ? s->parts[sample] : (struct plan_score_part){ .memory_fits = true };
 }
 
 int plan_score(const struct plan_input *in, const struct node_set *homes, struct plan_score *ret) {

@@ -104,6 +104,8 @@ struct placement {
         bool widen_mems;           /* memory nodes that we had narrowed are to be given back now (pressure, or another rule) */
         bool move_memory;
         uint64_t bytes_to_move; /* that are off home, movable, and have room there */
+        uint64_t
+                bytes_fixed; /* that are off home and not ours to move, by the last deep read, or would not move when last tried */
         uint64_t *room_by_node; /* n_ids entries: how much this placement may put on each node. The sum over all placements never
                                  * exceeds node_room_bytes(). NULL where nothing is to be moved */
         enum pages_how pages_how;
@@ -168,6 +170,13 @@ static inline void plan_scorer_freep(struct plan_scorer **s) {
 bool plan_scorer_places(const struct plan_scorer *s, size_t sample);
 /* `homes`: one set per sample; empty: left where it is. 0 or -EINVAL (a home for a sample that is not placed, or of absent nodes). */
 int plan_scorer_score(struct plan_scorer *s, const struct node_set *homes, struct plan_score *ret);
+/* What one sample was to the last score: weight × cost (its part of the sum; 0 where it is not placed at all), and whether its home holds
+ * its memory (true without a home). */
+struct plan_score_part {
+        double cost;
+        bool memory_fits;
+};
+struct plan_score_part plan_scorer_part(const struct plan_scorer *s, size_t sample);
 /* Both at once, for one set of homes. Homes of samples that are not placed are passed over here. */
 int plan_score(const struct plan_input *in, const struct node_set *homes, struct plan_score *ret);
 /* The plan after some services changed, from the plan before: much cheaper than a plan from the beginning. The samples must be of the same

@@ -229,6 +229,12 @@ static void test_history(void **state) {
                                      .failed = true,
                                      .deep_usec = 10,
                                      .interleave_key = 16,
+                                     .deep_start_ticks = 17,
+                                     .self_managed = true,
+                                     .refused = true,
+                                     .restless = 3,
+                                     .has_bound_mappings = true,
+                                     .own_policy = (char[]){ "bind:0" },
                                      .last_seen_usec = 11 };
         struct json_object *o = history_to_json(&h);
         assert_int_equal(history_from_json(o, 4, &back), 0);
@@ -239,7 +245,7 @@ static void test_history(void **state) {
         assert_memory_equal(b->fixed_by_node, fixed, sizeof fixed);
 #ifdef __x86_64__
         /* A field was added? Then it belongs into report/history-json.c too, and into this test. */
-        assert_int_equal(sizeof(struct history_entry), 456);
+        assert_int_equal(sizeof(struct history_entry), 488);
 #endif
         struct history_entry x = *e, y = *b;
         x.cgroup = y.cgroup = NULL;
@@ -249,14 +255,19 @@ static void test_history(void **state) {
         assert_string_equal(json_object_to_json_string(o), json_object_to_json_string(again));
         assert_memory_equal(&x.home, &y.home, sizeof x.home);
         assert_int_equal(y.n_failed_moves, 9);
+        assert_int_equal(y.restless, 3);
         assert_true(y.rule_key == UINT64_MAX - 1);
         assert_true(y.placed && y.failed && y.demand_known);
         assert_int_equal(y.last_seen_usec, 11);
         assert_int_equal(y.interleave_key, 16);
+        assert_int_equal(y.deep_start_ticks, 17);
+        assert_true(y.refused && y.self_managed && y.has_bound_mappings);
+        assert_string_equal(y.own_policy, "bind:0");
         history_done(&back);
         json_object_put(again);
         e->share_by_node = NULL;
         e->fixed_by_node = NULL;
+        e->own_policy = NULL;
 
         struct machine m;
         put_machine(&m);

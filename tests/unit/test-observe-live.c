@@ -81,9 +81,9 @@ static void test_memory(void **state) {
         memset(p, 1, size);
         _cleanup_(deep_sample_freep) struct deep_sample *after = deep(&s);
         uint64_t more = total(after->bytes_by_node, &s) - total(before->bytes_by_node, &s);
-        assert_true(more >= size && more < size + 2 * MIB);
+        assert_true(more + MIB >= size && more < size + 8 * MIB); /* the kernel drops and maps pages of libraries meanwhile */
         more = total(after->movable_by_node, &s) - total(before->movable_by_node, &s);
-        assert_true(more >= size && more < size + 2 * MIB);
+        assert_true(more + MIB >= size && more < size + 8 * MIB);
         assert_false(after->self_managed || after->has_bound_mappings || after->truncated);
 
         /* Bound by itself: still resident, no longer ours to move. */

@@ -34,10 +34,17 @@ static bool words_is_subset(const uint64_t *a, const uint64_t *b, size_t n_words
         return true;
 }
 
+/* In registers: where CPUs may lack the instruction, the compiler's popcount is a call. */
+static unsigned word_count(uint64_t w) {
+        w -= w >> 1 & UINT64_C(0x5555555555555555);
+        w = (w & UINT64_C(0x3333333333333333)) + (w >> 2 & UINT64_C(0x3333333333333333));
+        return (unsigned) (((w + (w >> 4)) & UINT64_C(0x0f0f0f0f0f0f0f0f)) * UINT64_C(0x0101010101010101) >> 56);
+}
+
 static unsigned words_count(const uint64_t *w, size_t n_words) {
         unsigned n = 0;
         for (size_t i = 0; i < n_words; i++)
-                n += (unsigned) __builtin_popcountll(w[i]);
+                n += w[i] != 0 ? word_count(w[i]) : 0;
         return n;
 }
 
@@ -116,58 +123,8 @@ static char *words_format(const uint64_t *w, size_t n_words) {
         return strbuf_steal(&b);
 }
 
-void node_set_add(struct node_set *s, unsigned node) {
-        words_add(s->words, NODE_WORDS, node);
-}
-
-void node_set_remove(struct node_set *s, unsigned node) {
-        if (node <= NODE_ID_MAX)
-                s->words[node / 64] &= ~(UINT64_C(1) << (node % 64));
-}
-
-bool node_set_has(const struct node_set *s, unsigned node) {
-        return words_has(s->words, NODE_WORDS, node);
-}
-
-bool node_set_is_empty(const struct node_set *s) {
-        return words_is_empty(s->words, NODE_WORDS);
-}
-
-bool node_set_equal(const struct node_set *a, const struct node_set *b) {
-        return memcmp(a->words, b->words, sizeof a->words) == 0;
-}
-
-bool node_set_is_subset(const struct node_set *a, const struct node_set *b) {
-        return words_is_subset(a->words, b->words, NODE_WORDS);
-}
-
 unsigned node_set_count(const struct node_set *s) {
         return words_count(s->words, NODE_WORDS);
-}
-
-struct node_set node_set_union(const struct node_set *a, const struct node_set *b) {
-        struct node_set r;
-        for (size_t i = 0; i < NODE_WORDS; i++)
-                r.words[i] = a->words[i] | b->words[i];
-        return r;
-}
-
-struct node_set node_set_intersect(const struct node_set *a, const struct node_set *b) {
-        struct node_set r;
-        for (size_t i = 0; i < NODE_WORDS; i++)
-                r.words[i] = a->words[i] & b->words[i];
-        return r;
-}
-
-struct node_set node_set_subtract(const struct node_set *a, const struct node_set *b) {
-        struct node_set r;
-        for (size_t i = 0; i < NODE_WORDS; i++)
-                r.words[i] = a->words[i] & ~b->words[i];
-        return r;
-}
-
-int node_set_next(const struct node_set *s, unsigned from) {
-        return words_next(s->words, NODE_WORDS, from);
 }
 
 void cpu_mask_add(struct cpu_mask *m, unsigned cpu) {

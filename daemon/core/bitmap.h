@@ -19,19 +19,70 @@ struct cpu_mask {
         uint64_t words[(CPU_ID_MAX + 1) / 64];
 };
 
-/* add/remove ignore ids past the limit; has() is false for them. */
-void node_set_add(struct node_set *s, unsigned node);
-void node_set_remove(struct node_set *s, unsigned node);
-bool node_set_has(const struct node_set *s, unsigned node);
-bool node_set_is_empty(const struct node_set *s);
-bool node_set_equal(const struct node_set *a, const struct node_set *b);
-bool node_set_is_subset(const struct node_set *a, const struct node_set *b); /* a ⊆ b */
+#define NODE_SET_WORDS ((NODE_ID_MAX + 1) / 64)
+
+/* Inline, because the planner does little else. add/remove ignore ids past the limit; has() is false for them. */
+static inline void node_set_add(struct node_set *s, unsigned node) {
+        if (node <= NODE_ID_MAX)
+                s->words[node / 64] |= UINT64_C(1) << node % 64;
+}
+static inline void node_set_remove(struct node_set *s, unsigned node) {
+        if (node <= NODE_ID_MAX)
+                s->words[node / 64] &= ~(UINT64_C(1) << node % 64);
+}
+static inline bool node_set_has(const struct node_set *s, unsigned node) {
+        return node <= NODE_ID_MAX && (s->words[node / 64] >> node % 64 & 1) != 0;
+}
+static inline bool node_set_is_empty(const struct node_set *s) {
+        uint64_t any = 0;
+        for (unsigned i = 0; i < NODE_SET_WORDS; i++)
+                any |= s->words[i];
+        return any == 0;
+}
+static inline bool node_set_equal(const struct node_set *a, const struct node_set *b) {
+        uint64_t differ = 0;
+        for (unsigned i = 0; i < NODE_SET_WORDS; i++)
+                differ |= a->words[i] ^ b->words[i];
+        return differ == 0;
+}
+static inline bool node_set_is_subset(const struct node_set *a, const struct node_set *b) { /* a ⊆ b */
+        uint64_t beyond = 0;
+        for (unsigned i = 0; i < NODE_SET_WORDS; i++)
+                beyond |= a->words[i] & ~b->words[i];
+        return beyond == 0;
+}
 unsigned node_set_count(const struct node_set *s);
-struct node_set node_set_union(const struct node_set *a, const struct node_set *b);
-struct node_set node_set_intersect(const struct node_set *a, const struct node_set *b);
-struct node_set node_set_subtract(const struct node_set *a, const struct node_set *b);
+static inline struct node_set node_set_union(const struct node_set *a, const struct node_set *b) {
+        struct node_set s;
+        for (unsigned i = 0; i < NODE_SET_WORDS; i++)
+                s.words[i] = a->words[i] | b->words[i];
+        return s;
+}
+static inline struct node_set node_set_intersect(const struct node_set *a, const struct node_set *b) {
+        struct node_set s;
+        for (unsigned i = 0; i < NODE_SET_WORDS; i++)
+                s.words[i] = a->words[i] & b->words[i];
+        return s;
+}
+static inline struct node_set node_set_subtract(const struct node_set *a, const struct node_set *b) {
+        struct node_set s;
+        for (unsigned i = 0; i < NODE_SET_WORDS; i++)
+                s.words[i] = a->words[i] & ~b->words[i];
+        return s;
+}
 /* The lowest id ≥ `from` in the set, or -1. */
-int node_set_next(const struct node_set *s, unsigned from);
+static inline int node_set_next(const struct node_set *s, unsigned from) {
+        unsigned i = from / 64;
+        if (i >= NODE_SET_WORDS)
+                return -1;
+        uint64_t word = s->words[i] & UINT64_MAX << from % 64;
+        while (word == 0) {
+                if (++i >= NODE_SET_WORDS)
+                        return -1;
+                word = s->words[i];
+        }
+        return (int) (i * 64) + __builtin_ctzll(word);
+}
 // NOLINTBEGIN(bugprone-macro-parentheses): the first argument names a variable
 #define NODE_SET_FOREACH(node, set)                                                                                              \
         for (int node = node_set_next((set), 0); node >= 0; node = node_set_next((set), (unsigned) node + 1))

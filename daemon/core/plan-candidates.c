@@ -23,6 +23,14 @@ static bool push_for(struct planner *pl, const struct asking *a, const struct no
         for (size_t i = same_size_from; i < pl->n_options; i++)
                 if (node_set_equal(&pl->options[i].nodes, nodes))
                         return pl->options[i].roomy && pl->options[i].standing == STANDING_FREE;
+        struct bar bar = { 0 };
+        enum standing standing = STANDING_FREE;
+        if (a->group)
+                standing = group_standing(pl, a->group, nodes, &bar);
+        else if (a->job->group)
+                standing = job_standing(pl, a->job, nodes, &bar);
+        if (pl->free_only && standing != STANDING_FREE)
+                return false;
         if (array_reserve(&pl->options, &pl->capacity, pl->n_options + 1, sizeof *pl->options) < 0) {
                 pl->failed = true;
                 return false;
@@ -32,10 +40,8 @@ static bool push_for(struct planner *pl, const struct asking *a, const struct no
                 group_evaluate(pl, a->group, nodes, &o);
         else
                 job_evaluate(pl, &pl->jobs[a->job - pl->jobs], nodes, &o);
-        if (a->group)
-                o.standing = group_standing(pl, a->group, nodes, &o.bar);
-        else if (a->job->group)
-                o.standing = job_standing(pl, a->job, nodes, &o.bar);
+        o.standing = standing;
+        o.bar = bar;
         pl->options[pl->n_options++] = o;
         return o.roomy && o.standing == STANDING_FREE;
 }
@@ -139,36 +145,13 @@ static unsigned least_size(struct planner *pl, const struct asking *a) {
         return MAX2(MAX2(by_cpu, least_count(pl->order_keys, n, movable)), 1u);
 }
 
-/* Extends the seed's row by the node that is nearest to all that are in it, both ways. */
-static void grow_row(struct planner *pl, unsigned seed) {
-        size_t n = pl->n_nodes;
-        uint16_t *row = pl->grown + seed * n;
-        double *sum = pl->grown_sum + seed * n; /* negative: taken */
-        unsigned last = seed, best = seed;
-        if (pl->n_grown[seed] > 0) {
-                double best_sum = -1;
-                for (unsigned i = 0; i < n; i++)
-                        if (sum[i] >= 0 && (best_sum < 0 || sum[i] < best_sum)) {
-                                best = i;
-                                best_sum = sum[i];
-                        }
-                last = best;
-        }
-        row[pl->n_grown[seed]++] = (uint16_t) last;
-        sum[last] = -1;
-        for (unsigned i = 0; i < n; i++)
-                if (sum[i] >= 0)
-                        sum[i] += pl->distance[i * n + last] + pl->distance[last * n + i];
-}
-
 /* The seed and its nearest usable nodes, `size` in all. */
 static struct node_set grown_set(struct planner *pl, const struct asking *a, unsigned seed, unsigned size) {
         struct node_set s = { 0 };
         unsigned n = 0;
-        for (unsigned k = 0; k < pl->n_nodes && n < size; k++) {
-                if (k >= pl->n_grown[seed])
-                        grow_row(pl, seed);
-                unsigned id = pl->nodes[pl->grown[(size_t) seed * pl->n_nodes + k]].id;
+        struct growth *growth = growth_of(pl, GROWTH_ALL, &pl->all_nodes);
+        for (unsigned k = 0; growth && k < pl->n_nodes && n < size; k++) {
+                unsigned id = pl->nodes[growth_next(pl, growth, seed, k)].id;
                 if (node_set_has(&a->usable, id)) {
                         node_set_add(&s, id);
                         n++;
@@ -208,13 +191,15 @@ static bool cheapest_nodes(struct planner *pl, const struct asking *a) {
 }
 
 static bool single_nodes(struct planner *pl, const struct asking *a) {
-        bool roomy = false;
+        bool roomy = false, free_only = pl->free_only;
         if (a->group && a->group->n == 1 && a->least <= 1 && a->group->members[0]->kind == JOB_COMPACT && !pl->thorough)
                 return cheapest_nodes(pl, a);
+        pl->free_only &= a->least <= 1; /* otherwise they are seeds, though alone they are too few */
         NODE_SET_FOREACH (id, &a->usable) {
                 struct node_set s = node_set_of((unsigned) id);
                 roomy |= push_for(pl, a, &s, pl->n_options);
         }
+        pl->free_only = free_only;
         return roomy;
 }
 
@@ -307,13 +292,17 @@ static void wide_sets(struct planner *pl, const struct asking *a) {
         }
         for (unsigned pass = 0; pass < 2; pass++) {
                 const struct node_set *nodes = pass == 0 ? &a->usable : &left;
+                if (pass == 1 && node_set_equal(&left, &a->usable))
+                        break;
                 unsigned n = node_set_count(nodes), size = MIN2(a->most, n);
                 if (n > 0 && n <= a->most)
                         (void) push_for(pl, a, nodes, 0);
                 NODE_SET_FOREACH (id, nodes) {
-                        struct node_set s = spread_around(pl, nodes, (unsigned) id, size);
-                        if (n > a->most)
-                                (void) push_for(pl, a, &s, 0);
+                        if (n <= a->most)
+                                break;
+                        enum growing which = pass == 0 ? GROWTH_USABLE : GROWTH_LEFT;
+                        struct node_set s = grown_from(pl, which, nodes, (unsigned) id, size);
+                        (void) push_for(pl, a, &s, 0);
                 }
         }
 }
@@ -413,8 +402,8 @@ const struct option *candidates_choose(const struct planner *pl, const struct gr
         const struct option *best = NULL, *home = g->has_home && j->guard_usec > 0 ? option_of(pl, &j->home) : NULL;
         for (size_t i = 0; i < pl->n_options; i++) {
                 const struct option *o = &pl->options[i];
-                if ((o->fits_memory || g->fixed) && o->has_memory && (o->has_cpus || !j->restricts) && o->standing == standing &&
-                    !guard_bars(j, home, o) && (!best || is_preferred(g, o, best)))
+                if (group_holds(g, o) && o->standing == standing && !guard_bars(j, home, o) &&
+                    (!best || is_preferred(g, o, best)))
                         best = o;
         }
         return best;

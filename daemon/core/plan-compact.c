@@ -5,13 +5,12 @@
 
 #define ROUNDS_MAX      4u
 #define SWAP_GROUPS_MAX 64u
+#define TRIED_ANEW      8u /* nodes: on machines up to this size every change is a reason to look again */
 #define IMPROVEMENT     1e-6
 #define CROWDING_RESTS  5u   /* cooldowns before a home is left only because it is crowded */
 #define CROWDING_DEMAND 0.1  /* CPUs: a service that uses less is not moved because of crowding … */
 #define CROWDING_GAINS  2    /* … and others for so many times min-gain: loads are less constant than distances */
 #define FULL            0.85 /* of its CPUs */
-#define CPU_SHARE_LOCAL 0.95 /* of its CPU time on the nodes: its threads are there */
-#define CPU_SHARE_STRAY 0.02 /* less than that is not worth telling from noise */
 
 static const struct node_set *where(const struct group *g) {
         return &g->members[0]->chosen.nodes;
@@ -24,23 +23,16 @@ static double demand_of(const struct group *g) {
         return demand;
 }
 
-static double min_gain_of(const struct group *g) {
-        double gain = job_min_gain(g->members[0]);
-        for (size_t k = 1; k < g->n; k++)
-                gain = MAX2(gain, job_min_gain(g->members[k]));
-        return gain;
-}
-
 static bool is_nearer(const struct group *g, const struct option *home, const struct option *better) {
-        return home->distance > 0 && (home->distance - better->distance) / home->distance >= min_gain_of(g);
+        return home->distance > 0 && (home->distance - better->distance) / home->distance >= group_min_gain(g);
 }
 
 /* Is there enough to gain by leaving home? */
 static bool pays(const struct group *g, const struct option *home, const struct option *better) {
         double gain = option_gain(home->cost, home->distance, better);
-        if (node_set_equal(&better->nodes, &g->home) || gain < min_gain_of(g))
+        if (node_set_equal(&better->nodes, &g->home) || gain < group_min_gain(g))
                 return false;
-        return is_nearer(g, home, better) || (demand_of(g) >= CROWDING_DEMAND && gain >= CROWDING_GAINS * min_gain_of(g));
+        return is_nearer(g, home, better) || (demand_of(g) >= CROWDING_DEMAND && gain >= CROWDING_GAINS * group_min_gain(g));
 }
 
 /* Others share its CPUs, and together they use nearly all: services that are held there cannot show that they want more. */
@@ -83,20 +75,6 @@ static void set_hold(struct group *g, enum hold hold, const struct option *home,
         }
 }
 
-/* Where the rule asks for more than the least distance. */
-static bool is_for_its_own_sake(const struct job *j) {
-        return j->kind == JOB_SPREAD || j->kind == JOB_NEAR || j->kind == JOB_NODES;
-}
-
-/* Are the bytes of all worth what moving them takes? */
-static bool all_pay(const struct planner *pl, const struct group *g, double gain, uint64_t bytes_in) {
-        for (size_t k = 0; k < g->n; k++)
-                if (!is_for_its_own_sake(g->members[k]) &&
-                    !move_pays(pl, g->members[k], gain, g->n == 1 ? bytes_in : g->members[k]->movable_bytes))
-                        return false;
-        return true;
-}
-
 /* No home can cost the group less. */
 static double least_of(const struct planner *pl, const struct group *g) {
         double least = 0;
@@ -123,12 +101,12 @@ static bool review_home(struct planner *pl, struct group *g) {
         ideal.cost = least_of(pl, g);
         set_hold(g, HOLD_NONE, NULL, NULL);
         /* Most sit so well that even the best that could be would not pay: they are not worth a list of candidates. */
-        if (option_gain(home.cost, home.distance, &ideal) >= min_gain_of(g)) {
+        if (option_gain(home.cost, home.distance, &ideal) >= group_min_gain(g)) {
                 candidates_of_group(pl, g);
                 const struct option *best = candidates_choose(pl, g, STANDING_FREE);
                 const struct option *barred = candidates_barred(pl, g->members[0]);
                 if (best && pays(g, &home, best)) {
-                        bool worth = all_pay(pl, g, option_gain(home.cost, home.distance, best), best->bytes_in);
+                        bool worth = group_pays(pl, g, option_gain(home.cost, home.distance, best), best->bytes_in);
                         bool ready = worth && rested(pl, g, &home, best);
                         set_hold(g, ready ? HOLD_NONE : worth ? HOLD_WAITS : HOLD_UNPAID, &home, best);
                         if (ready)
@@ -145,22 +123,51 @@ static bool review_home(struct planner *pl, struct group *g) {
         return !node_set_equal(where(g), &before);
 }
 
+static void note_change(struct planner *pl, const struct node_set *nodes) {
+        pl->clock++;
+        NODE_SET_FOREACH (id, nodes)
+                pl->nodes[pl->index_of[id]].changed = pl->clock;
+}
+
+/* Nothing better can have come up since it was last looked at: nothing changed at all; or, where one node is what it wants, not on its own, and those where something
+ * did would cost it more in any case. */
+static bool is_settled(const struct planner *pl, const struct group *g) {
+        struct job *j = g->members[0];
+        if (g->reviewed == 0 || g->reviewed == pl->clock)
+                return g->reviewed > 0;
+        if (g->n > 1 || j->kind != JOB_COMPACT || j->rule->min_nodes > 1 || !g->at_ease || pl->n_nodes <= TRIED_ANEW)
+                return false;
+        for (unsigned i = 0; i < pl->n_nodes; i++) {
+                if (pl->nodes[i].changed <= g->reviewed)
+                        continue;
+                if (node_set_has(where(g), pl->nodes[i].id))
+                        return false;
+                if (single_least_cost(pl, j, i) < j->chosen.cost - IMPROVEMENT)
+                        return false;
+        }
+        return true;
+}
+
 static bool review_new(struct planner *pl, struct group *g) {
         struct node_set before = *where(g);
         struct option now;
         struct bar bar;
-        if (g->fixed)
+        if (g->fixed || is_settled(pl, g))
                 return false;
+        g->reviewed = pl->clock;
         group_unassign(pl, g);
         group_evaluate(pl, g, &before, &now);
         bool free = group_standing(pl, g, &before, &bar) == STANDING_FREE; /* not what it has to put up with */
         pl->cutoff = free && now.roomy ? now.cost : 0;
+        pl->free_only = true;
         candidates_of_group(pl, g);
+        pl->free_only = false;
         pl->cutoff = 0;
         const struct option *best = candidates_choose(pl, g, STANDING_FREE);
         bool better = best && (!free || (now.fits_memory == best->fits_memory && best->cost <= now.cost - IMPROVEMENT) ||
                                best->fits_memory > now.fits_memory);
         struct node_set nodes = better ? best->nodes : before;
+        g->at_ease = better ? best->roomy : now.roomy && free;
         group_assign(pl, g, &nodes);
         return !node_set_equal(&nodes, &before);
 }
@@ -247,144 +254,41 @@ static bool swap_new(struct planner *pl) {
         return changed;
 }
 
+static bool review(struct planner *pl, struct group *g) {
+        struct node_set before = { 0 };
+        bool was = g->assigned, changed;
+        if (was)
+                before = *where(g);
+        if (!was)
+                changed = review_homeless(pl, g);
+        else if (g->has_home)
+                changed = review_home(pl, g);
+        else
+                changed = !pl->exact && review_new(pl, g);
+        if (changed) {
+                struct node_set both = node_set_union(&before, where(g));
+                note_change(pl, &both);
+        }
+        return changed;
+}
+
 static void improve(struct planner *pl) {
+        pl->clock = 1;
         for (unsigned round = 0; round < ROUNDS_MAX && !pl->failed; round++) {
                 bool changed = false;
-                for (size_t i = 0; i < pl->n_groups; i++) {
-                        struct group *g = pl->order[i];
-                        if (!g->look)
-                                continue;
-                        if (!g->assigned)
-                                changed |= review_homeless(pl, g);
-                        else if (g->has_home || !pl->exact)
-                                changed |= g->has_home ? review_home(pl, g) : review_new(pl, g);
+                for (size_t i = 0; i < pl->n_groups; i++)
+                        if (pl->order[i]->look)
+                                changed |= review(pl, pl->order[i]);
+                if (!pl->exact && swap_new(pl)) {
+                        note_change(pl, &pl->all_nodes);
+                        changed = true;
                 }
-                if (!pl->exact)
-                        changed |= swap_new(pl);
                 if (!changed)
                         return;
         }
 }
 
-/* All of it is there already, by itself: only its CPUs are to be kept there. */
-static bool is_there(const struct planner *pl, const struct group *g, const struct option *o) {
-        for (size_t k = 0; k < g->n; k++) {
-                const struct job *j = g->members[k];
-                struct node_set cpus = job_cpus(pl, j, &o->nodes);
-                double share = 0;
-                uint64_t off = 0;
-                for (unsigned i = 0; i < pl->n_nodes; i++) {
-                        if (node_set_has(&cpus, pl->nodes[i].id))
-                                share += j->share[i];
-                        if (!node_set_has(&o->nodes, pl->nodes[i].id))
-                                off += j->movable[i];
-                }
-                if (off > job_tolerated_bytes(j) || share < CPU_SHARE_LOCAL)
-                        return false;
-        }
-        return true;
-}
-
-/* The best set where it is already, and no farther from its memory than now; NULL: it is on none. */
-static const struct option *where_it_is(struct planner *pl, struct group *g, double distance) {
-        const struct option *best = NULL;
-        pl->thorough = true;
-        candidates_of_group(pl, g);
-        pl->thorough = false;
-        for (size_t i = 0; i < pl->n_options; i++) {
-                const struct option *o = &pl->options[i];
-                if (option_fits(o) && o->standing == STANDING_FREE && is_there(pl, g, o) &&
-                    o->distance <= distance * (1 + min_gain_of(g)) && (!best || option_better(g->members[0], o, best)))
-                        best = o;
-        }
-        return best;
-}
-
-/* A constraint asks for a home, whatever is gained by it: its own, or that of others where it is now. */
-static bool is_asked_for(const struct planner *pl, const struct group *g) {
-        if (g->contests || g->fixed || g->bond != SIZE_MAX)
-                return true;
-        for (size_t k = 0; k < g->n; k++) {
-                const struct job *j = g->members[k];
-                struct bar bar;
-                struct node_set barred = job_barred_nodes(pl, j, &bar);
-                if (j->home_lost || j->sample->newcomer || is_for_its_own_sake(j) || j->rule->has_allowed ||
-                    !node_set_is_empty(&j->rule->avoid))
-                        return true;
-                for (unsigned i = 0; i < pl->n_nodes; i++)
-                        if (node_set_has(&barred, pl->nodes[i].id) &&
-                            (j->share[i] > CPU_SHARE_STRAY || j->movable[i] > job_tolerated_bytes(j)))
-                                return true;
-        }
-        return false;
-}
-
-/* Where all its services are, as one: means by weight. */
-static struct option present_of(struct planner *pl, struct group *g) {
-        struct option sum = { 0 };
-        double weight = group_weight(g);
-        for (size_t k = 0; k < g->n; k++) {
-                struct job *j = g->members[k];
-                option_present(pl, j, &j->present);
-                sum.cost += j->weight / weight * j->present.cost;
-                sum.distance += j->weight / weight * j->present.distance;
-        }
-        return sum;
-}
-
-/* Its CPUs go there for nothing: where that alone is gain enough the home is taken, and its memory stays until moving it pays. */
-static bool new_home_pays(struct planner *pl, const struct group *g, const struct option *o, const struct option *present) {
-        double gain = MAX2(option_gain(present->cost, present->distance, o), distance_gain(present->distance, o->distance));
-        if (all_pay(pl, g, gain, o->bytes_in))
-                return true;
-        for (size_t k = 0; k < g->n; k++) {
-                struct job *j = g->members[k];
-                struct option there, unmoved;
-                option_evaluate(pl, j, &o->nodes, &there);
-                option_unmoved(pl, j, &there, &unmoved);
-                if (distance_gain(j->present.distance, unmoved.distance) < job_min_gain(j))
-                        return false;
-        }
-        return true;
-}
-
-/* A service that never had a home gets one for a gain, or where it costs nothing. */
-static void accept(struct planner *pl, struct group *g) {
-        struct node_set nodes = *where(g);
-        struct option o;
-        group_unassign(pl, g);
-        struct option present = present_of(pl, g);
-        group_evaluate(pl, g, &nodes, &o);
-        /* Nearer memory is what the rule asks for, also where max-nodes makes the CPUs tight. */
-        bool worth = distance_gain(present.distance, o.distance) >= min_gain_of(g) ||
-                     option_gain(present.cost, present.distance, &o) >= min_gain_of(g);
-        bool pays = worth && new_home_pays(pl, g, &o, &present);
-        if (pays || is_there(pl, g, &o)) {
-                group_assign(pl, g, &nodes);
-                return;
-        }
-        const struct option *here = where_it_is(pl, g, present.distance);
-        if (here) {
-                struct node_set stay = here->nodes;
-                group_assign(pl, g, &stay);
-                return;
-        }
-        for (size_t k = 0; k < g->n; k++) {
-                g->members[k]->better = o;
-                g->members[k]->declined = true;
-                g->members[k]->unpaid = worth;
-                job_release(pl, g->members[k]);
-        }
-        g->assigned = false;
-}
-
-static void accept_new(struct planner *pl) {
-        for (size_t i = 0; i < pl->n_groups; i++)
-                if (pl->order[i]->look && !pl->order[i]->has_home && pl->order[i]->assigned && !is_asked_for(pl, pl->order[i]))
-                        accept(pl, pl->order[i]);
-}
-
 void plan_compact(struct planner *pl) {
         improve(pl);
-        accept_new(pl);
+        plan_accept(pl);
 }

@@ -235,7 +235,12 @@ double single_least_cost(const struct planner *pl, struct job *j, unsigned i) {
         if (j->bytes == 0)
                 return cost;
         uint64_t off = j->movable_bytes - j->movable[i];
-        return cost + traffic_cost_at(pl, j, i) + MOVING_WEIGHT * pl->remoteness * (double) off / (double) j->bytes;
+        double bytes = (double) j->bytes;
+        cost += traffic_cost_at(pl, j, i) + MOVING_WEIGHT * pl->remoteness * (double) off / bytes;
+        if (off > pl->nodes[i].room_bytes)
+                return cost; /* what finds no room is neither moved nor does it fill the node */
+        return cost + fill_price(pl, i, 0) * (double) j->movable_bytes / bytes +
+               j->base[i] * job_move_seconds(pl, j, off) / job_horizon_seconds(j);
 }
 
 double least_cost(const struct planner *pl, const struct job *j) {

@@ -78,7 +78,7 @@ static size_t ways_of(const struct planner *pl, const struct group *g, struct wa
                 bool own = false;
                 for (size_t k = 0; k < g->n; k++)
                         own |= job_bars(g->members[k], &o->nodes, &bar);
-                if (own || o->standing == STANDING_FREE || !o->has_memory || (!o->fits_memory && !g->fixed))
+                if (own || o->standing == STANDING_FREE || !group_holds(g, o))
                         continue;
                 size_t at = n < HOMES_TRIED ? n++ : HOMES_TRIED;
                 for (; at > 0 && ret[at - 1].cost > o->cost; at--)

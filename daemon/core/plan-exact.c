@@ -98,8 +98,7 @@ static bool collect(struct exact *x) {
                 size_t n = 0;
                 for (size_t k = 0; k < pl->n_options && n < SETS_MAX; k++) {
                         const struct option *o = &pl->options[k];
-                        if (o->has_memory && (o->has_cpus || !g->members[0]->restricts) && (o->fits_memory || g->fixed) &&
-                            o->standing == STANDING_FREE)
+                        if (group_holds(g, o) && o->standing == STANDING_FREE)
                                 x->sets[x->n][n++] = o->nodes;
                 }
                 if (n == 0)

@@ -202,6 +202,12 @@ void group_evaluate(struct planner *pl, struct group *g, const struct node_set *
                 evaluate_several(pl, g, nodes, ret);
 }
 
+/* For several, `has_cpus` speaks for those of them that need CPUs: who leads the group says nothing of the others. */
+bool group_holds(const struct group *g, const struct option *o) {
+        bool has_cpus = o->has_cpus || (g->n == 1 && !g->members[0]->restricts);
+        return has_cpus && o->has_memory && (o->fits_memory || g->fixed);
+}
+
 double group_weight(const struct group *g) {
         double weight = 0;
         for (size_t k = 0; k < g->n; k++)

@@ -112,22 +112,29 @@ static void set_key(struct planner *pl, struct job *j) {
         free(weights);
 }
 
-static void plan_one(struct planner *pl, struct job *j) {
-        struct bar bar;
-        struct node_set mems = job_mems(pl, j, &pl->all_nodes), barred = job_barred_nodes(pl, j, &bar);
-        mems = node_set_subtract(&mems, &barred);
+bool interleave_set_parts(struct planner *pl, struct job *j, const struct node_set *mems) {
         if (job_make_parts(pl, j) < 0) {
                 pl->failed = true;
-                return;
+                return false;
         }
         switch (j->rule->interleave_by) {
-        case INTERLEAVE_BANDWIDTH: set_by_bandwidth(pl, j, &mems); break;
-        case INTERLEAVE_GIVEN: set_given(pl, j, &mems); break;
-        default: set_equal(pl, j, &mems);
+        case INTERLEAVE_BANDWIDTH: set_by_bandwidth(pl, j, mems); break;
+        case INTERLEAVE_GIVEN: set_given(pl, j, mems); break;
+        default: set_equal(pl, j, mems);
         }
         if (j->rule->max_nodes > 0)
                 keep_heaviest(pl, j, j->rule->max_nodes);
         reduce(pl, j);
+        set_key(pl, j);
+        return !pl->failed;
+}
+
+static void plan_one(struct planner *pl, struct job *j) {
+        struct bar bar;
+        struct node_set mems = job_mems(pl, j, &pl->all_nodes), barred = job_barred_nodes(pl, j, &bar);
+        mems = node_set_subtract(&mems, &barred);
+        if (!interleave_set_parts(pl, j, &mems))
+                return;
         struct option o = { .nodes = weighted_nodes(pl, j) };
         unsigned n = node_set_count(&o.nodes);
         if (n == 0)
@@ -139,7 +146,6 @@ static void plan_one(struct planner *pl, struct job *j) {
                 job_tell(j, STATE_BLOCKED, "min-nodes is %u, and it may use %u", j->rule->min_nodes, n);
         if (n == 0 || n < j->rule->min_nodes)
                 return;
-        set_key(pl, j);
         job_assign(pl, j, &o);
 }
 

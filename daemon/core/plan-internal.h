@@ -33,6 +33,7 @@ struct plan_node {
         double bandwidth, traffic;            /* what its memory can bear and has to, in CPUs that use it: plan-bandwidth.c */
         double free_traffic;                  /* of services whose CPUs are not restricted: their memory goes after them */
         double traffic_price;
+        uint64_t changed; /* when a group last came or left while homes were looked at again: plan-compact.c */
 };
 
 /* Nodes as a list of indexes. */
@@ -95,7 +96,9 @@ struct group {
         bool settles;         /* a transition of a member is under way, or too recent to be disturbed without need */
         struct node_set home; /* where all its members are at home, if has_home */
         double hardness;
-        double cost; /* sum over its members of weight × cost, when last assigned */
+        double cost;       /* sum over its members of weight × cost, when last assigned */
+        uint64_t reviewed; /* when its new home was last looked at again; 0: not yet */
+        bool at_ease;      /* it was roomy then, and in nobody's way */
 };
 
 /* A rule that has services, and how it stands to the others. */
@@ -202,6 +205,21 @@ struct occupants {
         size_t n_exclusive; /* of them, by rules that are */
 };
 
+/* How sets of nodes grow from each node: plan-growth.c. Row = seed, then its nearest, and the nearest to both, … */
+struct growth {
+        struct node_set of; /* the nodes to be had */
+        uint16_t *row;
+        unsigned *n; /* so long the row of each seed is */
+        double *sum;
+};
+
+enum growing {
+        GROWTH_ALL,    /* all nodes */
+        GROWTH_USABLE, /* those that the services at hand may use … */
+        GROWTH_LEFT,   /* … and that others leave to them */
+        _GROWTH_MAX,
+};
+
 struct planner {
         const struct plan_input *in;
         const struct topology *topology;
@@ -224,6 +242,7 @@ struct planner {
         struct job **members;
         struct group **order;        /* in which groups choose: higher priority, then fixed homes, then the hardest to place */
         bool *look;                  /* by sample: is it looked at again? NULL: all */
+        uint64_t clock;              /* of changes of homes as they are looked at again */
         bool exact;                  /* new homes are the best there are: nothing to improve */
         unsigned n_ejections;        /* tried so far */
         bool contested;              /* some rule is exclusive or apart from another: */
@@ -238,6 +257,7 @@ struct planner {
         double *bounds;              /* of single nodes, for one job at a time, … */
         uint16_t *bounded;           /* … and their ids */
         double cutoff;               /* what costs more is not looked for; 0: no limit */
+        bool free_only;              /* sets that others bar are of no interest */
         bool thorough;               /* all candidates are wanted, not only those that could be the best */
         const struct job *mixed_job; /* whose CPU shares far_mixed was made from, if they were its own; else NULL */
         const double *mixed_share;
@@ -246,11 +266,8 @@ struct planner {
         uint64_t *order_keys;
         double *share_now;
         uint16_t *index_of; /* by id */
-        /* How a set grows from each node: row = seed, then its nearest, and the nearest to both, …; as far as was asked for */
-        uint16_t *grown;
-        unsigned *n_grown;
-        double *grown_sum; /* distance of each node from those that the seed took in */
-        bool failed;       /* memory ran out */
+        struct growth growth[_GROWTH_MAX];
+        bool failed; /* memory ran out */
 };
 
 /* plan.c: plans, and leaves the planner as it is then. To be ended by planner_done() whatever comes back. */
@@ -303,6 +320,8 @@ bool job_is_looked_at(const struct planner *pl, const struct job *j);
 /* plan-group.c: a group as if it were one service */
 bool groups_init(struct planner *pl);
 double group_weight(const struct group *g);
+/* CPUs for all who need some, and memory: could the whole group live there, leaving aside how it stands to others? */
+bool group_holds(const struct group *g, const struct option *o);
 /* option_evaluate(), and where memory is divided how. */
 void job_evaluate(struct planner *pl, struct job *j, const struct node_set *nodes, struct option *ret);
 void group_evaluate(struct planner *pl, struct group *g, const struct node_set *nodes, struct option *ret);
@@ -396,6 +415,15 @@ const struct option *candidates_best(const struct planner *pl, const struct job 
 /* The one that only the guard (plan-guard.c) keeps it from; NULL: none. */
 const struct option *candidates_barred(const struct planner *pl, const struct job *j);
 
+/* plan-growth.c */
+/* Growing among these nodes only; NULL when memory ran out. Good until asked for others by the same name. */
+struct growth *growth_of(struct planner *pl, enum growing which, const struct node_set *nodes);
+/* The k-th (less than the number of the nodes to be had) of the seed's row; both by index. */
+unsigned growth_next(const struct planner *pl, struct growth *g, unsigned seed, unsigned k);
+/* A set of this size (at most all of them) of the nodes, around the one of this id. */
+struct node_set grown_from(struct planner *pl, enum growing which, const struct node_set *nodes, unsigned id, unsigned size);
+void growth_done(struct growth *g);
+
 /* plan-nodes.c: sets `permitted` of such jobs to what can be had of the nodes that their rules give, or tells why nothing can */
 void plan_nodes(struct planner *pl);
 void plan_search(struct planner *pl);
@@ -427,13 +455,18 @@ void plan_spread(struct planner *pl);
 struct node_set spread_nodes(const struct planner *pl, const struct job *j); /* all that it could use */
 /* What having fewer nodes than it could costs it. */
 double spread_cost(const struct planner *pl, const struct job *j, const struct node_set *nodes);
-/* A set of this size around a node, as close together as can be. */
-struct node_set spread_around(const struct planner *pl, const struct node_set *nodes, unsigned id, unsigned size);
 void spread_set_parts(const struct planner *pl, struct job *j, const struct node_set *nodes);
 void spread_note_full(const struct planner *pl, struct job *j);
 
+/* plan-interleave.c: the weights of these nodes, as j->part. False when memory ran out. */
+bool interleave_set_parts(struct planner *pl, struct job *j, const struct node_set *mems);
 void plan_interleave(struct planner *pl);
 void plan_compact(struct planner *pl);
+/* plan-accept.c: declines new homes that are not worth a change */
+void plan_accept(struct planner *pl);
+double group_min_gain(const struct group *g);
+/* Are the bytes of all worth what moving them takes? */
+bool group_pays(const struct planner *pl, const struct group *g, double gain, uint64_t bytes_in);
 void plan_follow(struct planner *pl);
 void plan_conclude(struct planner *pl);
 

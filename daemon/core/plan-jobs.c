@@ -275,12 +275,9 @@ int planner_init(struct planner *pl, const struct plan_input *in, bool *look, st
         pl->incoming_huge = calloc(n + 1, sizeof *pl->incoming_huge);
         pl->order_keys = calloc(n + 1, sizeof *pl->order_keys);
         pl->share_now = calloc(n + 1, sizeof *pl->share_now);
-        pl->grown = calloc(n * n + 1, sizeof *pl->grown);
-        pl->n_grown = calloc(n + 1, sizeof *pl->n_grown);
-        pl->grown_sum = calloc(n * n + 1, sizeof *pl->grown_sum);
         if (!pl->nodes || !pl->distance || !pl->index_of || !pl->cpus.index || !pl->mems.index || !pl->is_mem || !pl->far_mixed ||
             !pl->bounds || !pl->bounded || !pl->bytes_then || !pl->uses_then || !pl->incoming || !pl->incoming_huge ||
-            !pl->order_keys || !pl->share_now || !pl->grown || !pl->n_grown || !pl->grown_sum)
+            !pl->order_keys || !pl->share_now)
                 return -ENOMEM;
         pl->far = pl->far_mixed;
         NODE_SET_FOREACH (id, &pl->all_nodes) {
@@ -326,9 +323,8 @@ void planner_done(struct planner *pl) {
         free(pl->incoming_huge);
         free(pl->order_keys);
         free(pl->share_now);
-        free(pl->grown);
-        free(pl->n_grown);
-        free(pl->grown_sum);
+        for (unsigned i = 0; i < _GROWTH_MAX; i++)
+                growth_done(&pl->growth[i]);
         free(pl->options);
         free(pl->jobs);
         free(pl->job_arrays);

@@ -156,6 +156,11 @@ int plan_scorer_score(struct plan_scorer *s, const struct node_set *homes, struc
                 if (node_set_is_empty(&o.nodes))
                         continue;
                 count_broken(pl, j, &o.nodes, homes, &score);
+                if (j->kind == JOB_INTERLEAVE) {
+                        struct node_set mems = job_mems(pl, j, &o.nodes);
+                        if (!interleave_set_parts(pl, j, &mems))
+                                break;
+                }
                 job_assign(pl, j, &o);
                 add_part(s, j, &j->chosen, j->chosen.fits_memory, &score);
         }

@@ -14,28 +14,6 @@ struct node_set spread_nodes(const struct planner *pl, const struct job *j) {
         return j->restricts ? cpus : both;
 }
 
-struct node_set spread_around(const struct planner *pl, const struct node_set *nodes, unsigned id, unsigned size) {
-        struct node_set s = node_set_of(id);
-        while (node_set_count(&s) < size) {
-                int best = -1;
-                double best_sum = 0;
-                NODE_SET_FOREACH (next, nodes) {
-                        double sum = 0;
-                        if (node_set_has(&s, (unsigned) next))
-                                continue;
-                        NODE_SET_FOREACH (in, &s)
-                                sum += topology_distance(pl->topology, (unsigned) next, (unsigned) in) +
-                                       topology_distance(pl->topology, (unsigned) in, (unsigned) next);
-                        if (best < 0 || sum < best_sum) {
-                                best = next;
-                                best_sum = sum;
-                        }
-                }
-                node_set_add(&s, (unsigned) best);
-        }
-        return s;
-}
-
 void spread_set_parts(const struct planner *pl, struct job *j, const struct node_set *nodes) {
         struct node_set mems = job_mems(pl, j, nodes);
         bool any = false;

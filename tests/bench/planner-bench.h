@@ -69,3 +69,4 @@ struct world *large_world(uint64_t seed, unsigned n_nodes, unsigned n_services, 
 /* The parts of the program. They return what the program is to exit with. */
 int bench_optimum(uint64_t seed, unsigned long count, unsigned max_services, bool verbose);
 int bench_size(bool quick);
+int bench_size_of(unsigned n_nodes, unsigned n_services); /* at one size */

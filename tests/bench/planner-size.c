@@ -176,6 +176,15 @@ static void grow(const char *what, const unsigned (*points)[2], unsigned n_point
                exponent(n, settled, n_points), exponent(n, changed, n_points));
 }
 
+int bench_size_of(unsigned n_nodes, unsigned n_services) {
+        for (unsigned mixed = 0; mixed < 2; mixed++) {
+                struct timing t = measure(n_nodes, n_services, mixed);
+                print_header(mixed ? "all kinds of rules" : "compact services alone");
+                print_timing(n_nodes, n_services, &t);
+        }
+        return 0;
+}
+
 int bench_size(bool quick) {
         static const unsigned small[][2] = { { 4, 250 }, { 16, 250 }, { 32, 500 } },
                               nodes[][2] = { { 4, 2000 }, { 8, 2000 }, { 16, 2000 }, { 32, 2000 }, { 64, 2000 }, { 128, 2000 } },

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* planner [optimum [SEED [COUNT [SERVICES]]]] [size [quick]]: see README.md. Without arguments: both, in full. */
+/* planner [optimum [SEED [COUNT [SERVICES]]]] [size [quick | NODES SERVICES]]: see README.md. Without arguments: both, in full. */
 #include <stdio.h>
 #include <string.h>
 
@@ -7,9 +7,11 @@
 
 #define COUNT_DEFAULT 4000u
 #define COUNT_MAX     1000000u
+#define NODES_MAX     128u /* of 64 CPUs each: ids of CPUs end there */
+#define SERVICES_MAX  100000u
 
 static int usage(void) {
-        fprintf(stderr, "usage: planner [optimum [SEED [COUNT [SERVICES]]] | size [quick]]\n");
+        fprintf(stderr, "usage: planner [optimum [SEED [COUNT [SERVICES]]] | size [quick | NODES SERVICES]]\n");
         return 2;
 }
 
@@ -24,6 +26,13 @@ int main(int argc, char **argv) {
                 return usage();
         int r = optimum ? bench_optimum(seed, count, (unsigned) services, count == 1) : 0;
         fflush(stdout);
+        if (size && argc > 3) {
+                uint64_t n_nodes, n_services;
+                if (parse_u64(argv[2], &n_nodes) < 0 || parse_u64(argv[3], &n_services) < 0 || n_nodes == 0 ||
+                    n_nodes > NODES_MAX || n_services == 0 || n_services > SERVICES_MAX)
+                        return usage();
+                return bench_size_of((unsigned) n_nodes, (unsigned) n_services);
+        }
         if (size && bench_size(argc > 2 && strcmp(argv[2], "quick") == 0) != 0)
                 r = 1;
         return r;

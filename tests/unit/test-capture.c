@@ -4,9 +4,11 @@
 #include <archive_entry.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "capture/capture.h"
@@ -73,6 +75,7 @@ static void take(struct machine *m, struct json_object *history, const char *con
                 .paused = time_passes,
                 .userdata = m,
                 .history = history,
+                .deep_usec = USEC_PER_MINUTE,
         };
         char *why;
         int r = capture_take(&options, &m->capture, &why);
@@ -307,11 +310,60 @@ static void test_one_file(void **state) {
         tree_done(&m.tree);
 }
 
+/* As a process whose address space is locked does: nothing comes until it lets go, long after. */
+static atomic_bool lets_go;
+static atomic_uint n_ended;
+
+static int stuck_deep(const struct host *h, unsigned n_ids, const struct process_ref *processes, size_t n_processes,
+                      const struct deep_options *options, struct deep_sample **ret) {
+        const struct timespec pause = { .tv_nsec = 1000000 };
+        if (processes[0].pid != 300)
+                return observe_deep(h, n_ids, processes, n_processes, options, ret);
+        while (!lets_go)
+                (void) nanosleep(&pause, NULL);
+        int r = observe_deep(h, n_ids, processes, n_processes, options, ret);
+        n_ended++;
+        return r;
+}
+
+static void test_stuck(void **state) {
+        struct machine m;
+        put_machine(&m);
+        const struct timespec pause = { .tv_nsec = 1000000 };
+        const struct capture_options options = {
+                .root = m.tree.root,
+                .pause_usec = USEC_PER_MSEC,
+                .paused = time_passes,
+                .userdata = &m,
+                .read_deep = stuck_deep,
+                .deep_usec = 400 * USEC_PER_MSEC,
+        };
+        char *why = NULL;
+        assert_int_equal(capture_take(&options, &m.capture, &why), 0);
+        assert_null(why);
+        assert_int_equal(m.capture.n_given_up, 1);
+        assert_int_equal(n_ended, 0);
+        bool has_other = false;
+        for (size_t i = 0; i < m.capture.n_items; i++) {
+                assert_null(strstr(m.capture.items[i].path, "proc/300/numa_maps"));
+                has_other |= strstr(m.capture.items[i].path, "proc/400/numa_maps") != NULL;
+        }
+        assert_true(has_other);
+        lets_go = true; /* after the capture's end: touches nothing of it */
+        while (n_ended == 0)
+                (void) nanosleep(&pause, NULL);
+        travel(&m);
+        _cleanup_free_ char *then = slurp(&m.copy, "capture/plan.json"), *now = replay_text(m.copy.root, NULL);
+        assert_string_equal(then, now);
+        tree_done(&m.copy);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_same_plan),
                 cmocka_unit_test(test_history),
                 cmocka_unit_test(test_one_file),
+                cmocka_unit_test(test_stuck),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

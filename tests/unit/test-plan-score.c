@@ -32,6 +32,20 @@ static struct plan_score score_of(struct world *w, const struct node_set *homes)
         return s;
 }
 
+/* Weights are those of the nodes that it is given, whichever they are. */
+static void test_interleaved(void **state) {
+        _cleanup_(world_freep) struct world *w = world_new(NODES, 4, 4, 2 * GIB);
+        service_on(w, "a", named_rule(w, PLACE_INTERLEAVE, "a", 100), 0, 300 * MIB, 1);
+        _cleanup_(plan_freep) struct plan *p = world_plan(w);
+        assert_home(w, p, "a", "0-2");
+        struct node_set here = node_set_of(0), none = { 0 };
+        struct plan_score all = score_of(w, &p->placements[0].home), one = score_of(w, &here), left = score_of(w, &none);
+        assert_int_equal(n_broken(&all) + n_broken(&one) + all.n_left + one.n_left, 0);
+        assert_int_equal(left.n_left, 1);
+        assert_true(one.cost < all.cost); /* its CPU is there: interleaved memory is farther, as asked for */
+        assert_true(one.cost >= 10);
+}
+
 static void test_counts(void **state) {
         _cleanup_(world_freep) struct world *w = world_new(NODES, 4, 4, 2 * GIB);
         struct rule *a = named_rule(w, PLACE_COMPACT, "a", 100), *b = named_rule(w, PLACE_COMPACT, "b", 100);
@@ -183,6 +197,7 @@ static void test_nothing_is_better(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_counts),
+                cmocka_unit_test(test_interleaved),
                 cmocka_unit_test(test_same_again),
                 cmocka_unit_test(test_nothing_is_better),
         };

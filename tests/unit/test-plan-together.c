@@ -107,6 +107,23 @@ static void test_too_much_for_one_home(void **state) {
 }
 
 /* A newcomer joins those who have a home, rather than drawing them away. */
+/* Who leads the group needs no CPUs, being held by the administrator's, or given a node that has none; the other does. */
+static void test_who_needs_cpus(void **state) {
+        _cleanup_(world_freep) struct world *w = world_new(3, 4, 4, 4 * GIB);
+        struct rule *store = named_rule(w, PLACE_NODES, "store", 200), *app = named_rule(w, PLACE_COMPACT, "app", 100);
+        world_take_cpus(w, 2);
+        store->nodes = node_set_of(2);
+        add_name(&app->together_with, "store");
+        service_on(w, "app", app, 0, 300 * MIB, 1);
+        service_on(w, "store", store, 1, 300 * MIB, 0.1);
+        _cleanup_(plan_freep) struct plan *p = world_plan(w);
+        assert_home(w, p, "store", "2");
+        assert_home(w, p, "app", "0");
+        assert_says(placement_of(w, p, "app")->reason, "together-with is given up: rule store (priority 200)");
+        for (unsigned k = 0; k < 5; k++)
+                assert_int_equal(world_cycle(w, 10 * USEC_PER_MINUTE), k == 0 ? 2 : 0);
+}
+
 static void test_newcomer_joins(void **state) {
         _cleanup_(world_freep) struct world *w = world_new(4, 4, 4, 4 * GIB);
         struct rule *r = named_rule(w, PLACE_COMPACT, "web", 100);
@@ -126,7 +143,7 @@ int main(void) {
                 cmocka_unit_test(test_two_rules_share), cmocka_unit_test(test_bonds_go_on),
                 cmocka_unit_test(test_own_name),        cmocka_unit_test(test_constraints_of_all),
                 cmocka_unit_test(test_cannot_share),    cmocka_unit_test(test_too_much_for_one_home),
-                cmocka_unit_test(test_newcomer_joins),
+                cmocka_unit_test(test_newcomer_joins),  cmocka_unit_test(test_who_needs_cpus),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

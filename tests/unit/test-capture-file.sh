@@ -16,7 +16,7 @@ whole=$!
 (trap '' XFSZ; ulimit -f 8; exec "$ctl" capture "$work/full.tar") >/dev/null 2>"$work/full.err" &
 full=$!
 # Killed while it writes.
-(ulimit -c 0; ulimit -f 8; exec "$ctl" capture "$work/killed.tar") >/dev/null 2>&1 &
+(ulimit -f 8; exec "$ctl" capture "$work/killed.tar") >/dev/null 2>&1 &
 killed=$!
 wait "$whole" || {
         cat "$work/whole.out"

@@ -59,6 +59,11 @@ static int run_deep(void *arg) {
         return env->ops->read_deep(env->context, j->m->topology->n_ids, s->processes, s->n_processes, &options, &j->result);
 }
 
+void cycle_forget_kept(struct service_note *n, uint64_t now_usec) {
+        if (n->kept && now_usec - MIN2(n->kept_began_usec, now_usec) > DEEP_KEPT_USEC)
+                free_kept(n);
+}
+
 /* Takes what a late read found for a cycle to come. */
 static void keep(struct service_note *n, struct deep_job *j) {
         const struct service_sample *s = &j->cycle->observation->services[j->index];

@@ -209,6 +209,7 @@ static void forget_notes(struct manager *m, uint64_t now) {
         size_t kept = 0;
         for (size_t i = 0; i < m->n_notes; i++) {
                 struct service_note *n = m->notes[i];
+                cycle_forget_kept(n, now);
                 bool busy =
                         n->held || n->stuck || n->restoring || transition_find(m, n->cgroup) || record_find(m->record, n->cgroup);
                 if (!busy && n->last_seen_usec + NOTE_FORGET_USEC < now) {

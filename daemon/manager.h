@@ -196,7 +196,8 @@ int manager_reload(struct manager *m, char **ret_error);      /* with notificati
 int cycle_begin(struct manager *m);
 /* cycle-deep.c: begins to read the memory maps that are wanted, or puts in what is known of them. */
 void cycle_read_maps(struct manager *m, struct cycle *c);
-void cycle_read_done(struct manager *m); /* one is in: decides where it was the last */
+void cycle_forget_kept(struct service_note *n, uint64_t now_usec); /* what a late read found, once it is too old */
+void cycle_read_done(struct manager *m);                           /* one is in: decides where it was the last */
 /* The part of deciding that starts things: in manager-decide.c */
 void manager_decide(struct manager *m, struct cycle *c);
 unsigned manager_n_active(const struct manager *m); /* transitions that do not wait for a stuck process */

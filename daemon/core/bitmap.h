@@ -40,10 +40,10 @@ static inline bool node_set_is_empty(const struct node_set *s) {
         return any == 0;
 }
 static inline bool node_set_equal(const struct node_set *a, const struct node_set *b) {
-        uint64_t differ = 0;
         for (unsigned i = 0; i < NODE_SET_WORDS; i++)
-                differ |= a->words[i] ^ b->words[i];
-        return differ == 0;
+                if (a->words[i] != b->words[i]) /* mostly the first */
+                        return false;
+        return true;
 }
 static inline bool node_set_is_subset(const struct node_set *a, const struct node_set *b) { /* a ⊆ b */
         uint64_t beyond = 0;

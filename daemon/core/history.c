@@ -144,9 +144,20 @@ static uint64_t hash_list(uint64_t h, const struct string_list *l) {
 
 /* All of a rule that has a say in where its services live. Never 0. */
 static uint64_t rule_key(const struct rule *r) {
-        const unsigned numbers[] = { r->place,     r->memory,      r->cpus,     r->max_nodes,        r->min_nodes,
-                                     r->exclusive, r->has_allowed, r->priority, r->min_gain_permille };
-        uint64_t h = hash(UINT64_C(0xcbf29ce484222325), numbers, sizeof numbers);
+        const uint64_t numbers[] = { (uint64_t) r->place,
+                                     (uint64_t) r->memory,
+                                     (uint64_t) r->cpus,
+                                     r->max_nodes,
+                                     r->min_nodes,
+                                     r->exclusive,
+                                     r->has_allowed,
+                                     r->priority,
+                                     r->min_gain_permille,
+                                     (uint64_t) r->shared_pages,
+                                     (uint64_t) r->app_policy };
+        uint64_t h = UINT64_C(0xcbf29ce484222325);
+        for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
+                h = (h ^ numbers[i]) * UINT64_C(0x100000001b3);
         h = hash(h, &r->nodes, sizeof r->nodes);
         h = hash(h, &r->allowed, sizeof r->allowed);
         h = hash(h, &r->avoid, sizeof r->avoid);

@@ -161,9 +161,12 @@ bool job_excluded(const struct planner *pl, const struct job *j, const struct no
 struct node_set job_barred_nodes(const struct planner *pl, const struct job *j, struct bar *ret) {
         struct node_set barred = { 0 };
         struct bar bar;
-        for (unsigned i = 0; i < pl->n_nodes && pl->contested; i++) {
+        if (!pl->contested)
+                return barred;
+        bool contests = j->rule->exclusive || pl->rules[j->rule_number].n_apart > 0;
+        for (unsigned i = 0; i < pl->n_nodes; i++) {
                 const struct occupants *o = &pl->occupants[i];
-                for (size_t k = 0; k < o->n; k++)
+                for (size_t k = 0; k < o->n && (contests || o->n_exclusive > 0); k++)
                         if (&pl->jobs[o->jobs[k]] != j &&
                             (keeps_away(pl, &pl->jobs[o->jobs[k]], j, &bar) ||
                              (j->kind == JOB_INTERLEAVE && jobs_conflict(pl, j, &pl->jobs[o->jobs[k]], &bar)))) {

@@ -105,10 +105,8 @@ static void plan_one(struct planner *pl, struct job *j) {
                 pl->look[j - pl->jobs] = true;
                 job_set_distance(pl, j);
         }
-        if (!job_is_looked_at(pl, j)) {
-                stay(pl, j);
+        if (!job_is_looked_at(pl, j)) /* at rest: it needs no room, and counts as traffic where it is */
                 return;
-        }
         candidates_of_memory(pl, j);
         const struct option *best = candidates_best(pl, j), *barred = candidates_barred(pl, j);
         option_present(pl, j, &j->present);

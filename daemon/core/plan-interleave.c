@@ -132,6 +132,13 @@ bool interleave_set_parts(struct planner *pl, struct job *j, const struct node_s
 static void plan_one(struct planner *pl, struct job *j) {
         struct bar bar;
         struct node_set mems = job_mems(pl, j, &pl->all_nodes), barred = job_barred_nodes(pl, j, &bar);
+        if (!job_is_looked_at(pl, j)) { /* at rest: it needs no room, and counts as traffic where it is */
+                struct node_set lost = node_set_intersect(&barred, &j->home);
+                if (node_set_is_empty(&lost))
+                        return;
+                pl->look[j - pl->jobs] = true;
+                job_set_distance(pl, j);
+        }
         mems = node_set_subtract(&mems, &barred);
         if (!interleave_set_parts(pl, j, &mems))
                 return;

@@ -140,10 +140,30 @@ static void stuck_writes(struct run *r) {
         expect_good_manners(r);
 }
 
+/* Refused, while the kernel takes its memory back each time: what was moved before anybody knew is all that is moved. */
+static void refused_drifts(struct run *r) {
+        r->settings.balancing_rate_bytes = 4 * MIB;
+        machine(r, 2, 8, 16 * GIB);
+        rules(r, "rules:\n- {name: all, match: {unit: '*'}, place: compact}\n");
+        struct sim_spec p = spec("stubborn.service", 2, 2 * GIB);
+        p.start = topology_nodes(sim_topology(r->sim));
+        struct sim_service *v = add(r, &p);
+        v->fail_set = -EACCES;
+        pass(r, HOURS(24));
+        expect(r, r->n_given_up >= 4, "tried only %u times", r->n_given_up);
+        expect(r, v->moved_bytes <= GIB + 64 * MIB, "moved %" PRIu64 " MiB of 2 GiB for a service that cannot be restricted",
+               (uint64_t) (v->moved_bytes / MIB));
+        v->fail_set = 0;
+        pass(r, HOURS(18));
+        expect_local(r, v, 0.99);
+        expect_home_count(r, v, 1);
+}
+
 const struct scenario scenarios_told[] = {
         { 50, "told", "what cannot move is told by every cycle", told },
         { 51, "slow-map", "a memory map that takes longer than a cycle waits", slow_map },
         { 52, "slow-restart", "a late memory map of processes that are gone", slow_restart },
         { 53, "stuck-writes", "changes of cpusets that do not return", stuck_writes },
+        { 54, "refused-drifts", "a refused cpuset, and memory that drifts back", refused_drifts },
         { 0 },
 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* numabalancectl capture: what a cycle reads, into an archive that can be sent to somebody. */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,6 +14,8 @@
 
 #define RECORD_FILE "/run/numabalanced/record.json"
 #define PAUSE_USEC  (5 * USEC_PER_SEC)
+/* Half of it for one memory map. */
+#define DEEP_USEC (2 * USEC_PER_MINUTE)
 
 /* "dir/report.tar" → "report": what it unpacks to. NULL: no such name, or no memory. */
 static char *directory_name(const char *file) {
@@ -43,17 +46,38 @@ static struct json_object *ask_daemon(void) {
         return NULL;
 }
 
+/* Gives a file its name, unless that is taken. */
+static int give_name(const char *temporary, const char *file) {
+        if (renameat2(AT_FDCWD, temporary, AT_FDCWD, file, RENAME_NOREPLACE) == 0)
+                return 0;
+        if (errno != EINVAL && errno != ENOSYS)
+                return -errno;
+        /* Not every file system has that. */
+        if (link(temporary, file) < 0)
+                return -errno;
+        (void) unlink(temporary);
+        return 0;
+}
+
 static int write_archive(const struct capture *c, const char *file, const char *directory) {
+        /* Under another name until it is whole: what an interrupted or failed one leaves must not pass for a report. */
+        _cleanup_free_ char *temporary = format_string("%s.part", file);
+        if (!temporary)
+                return out_error(EXIT_FAILURE, "out of memory");
         /* Not readable for others, and never into a file (or through a link) that is there. */
-        int fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
         if (fd < 0)
-                return out_error(EXIT_FAILURE, "cannot make %s: %s", file, strerror(errno));
+                return out_error(EXIT_FAILURE, "cannot make %s: %s", temporary, strerror(errno));
         int r = capture_write(c, fd, directory);
+        if (r == 0 && fsync(fd) < 0)
+                r = -errno;
         if (close(fd) < 0 && r == 0)
                 r = -errno;
         if (r == 0)
+                r = give_name(temporary, file);
+        if (r == 0)
                 return EXIT_SUCCESS;
-        (void) unlink(file);
+        (void) unlink(temporary);
         return out_error(EXIT_FAILURE, "cannot write %s: %s", file, strerror(-r));
 }
 
@@ -62,12 +86,13 @@ static int run(char **arguments, const struct options *o) {
                 .root = "/",
                 .record_file = RECORD_FILE,
                 .pause_usec = PAUSE_USEC,
+                .deep_usec = DEEP_USEC,
         };
         struct capture capture;
         _cleanup_free_ char *why = NULL, *directory = directory_name(arguments[0]);
         if (!directory)
                 return out_error(EXIT_USAGE, "%s is no name for a file", arguments[0]);
-        if (access(arguments[0], F_OK) == 0)
+        if (faccessat(AT_FDCWD, arguments[0], F_OK, AT_SYMLINK_NOFOLLOW) == 0)
                 return out_error(EXIT_FAILURE, "%s is there already", arguments[0]);
         if (geteuid() != 0)
                 return out_error(EXIT_FAILURE, "not permitted: only root may read every service's memory map");
@@ -76,6 +101,8 @@ static int run(char **arguments, const struct options *o) {
         json_object_put(options.history);
         if (r < 0)
                 return out_error(r == -EBADMSG && why ? EXIT_CONFIG : EXIT_FAILURE, "%s", why ? why : strerror(-r));
+        if (capture.n_given_up > 0)
+                (void) out_error(0, "%zu services' memory maps did not come in time and are left out", capture.n_given_up);
         r = write_archive(&capture, arguments[0], directory);
         if (r == EXIT_SUCCESS && o->json != JSON_OFF) {
                 _cleanup_json_ struct json_object *value = json_object_new_object();

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "config/config-load.h"
+#include "described.h"
 #include "host/host.h"
 #include "out.h"
 #include "report/json.h"
@@ -42,6 +43,8 @@ static int run(char **arguments, const struct options *o) {
         _cleanup_(config_freep) struct config *config = NULL;
         struct config_errors errors = { 0 };
 
+        if (check_described() != EXIT_SUCCESS)
+                return EXIT_FAILURE;
         /* Without a topology node numbers cannot be checked, all else can. */
         if (host_open("/", &host) < 0 || topology_load(host, &topology) < 0)
                 (void) out_error(0, "cannot read the topology, node numbers are not checked");

@@ -116,6 +116,8 @@ TERM(bandwidth)
 TERM(load)
 TERM(fill)
 TERM(moving)
+TERM(breadth)
+TERM(device)
 
 /* "exclusive (rule db)" */
 static char *excluded_text(struct json_object *row) {
@@ -137,6 +139,14 @@ static const struct column term_columns[] = {
         { .name = "FILL", .text = fill_text, .right = true, .drop = 1 },
         { .name = "MOVING", .text = moving_text, .right = true, .drop = 2 },
 };
+/* Shown where a candidate has any: of a home of several nodes, and beside place: near. */
+static const struct {
+        const char *term;
+        struct column column;
+} rare_columns[] = {
+        { "breadth", { .name = "BREADTH", .text = breadth_text, .right = true, .drop = 2 } },
+        { "device", { .name = "DEVICE", .text = device_text, .right = true, .drop = 4 } },
+};
 
 static bool any_has(struct json_object *candidates, const char *key) {
         for (size_t i = 0; i < array_length(candidates); i++)
@@ -145,8 +155,15 @@ static bool any_has(struct json_object *candidates, const char *key) {
         return false;
 }
 
+static bool any_costs(struct json_object *candidates, const char *term) {
+        for (size_t i = 0; i < array_length(candidates); i++)
+                if (get_double(get_object(json_object_array_get_idx(candidates, i), "terms"), term) > 0)
+                        return true;
+        return false;
+}
+
 static int print_candidates(struct json_object *candidates, const struct options *o) {
-        struct column columns[4 + ARRAY_SIZE(term_columns)];
+        struct column columns[4 + ARRAY_SIZE(term_columns) + ARRAY_SIZE(rare_columns)];
         size_t n = 0;
         if (array_length(candidates) == 0)
                 return EXIT_SUCCESS;
@@ -154,6 +171,9 @@ static int print_candidates(struct json_object *candidates, const struct options
         columns[n++] = cost_column;
         for (size_t i = 0; i < ARRAY_SIZE(term_columns) && any_has(candidates, "terms"); i++)
                 columns[n++] = term_columns[i];
+        for (size_t i = 0; i < ARRAY_SIZE(rare_columns); i++)
+                if (any_costs(candidates, rare_columns[i].term))
+                        columns[n++] = rare_columns[i].column;
         if (any_has(candidates, "excluded_by"))
                 columns[n++] = excluded_column;
         columns[n++] = verdict_column;

@@ -44,7 +44,7 @@ static int print_help(const struct verb *verb) {
                             "memory on the same NUMA nodes.\n");
                 for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
                         _cleanup_free_ char *synopsis = format_string("%s %s", verbs[i]->name, verbs[i]->arguments);
-                        (void) printf("  %-18s %s\n", synopsis ? synopsis : verbs[i]->name, verbs[i]->summary);
+                        (void) printf("  %-24s %s\n", synopsis ? synopsis : verbs[i]->name, verbs[i]->summary);
                 }
         }
         static const char simulate_help[] = "  --topology FILE|TEXT     with simulate: the machine, as hwloc describes it\n"

@@ -18,7 +18,7 @@ _numabalancectl() {
                 mapfile -t COMPREPLY < <(compgen -W 'pretty short off' -- "$cur")
         elif [[ $cur == -* ]]; then
                 mapfile -t COMPREPLY < <(compgen -W "--json= --no-legend --help --version${explain}" -- "$cur")
-                [[ ${COMPREPLY[0]-} == --json= ]] && compopt -o nospace
+                [[ ${COMPREPLY[0]-} == *= ]] && compopt -o nospace
         elif [[ ! $verb ]]; then
                 mapfile -t COMPREPLY < <(compgen -W 'status list explain plan history advise simulate topology check reload pause resume restore capture' -- "$cur")
         elif [[ $verb == explain || $verb == history || $verb == restore ]]; then

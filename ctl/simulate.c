@@ -2,15 +2,17 @@
 /* numabalancectl simulate: the daemon itself on a machine that one does not have, in virtual time; needs no daemon and touches nothing. */
 #include "config.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <hwloc.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "config/config-private.h"
+#include "described.h"
 #include "host/host.h"
 #include "list-table.h"
 #include "manager.h"
@@ -27,6 +29,7 @@ struct simulation {
         struct scenario_file *scenario;
         struct sim *sim;
         struct json_object *events; /* NULL: printed as they come */
+        char *runtime_dir;          /* NULL: none is needed */
         bool failed;
 };
 
@@ -57,17 +60,6 @@ static int read_text(const char *path, char **ret, size_t *ret_size) {
         return 0;
 }
 
-/* hwloc itself says nothing of an environment that it cannot use, and describes this machine instead. */
-static bool is_topology(const char *what, bool is_file) {
-        hwloc_topology_t t;
-        if (hwloc_topology_init(&t) < 0)
-                return false;
-        bool fine = (is_file ? hwloc_topology_set_xml(t, what) : hwloc_topology_set_synthetic(t, what)) == 0 &&
-                    hwloc_topology_load(t) == 0;
-        hwloc_topology_destroy(t);
-        return fine;
-}
-
 /* A file is hwloc's XML, anything else its synthetic description; neither: this machine. */
 static int load_topology(const char *what, struct topology **ret) {
         _cleanup_(host_freep) struct host *host = NULL;
@@ -79,6 +71,8 @@ static int load_topology(const char *what, struct topology **ret) {
                     setenv(is_file ? "HWLOC_XMLFILE" : "HWLOC_SYNTHETIC", what, 1) < 0)
                         return out_error(EXIT_FAILURE, "out of memory");
         }
+        if (!what && check_described() != EXIT_SUCCESS)
+                return EXIT_FAILURE;
         int r = host_open("/", &host);
         if (r >= 0)
                 r = topology_load(host, ret);
@@ -215,7 +209,7 @@ static void print_totals(const struct simulation *x) {
                 (void) printf("%s\n", n_hours > 24 ? " …" : "");
         }
         (void) printf("Moved                         %s\n", FORMAT_BYTES(t.moved_bytes));
-        (void) printf("  the least possible          %s\n", FORMAT_BYTES(t.least_bytes));
+        (void) printf("  misplaced at their start    %s\n", FORMAT_BYTES(t.least_bytes));
         if (t.kernel_moved_bytes > 0)
                 (void) printf("  by the kernel's balancing   %s\n", FORMAT_BYTES(t.kernel_moved_bytes));
         (void) printf("Changes of home               %u, %u of them back within 15 minutes\n", t.n_changes, t.n_returns);
@@ -246,14 +240,46 @@ static int print_end(struct simulation *x) {
         return out_finish();
 }
 
+/* A daemon that is killed and started again finds its record on disk; otherwise it is kept in memory, and nothing is written. */
+static int make_runtime_dir(const struct simulation *x, char **ret) {
+        const char *temporary = getenv("TMPDIR");
+        bool kills = false;
+        for (size_t i = 0; i < x->scenario->n_events; i++)
+                kills |= x->scenario->events[i].action == ACTION_KILL;
+        if (!kills)
+                return 0;
+        _cleanup_free_ char *path =
+                format_string("%s/numabalancectl-simulate-XXXXXX", temporary && *temporary ? temporary : "/tmp");
+        if (!path)
+                return -ENOMEM;
+        if (!mkdtemp(path))
+                return -errno;
+        *ret = TAKE_PTR(path);
+        return 0;
+}
+
+static void remove_runtime_dir(const char *path) {
+        DIR *d = opendir(path);
+        for (struct dirent *e; d && (e = readdir(d));)
+                if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+                        (void) unlinkat(dirfd(d), e->d_name, 0);
+        if (d)
+                (void) closedir(d);
+        if (rmdir(path) < 0)
+                (void) fprintf(stderr, "numabalancectl: cannot remove %s: %s\n", path, strerror(errno));
+}
+
 static int run_scenario(struct simulation *x, uint64_t until_usec) {
         int r = load_rules(x);
         if (r != EXIT_SUCCESS)
                 return r;
+        int k = make_runtime_dir(x, &x->runtime_dir);
+        if (k < 0)
+                return out_error(EXIT_FAILURE, "cannot make a directory for the daemon's record: %s", strerror(-k));
         log_divert(on_said, x);
-        int k = scenario_begin(x->scenario, x->sim);
+        k = scenario_begin(x->scenario, x->sim);
         if (k >= 0)
-                k = sim_start_manager(x->sim, NULL);
+                k = sim_start_manager(x->sim, x->runtime_dir);
         if (k < 0)
                 return out_error(EXIT_FAILURE, "the simulation cannot begin: %s", strerror(-k));
         sim_run(x->sim, until_usec);
@@ -287,6 +313,9 @@ static int run(char **arguments, const struct options *o) {
                 r = run_scenario(&x, until_usec > 0 ? until_usec : x.scenario->until_usec);
         log_divert(NULL, NULL);
         sim_free(x.sim);
+        if (x.runtime_dir)
+                remove_runtime_dir(x.runtime_dir);
+        free(x.runtime_dir);
         json_object_put(x.events);
         scenario_free(x.scenario);
         return r;
@@ -294,7 +323,7 @@ static int run(char **arguments, const struct options *o) {
 
 const struct verb verb_simulate = {
         .name = "simulate",
-        .arguments = "",
+        .arguments = "--scenario FILE",
         .takes_simulate = true,
         .summary = "try rules on a machine that one does not have",
         .help = "Runs the daemon's own planner and manager on a simulated machine in virtual time: --topology (a file of hwloc's "

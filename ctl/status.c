@@ -46,6 +46,10 @@ static void print_status(struct json_object *s, const struct options *o) {
         for (size_t i = 0; i < array_length(limits); i++)
                 (void) printf("%s %s\n", i == 0 ? "Limitations:  " : "              ",
                               json_object_get_string(json_object_array_get_idx(limits, i)));
+        struct json_object *stuck = get_array(s, "stuck");
+        for (size_t i = 0; i < array_length(stuck); i++)
+                (void) printf("%s %s\n", i == 0 ? "Stuck:        " : "              ",
+                              json_object_get_string(json_object_array_get_idx(stuck, i)));
 }
 
 static int run(char **arguments, const struct options *o) {

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "described.h"
 #include "host/host.h"
 #include "out.h"
 #include "report/format.h"
@@ -113,6 +114,8 @@ static int run(char **arguments, const struct options *o) {
         struct machine_sample machine = { 0 };
         const char *root = getenv("HWLOC_FSROOT");
 
+        if (check_described() != EXIT_SUCCESS)
+                return EXIT_FAILURE;
         int r = host_open(root && *root ? root : "/", &host);
         if (r >= 0)
                 r = topology_load(host, &topology);

@@ -15,6 +15,9 @@
 /* Reading numa_maps and moving pages each get their own company; more threads would only contend for the same mmap locks. */
 #define WORKER_THREADS  4u
 #define WORKER_LATE_MAX 32u
+/* A write to a cgroup's files is replaced by another thread after this; with so many that do not return no more are begun. */
+#define WRITE_DEADLINE_USEC (60 * USEC_PER_SEC)
+#define WRITES_LATE_MAX     (WORKER_LATE_MAX / 2)
 
 struct live {
         struct live_options options;
@@ -269,11 +272,13 @@ static void done_blocking_job(int result, void *arg) {
 static const struct job_ops blocking_job_ops = { run_blocking_job, done_blocking_job, NULL };
 
 static int run_blocking(void *pool, int (*run)(void *arg), ops_done done, void *arg) {
+        if (worker_pool_n_late(pool) >= WRITES_LATE_MAX)
+                return -EBUSY;
         struct blocking_job *j = malloc(sizeof(*j));
         if (!j)
                 return -ENOMEM;
         *j = (struct blocking_job){ run, done, arg };
-        int r = worker_submit(pool, &blocking_job_ops, j, 0);
+        int r = worker_submit(pool, &blocking_job_ops, j, WRITE_DEADLINE_USEC);
         if (r < 0)
                 free(j);
         return r;

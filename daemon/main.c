@@ -67,8 +67,9 @@ static int parse_arguments(int argc, char **argv, struct arguments *a) {
                 { "version", no_argument, NULL, ARG_VERSION },
                 { 0 },
         };
+        opterr = 0;
         for (;;) {
-                int c = getopt_long(argc, argv, "h", options, NULL);
+                int c = getopt_long(argc, argv, ":h", options, NULL);
                 if (c < 0)
                         break;
                 switch (c) {
@@ -94,7 +95,8 @@ static int parse_arguments(int argc, char **argv, struct arguments *a) {
                 case 'h':
                 case ARG_HELP: print_help(); return 0;
                 case ARG_VERSION: puts("numabalanced " PACKAGE_VERSION); return 0;
-                default: return -EINVAL; /* getopt_long has said what */
+                case ':': return usage_error("a value is missing after ", argv[optind - 1]);
+                default: return usage_error("no option that can be used so: ", argv[optind - 1]);
                 }
         }
         if (optind < argc)

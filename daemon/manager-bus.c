@@ -74,13 +74,35 @@ static void add_int(struct json_object *o, const char *key, uint64_t value) {
         json_object_object_add(o, key, json_object_new_int64((int64_t) MIN2(value, (uint64_t) INT64_MAX)));
 }
 
+static void add_stuck(struct json_object *array, const char *who, const char *what) {
+        _cleanup_free_ char *text = format_string("%s: %s", who, what);
+        if (text)
+                json_object_array_add(array, json_object_new_string(text));
+}
+
+/* What has begun and does not come to an end, in sentences. */
+static void add_all_stuck(struct manager *m, struct json_object *array) {
+        if (m->screen_late)
+                add_stuck(array, "looking at the machine", "has not come to an end, and nothing is decided until it does");
+        for (size_t i = 0; i < m->n_notes; i++) {
+                const struct service_note *n = m->notes[i];
+                const struct transition *t = transition_find(m, n->cgroup);
+                if (n->stuck)
+                        add_stuck(array, n->cgroup, "a process of it does not respond");
+                if (n->restore_late || (t && transition_is_changing(t) && transition_is_late(t)))
+                        add_stuck(array, n->cgroup, "a change of its cpuset has not come to an end");
+        }
+}
+
 static struct json_object *on_status(void *userdata) {
         struct manager *m = userdata;
-        struct json_object *o = json_object_new_object(), *states = json_object_new_object(), *limits = json_object_new_array();
-        if (!o || !states || !limits) {
+        struct json_object *o = json_object_new_object(), *states = json_object_new_object(), *limits = json_object_new_array(),
+                           *stuck = json_object_new_array();
+        if (!o || !states || !limits || !stuck) {
                 json_object_put(o);
                 json_object_put(states);
                 json_object_put(limits);
+                json_object_put(stuck);
                 return NULL;
         }
         uint64_t now = manager_now(m), counts[_SERVICE_STATE_MAX] = { 0 };
@@ -124,6 +146,8 @@ static struct json_object *on_status(void *userdata) {
         for (char **l = m->limitations; *l; l++)
                 json_object_array_add(limits, json_object_new_string(*l));
         json_object_object_add(o, "limitations", limits);
+        add_all_stuck(m, stuck);
+        json_object_object_add(o, "stuck", stuck);
         return o;
 }
 

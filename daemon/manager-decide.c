@@ -8,8 +8,6 @@
 #include "manager.h"
 #include "report/journal.h"
 
-/* Where only the memory map is missing for a decision, the next look comes so soon. */
-#define DEEP_SOON_USEC (200 * USEC_PER_MSEC)
 /* Services whose cgroup is gone: forget what was said about them after this. */
 #define NOTE_FORGET_USEC (10 * USEC_PER_MINUTE)
 
@@ -142,9 +140,10 @@ static bool decide_one(struct manager *m, struct cycle *c, size_t i) {
                 n->first_seen_usec = c->started_usec;
         n->waits_for_turn = n->keep_deep = false;
         if (p->wants_deep && !s->deep) {
-                if (n->stuck || n->deep_again_usec > c->started_usec)
-                        (void) set_reason(p, n->stuck ? "a process of it does not respond to being read"
-                                                      : "its memory map could not be read, tried again later");
+                if (n->stuck || n->reading || n->deep_again_usec > c->started_usec)
+                        (void) set_reason(p, n->stuck     ? "a process of it does not respond to being read"
+                                             : n->reading ? "its memory map is being read, which takes long"
+                                                          : "its memory map could not be read, tried again later");
                 else {
                         n->wants_deep = true;
                         if (!n->deep_put_off)
@@ -210,6 +209,7 @@ static void forget_notes(struct manager *m, uint64_t now) {
         size_t kept = 0;
         for (size_t i = 0; i < m->n_notes; i++) {
                 struct service_note *n = m->notes[i];
+                cycle_forget_kept(n, now);
                 bool busy =
                         n->held || n->stuck || n->restoring || transition_find(m, n->cgroup) || record_find(m->record, n->cgroup);
                 if (!busy && n->last_seen_usec + NOTE_FORGET_USEC < now) {
@@ -291,6 +291,7 @@ void manager_decide(struct manager *m, struct cycle *c) {
                 for (size_t i = 0; i < o->n_services; i++)
                         wants |= decide_one(m, c, i);
                 tell_absent_transitions(m, c);
+                manager_tell_late_restores(m);
                 if (!manager_is_dry(m) && !m->paused && window_is_open(m, c))
                         manager_restore_orphans(m, c);
         }

@@ -97,11 +97,15 @@ static void answer_all(struct manager *m, const struct cycle *c, int error) {
         unsigned n = m->n_looks;
         m->n_looks = 0;
         for (unsigned i = 0; i < n; i++) {
-                if (c)
+                uint64_t began = bus_answer_begin();
+                if (c && !bus_may_answer(m->bus_service, m->looks[i].call))
+                        (void) bus_reply_error(m->looks[i].call, -EBUSY, BUS_BUSY_TEXT);
+                else if (c)
                         answer(m, c, &m->looks[i]);
                 else
                         (void) bus_reply_error(m->looks[i].call, error, "The machine could not be observed");
                 sd_bus_message_unref(m->looks[i].call);
+                bus_answer_end(m->bus_service, began);
         }
 }
 
@@ -166,6 +170,8 @@ static int request(struct manager *m, struct look l) {
                 answer(m, c, &l);
                 return 0;
         }
+        if (m->screen_late)
+                return -ETIMEDOUT;
         if (m->n_looks >= LOOKS_MAX)
                 return -EBUSY;
         int r = look(m);

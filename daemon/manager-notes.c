@@ -88,6 +88,8 @@ struct service_note *manager_note(struct manager *m, const char *cgroup) {
 
 void service_note_free(struct service_note *n) {
         free(n->cgroup);
+        deep_sample_free(n->kept);
+        cycle_unref(n->kept_cycle);
         free(n->last_reason);
         free(n);
 }

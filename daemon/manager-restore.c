@@ -57,7 +57,7 @@ static void on_restored(const char *cgroup, enum restore_outcome outcome, int er
         struct manager *m = j->m;
         struct service_note *n = manager_find_note(m, cgroup);
         if (n) {
-                n->restoring = false;
+                n->restoring = n->restore_late = false;
                 n->absent_since_usec = 0;
                 if (outcome == RESTORE_FAILED) {
                         n->restore_again_usec =
@@ -100,6 +100,7 @@ int manager_restore_one(struct manager *m, const char *cgroup) {
         }
         j->m = m;
         n->restoring = true;
+        n->restoring_usec = manager_now(m);
         m->n_restoring++;
         /* Always the real operations: a daemon that was set to dry run must still be able to give back what it took before. */
         int r = restore_start(m->record, &m->env->act, n->cgroup, on_restored, j);
@@ -110,6 +111,18 @@ int manager_restore_one(struct manager *m, const char *cgroup) {
                 free(j);
         }
         return r;
+}
+
+void manager_tell_late_restores(struct manager *m) {
+        uint64_t now = manager_now(m);
+        for (size_t i = 0; i < m->n_notes; i++) {
+                struct service_note *n = m->notes[i];
+                const struct record_entry *e = record_find(m->record, n->cgroup);
+                if (!n->restoring || n->restore_late || now - MIN2(n->restoring_usec, now) <= CHANGE_LATE_USEC)
+                        continue;
+                n->restore_late = true;
+                journal_change_late(e ? e->unit : n->cgroup, n->cgroup, "giving its cpusets back");
+        }
 }
 
 void manager_restore_waiting(struct manager *m, struct service_note *n) {

@@ -19,9 +19,14 @@
 
 /* Transitions at the same time; further ones wait for their turn. */
 #define TRANSITIONS_MAX 4u
+/* Where only a memory map is missing for a decision, the next look comes so soon. */
+#define DEEP_SOON_USEC (200 * USEC_PER_MSEC)
 /* One service's numa_maps, or one slice of moving, must be done by then or the service counts as stuck. */
 #define DEEP_DEADLINE_USEC  (10 * USEC_PER_SEC)
 #define SLICE_DEADLINE_USEC (60 * USEC_PER_SEC)
+/* The same for looking at the whole machine, and for a change of a cpuset: systemd is given 90 s to answer. */
+#define SCREEN_DEADLINE_USEC (60 * USEC_PER_SEC)
+#define CHANGE_LATE_USEC     (2 * USEC_PER_MINUTE)
 /* A service is measured over at least this time before it is placed. */
 #define WARM_UP_USEC (2 * USEC_PER_SEC)
 /* Who asks for a plan or for advice at the same time. */
@@ -67,22 +72,29 @@ struct service_note {
         char *last_reason; /* of the last decision or block that was logged */
         enum service_state last_state;
         struct node_set last_home;
-        bool held;  /* restored by the administrator: not placed until resume */
-        bool stuck; /* a deep read or slice of it has not returned */
-        bool restoring;
-        bool restore_waits;          /* for the end of a change that is under way */
-        uint64_t first_seen_usec;    /* under a rule; 0: never */
-        bool wants_deep;             /* the planner asked for its memory map */
-        bool keep_deep;              /* a change is due and held back: its memory map is read at every cycle until then */
-        bool deep_put_off;           /* the budget for observing did not reach to it in this cycle */
-        uint64_t deep_cost_usec;     /* of the last read of it; 0: none yet */
-        unsigned n_restore_failed;   /* in a row */
-        uint64_t restore_again_usec; /* not by itself before this */
-        unsigned n_deep_failed;      /* reads of it in a row that failed or came late */
-        uint64_t deep_again_usec;    /* none before this */
-        bool waits_for_turn;         /* only held back until it is measured, or by other transitions */
-        uint64_t undone_until_usec;  /* a placement made things worse: none before this */
-        uint64_t absent_since_usec;  /* of entries in the record whose cgroup is not seen; 0: seen */
+        bool held;                    /* restored by the administrator: not placed until resume */
+        bool stuck;                   /* a deep read or slice of it has not returned */
+        bool slow;                    /* its memory map takes long: it is read beside the cycles */
+        bool reading;                 /* that is under way */
+        bool restoring, restore_late; /* late: said so */
+        uint64_t restoring_usec;      /* since when */
+        bool restore_waits;           /* for the end of a change that is under way */
+        uint64_t first_seen_usec;     /* under a rule; 0: never */
+        bool wants_deep;              /* the planner asked for its memory map */
+        bool keep_deep;               /* a change is due and held back: its memory map is read at every cycle until then */
+        bool deep_put_off;            /* the budget for observing did not reach to it in this cycle */
+        uint64_t deep_cost_usec;      /* of the last read of it; 0: none yet */
+        struct deep_sample *kept;     /* what a late read found, or NULL; */
+        struct cycle *kept_cycle;     /* it began with this observation, */
+        size_t kept_index;            /* of this service in it, */
+        uint64_t kept_began_usec;     /* at this time */
+        unsigned n_restore_failed;    /* in a row */
+        uint64_t restore_again_usec;  /* not by itself before this */
+        unsigned n_deep_failed;       /* reads of it in a row that failed or came late */
+        uint64_t deep_again_usec;     /* none before this */
+        bool waits_for_turn;          /* only held back until it is measured, or by other transitions */
+        uint64_t undone_until_usec;   /* a placement made things worse: none before this */
+        uint64_t absent_since_usec;   /* of entries in the record whose cgroup is not seen; 0: seen */
         uint64_t last_seen_usec;
 };
 
@@ -121,7 +133,7 @@ struct manager {
         struct cycle *last;  /* the last that was decided, or NULL */
         unsigned n_deep_pending;
         size_t deep_turn; /* index of the service whose memory map is read next where the budget does not reach to all */
-        bool screen_running;
+        bool screen_running, screen_late; /* late: said so */
         uint64_t cycle_cpu_usec,
                 screen_cpu_usec; /* of the cycle; of its screen alone, which is what the next will cost at least */
 
@@ -182,6 +194,10 @@ int manager_reload(struct manager *m, char **ret_error);      /* with notificati
 
 /* cycle.c */
 int cycle_begin(struct manager *m);
+/* cycle-deep.c: begins to read the memory maps that are wanted, or puts in what is known of them. */
+void cycle_read_maps(struct manager *m, struct cycle *c);
+void cycle_forget_kept(struct service_note *n, uint64_t now_usec); /* what a late read found, once it is too old */
+void cycle_read_done(struct manager *m);                           /* one is in: decides where it was the last */
 /* The part of deciding that starts things: in manager-decide.c */
 void manager_decide(struct manager *m, struct cycle *c);
 unsigned manager_n_active(const struct manager *m); /* transitions that do not wait for a stuck process */
@@ -197,6 +213,7 @@ int cycle_explain(const struct manager *m, const struct cycle *c, size_t index, 
 /* manager-restore.c: restoring, for on-exit, for Restore() and for services that no rule matches any more */
 /* While a transition of it has a change under way this waits for the change's end: two writers of one cpuset have no order. */
 int manager_restore_one(struct manager *m, const char *cgroup);
+void manager_tell_late_restores(struct manager *m); /* once each */
 /* The transition of this service has ended: begins the restore that waited for it, if any. */
 void manager_restore_waiting(struct manager *m, struct service_note *n);
 void manager_restore_orphans(struct manager *m, const struct cycle *c);
@@ -241,7 +258,9 @@ struct transition *transition_find(const struct manager *m, const char *cgroup);
 /* The next observation of this service, for verifying; called for every transition after each decision. */
 void transition_observed(struct transition *t, struct cycle *c, ssize_t index);
 bool transition_is_changing(const struct transition *t); /* a change of its cpusets is under way */
-bool transition_is_late(const struct transition *t);     /* waits for a slice that does not return */
+bool transition_is_late(const struct transition *t);     /* waits for a slice or a change that does not return */
 bool transition_wants_observation(const struct transition *t);
+/* Would a memory map whose reading began then serve to verify it? */
+bool transition_accepts(const struct transition *t, uint64_t read_began_usec);
 const char *transition_describe(const struct transition *t); /* "moving: 45M of 98M"; borrowed, valid until the next call */
 void transition_cancel(struct transition *t, const char *why);

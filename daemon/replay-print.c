@@ -65,9 +65,13 @@ int replay_print(const char *root, const char *config_file, const char *json) {
         struct replay replay;
         _cleanup_free_ char *why = NULL;
         int r = replay_run(root, config_file, &replay, &why);
+        if (r == -EBADMSG && why) { /* one error a line, as --check prints them */
+                (void) fprintf(stderr, "%s\n", why);
+                return EXIT_CONFIG;
+        }
         if (r < 0) {
                 log_error(r, "Cannot decide again upon the capture below %s: %s", root, why ? why : strerror(-r));
-                return r == -EBADMSG && why ? EXIT_CONFIG : EXIT_FAILURE;
+                return EXIT_FAILURE;
         }
         r = json ? print_json(&replay, strcmp(json, "pretty") == 0) : print_text(&replay);
         replay_done(&replay);

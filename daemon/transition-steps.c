@@ -31,7 +31,8 @@ static enum phase phase_after_change(const struct transition *t) {
 
 static void on_in_force(int result, const struct cpuset_state *last, void *userdata) {
         struct transition *t = userdata;
-        t->changing = false;
+        t->changing = t->change_late = false;
+        t->refused |= result == -EREMOTEIO;
         if (result < 0) {
                 transition_fail(t, result,
                                 result == -EREMOTEIO ? "the cpuset that was asked for did not take effect"
@@ -48,10 +49,11 @@ static void on_in_force(int result, const struct cpuset_state *last, void *userd
 
 static void on_changed(int result, void *userdata) {
         struct transition *t = userdata;
+        t->refused |= result < 0 && result != -ENOENT && result != -ECANCELED;
         if (result >= 0)
                 result = cpuset_wait(manager_act(t->m), &t->target, &t->change, READ_BACK_LIMIT_USEC, on_in_force, t);
         if (result < 0) {
-                t->changing = false;
+                t->changing = t->change_late = false;
                 transition_fail(t, result, "its cpuset could not be changed");
         }
 }
@@ -69,7 +71,8 @@ static void begin_change(struct transition *t, const struct cpuset_state *state)
         t->change_began_usec = manager_now(m);
         r = act->ops->set_cpuset(act->context, &t->target, &t->change, on_changed, t);
         if (r < 0) {
-                t->changing = false;
+                t->changing = t->change_late = false;
+                t->refused = r != -ENOMEM;
                 transition_fail(t, r, "its cpuset could not be changed");
         }
 }
@@ -109,7 +112,13 @@ void transition_widen(struct transition *t) {
         }
         struct cpu_mask home = { 0 };
         topology_cpus_of(t->m->topology, &p->home_cpus, &home);
-        if (p->restrict_cpus && state.configured.cpus_set && !cpu_mask_is_subset(&home, &state.configured.cpus)) {
+        const struct history_entry *h = history_find(&t->m->history, t->target.cgroup);
+        t->tests = p->restrict_cpus && h && h->refused;
+        if (t->tests) {
+                /* Threads run away from their memory for a while, which is less than moving it for nothing again. */
+                t->change.change_cpus = t->change.value.cpus_set = true;
+                t->change.value.cpus = home;
+        } else if (p->restrict_cpus && state.configured.cpus_set && !cpu_mask_is_subset(&home, &state.configured.cpus)) {
                 t->change.change_cpus = t->change.value.cpus_set = true;
                 t->change.value.cpus = state.configured.cpus;
                 cpu_mask_or(&t->change.value.cpus, &home);

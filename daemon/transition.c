@@ -33,7 +33,7 @@ struct transition *transition_next(struct transition *t) {
 }
 
 bool transition_is_late(const struct transition *t) {
-        return t->slice_late;
+        return t->slice_late || t->change_late;
 }
 
 bool transition_is_changing(const struct transition *t) {
@@ -114,7 +114,10 @@ static void finish(struct transition *t, const struct service_sample *now) {
         if (t->error == 0 && p->restrict_cpus && !report.cpus_in_force) {
                 report.error = -EREMOTEIO;
                 report.reason = "the CPU restriction did not take effect";
+                t->refused = true;
         }
+        if (t->refused || report.cpus_in_force)
+                history_record_refused(&m->history, t->target.cgroup, t->refused);
         manager_tell_moved(m, &report);
         m->stats.moved_bytes += t->total.moved_bytes;
         if (report.error < 0)
@@ -161,6 +164,12 @@ void transition_enter(struct transition *t, enum phase phase) {
 }
 
 void transition_fail(struct transition *t, int error, const char *why) {
+        /* Its memory does not come: its CPUs, which went ahead, go back. */
+        if (t->tests && t->phase == PHASE_MOVE && !t->cancelled) {
+                int r = manager_restore_one(t->m, t->target.cgroup);
+                if (r < 0)
+                        log_error(r, "%s: could not begin to give its cpusets back: %s", t->target.unit, strerror(-r));
+        }
         /* Why it was cancelled says more than what came of the step that was still under way. */
         t->error = t->cancelled ? -ECANCELED : error;
         t->why = t->cancelled ? t->why : why;
@@ -181,6 +190,10 @@ bool transition_wants_observation(const struct transition *t) {
         return t->phase == PHASE_VERIFY;
 }
 
+bool transition_accepts(const struct transition *t, uint64_t read_began_usec) {
+        return t->phase == PHASE_VERIFY && read_began_usec >= t->verify_from_usec;
+}
+
 static bool wants_another_pass(const struct transition *t, const struct service_sample *s, uint64_t left) {
         const struct placement *p = transition_placement(t);
         uint64_t total = sum_by_node(s->bytes_by_node, t->m->topology->n_ids);
@@ -194,6 +207,10 @@ static bool wants_another_pass(const struct transition *t, const struct service_
 
 void transition_observed(struct transition *t, struct cycle *c, ssize_t index) {
         struct manager *m = t->m;
+        if (t->changing && !t->change_late && manager_now(m) - t->change_began_usec > CHANGE_LATE_USEC) {
+                t->change_late = true;
+                journal_change_late(t->target.unit, t->target.cgroup, "changing its cpuset");
+        }
         if (index < 0) {
                 /* Between the steps that come back by themselves there is nothing to wait for any more. */
                 if (t->phase == PHASE_VERIFY)
@@ -209,6 +226,9 @@ void transition_observed(struct transition *t, struct cycle *c, ssize_t index) {
         }
         const struct service_sample *s = &c->observation->services[index];
         if (!s->deep) {
+                const struct service_note *n = manager_find_note(m, t->target.cgroup);
+                if (n && n->reading && !n->stuck)
+                        return; /* the end of that wakes us */
                 manager_wake(m, VERIFY_DELAY_USEC);
                 if (++t->n_shallow > 3)
                         finish(t, NULL); /* its memory map cannot be read: reported as not verified */

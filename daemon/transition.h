@@ -27,7 +27,10 @@ struct transition {
         struct cpuset_state before;  /* when it began */
         struct cpuset_change change; /* under way, or the last */
         uint64_t change_began_usec, narrow_usec;
-        bool changing; /* a change is under way */
+        bool changing;    /* a change is under way */
+        bool change_late; /* and does not return: said so */
+        bool refused;     /* a change was refused, or came to nothing */
+        bool tests;       /* the restriction comes first, because one was refused before */
 
         struct env_mover *mover;
         bool slice_running, slice_late;

@@ -262,6 +262,8 @@ int worker_submit(struct worker_pool *p, const struct job_ops *ops, void *arg, u
         pthread_mutex_lock(&p->lock);
         if (p->stopping)
                 r = -ESHUTDOWN;
+        else if (p->n_late > 0 && p->n_threads <= p->n_late && p->n_threads >= thread_limit(p))
+                r = -EAGAIN; /* all are stuck: nobody would come to it, and its deadline would not begin */
         else if (p->n_idle <= p->n_queued && p->n_threads < thread_limit(p)) {
                 /* An idle thread may have been woken for an earlier job already: count those too. */
                 r = start_thread(p);

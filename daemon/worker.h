@@ -26,7 +26,8 @@ int worker_pool_new(sd_event *event, unsigned n_threads, unsigned max_late, stru
  * but left to the process's exit. */
 bool worker_pool_free(struct worker_pool *p, uint64_t wait_usec);
 
-/* `ops` must be static. deadline_usec is counted from when the job begins to run; 0: none. -ENOMEM, -ESHUTDOWN, -EAGAIN (no thread). */
+/* `ops` must be static. deadline_usec is counted from when the job begins to run; 0: none. -ENOMEM, -ESHUTDOWN, -EAGAIN (no
+ * thread, or all that there may be are stuck). */
 int worker_submit(struct worker_pool *p, const struct job_ops *ops, void *arg, uint64_t deadline_usec);
 
 /* Jobs that are past their deadline and have not returned. */

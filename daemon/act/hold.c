@@ -111,7 +111,7 @@ int hold_load(const char *path, struct hold *ret) {
                 json_object_put(root);
                 json_tokener_free(tokener);
         }
-        if (r == -EBADMSG || r == -EFBIG)
+        if (file_is_damaged(r))
                 r = set_file_aside(path);
         if (r < 0)
                 hold_done(&h);

@@ -101,7 +101,7 @@ int record_open(const char *path, struct record **ret) {
                 k = record_from_json(text, size, r);
         else if (k == -ENOENT)
                 k = 0;
-        if (k == -EBADMSG || k == -EFBIG)
+        if (file_is_damaged(k))
                 k = set_file_aside(path);
         if (k < 0) {
                 record_free(r);

@@ -60,6 +60,10 @@ int write_file_atomically(const char *path, const char *text) {
         return sync_directory_of(path);
 }
 
+bool file_is_damaged(int r) {
+        return r == -EBADMSG || r == -EFBIG || r == -EINVAL || r == -ELOOP;
+}
+
 int set_file_aside(const char *path) {
         _cleanup_free_ char *bad = format_string("%s.bad", path);
         if (!bad)

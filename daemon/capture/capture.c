@@ -195,6 +195,10 @@ static int begin_look(unsigned look, uint64_t *ret_usec, void *userdata) {
 }
 
 static int look(struct taking *t) {
+        struct patience patience = {
+                .read = t->options->read_deep ? t->options->read_deep : observe_deep,
+                .left_usec = t->options->deep_usec,
+        };
         const struct look_input in = {
                 .hosts = { t->hosts[0], t->hosts[1] },
                 .topology = t->topology,
@@ -203,6 +207,7 @@ static int look(struct taking *t) {
                 .n_applied = t->state.n_applied,
                 .begin = begin_look,
                 .userdata = t,
+                .patience = &patience,
         };
         struct captured_look look;
         int r = history_from_json(t->options->history, t->topology->n_ids, &t->state.history);
@@ -218,6 +223,7 @@ static int look(struct taking *t) {
         history_done(&history);
         if (r < 0)
                 return r;
+        t->capture->n_given_up = patience.n_given_up;
         for (size_t i = 0; i < look.observation->n_services; i++) {
                 t->capture->n_services++;
                 t->capture->n_managed += look.observation->services[i].rule != NULL;

@@ -4,6 +4,7 @@
 
 #include <json-c/json.h>
 
+#include "capture/patient.h"
 #include "capture/state.h"
 #include "host/recorder.h"
 
@@ -15,6 +16,8 @@ struct capture_options {
         /* Called after the pause; for tests. */
         void (*paused)(void *userdata);
         void *userdata;
+        deep_function read_deep;     /* NULL: observe_deep; for tests */
+        uint64_t deep_usec;          /* how long memory maps may keep it waiting in all */
         struct json_object *history; /* an array as capture_state_to_json() makes it; NULL: nothing is remembered */
 };
 
@@ -22,7 +25,7 @@ struct capture_options {
 struct capture {
         struct recorded *items;
         size_t n_items, capacity;
-        size_t n_services, n_managed, n_processes;
+        size_t n_services, n_managed, n_processes, n_given_up; /* services whose memory maps did not come in time */
 };
 
 /* Returns 0 or negative errno; `ret_why` gets a text to be freed that says more, or NULL. -EBADMSG: the configuration has errors. */

@@ -21,10 +21,13 @@ static int read_maps(const struct look_input *in, struct observation *o) {
                         continue;
                 _cleanup_(deep_sample_freep) struct deep_sample *d = NULL;
                 const struct deep_options options = deep_options_of(s->rule);
-                int r = observe_deep(h, in->topology->n_ids, s->processes, s->n_processes, &options, &d);
+                int r = in->patience
+                                ? patient_read(in->patience, h, in->topology->n_ids, s->processes, s->n_processes, &options, &d)
+                                : observe_deep(h, in->topology->n_ids, s->processes, s->n_processes, &options, &d);
                 if (r == -ENOMEM)
                         return r;
-                if (r >= 0)
+                /* One that was given up is not in the capture, and reads there as nothing. */
+                if (r >= 0 && d->n_processes_read > 0)
                         service_sample_merge_deep(s, d, h->has_memory_controller);
         }
         return 0;

@@ -5,6 +5,7 @@
 
 #include <json-c/json.h>
 
+#include "capture/patient.h"
 #include "core/history.h"
 #include "core/plan.h"
 #include "host/host.h"
@@ -21,6 +22,7 @@ struct look_input {
         /* Called before each look: lets time pass, and tells the time (CLOCK_BOOTTIME). */
         int (*begin)(unsigned look, uint64_t *ret_usec, void *userdata);
         void *userdata;
+        struct patience *patience; /* with the living; NULL: files do not keep anybody waiting */
 };
 
 struct captured_look {
@@ -29,7 +31,7 @@ struct captured_look {
         struct explanation *explanations; /* one for each service */
 };
 
-/* Takes both looks into the history, too. Blocks for as long as the slowest process's memory map. Returns 0 or negative errno. */
+/* Takes both looks into the history, too. Returns 0 or negative errno. */
 int look_twice(const struct look_input *in, struct history *history, struct captured_look *ret);
 void look_done(struct captured_look *l);
 

@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "capture/state.h"
@@ -47,11 +49,25 @@ static int read_state(struct replaying *p, unsigned n_ids) {
         return r;
 }
 
+/* Is what this path names what has that name inside of the capture? */
+static int check_inside(const struct replaying *p, const char *name, const char *path) {
+        struct stat inside, outside;
+        _cleanup_(close_fdp) int fd = open_below(p->hosts[0]->root_fd, name, O_PATH | O_CLOEXEC | O_NOFOLLOW);
+        if (fd < 0)
+                return fd;
+        if (fstat(fd, &inside) < 0 || stat(path, &outside) < 0)
+                return -errno;
+        return inside.st_dev == outside.st_dev && inside.st_ino == outside.st_ino ? 0 : -ELOOP;
+}
+
 static int load_config(const struct replaying *p, const char *config_file, struct replay *ret, char **ret_why) {
         _cleanup_free_ char *one_file = below(p->root, CAPTURE_DIR "/numabalanced.yaml");
         struct config_errors errors = { 0 };
-        if (!one_file)
-                return -ENOMEM;
+        int r = !one_file                           ? -ENOMEM
+                : !config_file && p->state.one_file ? check_inside(p, CAPTURE_DIR "/numabalanced.yaml", one_file)
+                                                    : 0;
+        if (r < 0)
+                return r;
         const struct config_source source = {
                 .root = p->root,
                 .main_file = config_file         ? config_file
@@ -61,7 +77,7 @@ static int load_config(const struct replaying *p, const char *config_file, struc
                 .vendorconfdir = p->state.vendorconfdir,
                 .topology = ret->topology,
         };
-        int r = config_load(&source, &ret->config, &errors);
+        r = config_load(&source, &ret->config, &errors);
         if (r < 0 && r != -ENOMEM) {
                 struct strbuf b = { 0 };
                 for (size_t i = 0; i < errors.n_lines; i++)
@@ -96,11 +112,21 @@ static int look_again(struct replaying *p, struct replay *ret) {
         return look_twice(&in, &p->state.history, &ret->look);
 }
 
+/* By the descriptor: by its name a link in it could lead out of the capture. */
+static int open_later(struct replaying *p) {
+        char path[64];
+        _cleanup_(close_fdp) int fd =
+                open_below(p->hosts[0]->root_fd, CAPTURE_LATER, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        if (fd < 0)
+                return fd;
+        (void) snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+        return host_open(path, &p->hosts[1]);
+}
+
 static int run(struct replaying *p, const char *config_file, struct replay *ret, char **ret_why) {
-        _cleanup_free_ char *later = below(p->root, CAPTURE_LATER);
-        int r = later ? host_open(p->root, &p->hosts[0]) : -ENOMEM;
+        int r = host_open(p->root, &p->hosts[0]);
         if (r >= 0)
-                r = host_open(later, &p->hosts[1]);
+                r = open_later(p);
         if (r >= 0)
                 r = topology_load(p->hosts[0], &ret->topology);
         if (r >= 0)

@@ -96,6 +96,38 @@ static int update_fixed(struct history_entry *e, const struct service_sample *s,
         return 0;
 }
 
+static uint64_t first_start_ticks(const struct service_sample *s) {
+        return s->n_processes > 0 ? s->processes[0].start_ticks : 0;
+}
+
+static int update_policy(struct history_entry *e, const struct service_sample *s) {
+        if (!s->deep)
+                return 0;
+        char *policy = s->own_policy ? strdup(s->own_policy) : NULL;
+        if (s->own_policy && !policy)
+                return -ENOMEM;
+        free(e->own_policy);
+        e->own_policy = policy;
+        e->self_managed = s->self_managed;
+        e->has_bound_mappings = s->has_bound_mappings;
+        e->deep_start_ticks = first_start_ticks(s);
+        return 0;
+}
+
+int history_recall(const struct history *h, struct service_sample *s) {
+        const struct history_entry *e = history_find(h, s->cgroup);
+        if (s->deep || !e || e->deep_usec == 0 || e->deep_start_ticks != first_start_ticks(s))
+                return 0;
+        char *policy = e->own_policy ? strdup(e->own_policy) : NULL;
+        if (e->own_policy && !policy)
+                return -ENOMEM;
+        free(s->own_policy);
+        s->own_policy = policy;
+        s->self_managed = e->self_managed;
+        s->has_bound_mappings = e->has_bound_mappings;
+        return 0;
+}
+
 /* FNV-1a. */
 static uint64_t hash(uint64_t h, const void *data, size_t n) {
         const uint8_t *bytes = data;
@@ -112,9 +144,20 @@ static uint64_t hash_list(uint64_t h, const struct string_list *l) {
 
 /* All of a rule that has a say in where its services live. Never 0. */
 static uint64_t rule_key(const struct rule *r) {
-        const unsigned numbers[] = { r->place,     r->memory,      r->cpus,     r->max_nodes,        r->min_nodes,
-                                     r->exclusive, r->has_allowed, r->priority, r->min_gain_permille };
-        uint64_t h = hash(UINT64_C(0xcbf29ce484222325), numbers, sizeof numbers);
+        const uint64_t numbers[] = { (uint64_t) r->place,
+                                     (uint64_t) r->memory,
+                                     (uint64_t) r->cpus,
+                                     r->max_nodes,
+                                     r->min_nodes,
+                                     r->exclusive,
+                                     r->has_allowed,
+                                     r->priority,
+                                     r->min_gain_permille,
+                                     (uint64_t) r->shared_pages,
+                                     (uint64_t) r->app_policy };
+        uint64_t h = UINT64_C(0xcbf29ce484222325);
+        for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
+                h = (h ^ numbers[i]) * UINT64_C(0x100000001b3);
         h = hash(h, &r->nodes, sizeof r->nodes);
         h = hash(h, &r->allowed, sizeof r->allowed);
         h = hash(h, &r->avoid, sizeof r->avoid);
@@ -124,11 +167,23 @@ static uint64_t rule_key(const struct rule *r) {
         return MAX2(h, (uint64_t) 1);
 }
 
+static unsigned restless_now(const struct history_entry *e, uint64_t now_usec) {
+        uint64_t calm = (now_usec - MIN2(e->left_usec, now_usec)) / HISTORY_CALM_USEC;
+        return e->restless - (unsigned) MIN2(calm, (uint64_t) e->restless);
+}
+
+uint64_t history_patience_usec(const struct history_entry *e, uint64_t now_usec) {
+        unsigned n = MIN2(restless_now(e, now_usec), HISTORY_RESTLESS_MAX);
+        return n > 0 ? HISTORY_PATIENCE_USEC << (n - 1) : 0;
+}
+
 /* A rule that demands something else than before lifts what was decided under the other. */
 static void update_rule(struct history_entry *e, const struct rule *r, uint64_t now_usec) {
         uint64_t key = r ? rule_key(r) : 0;
-        if (e->rule_key != 0 && key != e->rule_key)
+        if (e->rule_key != 0 && key != e->rule_key) {
                 e->rule_usec = now_usec;
+                e->restless = 0;
+        }
         e->rule_key = key;
 }
 
@@ -158,6 +213,8 @@ static int update_entry(struct history_entry *e, const struct service_sample *s,
         update_rule(e, s->rule, now_usec);
         fit_arrays(e, n_ids);
         int r = update_fixed(e, s, n_ids, now_usec);
+        if (r >= 0)
+                r = update_policy(e, s);
         return r < 0 ? r : update_shares(e, s, n_ids);
 }
 
@@ -165,6 +222,7 @@ static void entry_done(struct history_entry *e) {
         free(e->cgroup);
         free(e->share_by_node);
         free(e->fixed_by_node);
+        free(e->own_policy);
 }
 
 static bool is_forgotten(const struct history_entry *e, uint64_t now_usec) {
@@ -216,7 +274,9 @@ static bool copy_entry(const struct history_entry *from, struct history_entry *t
                 memcpy(to->share_by_node, from->share_by_node, n * sizeof *to->share_by_node);
         if (to->fixed_by_node)
                 memcpy(to->fixed_by_node, from->fixed_by_node, n * sizeof *to->fixed_by_node);
-        return to->cgroup && !from->share_by_node == !to->share_by_node && !from->fixed_by_node == !to->fixed_by_node;
+        to->own_policy = from->own_policy ? strdup(from->own_policy) : NULL;
+        return to->cgroup && !from->share_by_node == !to->share_by_node && !from->fixed_by_node == !to->fixed_by_node &&
+               !from->own_policy == !to->own_policy;
 }
 
 int history_copy(const struct history *h, struct history *ret) {
@@ -239,6 +299,7 @@ int history_record_placed(struct history *h, const char *cgroup, const struct no
         if (!e)
                 return -ENOMEM;
         if (!e->placed || !node_set_equal(&e->home, home)) {
+                e->restless = e->placed ? MIN2(restless_now(e, now_usec) + 1, HISTORY_RESTLESS_MAX) : 0;
                 e->has_former = e->placed;
                 e->former_home = e->home;
                 e->left_usec = now_usec;
@@ -302,6 +363,12 @@ void history_record_widened(struct history *h, const char *cgroup, uint64_t now_
         struct history_entry *e = history_find(h, cgroup);
         if (e)
                 e->widened_usec = now_usec;
+}
+
+void history_record_refused(struct history *h, const char *cgroup, bool refused) {
+        struct history_entry *e = history_find(h, cgroup);
+        if (e)
+                e->refused = refused;
 }
 
 void history_record_interleaved(struct history *h, const char *cgroup, uint64_t key) {

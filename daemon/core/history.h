@@ -18,6 +18,7 @@ struct history_entry {
         bool has_former;             /* the two following hold */
         struct node_set former_home; /* that it left for this one, */
         uint64_t left_usec;          /* and when */
+        unsigned restless;           /* how often it changed home of late, as of left_usec: history_patience_usec() */
         uint64_t since_usec;         /* when it was first seen, or got this home: so long all has been as it is */
         uint64_t rule_key;           /* what its rule demands, as a number; 0: no rule */
         uint64_t rule_usec;          /* when that changed; 0: never */
@@ -31,14 +32,18 @@ struct history_entry {
         uint32_t *share_by_node;     /* smoothed share of CPU time in millionths, n_ids entries; NULL: not seen yet */
         uint64_t *fixed_by_node; /* bytes that the last deep read found not ours to move, n_ids entries; NULL: no deep read yet */
         unsigned n_ids;
-        uint64_t peak_bytes;      /* most resident bytes seen, decaying slowly */
-        uint64_t unmovable_bytes; /* found by the last move: still off home and not worth another try … */
-        uint64_t retry_usec;      /* … before this time */
-        unsigned n_failed_moves;  /* in a row that left something behind: the wait before a retry doubles with each */
-        bool failed;              /* the last transition had no effect at all: nothing is tried before retry_usec */
-        uint64_t deep_usec;       /* when numa_maps was last read; 0: never */
-        uint64_t interleave_key;  /* of the weights by which its pages were last interleaved (plan.h); 0: they were not */
-        bool seen;                /* internal: in this cycle */
+        uint64_t peak_bytes;       /* most resident bytes seen, decaying slowly */
+        uint64_t unmovable_bytes;  /* found by the last move: still off home and not worth another try … */
+        uint64_t retry_usec;       /* … before this time */
+        unsigned n_failed_moves;   /* in a row that left something behind: the wait before a retry doubles with each */
+        bool failed;               /* the last transition had no effect at all: nothing is tried before retry_usec */
+        bool refused;              /* so did its last cpuset: the next is tried before anything is moved for it */
+        uint64_t deep_usec;        /* when numa_maps was last read; 0: never */
+        uint64_t deep_start_ticks; /* its first process then: what follows is said of no other */
+        bool self_managed, has_bound_mappings;
+        char *own_policy;
+        uint64_t interleave_key; /* of the weights by which its pages were last interleaved (plan.h); 0: they were not */
+        bool seen;               /* internal: in this cycle */
         uint64_t last_seen_usec;
 };
 
@@ -52,10 +57,13 @@ struct history {
 #define HISTORY_SHARE_TAU_USEC   (300ULL * 1000000ULL) /* memory must not run after every thread that moves */
 #define HISTORY_PEAK_TAU_USEC    (3600ULL * 1000000ULL)
 #define HISTORY_FORGET_USEC      (600ULL * 1000000ULL)
-#define HISTORY_RETRY_USEC       (600ULL * 1000000ULL) /* after a first failed move, then twice that, … */
-#define HISTORY_FAILED_USEC      (30ULL * 1000000ULL)  /* after a transition that had no effect, the same way … */
-#define HISTORY_FAILED_DOUBLINGS 11u                   /* … up to 17 hours: each try may move memory for nothing */
-#define HISTORY_RETRY_DOUBLINGS  7u                    /* … up to 128 times: a little less than a day */
+#define HISTORY_RETRY_USEC       (600ULL * 1000000ULL)   /* after a first failed move, then twice that, … */
+#define HISTORY_FAILED_USEC      (30ULL * 1000000ULL)    /* after a transition that had no effect, the same way … */
+#define HISTORY_FAILED_DOUBLINGS 11u                     /* … up to 17 hours: each try may move memory for nothing */
+#define HISTORY_PATIENCE_USEC    (900ULL * 1000000ULL)   /* after one change of home, doubled for each further one, … */
+#define HISTORY_CALM_USEC        (14400ULL * 1000000ULL) /* … of which one is forgotten after so long; … */
+#define HISTORY_RESTLESS_MAX     6u                      /* … so many at most */
+#define HISTORY_RETRY_DOUBLINGS  7u                      /* … up to 128 times: a little less than a day */
 
 struct history_entry *history_find(const struct history *h, const char *cgroup);
 /* Finds or creates; NULL when memory ran out. Pointers into the history are invalidated by creation. */
@@ -64,6 +72,12 @@ struct history_entry *history_get(struct history *h, const char *cgroup);
  * not cycles) and forgets services not seen for 10 minutes. A sample without a CPU window leaves the demand as it was.
  * Returns 0 or -ENOMEM (what was taken in stays). */
 int history_update(struct history *h, const struct service_sample *samples, size_t n_samples, unsigned n_ids, uint64_t now_usec);
+/* A sample that is not deep is told what the last deep read said of its policy, if its first process is still the same. 0 or -ENOMEM. */
+int history_recall(const struct history *h, struct service_sample *s);
+/* How old its home must be before it is left for a better one, where threads go where they like and memory follows: nothing for a service
+ * that has kept its homes; a quarter of an hour after one change of home of late, doubled for each further one. Every four hours one change
+ * is forgotten, so all are after a day; a changed rule forgets them at once. */
+uint64_t history_patience_usec(const struct history_entry *e, uint64_t now_usec);
 /* Has this service a home that was decided? */
 bool history_is_placed(const struct history *h, const char *cgroup);
 void history_done(struct history *h);
@@ -80,6 +94,8 @@ void history_record_settled(struct history *h, const char *cgroup, uint64_t unmo
 /* It ended without effect, and not because the service ended: a cpuset was refused, nothing may be moved, … The planner waits longer
  * after each such end in a row before it wants the same again. */
 void history_record_failed(struct history *h, const char *cgroup, uint64_t now_usec);
+/* A cpuset of it was refused, or accepted and without effect; or (false) one took effect. */
+void history_record_refused(struct history *h, const char *cgroup, bool refused);
 /* Its pages have been interleaved by these weights (interleave_key() of core/plan.h), or (0) moved in another way. */
 void history_record_interleaved(struct history *h, const char *cgroup, uint64_t key);
 /* The memory nodes that we had narrowed were given back: they stay so for the rule's cooldown. */

@@ -164,6 +164,11 @@ static void change_of_waiting(struct planner *pl, const struct job *j, struct se
                 text_duration(&b, j->rest_usec);
                 strbuf_append(&b, ")");
                 say(pl, s, &b);
+        } else if (j->waits && j->patience_usec > 0) {
+                strbuf_append(&b, "it had kept its home for longer (in ");
+                text_duration(&b, j->patience_usec);
+                strbuf_append(&b, ")");
+                say(pl, s, &b);
         } else if (j->waits) {
                 strbuf_append(&b, "what speaks for ");
                 text_nodes(&b, &j->better.nodes);

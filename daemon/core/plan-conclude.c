@@ -105,6 +105,14 @@ static void find_move(struct planner *pl, const struct job *j, struct due *d) {
         }
 }
 
+static uint64_t bytes_fixed(const struct planner *pl, const struct job *j, const struct node_set *mems) {
+        uint64_t sum = 0;
+        for (unsigned i = 0; i < pl->n_nodes; i++)
+                if (!node_set_has(mems, pl->nodes[i].id))
+                        sum += j->resident[i] - j->movable[i];
+        return sum;
+}
+
 /* Are the CPUs that we want in force? A parent can grant less: once a transition to this home has ended, less will do. */
 static bool cpus_in_force(const struct job *j, const struct due *d) {
         const struct node_set *now = &j->sample->effective_cpu_nodes;
@@ -120,6 +128,7 @@ static void find_due(struct planner *pl, struct job *j, struct due *d) {
         *d = (struct due){ .same_home = j->assigned && j->has_home && node_set_equal(&j->chosen.nodes, &j->home) };
         if (j->assigned) {
                 d->mems = job_mems(pl, j, &j->chosen.nodes);
+                d->bytes_fixed = bytes_fixed(pl, j, &d->mems);
                 if (j->restricts)
                         d->cpus = job_cpus(pl, j, &j->chosen.nodes);
                 /* All that it may have anyway: nothing to restrict. */
@@ -186,6 +195,7 @@ static void conclude(struct planner *pl, struct job *j) {
         p->home_mems = d.mems;
         /* The whole home, also where its CPUs are all that it may have: what it is compared with next time. */
         p->home = j->assigned ? j->chosen.nodes : (struct node_set){ 0 };
+        p->bytes_fixed = d.bytes_fixed + d.bytes_unmovable;
         set_state(j, &d);
         if (d.move) {
                 p->move_memory = true;

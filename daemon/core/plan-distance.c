@@ -10,6 +10,8 @@ static double slit_of(const struct planner *pl, unsigned from, unsigned to) {
 /* In nanoseconds; 0: not known. */
 static double latency_of(const struct planner *pl, unsigned from, unsigned to) {
         const struct topology *t = pl->topology;
+        if (!t->latency_nsec)
+                return 0;
         return t->latency_nsec[(size_t) pl->nodes[from].id * t->n_ids + pl->nodes[to].id];
 }
 

@@ -26,7 +26,7 @@ static bool would_pay(const struct planner *pl, const struct job *j, double dist
 }
 
 /* Threads wander, and memory must not run after them: to leave a home, what was just seen has to agree with what is remembered, and unless
- * the gain is great, the home has to be an old one. */
+ * the gain is great, the home has to be an old one. The more so the more often it has followed them already, whatever the gain. */
 static bool may_leave(struct planner *pl, struct job *j, const struct option *o, double gain) {
         double *remembered = j->share, distance;
         if (!j->has_home || !j->history || !j->history->placed)
@@ -40,7 +40,12 @@ static bool may_leave(struct planner *pl, struct job *j, const struct option *o,
         j->share = remembered;
         if (option_gain(cost, distance, &now) < job_min_gain(j))
                 return false;
-        uint64_t since = pl->in->now_usec - MIN2(j->history->placed_usec, pl->in->now_usec);
+        uint64_t since = pl->in->now_usec - MIN2(j->history->placed_usec, pl->in->now_usec),
+                 patience = history_patience_usec(j->history, pl->in->now_usec);
+        if (since < patience) {
+                j->patience_usec = patience - since;
+                return false;
+        }
         return gain >= GREAT_GAIN || since / WANDERING_RESTS >= j->rule->cooldown_usec;
 }
 

@@ -166,19 +166,20 @@ struct job {
 
         bool applied_cpus, applied_mems; /* cpusets of ours are in force */
         bool has_share;
-        bool restricts;     /* its CPUs go with it */
-        bool has_home;      /* `home` holds and still obeys the rule */
-        bool home_lost;     /* it had one that no longer does: a new one is due whatever the gain */
-        bool under_way;     /* a transition has started and not ended */
-        bool after_failure; /* the last one had no effect: rest_usec is the wait for the next */
-        bool assigned;      /* `chosen` holds */
-        bool hold_memory;   /* leave its memory as it is for now */
-        bool waits;         /* `better` would be taken if the home were older */
-        bool declined;      /* `better` is too little of a gain */
-        bool displaced;     /* a stronger rule took its home: `lost_to` */
-        bool barred;        /* constraints leave it no home: `lost_to` says which */
-        bool guarded;       /* `better` is where it came from a short time ago */
-        bool unpaid;        /* `better` would gain less than moving there costs */
+        bool restricts;         /* its CPUs go with it */
+        bool has_home;          /* `home` holds and still obeys the rule */
+        bool home_lost;         /* it had one that no longer does: a new one is due whatever the gain */
+        bool under_way;         /* a transition has started and not ended */
+        bool after_failure;     /* the last one had no effect: rest_usec is the wait for the next */
+        bool assigned;          /* `chosen` holds */
+        bool hold_memory;       /* leave its memory as it is for now */
+        bool waits;             /* `better` would be taken if the home were older */
+        uint64_t patience_usec; /* with `waits`: so long yet, because its home changed often; 0: not for that */
+        bool declined;          /* `better` is too little of a gain */
+        bool displaced;         /* a stronger rule took its home: `lost_to` */
+        bool barred;            /* constraints leave it no home: `lost_to` says which */
+        bool guarded;           /* `better` is where it came from a short time ago */
+        bool unpaid;            /* `better` would gain less than moving there costs */
         enum traffic traffic;
         double *uses;         /* what it adds to each node's traffic, by index */
         const char *back_why; /* static text: why it may go back within the guard's time; NULL: nothing to state */
@@ -189,8 +190,10 @@ struct due {
         bool move, restrict_cpus, narrow_mems, give_back_cpus, give_back_mems;
         bool pressure;  /* the home nodes run out of memory: giving back does not wait */
         bool same_home; /* nothing was decided anew */
-        uint64_t bytes_without_room, bytes_unmovable;
-        uint64_t bytes_unpaid; /* not worth what moving them takes */
+        uint64_t bytes_without_room;
+        uint64_t bytes_unmovable; /* would not move when last tried */
+        uint64_t bytes_fixed;     /* not ours to move: mapped by others too, or bound */
+        uint64_t bytes_unpaid;    /* not worth what moving them takes */
         double gain_unpaid;
         struct node_set cpus, mems; /* its home, as CPUs (empty: untouched) and memory */
 };

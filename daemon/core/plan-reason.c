@@ -2,6 +2,9 @@
 /* The one sentence for each placement: what is done or why not, with the numbers that decided. */
 #include "core/plan-internal.h"
 
+/* Every program shares libraries: a smaller share of its memory that stays behind explains nothing. */
+#define FIXED_SHARE 20
+
 static void add_deed(struct strbuf *b, const char *deed) {
         if (b->length > 0)
                 strbuf_append(b, " and ");
@@ -151,6 +154,9 @@ static void add_waiting_better(struct strbuf *b, const struct planner *pl, const
         } else if (j->rest_usec > 0) {
                 strbuf_append(b, ", in cooldown for ");
                 text_duration(b, j->rest_usec);
+        } else if (j->patience_usec > 0) {
+                strbuf_append(b, ", but its threads have led it from home to home, so it waits another ");
+                text_duration(b, j->patience_usec);
         } else
                 strbuf_append(b, ", waits to see whether that lasts");
 }
@@ -182,6 +188,11 @@ static void add_obstacles(struct strbuf *b, const struct planner *pl, const stru
         if (d->bytes_unpaid > 0) {
                 strbuf_append(b, "; bringing the rest home");
                 text_unpaid(b, pl, j, d->bytes_unpaid, d->gain_unpaid);
+        }
+        if (d->bytes_fixed > MAX2(job_tolerated_bytes(j), j->bytes / FIXED_SHARE)) {
+                strbuf_append(b, "; ");
+                text_bytes(b, d->bytes_fixed);
+                strbuf_append(b, " of its memory cannot be moved (shared with others, or bound)");
         }
         if (d->bytes_unmovable > job_tolerated_bytes(j)) {
                 strbuf_append(b, "; ");

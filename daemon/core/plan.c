@@ -8,7 +8,7 @@
 
 /* A service that sits well is looked into again after so long, in case its mappings changed without its numbers. */
 #define DEEP_AGAIN_USEC (30 * USEC_PER_MINUTE)
-/* A service without a home, that little can be gained for. */
+/* A service without a home, that little can be gained for, or that looks after itself. */
 #define DEEP_UNPLACED_USEC (5 * USEC_PER_MINUTE)
 #define LOCALITY_GOOD      0.95
 #define FOLLOW_LOSS_SMALL  0.04
@@ -146,7 +146,7 @@ bool plan_wants_deep(const struct service_sample *s, const struct history_entry 
         if (!s->rule || s->rule->place == PLACE_IGNORE || s->n_processes == 0)
                 return false;
         if (s->self_managed && s->rule->app_policy == APP_POLICY_RESPECT)
-                return false;
+                return previous && now_usec - MIN2(previous->deep_usec, now_usec) >= DEEP_UNPLACED_USEC;
         uint64_t bytes = sum_by_node(s->bytes_by_node, n_ids) + (s->deep ? 0 : s->hugetlb_bytes), off = 0;
         bool placed = previous && previous->placed;
         if (bytes < s->rule->min_size_bytes && !placed)

@@ -104,6 +104,8 @@ struct placement {
         bool widen_mems;           /* memory nodes that we had narrowed are to be given back now (pressure, or another rule) */
         bool move_memory;
         uint64_t bytes_to_move; /* that are off home, movable, and have room there */
+        uint64_t
+                bytes_fixed; /* that are off home and not ours to move, by the last deep read, or would not move when last tried */
         uint64_t *room_by_node; /* n_ids entries: how much this placement may put on each node. The sum over all placements never
                                  * exceeds node_room_bytes(). NULL where nothing is to be moved */
         enum pages_how pages_how;

@@ -20,8 +20,7 @@ int cgroup_open(const struct host *h, const char *cgroup) {
         int n = snprintf(path, sizeof path, "%s%s", h->cgroup_mount, cgroup);
         if (n < 0 || (size_t) n >= sizeof path)
                 return -ENAMETOOLONG;
-        int fd = openat(h->root_fd, path, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-        return fd < 0 ? -errno : fd;
+        return open_below(h->root_fd, path, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 }
 
 bool cgroup_is_delegated(int fd, const char *name) {

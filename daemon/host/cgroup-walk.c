@@ -116,7 +116,7 @@ static int enter(struct walk *w, const char *name) {
                 w->out->truncated = true;
                 return 0;
         }
-        int fd = openat(dirfd(parent->dir), name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        int fd = open_below(dirfd(parent->dir), name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
         if (fd < 0)
                 return 0; /* a file, or gone */
         DIR *dir = fdopendir(fd);
@@ -136,9 +136,9 @@ static int enter(struct walk *w, const char *name) {
 }
 
 static int walk_tree(struct walk *w) {
-        int fd = openat(w->host->root_fd, w->host->cgroup_mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        int fd = open_below(w->host->root_fd, w->host->cgroup_mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0)
-                return -errno;
+                return fd;
         w->levels[0] = (struct level){ .dir = fdopendir(fd), .rights = rights_of_root(w->host->has_systemd) };
         if (!w->levels[0].dir) {
                 (void) close(fd);
@@ -182,9 +182,9 @@ static int place_process(struct walk *w, pid_t pid) {
 }
 
 static int walk_proc(struct walk *w) {
-        int fd = openat(w->host->root_fd, "proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        int fd = open_below(w->host->root_fd, "proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0)
-                return -errno;
+                return fd;
         DIR *dir = fdopendir(fd);
         if (!dir) {
                 (void) close(fd);

@@ -83,7 +83,7 @@ static int judge_thread(struct deep_read *r, int task_fd, pid_t tid) {
 int deep_read_threads(struct deep_read *r, pid_t pid) {
         char path[32];
         (void) snprintf(path, sizeof path, "%d/task", (int) pid);
-        int fd = openat(r->proc_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        int fd = open_below(r->proc_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
         if (fd < 0)
                 return 0;
         DIR *dir = fdopendir(fd);

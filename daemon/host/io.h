@@ -14,6 +14,9 @@ static inline void close_fdp(const int *fd) {
                 (void) close(*fd);
 }
 
+/* openat(2) that does not leave the directory, whatever links and ".." are on the way: a captured tree is not to be trusted, and its absolute
+ * links mean files of its own. The fd, or negative errno. */
+int open_below(int dir_fd, const char *path, int flags);
 /* Opens for reading; a link as last component is refused (-ELOOP). The fd, or negative errno. */
 int open_file_at(int dir_fd, const char *path);
 /* read(2), again after a signal. 0: end of file; negative errno. */

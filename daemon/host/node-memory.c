@@ -54,7 +54,7 @@ static uint64_t read_number(int dir_fd, const char *pool, const char *file) {
 
 /* Sums over the pools in a directory: free bytes, or those handed out. */
 static uint64_t sum_pools(int root_fd, const char *directory, bool in_use) {
-        int fd = openat(root_fd, directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        int fd = open_below(root_fd, directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
         DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
         uint64_t sum = 0, page;
         if (!d) {

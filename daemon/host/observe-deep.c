@@ -277,10 +277,10 @@ int observe_deep(const struct host *h, unsigned n_ids, const struct process_ref 
                 .movable_hugetlb = { .n_ids = n_ids },
                 .options = options ? *options : (struct deep_options){ 0 },
                 .host = h,
-                .proc_fd = openat(h->root_fd, "proc", O_PATH | O_DIRECTORY | O_CLOEXEC),
+                .proc_fd = open_below(h->root_fd, "proc", O_PATH | O_DIRECTORY | O_CLOEXEC),
         };
         if (r.proc_fd < 0)
-                return -errno;
+                return r.proc_fd;
         r.buffer = malloc(DEEP_BUFFER_SIZE);
         r.parser = numa_maps_parser_new(n_ids, h->page_bytes, take_mapping, &r);
         if (!d || !r.buffer || !r.parser)

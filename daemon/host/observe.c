@@ -18,17 +18,17 @@ int observer_new(const struct host *h, const struct topology *t, struct observer
         o->thread_limit = THREAD_COUNT_MAX;
         o->users.captured = !h->live;
         o->users.root_fd = h->root_fd;
-        o->proc_fd = openat(h->root_fd, "proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        o->proc_fd = open_below(h->root_fd, "proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (o->proc_fd < 0)
-                return -errno;
+                return o->proc_fd;
         *ret = TAKE_PTR(o);
         return 0;
 }
 
 int observer_set_host(struct observer *o, const struct host *h) {
-        int fd = openat(h->root_fd, "proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        int fd = open_below(h->root_fd, "proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0)
-                return -errno;
+                return fd;
         (void) close(o->proc_fd);
         o->proc_fd = fd;
         o->host = h;

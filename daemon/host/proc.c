@@ -85,9 +85,9 @@ int proc_stat_read(int proc_fd, const char *path, struct proc_stat *ret) {
 int proc_for_each_thread(int proc_fd, pid_t pid, thread_callback callback, void *userdata) {
         char path[64];
         (void) snprintf(path, sizeof path, "%d/task", (int) pid);
-        int fd = openat(proc_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        int fd = open_below(proc_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
         if (fd < 0)
-                return -errno;
+                return fd;
         DIR *dir = fdopendir(fd);
         if (!dir) {
                 (void) close(fd);

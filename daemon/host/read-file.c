@@ -2,7 +2,9 @@
 /* Reading files of /proc, /sys and cgroupfs below a directory: bounded, whole, and never waiting for a writer. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "core/util.h"
@@ -13,12 +15,20 @@
 /* O_NONBLOCK: in a captured tree a name may turn out to be a FIFO; opening it must not wait. */
 #define READ_FLAGS (O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK)
 
-int open_file_at(int dir_fd, const char *path) {
+int open_below(int dir_fd, const char *path, int flags) {
+        /* With the working directory (files of our own) there is no below. */
+        const struct open_how how = { .flags = (uint64_t) flags, .resolve = dir_fd == AT_FDCWD ? 0 : RESOLVE_IN_ROOT };
         int fd;
         do
-                fd = openat(dir_fd, path, READ_FLAGS);
-        while (fd < 0 && errno == EINTR);
+                fd = (int) syscall(SYS_openat2, dir_fd, path, &how, sizeof how);
+        while (fd < 0 && (errno == EINTR || errno == EAGAIN)); /* EAGAIN: something was renamed on the way */
+        if (fd < 0 && errno == ENOSYS)                         /* before Linux 5.6 */
+                fd = openat(dir_fd, path, flags);
         return fd < 0 ? -errno : fd;
+}
+
+int open_file_at(int dir_fd, const char *path) {
+        return open_below(dir_fd, path, READ_FLAGS);
 }
 
 ssize_t read_some(int fd, char *buffer, size_t size) {

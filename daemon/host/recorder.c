@@ -46,6 +46,31 @@ void recorder_use(struct recorder *r) {
         in_use = r;
 }
 
+bool recorder_in_use(void) {
+        return in_use;
+}
+
+void recorder_adopt(struct recorder *from) {
+        struct recorder *r = in_use;
+        if (!r || r->error < 0)
+                return;
+        if (from->error < 0)
+                r->error = from->error;
+        else if (from->bytes > RECORDER_BYTES_MAX - r->bytes)
+                r->error = -EFBIG;
+        else if (array_reserve(&r->items, &r->capacity, r->n_items + from->n_items, sizeof *r->items) < 0)
+                r->error = -ENOMEM;
+        if (r->error < 0)
+                return;
+        for (size_t i = 0; i < from->n_items; i++, r->n_items++) {
+                r->items[r->n_items] = from->items[i];
+                r->items[r->n_items].sequence = r->n_items;
+        }
+        r->bytes += from->bytes;
+        from->n_items = 0;
+        from->bytes = 0;
+}
+
 /* The path below the root; NULL: outside of it, or no memory (noted). `path` NULL: that of dir_fd itself. */
 static char *full_path(struct recorder *r, int dir_fd, const char *path) {
         char directory[PATH_MAX];

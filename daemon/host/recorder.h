@@ -31,6 +31,9 @@ int recorder_init(struct recorder *r, int root_fd);
 void recorder_done(struct recorder *r);
 /* Lets this thread's reads be noted there; NULL: nowhere. */
 void recorder_use(struct recorder *r);
+bool recorder_in_use(void);
+/* Moves what another one has, of the same root, to the end of the one in use; without one does nothing. */
+void recorder_adopt(struct recorder *from);
 /* Sorts by path; of a file that was read several times the first stays. Returns r->error. */
 int recorder_finish(struct recorder *r);
 

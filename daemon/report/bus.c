@@ -8,15 +8,20 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/plan.h"
+#include "core/throttle.h"
 #include "core/util.h"
 #include "report/bus-names.h"
 #include "report/format.h"
 
 /* Longest unit name or cgroup path that is taken (PATH_MAX). */
 #define UNIT_BYTES_MAX 4096u
+/* CPU time a second that answers take from the daemon for all who are not root, together; two seconds' worth can be saved up. Some answers are
+ * plans, which take long on a large machine: whoever asks in a loop must not keep the daemon from its work. */
+#define ANSWERS_USEC_PER_SEC (USEC_PER_SEC / 10)
 /* Error texts of a configuration: config/ limits their number, this their size in a message. */
 #define ERROR_BYTES_MAX (64u << 10)
 
@@ -26,20 +31,47 @@ struct bus_service {
         const struct bus_callbacks *callbacks;
         void *userdata;
         bool named;
+        struct throttle answers; /* CPU µs */
 };
 
 /* Root, or who the daemon itself runs as. The answer comes from the bus (or the socket), not from the message. */
-static int check_sender(sd_bus_message *call, sd_bus_error *error) {
+static int is_root(sd_bus_message *call) {
         _cleanup_(sd_bus_creds_unrefp) sd_bus_creds *creds = NULL;
         uid_t uid;
         int r = sd_bus_query_sender_creds(call, SD_BUS_CREDS_EUID, &creds);
         if (r >= 0)
                 r = sd_bus_creds_get_euid(creds, &uid);
+        return r < 0 ? r : uid == 0 || uid == geteuid();
+}
+
+static int check_sender(sd_bus_message *call, sd_bus_error *error) {
+        int r = is_root(call);
         if (r < 0)
                 return sd_bus_error_set_errnof(error, r, "Cannot tell who is asking");
-        if (uid != 0 && uid != geteuid())
-                return sd_bus_error_set(error, SD_BUS_ERROR_ACCESS_DENIED, "Only root may change this");
-        return 0;
+        return r > 0 ? 0 : sd_bus_error_set(error, SD_BUS_ERROR_ACCESS_DENIED, "Only root may do this");
+}
+
+static uint64_t clock_usec(clockid_t clock) {
+        struct timespec ts;
+        if (clock_gettime(clock, &ts) < 0)
+                return 0;
+        return (uint64_t) ts.tv_sec * USEC_PER_SEC + (uint64_t) ts.tv_nsec / 1000;
+}
+
+bool bus_may_answer(struct bus_service *b, sd_bus_message *call) {
+        if (!b || throttle_available(&b->answers, clock_usec(CLOCK_BOOTTIME)) > 0)
+                return true;
+        return is_root(call) > 0;
+}
+
+uint64_t bus_answer_begin(void) {
+        return clock_usec(CLOCK_THREAD_CPUTIME_ID);
+}
+
+void bus_answer_end(struct bus_service *b, uint64_t began) {
+        uint64_t now = clock_usec(CLOCK_THREAD_CPUTIME_ID);
+        if (b)
+                throttle_take(&b->answers, now - MIN2(began, now), clock_usec(CLOCK_BOOTTIME));
 }
 
 typedef int (*append_function)(sd_bus_message *, struct json_object *);
@@ -70,14 +102,12 @@ int bus_reply_error(sd_bus_message *call, int error, const char *text) {
         return sd_bus_reply_method_errnof(call, error, "%s", text);
 }
 
-static int on_status(sd_bus_message *call, void *userdata, sd_bus_error *error) {
-        struct bus_service *b = userdata;
+static int tell_status(sd_bus_message *call, struct bus_service *b, sd_bus_error *error) {
         struct json_object *o = b->callbacks->status(b->userdata);
         return o ? reply_json(call, o, bus_append_json_object) : -ENOMEM;
 }
 
-static int on_list(sd_bus_message *call, void *userdata, sd_bus_error *error) {
-        struct bus_service *b = userdata;
+static int tell_list(sd_bus_message *call, struct bus_service *b, sd_bus_error *error) {
         struct json_object *o = b->callbacks->list(b->userdata);
         return o ? reply_json(call, o, bus_append_json_objects) : -ENOMEM;
 }
@@ -96,8 +126,7 @@ static int no_such_unit(sd_bus_error *error, const char *unit, const char *what)
         return sd_bus_error_setf(error, BUS_ERROR_NO_SUCH_UNIT, "%s: %s", clean ? clean : "unit", what);
 }
 
-static int on_explain(sd_bus_message *call, void *userdata, sd_bus_error *error) {
-        struct bus_service *b = userdata;
+static int tell_explain(sd_bus_message *call, struct bus_service *b, sd_bus_error *error) {
         const char *unit;
         int r = read_unit(call, &unit, error);
         if (r < 0)
@@ -109,8 +138,7 @@ static int on_explain(sd_bus_message *call, void *userdata, sd_bus_error *error)
         return reply_json(call, o, bus_append_json_object);
 }
 
-static int on_history(sd_bus_message *call, void *userdata, sd_bus_error *error) {
-        struct bus_service *b = userdata;
+static int tell_history(sd_bus_message *call, struct bus_service *b, sd_bus_error *error) {
         const char *unit;
         int r = read_unit(call, &unit, error);
         if (r < 0)
@@ -122,11 +150,14 @@ static int on_history(sd_bus_message *call, void *userdata, sd_bus_error *error)
 /* As text, because its numbers must arrive as they are. */
 static int on_remembered(sd_bus_message *call, void *userdata, sd_bus_error *error) {
         struct bus_service *b = userdata;
+        int r = check_sender(call, error);
+        if (r < 0)
+                return r;
         struct json_object *o = b->callbacks->remembered(b->userdata);
         const char *text = o ? json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN) : NULL;
-        int r = !text                                ? -ENOMEM
-                : strlen(text) > BUS_REPLY_BYTES_MAX ? sd_bus_error_set(error, BUS_ERROR_TOO_LARGE, "Too much for a message")
-                                                     : sd_bus_reply_method_return(call, "s", text);
+        r = !text                                ? -ENOMEM
+            : strlen(text) > BUS_REPLY_BYTES_MAX ? sd_bus_error_set(error, BUS_ERROR_TOO_LARGE, "Too much for a message")
+                                                 : sd_bus_reply_method_return(call, "s", text);
         json_object_put(o);
         return r;
 }
@@ -138,13 +169,11 @@ static int later(int r, sd_bus_error *error) {
         return r < 0 ? r : 1;
 }
 
-static int on_plan(sd_bus_message *call, void *userdata, sd_bus_error *error) {
-        struct bus_service *b = userdata;
+static int tell_plan(sd_bus_message *call, struct bus_service *b, sd_bus_error *error) {
         return later(b->callbacks->plan(call, b->userdata), error);
 }
 
-static int on_advise(sd_bus_message *call, void *userdata, sd_bus_error *error) {
-        struct bus_service *b = userdata;
+static int tell_advise(sd_bus_message *call, struct bus_service *b, sd_bus_error *error) {
         uint64_t mcpu, bytes;
         int r = sd_bus_message_read(call, "tt", &mcpu, &bytes);
         if (r < 0)
@@ -152,6 +181,27 @@ static int on_advise(sd_bus_message *call, void *userdata, sd_bus_error *error) 
         if (mcpu == 0 || mcpu > ADVISE_MCPU_MAX || bytes > ADVISE_BYTES_MAX)
                 return sd_bus_error_set(error, SD_BUS_ERROR_INVALID_ARGS, "No machine has so much, or nothing is asked for");
         return later(b->callbacks->advise(mcpu, bytes, call, b->userdata), error);
+}
+
+static int on_question(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        static const struct {
+                const char *member;
+                int (*tell)(sd_bus_message *call, struct bus_service *b, sd_bus_error *error);
+        } questions[] = {
+                { "Status", tell_status }, { "List", tell_list },     { "Explain", tell_explain },
+                { "Plan", tell_plan },     { "Advise", tell_advise }, { "History", tell_history },
+        };
+        struct bus_service *b = userdata;
+        const char *member = sd_bus_message_get_member(call);
+        if (!bus_may_answer(b, call))
+                return sd_bus_error_set(error, BUS_ERROR_BUSY, BUS_BUSY_TEXT);
+        uint64_t began = bus_answer_begin();
+        int r = -EINVAL;
+        for (size_t i = 0; i < ARRAY_SIZE(questions); i++)
+                if (strcmp(questions[i].member, member) == 0)
+                        r = questions[i].tell(call, b, error);
+        bus_answer_end(b, began);
+        return r;
 }
 
 static int on_reload(sd_bus_message *call, void *userdata, sd_bus_error *error) {
@@ -228,14 +278,16 @@ static const sd_bus_vtable vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_PROPERTY("Version", "s", get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Paused", "b", get_paused, 0, 0),
-        SD_BUS_METHOD_WITH_ARGS("Status", SD_BUS_NO_ARGS, SD_BUS_RESULT("a{sv}", status), on_status, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("List", SD_BUS_NO_ARGS, SD_BUS_RESULT("aa{sv}", services), on_list, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("Explain", SD_BUS_ARGS("s", unit), SD_BUS_RESULT("a{sv}", service), on_explain,
+        SD_BUS_METHOD_WITH_ARGS("Status", SD_BUS_NO_ARGS, SD_BUS_RESULT("a{sv}", status), on_question,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("Plan", SD_BUS_NO_ARGS, SD_BUS_RESULT("a{sv}", plan), on_plan, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("List", SD_BUS_NO_ARGS, SD_BUS_RESULT("aa{sv}", services), on_question,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Explain", SD_BUS_ARGS("s", unit), SD_BUS_RESULT("a{sv}", service), on_question,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Plan", SD_BUS_NO_ARGS, SD_BUS_RESULT("a{sv}", plan), on_question, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Advise", SD_BUS_ARGS("t", thousandths_of_cpus, "t", bytes), SD_BUS_RESULT("a{sv}", advice),
-                                on_advise, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("History", SD_BUS_ARGS("s", unit), SD_BUS_RESULT("aa{sv}", events), on_history,
+                                on_question, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("History", SD_BUS_ARGS("s", unit), SD_BUS_RESULT("aa{sv}", events), on_question,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Remembered", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", json), on_remembered, 0),
         SD_BUS_METHOD_WITH_ARGS("Reload", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, on_reload, 0),
@@ -251,6 +303,7 @@ int bus_service_new(sd_bus *bus, const struct bus_callbacks *callbacks, void *us
         b->bus = sd_bus_ref(bus);
         b->callbacks = callbacks;
         b->userdata = userdata;
+        throttle_init(&b->answers, ANSWERS_USEC_PER_SEC, clock_usec(CLOCK_BOOTTIME));
         int r = sd_bus_add_object_vtable(bus, &b->slot, BUS_PATH, BUS_INTERFACE, vtable, b);
         if (r >= 0 && sd_bus_is_bus_client(bus) > 0) {
                 r = sd_bus_request_name(bus, BUS_NAME, 0);

@@ -36,6 +36,12 @@ struct bus_service *bus_service_free(struct bus_service *b);
 int bus_reply_restore(sd_bus_message *call, struct json_object *results);
 /* Answers a call with an object, or, where it does not fit into a message, with an error; takes the object. NULL: out of memory. */
 int bus_reply_object(sd_bus_message *call, struct json_object *object);
+/* For answers that take long and come later: what those who are not root may cost the daemon is limited. Between begin and end the CPU time of
+ * this thread is counted; false: used up, and this caller is not root. `b` NULL: no limit. */
+#define BUS_BUSY_TEXT "Too much is being asked; try again in a few seconds"
+bool bus_may_answer(struct bus_service *b, sd_bus_message *call);
+uint64_t bus_answer_begin(void);
+void bus_answer_end(struct bus_service *b, uint64_t began);
 int bus_reply_error(sd_bus_message *call, int error, const char *text); /* negative errno */
 
 /* JSON ⇄ D-Bus, shared by the client and the daemon: integers x, doubles d, booleans b, strings s, arrays av, objects a{sv}. null members of

@@ -4,6 +4,7 @@
 
 #include <limits.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "core/util.h"
 #include "report/json.h"
@@ -33,8 +34,10 @@ static const struct field {
         FIELD(FIELD_U64, placed_usec),         FIELD(FIELD_U64, started_usec),    FIELD(FIELD_U64, settled_usec),
         FIELD(FIELD_U64, widened_usec),        FIELD(FIELD_U64, demand_mcpu),     FIELD(FIELD_BOOL, demand_known),
         FIELD(FIELD_U64, peak_bytes),          FIELD(FIELD_U64, unmovable_bytes), FIELD(FIELD_U64, retry_usec),
-        FIELD(FIELD_UNSIGNED, n_failed_moves), FIELD(FIELD_BOOL, failed),         FIELD(FIELD_U64, deep_usec),
-        FIELD(FIELD_U64, last_seen_usec),      FIELD(FIELD_U64, interleave_key),
+        FIELD(FIELD_UNSIGNED, n_failed_moves), FIELD(FIELD_UNSIGNED, restless),   FIELD(FIELD_BOOL, failed),
+        FIELD(FIELD_U64, deep_usec),           FIELD(FIELD_U64, last_seen_usec),  FIELD(FIELD_U64, interleave_key),
+        FIELD(FIELD_U64, deep_start_ticks),    FIELD(FIELD_BOOL, self_managed),   FIELD(FIELD_BOOL, refused),
+        FIELD(FIELD_BOOL, has_bound_mappings),
 #undef FIELD
 };
 
@@ -58,6 +61,8 @@ static struct json_object *entry_to_json(const struct history_entry *e) {
         }
         if (e->fixed_by_node)
                 json_put_u64s(&o, "fixed_by_node", e->fixed_by_node, e->n_ids);
+        if (e->own_policy)
+                json_put_string(&o, "own_policy", e->own_policy);
         return o;
 }
 
@@ -135,6 +140,9 @@ static int read_entry(struct json_object *o, struct history *h, unsigned n_ids) 
                         break;
                 }
         }
+        const char *policy = get_text(o, "own_policy");
+        if (policy && !(e->own_policy = strdup(policy)))
+                return -ENOMEM;
         return read_arrays(o, e, n_ids);
 }
 

@@ -241,6 +241,15 @@ void journal_stuck(const char *unit, const char *cgroup, const char *while_doing
         log_entry_send(&e);
 }
 
+void journal_change_late(const char *unit, const char *cgroup, const char *what) {
+        struct log_entry e;
+        log_entry_begin(&e, LOG_WARNING, MESSAGE_ID_PROCESS_STUCK);
+        put_names(&e, unit, cgroup);
+        log_entry_put(&e, "REASON", "%s", what);
+        log_entry_say(&e, "%s: %s does not come to an end; it is left alone until that does", unit, what);
+        log_entry_send(&e);
+}
+
 void journal_limitation(const char *what) {
         struct log_entry e;
         log_entry_begin(&e, LOG_NOTICE, MESSAGE_ID_LIMITATION);

@@ -64,6 +64,8 @@ void journal_restored(const char *unit, const char *cgroup, enum restore_outcome
 void journal_blocked(const struct service_sample *s, const char *reason); /* once per new reason, the caller sees to that */
 /* A process that does not come back from being read or moved; once. */
 void journal_stuck(const char *unit, const char *cgroup, const char *while_doing);
+/* A change of cpusets that does not come to an end; `what`: "changing its cpuset". */
+void journal_change_late(const char *unit, const char *cgroup, const char *what);
 /* Something this machine cannot do (host_limitations), at start. */
 void journal_limitation(const char *what);
 void journal_config_loaded(const char *what, unsigned n_rules);

@@ -53,15 +53,6 @@ struct json_object *view_service(const struct topology *t, const struct service_
         return o;
 }
 
-/* Bytes off home that may not be moved, where the memory map was read; they are why a service does not come home whole. */
-static uint64_t unmovable_bytes(const struct service_sample *s, const struct node_set *home, unsigned n_ids) {
-        uint64_t sum = 0;
-        for (unsigned i = 0; i < n_ids; i++)
-                if (!node_set_has(home, i) && s->bytes_by_node[i] > s->movable_by_node[i])
-                        sum += s->bytes_by_node[i] - s->movable_by_node[i];
-        return sum;
-}
-
 static void put_pressure(struct json_object **o, const char *key, int centipercent) {
         if (centipercent >= 0)
                 json_put_number(o, key, centipercent / 100.0, 2);
@@ -69,15 +60,15 @@ static void put_pressure(struct json_object **o, const char *key, int centiperce
                 json_put_null(o, key);
 }
 
-static struct json_object *view_seen(const struct topology *t, const struct service_sample *s, const struct node_set *home) {
+static struct json_object *view_seen(const struct topology *t, const struct service_sample *s, const struct placement *p) {
         struct json_object *o = json_object_new_object();
         json_put_bool(&o, "memory_map_read", s->deep);
         json_put_int(&o, "hugetlb_bytes", s->hugetlb_bytes);
-        if (s->deep) {
+        if (s->deep)
                 json_put_u64s(&o, "movable_by_node", s->movable_by_node, t->n_ids);
-                if (!node_set_is_empty(home))
-                        json_put_int(&o, "unmovable_bytes", unmovable_bytes(s, home, t->n_ids));
-        }
+        struct node_set home = home_of(p);
+        if (!node_set_is_empty(&home))
+                json_put_int(&o, "unmovable_bytes", p->bytes_fixed);
         json_put_u64s(&o, "cpu_usec_by_node", s->cpu_usec_by_node, t->n_ids);
         json_put_int(&o, "cpu_window_usec", s->cpu_window_usec);
         json_put_nodes(&o, "effective_cpu_nodes", &s->effective_cpu_nodes);
@@ -191,8 +182,7 @@ static struct json_object *view_changes(const struct explanation *e) {
 struct json_object *view_explain(const struct topology *t, const struct service_sample *s, const struct placement *p,
                                  const struct explanation *e, enum service_state state, const char *reason) {
         struct json_object *o = view_service(t, s, p, state, reason);
-        struct node_set home = home_of(p);
-        json_put(&o, "seen", view_seen(t, s, &home));
+        json_put(&o, "seen", view_seen(t, s, p));
         if (s->rule)
                 json_put(&o, "rule_detail", view_rule(s->rule));
         else

@@ -217,7 +217,7 @@ static int sim_set_cpuset(void *context, const struct target *t, const struct cp
                 if (r < 0)
                         return r;
         }
-        return answer_later(s, s->settings.answer_usec, &answer);
+        return answer_later(s, v && v->write_usec > 0 ? v->write_usec : s->settings.answer_usec, &answer);
 }
 
 static long sim_move_pages(void *context, pid_t pid, size_t n, void *const *addresses, const int *nodes, bool all, int *status) {

@@ -203,7 +203,7 @@ int sim_read_deep(void *context, unsigned n_ids, const struct process_ref *proce
                 }
                 d->cpu_usec =
                         DEEP_BASE_USEC + (uint64_t) ((double) sim_bytes(s, v) / GIB * (double) s->settings.deep_usec_per_gib);
-                s->job_cost_usec = MAX2(d->cpu_usec, v->stuck_usec);
+                s->job_cost_usec = MAX2(d->cpu_usec, MAX2(v->stuck_usec, v->map_usec));
         }
         *ret = d;
         return 0;

@@ -320,6 +320,17 @@ static const struct key top_keys[] = {
         { .name = "events", .parse = field_events, .offset = 0 },
 };
 
+/* Bytes of the line break at `p`, 0: none there. All that the YAML reader counts as one: LF, CR LF, CR, NEL, LS, PS. */
+static size_t line_break(const char *p, size_t left) {
+        static const char *const breaks[] = { "\n", "\r\n", "\r", "\xc2\x85", "\xe2\x80\xa8", "\xe2\x80\xa9" };
+        for (size_t i = 0; i < ARRAY_SIZE(breaks); i++) {
+                size_t n = strlen(breaks[i]);
+                if (left >= n && memcmp(p, breaks[i], n) == 0)
+                        return n;
+        }
+        return 0;
+}
+
 /* Blanks all lines but those of some top-level keys. Every such key must begin its own line for that. */
 static int keep_config(struct config_file *f, const struct value *tree, const char *text, size_t size,
                        struct scenario_file *file) {
@@ -340,13 +351,15 @@ static int keep_config(struct config_file *f, const struct value *tree, const ch
                                 return complain(
                                         f, key->at,
                                         "this key does not begin its line; expected each of the file's own keys to do so");
-                        keep = strcmp(key->text, "version") == 0 || strcmp(key->text, "daemon") == 0 ||
-                               strcmp(key->text, "rules") == 0;
+                        /* A key that is no text has been complained about, and has none. */
+                        keep = key->kind == VALUE_SCALAR && (strcmp(key->text, "version") == 0 ||
+                                                             strcmp(key->text, "daemon") == 0 || strcmp(key->text, "rules") == 0);
                 }
-                for (; i < size && text[i] != '\n'; i++)
+                size_t ended = 0;
+                for (; i < size && (ended = line_break(text + i, size - i)) == 0; i++)
                         if (!keep)
                                 file->config_text[i] = ' ';
-                i++;
+                i += ended;
         }
         return 0;
 }

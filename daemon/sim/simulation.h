@@ -103,6 +103,8 @@ struct sim_service {
         int fail_set;          /* set_cpuset() is answered so; 0: it works */
         bool lose_changes;     /* the service manager answers and never writes */
         uint64_t stuck_usec;   /* reading its map or moving its pages takes this long */
+        uint64_t write_usec;   /* a change of its cpuset is answered after so long; 0: at once */
+        uint64_t map_usec;     /* reading its map alone takes this long */
         uint64_t unshare_usec; /* shared by a fork until then */
 
         /* Measured. */

@@ -175,6 +175,8 @@ static void churn(struct run *r, size_t i) {
         if (!h || !h->placed)
                 return;
         int home = node_set_next(&h->home, 0);
+        if (home < 0)
+                return; /* has given its memory nodes back */
         uint64_t little = random_below(&r->seed, 200) * KIB;
         if (w->topology->nodes[home].bytes_total > 0 && s->bytes_by_node[home] > 2 * little)
                 world_memory(w, s, (unsigned) home, s->bytes_by_node[home] - little + random_below(&r->seed, 400) * KIB);

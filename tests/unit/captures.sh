@@ -40,6 +40,22 @@ for archive in "$fixtures"/*.tar.gz; do
         grep -q 'What was decided then' "$work/$name.text" || { echo "FAILED: $name: no decisions as text"; failed=1; }
         count=$((count + 1))
 done
+# A capture that somebody made up: its links lead to what is not in it, which is not read.
+outside=$work/outside
+mkdir "$outside"
+for archive in "$fixtures"/*.tar.gz; do
+        name=$(basename "$archive" .tar.gz)
+        [ -d "$work/$name/capture/later" ] || continue
+        mv "$work/$name/capture/later" "$outside/later"
+        ln -s "$outside/later" "$work/$name/capture/later"
+        "$daemon" --once --dry-run --root "$work/$name" >"$work/$name.out" 2>&1 && { echo "FAILED: $name: read through a link"; failed=1; }
+        rm "$work/$name/capture/later"
+        mv "$outside/later" "$work/$name/capture/later"
+        mv "$work/$name/proc" "$outside/proc"
+        ln -s "$outside/proc" "$work/$name/proc"
+        "$daemon" --once --dry-run --root "$work/$name" --json=short >"$work/$name.out" 2>/dev/null
+        cmp -s "$work/$name.1" "$work/$name.out" && { echo "FAILED: $name: read /proc through a link"; failed=1; }
+done
 [ $count -gt 0 ] || { echo "FAILED: no captures"; failed=1; }
 echo "$count captures"
 exit $failed

@@ -42,7 +42,9 @@ static struct {
         struct {
                 const struct job_ops *ops;
                 void *arg;
+                uint64_t late_usec; /* 0: never */
         } jobs[JOBS_MAX];
+        bool hangs; /* no job comes to an end */
         unsigned n_jobs;
         struct env_timer timers[TIMERS_MAX];
         const char *services[SERVICE_MAX]; /* units, in order of name; NULL: no more */
@@ -96,6 +98,7 @@ static void fx_notify(void *context, const char *state) {
 static int fx_submit(void *context, const struct job_ops *ops, void *arg, uint64_t deadline_usec) {
         assert_true(fx.n_jobs < JOBS_MAX);
         fx.jobs[fx.n_jobs].ops = ops;
+        fx.jobs[fx.n_jobs].late_usec = deadline_usec > 0 ? fx.now + deadline_usec : 0;
         fx.jobs[fx.n_jobs++].arg = arg;
         return 0;
 }
@@ -246,7 +249,13 @@ static const struct act_ops fx_act_ops = { .name = "counting", .get_cpuset = fx_
 static inline void fx_settle(void) {
         for (bool busy = true; busy;) {
                 busy = false;
-                if (fx.n_jobs > 0) {
+                for (unsigned i = 0; i < fx.n_jobs && fx.hangs; i++)
+                        if (fx.jobs[i].late_usec > 0 && fx.now >= fx.jobs[i].late_usec) {
+                                fx.jobs[i].late_usec = 0;
+                                if (fx.jobs[i].ops->late)
+                                        fx.jobs[i].ops->late(fx.jobs[i].arg);
+                        }
+                if (fx.n_jobs > 0 && !fx.hangs) {
                         const struct job_ops *ops = fx.jobs[0].ops;
                         void *arg = fx.jobs[0].arg;
                         memmove(fx.jobs, fx.jobs + 1, --fx.n_jobs * sizeof(fx.jobs[0]));

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/plan.h"
@@ -44,7 +45,22 @@ static struct json_object *on_list(void *userdata) {
         return json_object_get(fake.list);
 }
 
+/* As a plan of a very large machine does. */
+static void burn(uint64_t usec) {
+        struct timespec ts;
+        uint64_t until = 0, now;
+        do {
+                assert_int_equal(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts), 0);
+                now = (uint64_t) ts.tv_sec * USEC_PER_SEC + (uint64_t) ts.tv_nsec / 1000;
+                until = until > 0 ? until : now + usec;
+        } while (now < until);
+}
+
 static struct json_object *on_explain(const char *unit, void *userdata) {
+        if (strcmp(unit, "expensive.service") == 0) {
+                burn(50 * USEC_PER_MSEC);
+                return json_object_new_object();
+        }
         errno = strcmp(unit, "no-memory") == 0 ? ENOMEM : ENOENT;
         if (strcmp(unit, "known.service") != 0)
                 return NULL;
@@ -425,6 +441,15 @@ static void test_introspection(void **state) {
         assert_int_equal(paused, 1);
 }
 
+/* The limit is not for root (or who runs the daemon). */
+static void test_root_is_answered(void **state) {
+        char error[128];
+        for (unsigned i = 0; i < 60; i++) {
+                json_object_put(call(*state, "Explain", error, "s", "expensive.service"));
+                assert_string_equal(error, "");
+        }
+}
+
 /* As nobody: may read, may not change. The exit status says what went wrong. */
 static int nobody(const char *path) {
         if (setgid(NOBODY) < 0 || setuid(NOBODY) < 0)
@@ -444,6 +469,9 @@ static int nobody(const char *path) {
         json_object_put(call(&f, "Advise", error, "tt", (uint64_t) 1000, (uint64_t) 0));
         if (*error)
                 return 14;
+        json_object_put(call(&f, "Remembered", error, NULL));
+        if (strcmp(error, SD_BUS_ERROR_ACCESS_DENIED) != 0)
+                return 19;
         json_object_put(call(&f, "Reload", error, NULL));
         if (strcmp(error, SD_BUS_ERROR_ACCESS_DENIED) != 0)
                 return 20;
@@ -453,6 +481,15 @@ static int nobody(const char *path) {
         json_object_put(call(&f, "Restore", error, "s", ""));
         if (strcmp(error, SD_BUS_ERROR_ACCESS_DENIED) != 0)
                 return 22;
+        /* In a loop: answered at first, then turned away for the most part. */
+        unsigned n_told = 0, n_busy = 0;
+        for (unsigned i = 0; i < 200; i++) {
+                json_object_put(call(&f, "Explain", error, "s", "expensive.service"));
+                n_told += !*error;
+                n_busy += strcmp(error, BUS_ERROR_BUSY) == 0;
+        }
+        if (n_told < 10 || n_busy < 50 || n_told + n_busy != 200)
+                return 30;
         sd_bus_flush_close_unref(bus);
         return 0;
 }
@@ -500,6 +537,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_reload, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_size, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_introspection, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_root_is_answered, setup, teardown),
                 cmocka_unit_test(test_privilege),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,9 +4,11 @@
 #include <archive_entry.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "capture/capture.h"
@@ -33,10 +35,10 @@ struct machine {
 
 static void put_machine(struct machine *m) {
         tree_make(&m->tree, "bookworm");
-        tree_put(&m->tree, SYSCONFDIR "/numabalanced/numabalanced.yaml" + 1, "daemon: {dry-run: true}\n");
-        tree_put(&m->tree, SYSCONFDIR "/numabalanced/numabalanced.d/a.yaml" + 1, config);
-        tree_link(&m->tree, SYSCONFDIR "/numabalanced/numabalanced.d/b.yaml" + 1, "/dev/null");
-        tree_put(&m->tree, VENDORCONFDIR "/numabalanced.d/b.yaml" + 1,
+        tree_put(&m->tree, &(SYSCONFDIR "/numabalanced/numabalanced.yaml")[1], "daemon: {dry-run: true}\n");
+        tree_put(&m->tree, &(SYSCONFDIR "/numabalanced/numabalanced.d/a.yaml")[1], config);
+        tree_link(&m->tree, &(SYSCONFDIR "/numabalanced/numabalanced.d/b.yaml")[1], "/dev/null");
+        tree_put(&m->tree, &(VENDORCONFDIR "/numabalanced.d/b.yaml")[1],
                  "rules: [{name: masked, match: {unit: '*'}, place: ignore}]\n");
         tree_put(&m->tree, "etc/passwd", "root:x:0:0:SECRET:/:\npostgres:x:105:105::/var/lib:\nnobody-asked:x:9:9:::\n");
         tree_put(&m->tree, "proc/300/cmdline", "redis-server\0--password\0SECRET\0");
@@ -73,6 +75,7 @@ static void take(struct machine *m, struct json_object *history, const char *con
                 .paused = time_passes,
                 .userdata = m,
                 .history = history,
+                .deep_usec = USEC_PER_MINUTE,
         };
         char *why;
         int r = capture_take(&options, &m->capture, &why);
@@ -226,6 +229,12 @@ static void test_history(void **state) {
                                      .failed = true,
                                      .deep_usec = 10,
                                      .interleave_key = 16,
+                                     .deep_start_ticks = 17,
+                                     .self_managed = true,
+                                     .refused = true,
+                                     .restless = 3,
+                                     .has_bound_mappings = true,
+                                     .own_policy = (char[]){ "bind:0" },
                                      .last_seen_usec = 11 };
         struct json_object *o = history_to_json(&h);
         assert_int_equal(history_from_json(o, 4, &back), 0);
@@ -236,7 +245,7 @@ static void test_history(void **state) {
         assert_memory_equal(b->fixed_by_node, fixed, sizeof fixed);
 #ifdef __x86_64__
         /* A field was added? Then it belongs into report/history-json.c too, and into this test. */
-        assert_int_equal(sizeof(struct history_entry), 456);
+        assert_int_equal(sizeof(struct history_entry), 488);
 #endif
         struct history_entry x = *e, y = *b;
         x.cgroup = y.cgroup = NULL;
@@ -246,14 +255,19 @@ static void test_history(void **state) {
         assert_string_equal(json_object_to_json_string(o), json_object_to_json_string(again));
         assert_memory_equal(&x.home, &y.home, sizeof x.home);
         assert_int_equal(y.n_failed_moves, 9);
+        assert_int_equal(y.restless, 3);
         assert_true(y.rule_key == UINT64_MAX - 1);
         assert_true(y.placed && y.failed && y.demand_known);
         assert_int_equal(y.last_seen_usec, 11);
         assert_int_equal(y.interleave_key, 16);
+        assert_int_equal(y.deep_start_ticks, 17);
+        assert_true(y.refused && y.self_managed && y.has_bound_mappings);
+        assert_string_equal(y.own_policy, "bind:0");
         history_done(&back);
         json_object_put(again);
         e->share_by_node = NULL;
         e->fixed_by_node = NULL;
+        e->own_policy = NULL;
 
         struct machine m;
         put_machine(&m);
@@ -296,11 +310,60 @@ static void test_one_file(void **state) {
         tree_done(&m.tree);
 }
 
+/* As a process whose address space is locked does: nothing comes until it lets go, long after. */
+static atomic_bool lets_go;
+static atomic_uint n_ended;
+
+static int stuck_deep(const struct host *h, unsigned n_ids, const struct process_ref *processes, size_t n_processes,
+                      const struct deep_options *options, struct deep_sample **ret) {
+        const struct timespec pause = { .tv_nsec = 1000000 };
+        if (processes[0].pid != 300)
+                return observe_deep(h, n_ids, processes, n_processes, options, ret);
+        while (!lets_go)
+                (void) nanosleep(&pause, NULL);
+        int r = observe_deep(h, n_ids, processes, n_processes, options, ret);
+        n_ended++;
+        return r;
+}
+
+static void test_stuck(void **state) {
+        struct machine m;
+        put_machine(&m);
+        const struct timespec pause = { .tv_nsec = 1000000 };
+        const struct capture_options options = {
+                .root = m.tree.root,
+                .pause_usec = USEC_PER_MSEC,
+                .paused = time_passes,
+                .userdata = &m,
+                .read_deep = stuck_deep,
+                .deep_usec = 400 * USEC_PER_MSEC,
+        };
+        char *why = NULL;
+        assert_int_equal(capture_take(&options, &m.capture, &why), 0);
+        assert_null(why);
+        assert_int_equal(m.capture.n_given_up, 1);
+        assert_int_equal(n_ended, 0);
+        bool has_other = false;
+        for (size_t i = 0; i < m.capture.n_items; i++) {
+                assert_null(strstr(m.capture.items[i].path, "proc/300/numa_maps"));
+                has_other |= strstr(m.capture.items[i].path, "proc/400/numa_maps") != NULL;
+        }
+        assert_true(has_other);
+        lets_go = true; /* after the capture's end: touches nothing of it */
+        while (n_ended == 0)
+                (void) nanosleep(&pause, NULL);
+        travel(&m);
+        _cleanup_free_ char *then = slurp(&m.copy, "capture/plan.json"), *now = replay_text(m.copy.root, NULL);
+        assert_string_equal(then, now);
+        tree_done(&m.copy);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_same_plan),
                 cmocka_unit_test(test_history),
                 cmocka_unit_test(test_one_file),
+                cmocka_unit_test(test_stuck),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

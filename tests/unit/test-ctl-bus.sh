@@ -170,7 +170,9 @@ cat >"$work/explain.json" <<'JSON'
 {"unit":"bad\\xff\\x2dname.service","cgroup":"/bad","rule":"cache","place":"compact","state":"stable","reason":"at home","home_nodes":[1],
  "bytes_total":1,"bytes_by_node":[0,1],"cpu_by_node":[0.0,1.0],"locality":1.0,"distance":10.0,"seen":{},"rule_detail":{},"decision":null,
  "candidates":[{"nodes":[1],"cost":13.9,"feasible":true,"chosen":true,"verdict":"chosen: costs 13.9",
-   "terms":{"distance":10.0,"bandwidth":0.5,"load":3.1,"fill":0.2,"moving":0.1}},
+   "terms":{"distance":10.0,"bandwidth":0.5,"load":3.1,"fill":0.2,"moving":0.1,"breadth":0.0,"device":0.0}},
+  {"nodes":[1,2],"cost":19.2,"feasible":true,"chosen":false,"verdict":"rejected: costs 19.2",
+   "terms":{"distance":15.0,"bandwidth":0.5,"load":3.1,"fill":0.0,"moving":0.1,"breadth":0.5,"device":0.0}},
   {"nodes":[0],"cost":null,"feasible":false,"chosen":false,"verdict":"rejected: node 0 is db's",
    "excluded_by":{"constraint":"exclusive","rule":"db"}},
   {"nodes":[2],"cost":null,"feasible":false,"chosen":false,"verdict":"rejected: not allowed","excluded_by":{"constraint":"allowed-nodes"}}],
@@ -178,14 +180,15 @@ cat >"$work/explain.json" <<'JSON'
 JSON
 expect 0 explain 'bad\xff\x2dname.service'
 has_out '^bad\\xff\\x2dname.service: stable$' explain
-has_out '^NODES  *COST  *DISTANCE  *BANDWIDTH  *LOAD  *FILL  *MOVING  *EXCLUDED BY  *VERDICT' explain
-has_out '^1  *13.9  *10.0  *0.5  *3.1  *0.2  *0.1  *-  *chosen: costs 13.9' explain
-has_out '^0  *-  *-  *-  *-  *-  *-  *exclusive (rule db)  *rejected: node 0 is db' explain
+has_out '^NODES  *COST  *DISTANCE  *BANDWIDTH  *LOAD  *FILL  *MOVING  *BREADTH  *EXCLUDED BY  *VERDICT' explain
+has_out '^1  *13.9  *10.0  *0.5  *3.1  *0.2  *0.1  *0.0  *-  *chosen: costs 13.9' explain
+has_out '^1-2  *19.2  *15.0  *0.5  *3.1  *0.0  *0.1  *0.5  *-  *rejected: costs 19.2' explain
+has_out '^0  *-  *-  *-  *-  *-  *-  *-  *exclusive (rule db)  *rejected: node 0 is db' explain
 has_out '^2  *-.*  *allowed-nodes  *rejected: not allowed' explain
 has_out '^Another decision if$' explain && has_out '^  it used more than 4 CPUs$' explain
 expect 0 explain "$(printf 'bad\377\\x2dname.service')" # the raw bytes, as a shell's completion could have them
 expect 0 explain 'bad\xff\x2dname.service' --json=short
-json 'v["candidates"][1]["excluded_by"]["rule"] == "db" and v["candidates"][1]["cost"] is None and len(v["would_change"]) == 2'
+json 'v["candidates"][2]["excluded_by"]["rule"] == "db" and v["candidates"][2]["cost"] is None and len(v["would_change"]) == 2'
 sed 's/"unit":"cron.service"/"unit":"dev\\\\x2da\\\\xff.service"/' "$work/list.json" >"$work/list.new" && mv "$work/list.new" "$work/list.json"
 expect 0 list && has_out '^dev\\x2da\\xff.service ' 'a name that is escaped once'
 

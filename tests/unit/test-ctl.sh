@@ -103,7 +103,11 @@ json 'len(v["nodes"]) == 4 and [n["id"] for n in v["nodes"]] == [0, 1, 2, 3]'
 json 'v["nodes"][1]["cpus"] == "2-3" and len(v["nodes"][1]["distances"]) == 4 and v["nodes"][1]["distances"][1] == 10'
 json 'all(n["bytes_total"] > 0 and n["bytes_free"] is None for n in v["nodes"])' # free memory of another machine is not known
 expect 0 topology --json=pretty && json 'len(v["nodes"]) == 4'
+HWLOC_SYNTHETIC=nonsense
+expect 1 topology && has_err 'HWLOC_SYNTHETIC describes no machine' 'a description that is none'
+expect 1 check
 unset HWLOC_SYNTHETIC
+HWLOC_XMLFILE=$work/none.xml expect 1 topology && has_err 'HWLOC_XMLFILE describes no machine' 'a description that is not there'
 expect 0 topology --json=short
 json 'all(0 <= n["bytes_free"] <= n["bytes_total"] for n in v["nodes"] if n["bytes_total"])'
 

@@ -102,6 +102,37 @@ static void test_deep_reads_are_remembered(void **state) {
         assert_true(history_find(&h, "/a")->fixed_by_node[0] == 0);
 }
 
+static void test_recall(void **state) {
+        _cleanup_(history_done) struct history h = { 0 };
+        _cleanup_(service_sample_done) struct service_sample s = sample("/a", GIB, 0, 0), later = sample("/a", GIB, 0, 0);
+        s.processes = calloc(1, sizeof(*s.processes));
+        later.processes = calloc(1, sizeof(*later.processes));
+        assert_non_null(s.processes);
+        assert_non_null(later.processes);
+        s.n_processes = later.n_processes = 1;
+        s.processes[0] = later.processes[0] = (struct process_ref){ .pid = 7, .start_ticks = 70 };
+        s.deep = s.self_managed = s.has_bound_mappings = true;
+        s.own_policy = strdup("bind:0");
+        assert_int_equal(history_update(&h, &s, 1, N_IDS, 3), 0);
+        assert_int_equal(history_recall(&h, &later), 0);
+        assert_true(later.self_managed && later.has_bound_mappings && !later.deep);
+        assert_string_equal(later.own_policy, "bind:0");
+        assert_int_equal(history_update(&h, &later, 1, N_IDS, 4), 0); /* what was recalled is no news */
+        assert_int_equal(history_find(&h, "/a")->deep_usec, 3);
+        _cleanup_(history_done) struct history copy = { 0 };
+        assert_int_equal(history_copy(&h, &copy), 0);
+        assert_string_equal(copy.entries[0].own_policy, "bind:0");
+        /* Another process under the same name. */
+        _cleanup_(service_sample_done) struct service_sample next = sample("/a", GIB, 0, 0);
+        next.processes = calloc(1, sizeof(*next.processes));
+        assert_non_null(next.processes);
+        next.n_processes = 1;
+        next.processes[0] = (struct process_ref){ .pid = 7, .start_ticks = 71 };
+        assert_int_equal(history_recall(&h, &next), 0);
+        assert_false(next.self_managed || next.has_bound_mappings);
+        assert_null(next.own_policy);
+}
+
 static void test_peak(void **state) {
         _cleanup_(history_done) struct history h = { 0 };
         update(&h, "/a", 4 * GIB, 0, 0, USEC_PER_SEC);
@@ -191,6 +222,44 @@ static void test_former_home(void **state) {
         assert_true(node_set_equal(&e->former_home, &one));
 }
 
+/* The more often a home was left, the longer the next is kept; a day of calm makes up for all. */
+static void test_patience(void **state) {
+        _cleanup_(history_done) struct history h = { 0 };
+        uint64_t now = USEC_PER_MINUTE, minute = USEC_PER_MINUTE;
+        struct node_set homes[] = { node_set_of(0), node_set_of(1) };
+        assert_int_equal(history_record_placed(&h, "/a", &homes[0], now), 0);
+        const struct history_entry *e = history_find(&h, "/a");
+        assert_int_equal(history_patience_usec(e, now), 0); /* the first home is no change */
+        assert_int_equal(history_record_placed(&h, "/a", &homes[0], now), 0);
+        assert_int_equal(history_patience_usec(e, now), 0); /* nor is the same again */
+        for (unsigned i = 1; i <= 12; i++) {
+                now += minute;
+                assert_int_equal(history_record_placed(&h, "/a", &homes[i % 2], now), 0);
+                assert_int_equal(history_patience_usec(e, now), (15 * minute) << (MIN2(i, 6u) - 1));
+        }
+        assert_int_equal(history_patience_usec(e, now + 239 * minute), (15 * minute) << 5);
+        assert_int_equal(history_patience_usec(e, now + 240 * minute), (15 * minute) << 4);
+        assert_int_equal(history_patience_usec(e, now + 24 * 60 * minute), 0);
+        assert_int_equal(history_patience_usec(e, 0), (15 * minute) << 5); /* a clock that went back */
+        /* Twice a day is no restlessness. */
+        now += 24 * 60 * minute;
+        for (unsigned i = 1; i <= 20; i++) {
+                assert_int_equal(history_record_placed(&h, "/a", &homes[i % 2], now), 0);
+                assert_int_equal(history_patience_usec(e, now), 15 * minute);
+                now += 12 * 60 * minute;
+        }
+        assert_int_equal(history_record_placed(&h, "/a", &homes[1], now), 0);
+        _cleanup_(service_sample_done) struct service_sample s = sample("/a", GIB, 0, 0);
+        _cleanup_(rule_done) struct rule rule;
+        rule_init(&rule);
+        s.rule = &rule;
+        assert_int_equal(history_update(&h, &s, 1, N_IDS, now), 0);
+        assert_true(history_patience_usec(history_find(&h, "/a"), now) > 0);
+        rule.nodes = node_set_of(1);
+        assert_int_equal(history_update(&h, &s, 1, N_IDS, now), 0);
+        assert_int_equal(history_patience_usec(history_find(&h, "/a"), now), 0);
+}
+
 static void test_rule_that_changed(void **state) {
         _cleanup_(history_done) struct history h = { 0 };
         struct service_sample s;
@@ -272,11 +341,13 @@ int main(void) {
                 cmocka_unit_test(test_demand_does_not_depend_on_the_interval),
                 cmocka_unit_test(test_shares),
                 cmocka_unit_test(test_deep_reads_are_remembered),
+                cmocka_unit_test(test_recall),
                 cmocka_unit_test(test_peak),
                 cmocka_unit_test(test_forgets),
                 cmocka_unit_test(test_placed_and_settled),
                 cmocka_unit_test(test_retry_is_bounded),
                 cmocka_unit_test(test_former_home),
+                cmocka_unit_test(test_patience),
                 cmocka_unit_test(test_rule_that_changed),
                 cmocka_unit_test(test_copy),
                 cmocka_unit_test(test_forgive),

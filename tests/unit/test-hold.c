@@ -3,6 +3,8 @@
 #include "act/hold.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "act-fixture.h"
 
@@ -84,6 +86,15 @@ static void test_damaged(void **state) {
                 assert_int_equal(access(bad, F_OK), 0);
                 assert_int_equal(access(path, F_OK), -1);
         }
+        /* No file at all: a daemon that cannot begin would be of no more use. */
+        struct hold h;
+        (void) unlink(bad);
+        assert_int_equal(mkdir(path, 0700), 0);
+        assert_int_equal(hold_load(path, &h), -EBADMSG);
+        assert_int_equal(rmdir(bad), 0);
+        assert_int_equal(symlink("/dev/zero", path), 0);
+        assert_int_equal(hold_load(path, &h), -EBADMSG);
+        assert_int_equal(access(path, F_OK), -1);
 }
 
 static void test_cannot_be_written(void **state) {

@@ -151,6 +151,47 @@ static void test_no_root(void **state) {
         assert_null(h);
 }
 
+/* Links of a captured tree stay in it, whoever made it: absolute ones begin at its root, and ".." ends there. */
+static void test_links_stay_inside(void **state) {
+        struct tree t, outside;
+        char path[128];
+        _cleanup_free_ char *text = NULL;
+        tree_make(&t, "");
+        tree_make(&outside, "");
+        tree_put(&outside, "secret", "secret");
+        int fd = open(t.root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        assert_true(fd >= 0);
+        tree_link(&t, "absolute", outside.root);
+        (void) snprintf(path, sizeof path, "..%s", strrchr(outside.root, '/'));
+        tree_link(&t, "upwards", path);
+        assert_int_equal(read_file_at(fd, "absolute/secret", 100, &text, NULL), -ENOENT);
+        assert_int_equal(read_file_at(fd, "upwards/secret", 100, &text, NULL), -ENOENT);
+        (void) snprintf(path, sizeof path, "..%s/secret", strrchr(outside.root, '/'));
+        assert_int_equal(read_file_at(fd, path, 100, &text, NULL), -ENOENT);
+        assert_int_equal(read_small_file_at(fd, "absolute/secret", path, sizeof path), -ENOENT);
+        tree_put(&t, "sys/real/file", "its own");
+        tree_link(&t, "sys/link", "/sys/real");
+        assert_int_equal(read_file_at(fd, "sys/link/file", 100, &text, NULL), 0);
+        assert_string_equal(text, "its own");
+        (void) close(fd);
+        tree_done(&outside);
+        tree_done(&t);
+
+        /* A cgroup mount that is said to be elsewhere, and a link as /proc. */
+        struct host *h = NULL;
+        tree_make(&t, "bookworm");
+        tree_make(&outside, "bookworm");
+        tree_remove(&t, "proc");
+        (void) snprintf(path, sizeof path, "%s/proc", outside.root);
+        tree_link(&t, "proc", path);
+        assert_int_equal(host_open(t.root, &h), 0);
+        _cleanup_free_ char *cgroup = NULL;
+        assert_int_equal(host_process_cgroup(h, 1, &cgroup), -ENOENT);
+        host_free(h);
+        tree_done(&outside);
+        tree_done(&t);
+}
+
 static void test_live(void **state) {
         _cleanup_(host_freep) struct host *h = NULL;
         assert_int_equal(host_open("/.", &h), 0);
@@ -239,9 +280,16 @@ static void test_node_memory(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_read_file), cmocka_unit_test(test_bookworm),       cmocka_unit_test(test_hybrid),
-                cmocka_unit_test(test_legacy),    cmocka_unit_test(test_mountinfo),      cmocka_unit_test(test_no_root),
-                cmocka_unit_test(test_live),      cmocka_unit_test(test_process_cgroup), cmocka_unit_test(test_node_memory),
+                cmocka_unit_test(test_read_file),
+                cmocka_unit_test(test_bookworm),
+                cmocka_unit_test(test_hybrid),
+                cmocka_unit_test(test_legacy),
+                cmocka_unit_test(test_mountinfo),
+                cmocka_unit_test(test_no_root),
+                cmocka_unit_test(test_links_stay_inside),
+                cmocka_unit_test(test_live),
+                cmocka_unit_test(test_process_cgroup),
+                cmocka_unit_test(test_node_memory),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

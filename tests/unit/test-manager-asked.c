@@ -185,6 +185,53 @@ static void test_cannot_look(void **state) {
         assert_string_equal(error_name, "");
 }
 
+static size_t n_stuck(void) {
+        struct json_object *stuck;
+        ask("Status", NULL);
+        assert_true(json_object_object_get_ex(answer, "stuck", &stuck));
+        return json_object_array_length(stuck);
+}
+
+static unsigned n_said;
+static void on_said(int priority, const char *message, char *const *fields, size_t n_fields, void *userdata) {
+        n_said += strstr(message, "Looking at the machine has not come to an end") != NULL;
+}
+
+/* A look that does not return: said once, no other is begun, who asks is not left waiting, and then it goes on. */
+static void test_screen_hangs(void **state) {
+        fx.services[0] = "other.service";
+        fx_start_manager();
+        fx_pass(2 * USEC_PER_MINUTE);
+        assert_int_equal(n_stuck(), 0);
+        n_said = 0;
+        log_open(LOG_TARGET_CONSOLE, LOG_WARNING);
+        log_divert(on_said, NULL);
+        fx.hangs = true;
+        fx_pass(fx.manager->next_cycle_usec - fx.now + 1);
+        assert_int_equal(fx.n_jobs, 1);
+        ask("Plan", NULL);
+        assert_false(answered);
+        fx_pass(61 * USEC_PER_SEC);
+        assert_true(answered);
+        assert_string_not_equal(error_name, "");
+        for (unsigned i = 0; i < 10; i++)
+                fx_pass(10 * USEC_PER_MINUTE);
+        assert_int_equal(n_said, 1);
+        assert_int_equal(fx.n_jobs, 1);
+        assert_int_equal(n_stuck(), 1);
+        ask("Plan", NULL);
+        assert_true(answered);
+        assert_string_not_equal(error_name, "");
+        unsigned n = (unsigned) fx.manager->stats.n_cycles;
+        fx.hangs = false;
+        fx_pass(10 * USEC_PER_MINUTE);
+        log_divert(NULL, NULL);
+        assert_true(fx.manager->stats.n_cycles > n + 1);
+        assert_int_equal(n_stuck(), 0);
+        ask("Plan", NULL);
+        assert_string_equal(error_name, "");
+}
+
 static void test_advice(void **state) {
         fx.services[0] = "managed.service";
         fx_start_manager();
@@ -339,6 +386,7 @@ int main(void) {
                 EACH(test_explain),
                 EACH(test_due_while_looking),
                 EACH(test_cannot_look),
+                EACH(test_screen_hangs),
                 EACH(test_advice),
                 EACH(test_history),
                 EACH(test_pause_outlives_us),

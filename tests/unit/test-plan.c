@@ -151,6 +151,31 @@ static void test_waits_for_a_deep_read(void **state) {
         assert_false(p->placements[0].wants_deep);
 }
 
+/* What the last deep read found not to be ours to move is told by every plan, whether or not it was read just now. */
+static void test_fixed_is_told_without_a_deep_read(void **state) {
+        _cleanup_(world_freep) struct world *w = world_new(2, 2, 2, 4 * GIB);
+        struct rule *r = world_rule(w, PLACE_NODES);
+        r->nodes = node_set_of(1);
+        r->cooldown_usec = 0;
+        struct service_sample *s = world_service(w, "a", r);
+        world_memory(w, s, 0, GIB);
+        world_memory(w, s, 1, GIB);
+        world_cpu(w, s, 1, 1);
+        s->movable_by_node[0] = 0;
+        s->effective_cpu_nodes = node_set_of(1);
+        w->applied[0].cpus = true;
+        _cleanup_(plan_freep) struct plan *deep = world_plan(w), *shallow = NULL;
+        assert_says(deep->placements[0].reason, "; 1.0G of its memory cannot be moved (shared with others, or bound)");
+        assert_true(deep->placements[0].bytes_fixed == GIB);
+        s->deep = false;
+        memset(s->movable_by_node, 0, 2 * sizeof(uint64_t)); /* not known */
+        w->now_usec += 10 * USEC_PER_SEC;
+        shallow = world_plan(w);
+        assert_string_equal(shallow->placements[0].reason, deep->placements[0].reason);
+        assert_state(&shallow->placements[0], deep->placements[0].state);
+        assert_true(shallow->placements[0].bytes_fixed == GIB);
+}
+
 static void test_without_threads(void **state) {
         _cleanup_(world_freep) struct world *w = world_new(2, 2, 2, 4 * GIB);
         struct service_sample *s = world_service(w, "a", world_rule(w, PLACE_COMPACT));
@@ -247,6 +272,7 @@ int main(void) {
                 cmocka_unit_test(test_small),
                 cmocka_unit_test(test_cannot_be_restricted),
                 cmocka_unit_test(test_waits_for_a_deep_read),
+                cmocka_unit_test(test_fixed_is_told_without_a_deep_read),
                 cmocka_unit_test(test_without_threads),
                 cmocka_unit_test(test_inconsistent_input),
                 cmocka_unit_test(test_same_input_same_plan),

@@ -2,6 +2,9 @@
 /* The record survives what can happen to a file and to us, and keeps the right "before". */
 #include "act/record.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include "act-fixture.h"
 
 static struct fixture fx;
@@ -238,6 +241,10 @@ static void test_damaged_files_are_kept_aside(void **state) {
                 assert_string_equal(kept, texts[i]);
                 assert_int_equal(access(path, F_OK), -1);
         }
+        (void) unlink(bad);
+        assert_int_equal(mkdir(path, 0700), 0); /* no file at all */
+        assert_int_equal(record_open(path, &r), -EBADMSG);
+        assert_int_equal(rmdir(bad), 0);
         fixture_write(&fx, "record.json", "{\"version\": 1, \"entries\": [{" ENTRY "}]}");
         assert_int_equal(record_open(path, &r), 0);
         assert_int_equal(r->n_entries, 1);

@@ -57,6 +57,21 @@ END
 expect 0 simulate --scenario "$work/small.yaml" --topology "$work/machine.xml" --until 5min --json=short
 json 'v["services"][0]["bytes_by_node"][0] == 0 and v["services"][0]["locality"] == 1'
 
+# A daemon that is killed knows its own cpusets again from its record, whose directory is gone in the end.
+cat >"$work/killed.yaml" <<'END'
+rules:
+- {name: all, match: {unit: "*"}, place: compact, max-nodes: 1}
+services:
+- {unit: a.service, cpus: 4, memory: 8G, starts-on: "0"}
+events:
+- {at: 5min, do: kill}
+- {at: 6min, do: start}
+END
+mkdir "$work/temporary"
+TMPDIR=$work/temporary expect 0 simulate --scenario "$work/killed.yaml" --topology "$machine" --until 10min --json=short
+json 'v["services"][0]["home_nodes"] == [0] and v["totals"]["cpuset_writes"] == 1 and "administrator" not in v["services"][0]["reason"]'
+rmdir "$work/temporary" || fail 'something is left of the killed daemon'
+
 # wrong LINE:COLUMN PATTERN: the scenario on standard input is refused so.
 wrong() {
         cat >"$work/wrong.yaml"

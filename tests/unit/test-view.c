@@ -65,7 +65,7 @@ static void test_placed(void **state) {
         struct candidate candidates[] = {
                 { .nodes = node_set_of(0),
                   .cost = 10.5,
-                  .terms = { 10, 0.25, 0.125, 0.1, 0.025 },
+                  .terms = { .distance = 10, .bandwidth = 0.25, .load = 0.125, .fill = 0.1, .moving = 0.025 },
                   .feasible = true,
                   .chosen = true,
                   .verdict = VERDICT_CHOSEN },
@@ -87,6 +87,7 @@ static void test_placed(void **state) {
                 .restrict_cpus = true,
                 .move_memory = true,
                 .bytes_to_move = 74 * MIB,
+                .bytes_fixed = MIB,
                 .distance_before = 15.25,
                 .distance_after = 10.0701,
                 .reason = (char[]){ "its memory is elsewhere" },

@@ -147,12 +147,36 @@ static void test_freeing_gives_up_on_a_stuck_thread(void **state) {
         sd_event_unref(event);
 }
 
+/* All threads that there may be are stuck: no more work is taken, until one comes back. */
+static void test_all_stuck(void **state) {
+        sd_event *event = new_event();
+        struct worker_pool *pool = new_pool(event, 1, 0);
+        int fds[2];
+        assert_int_equal(pipe(fds), 0);
+        struct probe stuck = { .loop_thread = pthread_self(), .block_fd = fds[0] }, next = stuck;
+        next.block_fd = -1;
+        assert_int_equal(worker_submit(pool, &probe_ops, &stuck, 10 * USEC_PER_MSEC), 0);
+        while (stuck.n_late == 0)
+                assert_true(sd_event_run(event, 5 * USEC_PER_SEC) >= 0);
+        assert_int_equal(worker_submit(pool, &probe_ops, &next, USEC_PER_MINUTE), -EAGAIN);
+        close(fds[1]);
+        while (stuck.n_done == 0)
+                assert_true(sd_event_run(event, 5 * USEC_PER_SEC) >= 0);
+        assert_int_equal(worker_submit(pool, &probe_ops, &next, USEC_PER_MINUTE), 0);
+        while (next.n_done == 0)
+                assert_true(sd_event_run(event, 5 * USEC_PER_SEC) >= 0);
+        assert_true(worker_pool_free(pool, USEC_PER_SEC));
+        close(fds[0]);
+        sd_event_unref(event);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_many_jobs_complete_on_the_loop),
                 cmocka_unit_test(test_a_stuck_job_delays_nobody),
                 cmocka_unit_test(test_freeing_cancels_what_is_queued),
                 cmocka_unit_test(test_freeing_gives_up_on_a_stuck_thread),
+                cmocka_unit_test(test_all_stuck),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

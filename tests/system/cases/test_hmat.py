@@ -82,17 +82,3 @@ def test_near_a_device_behind_a_node_without_cpus():
     entry = wait_for('at home', settled(service.unit), 300)
     assert service.effective_cpus() == numa.cpus_of(0), entry
     assert service.region_bytes().get(2, 0) == 0
-
-
-def test_interleave_by_bandwidth():
-    asked = machine.asked().nodes
-    service = start_service('striped', size=64, node=2, threads=1, duty='5:95', no_thp=True)
-    daemon.configure([rule('striped', place='interleave', weights='bandwidth')])
-    daemon.start()
-    wait_for('interleaved', settled(service.unit), 300)
-    # Each node by what its nearest CPUs read from it.
-    bandwidth = [max(node.bandwidth[target] for node in asked if node.bandwidth) for target in range(len(asked))]
-    shares = numa.shares(service.region_bytes())
-    for node, value in enumerate(bandwidth):
-        assert abs(shares.get(node, 0) - value / sum(bandwidth)) <= 0.02, (node, shares)
-    assert daemon.cpusets(service.cgroup)[0] in ('', None)

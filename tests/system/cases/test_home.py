@@ -135,9 +135,7 @@ def test_shared_mapping_of_two_services(shared_file):
     first, second = [start_service(name, size=40, node=2, threads=1, duty='5:95', shm=str(shared_file)) for name in ('share1', 'share2')]
     before = first.frames()
     journal = daemon.Journal()
-    # What its memory map said is told as long as the observation that read it is the last one.
-    daemon.configure([{'name': 's', 'match': {'unit': first.unit}, 'place': 'nodes', 'nodes': '1', 'min-size': '16M', 'cooldown': '2s'}],
-                     interval='30s', max_interval='60s')
+    daemon.configure([{'name': 's', 'match': {'unit': first.unit}, 'place': 'nodes', 'nodes': '1', 'min-size': '16M', 'cooldown': '2s'}])
     daemon.start()
     wait_for('said something', lambda: journal.of_unit(first.unit), 400)
     wait_for('an end', lambda: daemon.state(first.unit) not in ('moving', 'pending'), 400)

@@ -83,10 +83,11 @@ def topology():
 
 
 def settled(unit, home=None):
-    """A condition for wait_for: the daemon says that the unit is at home (at this one, if given) and done. Gives its entry."""
+    """A condition for wait_for: the daemon says that the unit is at home (at this one, if given), done, and looked at since. Gives its entry."""
     def look():
         entry = service(unit)
-        return entry and entry['state'] == 'stable' and entry['home_nodes'] and (home is None or entry['home_nodes'] == home) and entry
+        done = entry and entry['state'] == 'stable' and 'just ended' not in entry['reason']
+        return done and entry['home_nodes'] and (home is None or entry['home_nodes'] == home) and entry
     return look
 
 

@@ -121,9 +121,9 @@ def stage(build, guest, scratch, say):
 
 
 def programs(scratch, say):
-    """Compiles tests/system/*.c and tests/bench/*.c, statically, so that they run in every guest. Returns their paths."""
+    """Compiles tests/system/*.c and tests/bench/raw-*.c, statically, so that they run in every guest. Returns their paths."""
     done = []
-    for source in sorted((TOP / 'tests').glob('system/*.c')) + sorted((TOP / 'tests').glob('bench/*.c')):
+    for source in sorted((TOP / 'tests').glob('system/*.c')) + sorted((TOP / 'tests').glob('bench/raw-*.c')):
         program = pathlib.Path(scratch) / source.stem
         compiler = os.environ.get('CC') or shutil.which('gcc') or 'cc'
         result = subprocess.run([*compiler.split(), '-std=c17', '-O2', '-Wall', '-Wextra', '-static', '-pthread',

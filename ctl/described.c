@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* hwloc says nothing of a description that it cannot use, and describes this machine instead: whoever asked for another must be told. */
+#include "config.h"
+
+#include <hwloc.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "described.h"
+#include "out.h"
+
+bool is_topology(const char *what, bool is_file) {
+        hwloc_topology_t t;
+        if (hwloc_topology_init(&t) < 0)
+                return false;
+        bool fine = (is_file ? hwloc_topology_set_xml(t, what) : hwloc_topology_set_synthetic(t, what)) == 0 &&
+                    hwloc_topology_load(t) == 0;
+        hwloc_topology_destroy(t);
+        return fine;
+}
+
+int check_described(void) {
+        static const char *const names[] = { "HWLOC_XMLFILE", "HWLOC_SYNTHETIC" };
+        for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+                const char *what = getenv(names[i]);
+                if (!what || !*what || strcmp(what, "-") == 0) /* "-": standard input, which can be read only once */
+                        continue;
+                if (!is_topology(what, i == 0))
+                        return out_error(EXIT_FAILURE, "%s describes no machine that hwloc understands: %s", names[i], what);
+        }
+        return EXIT_SUCCESS;
+}

@@ -14,7 +14,7 @@
  * plan-score tells what any set of homes is worth, in the terms that the search minimises.
  * They stand on plan-capacity (what nodes hold, and what this plan has put there so far), plan-cost (what a candidate
  * would cost; plan-distance and plan-bandwidth: what the machine makes of it; plan-demand: what the service asks for), plan-candidates
- * (which candidates there are), plan-horizon (whether a move pays for itself) and plan-guard (no way back for a while).
+ * (which candidates there are; plan-choose: which is taken), plan-horizon (whether a move pays for itself) and plan-guard (no way back for a while).
  *
  * Arrays "by index" have one entry per present node, in order of id: ids can be sparse. CPU load and demand are in CPUs. */
 #pragma once
@@ -410,12 +410,13 @@ uint64_t job_tolerated_bytes(const struct job *j);
 /* plan-candidates.c */
 void candidates_of_group(struct planner *pl, struct group *g);   /* sets of nodes for the whole group, into pl->options */
 void candidates_of_set(struct planner *pl, const struct job *j); /* the same for one job, wherever its group is */
-/* The best of pl->options that stands exactly so and can hold it; NULL: none. */
-const struct option *candidates_choose(const struct planner *pl, const struct group *g, enum standing standing);
 /* Evaluates the set for this job alone and adds it. True where it is roomy, and nobody is in the way. */
 bool candidates_push(struct planner *pl, const struct job *j, const struct node_set *nodes);
 /* plan-candidates-memory.c: sets of memory nodes for follow */
 void candidates_of_memory(struct planner *pl, const struct job *j);
+/* plan-choose.c */
+/* The best of pl->options that stands exactly so and can hold it; NULL: none. */
+const struct option *candidates_choose(const struct planner *pl, const struct group *g, enum standing standing);
 const struct option *candidates_best(const struct planner *pl, const struct job *j); /* NULL: none holds its memory */
 /* The one that only the guard (plan-guard.c) keeps it from; NULL: none. */
 const struct option *candidates_barred(const struct planner *pl, const struct job *j);

@@ -89,6 +89,16 @@ uint64_t transition_left_bytes(const struct transition *t, const struct service_
         return left;
 }
 
+/* The farthest that a thread at home can be from memory at home: where in its home it runs is the scheduler's choice, and no fault of the
+ * move. */
+static double farthest_at_home(const struct topology *t, const struct placement *p) {
+        double far = 0;
+        NODE_SET_FOREACH (cpu, &p->home_cpus)
+                NODE_SET_FOREACH (mem, &p->home_mems)
+                        far = MAX2(far, (double) topology_distance(t, (unsigned) cpu, (unsigned) mem));
+        return far;
+}
+
 bool transition_made_worse(const struct transition *t, const struct service_sample *s) {
         const struct placement *p = transition_placement(t);
         const struct service_sample *then = transition_sample(t);
@@ -105,5 +115,5 @@ bool transition_made_worse(const struct transition *t, const struct service_samp
         default: break;
         }
         double before = sample_distance(then, t->m->topology), after = sample_distance(s, t->m->topology);
-        return before > 0 && after > before * WORSE_FACTOR;
+        return before > 0 && after > MAX2(before, farthest_at_home(t->m->topology, p)) * WORSE_FACTOR;
 }

@@ -169,6 +169,22 @@ static void held_apart(struct run *r) {
         expect(r, cpu_mask_equal(&v->configured.cpus, &cpus), "the administrator's CPUs were changed");
 }
 
+/* At home on one node when a reload brings a rule that wants two. */
+static void wide(struct run *r) {
+        machine(r, 4, 8, 16 * GIB);
+        rules(r, "rules:\n- {name: one, match: {unit: app.service}, place: compact}\n");
+        struct sim_service *v = service(r, "app.service", 2, 2 * GIB, 1);
+        pass(r, MINUTES(30));
+        expect_home_count(r, v, 1);
+        rules(r, "rules:\n- {name: wide, match: {unit: app.service}, place: compact, min-nodes: 2, max-nodes: 2}\n");
+        pass(r, MINUTES(10));
+        for (unsigned k = 0; k < 12; k++) {
+                expect_home_count(r, v, 2);
+                pass(r, MINUTES(5));
+        }
+        expect_good_manners(r);
+}
+
 const struct scenario scenarios_rules[] = {
         { 40, "allowed", "allowed-nodes and avoid-nodes, crowded", allowed },
         { 41, "apart", "replicas apart, through an end and a new beginning", apart },
@@ -176,6 +192,7 @@ const struct scenario scenarios_rules[] = {
         { 43, "exclusive", "a newcomer of higher priority has a node for itself", exclusive },
         { 44, "spread", "even memory, and then rest", spread },
         { 45, "interleave", "given weights, and then rest", interleave },
+        { 47, "wide", "a reload that asks for two nodes instead of one", wide },
         { 46, "held-apart", "CPUs held on two nodes: no running after threads", held_apart },
         { 0 },
 };

@@ -11,6 +11,7 @@
 #include "core/util.h"
 #include "out.h"
 #include "report/bus-names.h"
+#include "report/json.h"
 
 #define RECORD_FILE "/run/numabalanced/record.json"
 #define PAUSE_USEC  (5 * USEC_PER_SEC)
@@ -106,13 +107,11 @@ static int run(char **arguments, const struct options *o) {
         r = write_archive(&capture, arguments[0], directory);
         if (r == EXIT_SUCCESS && o->json != JSON_OFF) {
                 _cleanup_json_ struct json_object *value = json_object_new_object();
-                if (value) {
-                        (void) json_object_object_add(value, "file", json_object_new_string(arguments[0]));
-                        (void) json_object_object_add(value, "files", json_object_new_int64((int64_t) capture.n_items));
-                        (void) json_object_object_add(value, "services", json_object_new_int64((int64_t) capture.n_services));
-                        (void) json_object_object_add(value, "managed", json_object_new_int64((int64_t) capture.n_managed));
-                        r = out_json(value, o);
-                }
+                json_put(&value, "file", json_object_new_string(arguments[0])); /* as it was given: not cleaned */
+                json_put_int(&value, "files", capture.n_items);
+                json_put_int(&value, "services", capture.n_services);
+                json_put_int(&value, "managed", capture.n_managed);
+                r = value ? out_json(value, o) : out_error(EXIT_FAILURE, "%s", strerror(ENOMEM));
         } else if (r == EXIT_SUCCESS && o->legend) {
                 (void) printf("%s: %zu services (%zu with a rule), %zu processes. To look at it again:\n"
                               "  tar xf %s && numabalanced --once --dry-run --root %s\n",

@@ -51,37 +51,6 @@ int capture_rename_files(struct config *c, const char *root, const char *one_fil
         return 0;
 }
 
-/* Members that are missing are 0: an older capture has fewer. */
-static uint64_t get_number(struct json_object *o, const char *name) {
-        struct json_object *value;
-        if (!json_object_object_get_ex(o, name, &value) || !json_object_is_type(value, json_type_int))
-                return 0;
-        return json_object_get_uint64(value); /* 0 where it is negative */
-}
-
-static bool get_flag(struct json_object *o, const char *name) {
-        struct json_object *value;
-        return json_object_object_get_ex(o, name, &value) && json_object_get_boolean(value);
-}
-
-/* NULL: not there. */
-static struct json_object *get_list(struct json_object *o, const char *name) {
-        struct json_object *value;
-        return json_object_object_get_ex(o, name, &value) && json_object_is_type(value, json_type_array) ? value : NULL;
-}
-
-static const char *get_text(struct json_object *o, const char *name) {
-        struct json_object *value;
-        return json_object_object_get_ex(o, name, &value) && json_object_is_type(value, json_type_string)
-                       ? json_object_get_string(value)
-                       : NULL;
-}
-
-static uint64_t element(struct json_object *list, size_t i) {
-        int64_t n = json_object_get_int64(json_object_array_get_idx(list, i));
-        return n > 0 ? (uint64_t) n : 0;
-}
-
 /* Text that must come back byte for byte: not cleaned. */
 static void put_raw(struct json_object **o, const char *key, const char *text) {
         json_put(o, key, json_object_new_string(text));
@@ -119,13 +88,13 @@ static int read_applied(struct json_object *list, struct capture_state *s) {
                 return -ENOMEM;
         for (size_t i = 0; i < n; i++) {
                 struct json_object *o = json_object_array_get_idx(list, i);
-                const char *cgroup = get_text(o, "cgroup");
+                const char *cgroup = json_get_text(o, "cgroup");
                 if (!cgroup)
                         return -EBADMSG;
                 char *copy = strdup(cgroup);
                 if (!copy)
                         return -ENOMEM;
-                s->applied[s->n_applied++] = (struct applied){ copy, get_flag(o, "cpus"), get_flag(o, "mems") };
+                s->applied[s->n_applied++] = (struct applied){ copy, json_get_flag(o, "cpus"), json_get_flag(o, "mems") };
         }
         if (s->n_applied > 0)
                 qsort(s->applied, s->n_applied, sizeof *s->applied, compare_applied);
@@ -133,23 +102,23 @@ static int read_applied(struct json_object *list, struct capture_state *s) {
 }
 
 static int read_state(struct json_object *o, unsigned n_ids, struct capture_state *s) {
-        struct json_object *looked = get_list(o, "looked_usec");
-        const char *etc = get_text(o, "sysconfdir"), *lib = get_text(o, "vendorconfdir");
-        s->page_bytes = get_number(o, "page_bytes");
-        s->ticks_per_sec = (unsigned) MIN2(get_number(o, "ticks_per_sec"), (uint64_t) USEC_PER_SEC);
-        if (get_number(o, "version") != STATE_VERSION || s->page_bytes == 0 || s->ticks_per_sec == 0 || !etc || !lib || !looked ||
-            json_object_array_length(looked) != LOOKS)
+        struct json_object *looked = json_get_list(o, "looked_usec");
+        const char *etc = json_get_text(o, "sysconfdir"), *lib = json_get_text(o, "vendorconfdir");
+        s->page_bytes = json_get_u64(o, "page_bytes");
+        s->ticks_per_sec = (unsigned) MIN2(json_get_u64(o, "ticks_per_sec"), (uint64_t) USEC_PER_SEC);
+        if (json_get_u64(o, "version") != STATE_VERSION || s->page_bytes == 0 || s->ticks_per_sec == 0 || !etc || !lib ||
+            !looked || json_object_array_length(looked) != LOOKS)
                 return -EBADMSG;
-        const char *one_file = get_text(o, "one_file");
+        const char *one_file = json_get_text(o, "one_file");
         s->one_file = one_file ? strdup(one_file) : NULL;
         s->sysconfdir = strdup(etc);
         s->vendorconfdir = strdup(lib);
         if (!s->sysconfdir || !s->vendorconfdir || (one_file && !s->one_file))
                 return -ENOMEM;
         for (unsigned i = 0; i < LOOKS; i++)
-                s->looked_usec[i] = element(looked, i);
-        int r = read_applied(get_list(o, "applied"), s);
-        return r < 0 ? r : history_from_json(get_list(o, "history"), n_ids, &s->history);
+                s->looked_usec[i] = json_list_u64(looked, i);
+        int r = read_applied(json_get_list(o, "applied"), s);
+        return r < 0 ? r : history_from_json(json_get_list(o, "history"), n_ids, &s->history);
 }
 
 int capture_state_from_json(struct json_object *o, unsigned n_ids, struct capture_state *ret) {

@@ -66,59 +66,28 @@ static struct json_object *entry_to_json(const struct history_entry *e) {
         return o;
 }
 
-/* Members that are missing are 0: an older capture has fewer. */
-static uint64_t get_number(struct json_object *o, const char *name) {
-        struct json_object *value;
-        if (!json_object_object_get_ex(o, name, &value) || !json_object_is_type(value, json_type_int))
-                return 0;
-        return json_object_get_uint64(value); /* 0 where it is negative */
-}
-
-static bool get_flag(struct json_object *o, const char *name) {
-        struct json_object *value;
-        return json_object_object_get_ex(o, name, &value) && json_object_get_boolean(value);
-}
-
-/* NULL: not there. */
-static struct json_object *get_list(struct json_object *o, const char *name) {
-        struct json_object *value;
-        return json_object_object_get_ex(o, name, &value) && json_object_is_type(value, json_type_array) ? value : NULL;
-}
-
-static const char *get_text(struct json_object *o, const char *name) {
-        struct json_object *value;
-        return json_object_object_get_ex(o, name, &value) && json_object_is_type(value, json_type_string)
-                       ? json_object_get_string(value)
-                       : NULL;
-}
-
-static uint64_t element(struct json_object *list, size_t i) {
-        int64_t n = json_object_get_int64(json_object_array_get_idx(list, i));
-        return n > 0 ? (uint64_t) n : 0;
-}
-
 static int read_arrays(struct json_object *o, struct history_entry *e, unsigned n_ids) {
-        struct json_object *shares = get_list(o, "share_by_node"), *fixed = get_list(o, "fixed_by_node");
+        struct json_object *shares = json_get_list(o, "share_by_node"), *fixed = json_get_list(o, "fixed_by_node");
         e->n_ids = n_ids;
         if (shares && json_object_array_length(shares) == n_ids) {
                 e->share_by_node = calloc((size_t) n_ids + 1, sizeof *e->share_by_node);
                 if (!e->share_by_node)
                         return -ENOMEM;
                 for (unsigned i = 0; i < n_ids; i++)
-                        e->share_by_node[i] = (uint32_t) MIN2(element(shares, i), (uint64_t) UINT32_MAX);
+                        e->share_by_node[i] = (uint32_t) MIN2(json_list_u64(shares, i), (uint64_t) UINT32_MAX);
         }
         if (fixed && json_object_array_length(fixed) == n_ids) {
                 e->fixed_by_node = calloc((size_t) n_ids + 1, sizeof *e->fixed_by_node);
                 if (!e->fixed_by_node)
                         return -ENOMEM;
                 for (unsigned i = 0; i < n_ids; i++)
-                        e->fixed_by_node[i] = element(fixed, i);
+                        e->fixed_by_node[i] = json_list_u64(fixed, i);
         }
         return 0;
 }
 
 static int read_entry(struct json_object *o, struct history *h, unsigned n_ids) {
-        const char *cgroup = get_text(o, "cgroup");
+        const char *cgroup = json_get_text(o, "cgroup");
         if (!cgroup || history_find(h, cgroup))
                 return -EBADMSG;
         struct history_entry *e = history_get(h, cgroup);
@@ -128,19 +97,19 @@ static int read_entry(struct json_object *o, struct history *h, unsigned n_ids) 
                 void *at = (char *) e + fields[i].offset;
                 struct json_object *nodes;
                 switch (fields[i].type) {
-                case FIELD_U64: *(uint64_t *) at = get_number(o, fields[i].name); break;
-                case FIELD_BOOL: *(bool *) at = get_flag(o, fields[i].name); break;
+                case FIELD_U64: *(uint64_t *) at = json_get_u64(o, fields[i].name); break;
+                case FIELD_BOOL: *(bool *) at = json_get_flag(o, fields[i].name); break;
                 case FIELD_UNSIGNED:
-                        *(unsigned *) at = (unsigned) MIN2(get_number(o, fields[i].name), (uint64_t) UINT_MAX);
+                        *(unsigned *) at = (unsigned) MIN2(json_get_u64(o, fields[i].name), (uint64_t) UINT_MAX);
                         break;
                 case FIELD_NODES:
-                        nodes = get_list(o, fields[i].name);
+                        nodes = json_get_list(o, fields[i].name);
                         for (size_t k = 0; nodes && k < json_object_array_length(nodes); k++)
-                                node_set_add(at, (unsigned) MIN2(element(nodes, k), (uint64_t) UINT_MAX));
+                                node_set_add(at, (unsigned) MIN2(json_list_u64(nodes, k), (uint64_t) UINT_MAX));
                         break;
                 }
         }
-        const char *policy = get_text(o, "own_policy");
+        const char *policy = json_get_text(o, "own_policy");
         if (policy && !(e->own_policy = strdup(policy)))
                 return -ENOMEM;
         return read_arrays(o, e, n_ids);

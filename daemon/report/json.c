@@ -94,3 +94,32 @@ struct json_object *json_new_double_exact(double value) {
                 json_object_set_serializer(o, json_object_double_to_json_string, (void *) (uintptr_t) "%.15g", NULL);
         return o;
 }
+
+uint64_t json_get_u64(struct json_object *o, const char *name) {
+        struct json_object *value;
+        if (!json_object_object_get_ex(o, name, &value) || !json_object_is_type(value, json_type_int))
+                return 0;
+        return json_object_get_uint64(value); /* 0 where it is negative */
+}
+
+bool json_get_flag(struct json_object *o, const char *name) {
+        struct json_object *value;
+        return json_object_object_get_ex(o, name, &value) && json_object_get_boolean(value);
+}
+
+struct json_object *json_get_list(struct json_object *o, const char *name) {
+        struct json_object *value;
+        return json_object_object_get_ex(o, name, &value) && json_object_is_type(value, json_type_array) ? value : NULL;
+}
+
+const char *json_get_text(struct json_object *o, const char *name) {
+        struct json_object *value;
+        return json_object_object_get_ex(o, name, &value) && json_object_is_type(value, json_type_string)
+                       ? json_object_get_string(value)
+                       : NULL;
+}
+
+uint64_t json_list_u64(struct json_object *list, size_t i) {
+        int64_t n = json_object_get_int64(json_object_array_get_idx(list, i));
+        return n > 0 ? (uint64_t) n : 0;
+}

@@ -25,3 +25,11 @@ void json_put_u64s(struct json_object **o, const char *key, const uint64_t *valu
 struct json_object *json_new_number(double value, unsigned decimals);
 /* A double as it is, printed with as many digits as it needs to be read back the same. */
 struct json_object *json_new_double_exact(double value);
+
+/* Reading back what was written, by us or an older version: a member that is missing, or of another type, counts as 0, false or NULL; so do
+ * negative numbers. Lists and texts are borrowed from `o`. */
+uint64_t json_get_u64(struct json_object *o, const char *name);
+bool json_get_flag(struct json_object *o, const char *name);
+struct json_object *json_get_list(struct json_object *o, const char *name);
+const char *json_get_text(struct json_object *o, const char *name);
+uint64_t json_list_u64(struct json_object *list, size_t i);

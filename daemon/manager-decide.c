@@ -238,6 +238,13 @@ static void choose_interval(struct manager *m, const struct cycle *c, bool wants
                 manager_wake(m, m->interval_usec);
 }
 
+/* Who asks what would be done, and --once, get a plan of its own. */
+static int make_plan(struct manager *m, struct cycle *c, const struct plan_input *in) {
+        struct plan_input whole;
+        bool follows = !c->look_only && !m->options.once && m->last && cycle_plan_input(m, m->whole, &whole);
+        return plan_next(in, follows ? &whole : NULL, follows ? m->last->plan : NULL, &c->plan, &c->planned_whole);
+}
+
 void manager_decide(struct manager *m, struct cycle *c) {
         const struct observation *o = c->observation;
         uint64_t now = c->started_usec;
@@ -261,7 +268,7 @@ void manager_decide(struct manager *m, struct cycle *c) {
                         .n_applied = n_applied,
                         .now_usec = now,
                 };
-                r = plan_make(&in, &c->plan);
+                r = make_plan(m, c, &in);
                 if (r >= 0)
                         r = cycle_keep_input(c, &in);
         }
@@ -284,6 +291,10 @@ void manager_decide(struct manager *m, struct cycle *c) {
         bool wants = reloaded;
         struct cycle *old = m->last;
         m->last = c;
+        if (c->planned_whole) {
+                cycle_unref(m->whole);
+                m->whole = cycle_ref(c);
+        }
         if (!reloaded) {
                 r = manager_is_dry(m) || m->paused ? 0 : plan_remember(c->plan, o->services, &m->history, now);
                 if (r < 0)

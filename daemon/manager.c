@@ -170,6 +170,7 @@ struct manager *manager_free(struct manager *m) {
         events_free(m->events);
         m->cycle = cycle_unref(m->cycle);
         m->last = cycle_unref(m->last);
+        m->whole = cycle_unref(m->whole);
         record_free(m->record);
         if (m->have_dry)
                 act_null_done(&m->dry);

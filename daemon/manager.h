@@ -59,6 +59,7 @@ struct cycle {
         struct plan *plan;               /* NULL until decided */
         struct cycle_input *input;       /* what else the plan was made from; NULL until decided */
         uint64_t started_usec;           /* CLOCK_BOOTTIME */
+        bool planned_whole;              /* from the beginning, not from the plan before: plan_next() */
         bool look_only;                  /* somebody asked what would be done: nothing is */
 };
 struct cycle *cycle_ref(struct cycle *c);
@@ -131,6 +132,7 @@ struct manager {
         sd_event_source *signal_sources[4];
         struct cycle *cycle; /* under way, or NULL */
         struct cycle *last;  /* the last that was decided, or NULL */
+        struct cycle *whole; /* the last of these whose plan was made whole: see plan_next() */
         unsigned n_deep_pending;
         size_t deep_turn; /* index of the service whose memory map is read next where the budget does not reach to all */
         bool screen_running, screen_late; /* late: said so */
@@ -207,6 +209,8 @@ int manager_applied(const struct manager *m, struct applied **ret, size_t *ret_n
 /* manager-explain.c: how the cycle's plan came about. What the planner was given is kept with the cycle, because the history goes on. */
 int cycle_keep_input(struct cycle *c, const struct plan_input *in);
 struct cycle_input *cycle_input_free(struct cycle_input *i);
+/* What the cycle's plan was made from, borrowed from it; false: `c` is NULL or was not decided. Holds while the topology is the same. */
+bool cycle_plan_input(const struct manager *m, const struct cycle *c, struct plan_input *ret);
 /* -ENODATA: the cycle was not decided. */
 int cycle_explain(const struct manager *m, const struct cycle *c, size_t index, struct explanation *ret);
 

@@ -188,6 +188,12 @@ int plan_score(const struct plan_input *in, const struct node_set *homes, struct
 int plan_update(const struct plan_input *in, const struct plan *previous, const size_t *changed, size_t n_changed,
                 struct plan **ret);
 
+/* The plan of a cycle that follows others: a whole one, or, where since the last whole plan only few services changed by more than what comes and goes
+ * (and for a minute at most), plan_update() of `previous`, the last plan. `whole`: what the last whole plan was made from; it and `previous`
+ * may be NULL. Returns as plan_make(); `*ret_whole`: this plan was made whole, so `in` is what the next is to be compared with. */
+int plan_next(const struct plan_input *in, const struct plan_input *whole, const struct plan *previous, struct plan **ret,
+              bool *ret_whole);
+
 /* Why one service's placement is as it is. */
 struct explanation {
         struct candidate *candidates; /* the chosen, the best few, then some that cannot be */

@@ -223,11 +223,8 @@ static void forget_notes(struct manager *m, uint64_t now) {
 
 static void choose_interval(struct manager *m, const struct cycle *c, bool wants) {
         const struct settings *s = &c->config->config->settings;
-        bool narrowed_mems = false;
-        for (size_t i = 0; i < m->record->n_entries; i++)
-                narrowed_mems |= m->record->entries[i].changed_mems && m->record->entries[i].ours.mems_set;
         /* Where we narrowed memory nodes we must see pressure in time to widen them again. */
-        if (wants || narrowed_mems)
+        if (wants || manager_is_blind(m))
                 m->interval_usec = s->interval_usec;
         else
                 m->interval_usec = MIN2(MAX2(m->interval_usec, s->interval_usec) * 2, s->max_interval_usec);
@@ -235,7 +232,7 @@ static void choose_interval(struct manager *m, const struct cycle *c, bool wants
         if (m->stats.n_cycles <= 1)
                 manager_wake(m, m->options.once ? USEC_PER_SEC + USEC_PER_SEC / 10 : WARM_UP_USEC);
         else
-                manager_wake(m, m->interval_usec);
+                manager_wake_for(m, m->interval_usec, WAKE_TIMER);
 }
 
 /* Who asks what would be done, and --once, get a plan of its own. */
@@ -279,7 +276,7 @@ void manager_decide(struct manager *m, struct cycle *c) {
                 if (m->options.once)
                         manager_begin_exit(m, EXIT_FAILURE);
                 else
-                        manager_wake(m, m->interval_usec);
+                        manager_wake_for(m, m->interval_usec, WAKE_TIMER);
                 return;
         }
         if (c->look_only) {
@@ -314,5 +311,6 @@ void manager_decide(struct manager *m, struct cycle *c) {
                 return;
         }
         manager_looked(m, c);
+        manager_watch_update(m, c);
         choose_interval(m, c, wants);
 }

@@ -52,12 +52,12 @@ static int set_reason(struct placement *p, const char *hold) {
         return 0;
 }
 
-/* One line in the journal where something new is said of the service, none where it is the same as before. */
-static void say(struct manager *m, struct service_note *n, const struct service_sample *s, const struct placement *p) {
+/* One line in the journal where something new is said of the service, none where it is the same as before. Is it new? */
+static bool say(struct manager *m, struct service_note *n, const struct service_sample *s, const struct placement *p) {
         bool same = n->last_state == p->state && node_set_equal(&n->last_home, &p->home_mems) &&
                     (p->state != STATE_BLOCKED || (n->last_reason && text_same_but_for_amounts(n->last_reason, p->reason)));
         if (same)
-                return;
+                return false;
         char *copy = strdup(p->reason);
         if (copy) {
                 free(n->last_reason);
@@ -69,6 +69,7 @@ static void say(struct manager *m, struct service_note *n, const struct service_
                 manager_tell_blocked(m, s, p->reason);
         else if (manager_is_dry(m))
                 manager_tell_decision(m, s, p, true);
+        return true;
 }
 
 /* By when it was first seen, not by this cycle's window: a deep read makes the next cycle come soon. */
@@ -151,13 +152,13 @@ static bool decide_one(struct manager *m, struct cycle *c, size_t i) {
                 }
         }
         if (!p->act) {
-                if (p->state == STATE_BLOCKED)
-                        say(m, n, s, p);
-                else if (p->state == STATE_STABLE) {
+                if (p->state == STATE_BLOCKED) /* and it stays so, until something happens: that is no change */
+                        return say(m, n, s, p);
+                if (p->state == STATE_STABLE) {
                         n->last_state = STATE_STABLE;
                         n->last_home = p->home_mems;
                 }
-                return p->state == STATE_PENDING || p->state == STATE_BLOCKED;
+                return p->state == STATE_PENDING;
         }
         if (!is_measured(m, c, s, n)) {
                 n->keep_deep = s->deep;
@@ -179,8 +180,8 @@ static bool decide_one(struct manager *m, struct cycle *c, size_t i) {
                 p->act = false;
                 p->state = STATE_PENDING;
                 (void) set_reason(p, hold);
-                say(m, n, s, p);
-                return true;
+                /* What only the administrator can change is not looked at again and again. */
+                return say(m, n, s, p) || !(manager_is_dry(m) || m->paused || n->held);
         }
         int r = transition_start(m, c, i);
         if (r < 0) {

@@ -103,8 +103,8 @@ static int follow(struct watch *w, char *cgroup) {
                         tell(w, "");
                 if (r < 0 || !c)
                         return r;
-                w->n_new += !c->is_new;
-                c->is_new = true;
+                w->n_new += !c->is_new && !c->wanted;
+                c->is_new = !c->wanted;
         }
         if (is_populated(w, owned))
                 tell(w, owned);

@@ -22,16 +22,6 @@ static const struct {
         [WATCH_CPU] = { "cpu.pressure", "some 500000 2000000" },
 };
 
-struct pressure_trigger {
-        struct watch *watch;
-        char *cgroup; /* "/": the whole machine */
-        enum watch_kind kind;
-        bool above;  /* in place of cgroups below it */
-        bool wanted; /* by the wishes of this time */
-        int fd;
-        sd_event_source *source;
-};
-
 int pressure_trigger_open(int dir_fd, const char *path, const char *trigger) {
         int fd = open_below(dir_fd, path, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
         if (fd < 0)

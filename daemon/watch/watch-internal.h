@@ -7,8 +7,17 @@
 
 #include "watch/watch.h"
 
-struct pressure_trigger;
 struct cgroup_watch;
+
+struct pressure_trigger {
+        struct watch *watch;
+        char *cgroup; /* "/": the whole machine */
+        enum watch_kind kind;
+        bool above;  /* in place of cgroups below it */
+        bool wanted; /* by the wishes of this time */
+        int fd;
+        sd_event_source *source;
+};
 
 /* Once a second is as often as any source wakes us; the kernel tells of pressure once in its window. */
 #define WATCH_REST_USEC     1000000u

@@ -46,6 +46,9 @@ enum wake {
 };
 const char *wake_to_string(enum wake w);
 
+#define HOTPLUGGED_TEXT                                                                                                          \
+        "The machine's nodes or CPUs are not what they were at the start: restart the daemon to have that considered"
+
 struct manager;
 
 /* How the process was started (main.c owns the strings). */
@@ -172,8 +175,9 @@ struct manager {
         struct env_watch *watch;        /* NULL: nobody tells us anything */
         struct watch_counts watched;
         struct env_timer *glance_timer;
-        int watch_error;       /* told */
-        uint64_t measure_usec; /* when those that have just appeared are, or were, looked at early; 0: never */
+        int watch_error;            /* told */
+        char *online, *online_last; /* host_online() when the topology was read, and by the last cycle */
+        uint64_t measure_usec;      /* when those that have just appeared are, or were, looked at early; 0: never */
         bool paused, exiting, exit_restoring;
         int exit_status;
         sd_bus_message *restore_call; /* a Restore() that waits for its outcomes */
@@ -280,6 +284,8 @@ int manager_watch_begin(struct manager *m);
 void manager_watch_done(struct manager *m);
 /* What is to be watched after this cycle. */
 void manager_watch_update(struct manager *m, const struct cycle *c);
+/* Have nodes or CPUs come or gone since the topology was read? As of the last cycle; said when it happens. */
+bool manager_hotplugged(const struct manager *m);
 /* Has somebody's memory been narrowed without a way of hearing of its pressure? Then looking must not be put off. */
 bool manager_is_blind(const struct manager *m);
 struct json_object *manager_watch_json(const struct manager *m); /* NULL: no memory */

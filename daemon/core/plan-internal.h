@@ -104,8 +104,8 @@ struct group {
 /* A rule that has services, and how it stands to the others. */
 struct rule_state {
         const struct rule *rule;
-        size_t rank; /* order in the configuration */
-        size_t n_jobs;
+        size_t rank;                 /* order in the configuration */
+        size_t n_jobs;               /* that could have a home */
         size_t together;             /* its bond: see struct group */
         size_t first_apart, n_apart; /* in planner.apart: rules (by number) that it must not meet by its own word or theirs */
 };
@@ -166,14 +166,15 @@ struct job {
 
         bool applied_cpus, applied_mems; /* cpusets of ours are in force */
         bool has_share;
-        bool restricts;         /* its CPUs go with it */
-        bool has_home;          /* `home` holds and still obeys the rule */
-        bool home_lost;         /* it had one that no longer does: a new one is due whatever the gain */
-        bool under_way;         /* a transition has started and not ended */
-        bool after_failure;     /* the last one had no effect: rest_usec is the wait for the next */
-        bool assigned;          /* `chosen` holds */
-        bool hold_memory;       /* leave its memory as it is for now */
-        bool waits;             /* `better` would be taken if the home were older */
+        bool binds;         /* it could have a home that other homes are related to, though it may be too small for one as yet */
+        bool restricts;     /* its CPUs go with it */
+        bool has_home;      /* `home` holds and still obeys the rule */
+        bool home_lost;     /* it had one that no longer does: a new one is due whatever the gain */
+        bool under_way;     /* a transition has started and not ended */
+        bool after_failure; /* the last one had no effect: rest_usec is the wait for the next */
+        bool assigned;      /* `chosen` holds */
+        bool hold_memory;   /* leave its memory as it is for now */
+        bool waits;         /* `better` would be taken if the home were older */
         uint64_t patience_usec; /* with `waits`: so long yet, because its home changed often; 0: not for that */
         bool declined;          /* `better` is too little of a gain */
         bool displaced;         /* a stronger rule took its home: `lost_to` */

@@ -164,6 +164,7 @@ static void set_up(const struct planner *pl, struct job *j) {
         bool wants = wants_cpus(pl, j->rule);
         j->restricts = wants && !s->admin_cpus;
         j->kind = kind_of(j->rule, j->restricts);
+        j->binds = job_is_placed_kind(j) || j->kind == JOB_INTERLEAVE;
         set_limits(pl, j);
         set_home(pl, j);
         set_rest(pl, j);

@@ -11,6 +11,7 @@ void job_tell(struct job *j, enum service_state state, const char *format, ...) 
         strbuf_vprintf(&b, format, args);
         va_end(args);
         j->kind = JOB_TOLD;
+        j->binds = false;
         j->placement->state = state;
         j->placement->reason = strbuf_steal(&b);
 }
@@ -143,7 +144,9 @@ static void tell_small(struct job *j, uint64_t bytes) {
         strbuf_append(&b, ", less than min-size ");
         text_bytes(&b, j->rule->min_size_bytes);
         char *text = strbuf_steal(&b);
+        bool binds = j->binds;
         job_tell(j, STATE_STABLE, "%s", text ? text : "");
+        j->binds = binds;
         free(text);
 }
 

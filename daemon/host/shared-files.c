@@ -9,13 +9,25 @@
 
 #define N_SLOTS (2 * SHARED_FILES_MAX) /* a power of two */
 
-/* FNV-1a (Fowler, Noll, Vo). The names are the service's own choice: the worst that it can do to itself is a slow search among
- * SHARED_FILES_MAX of them. */
+#define LANES 4u
+
+/* Eight bytes at a time in each of four lanes, mixed as in the finalizer of splitmix64: names can be 16 KiB long, and each mapping has one.
+ * They are the service's own choice: the worst that it can do to itself is a slow search among SHARED_FILES_MAX of them. */
 static size_t hash(const char *s, size_t n) {
-        uint64_t h = 14695981039346656037ULL;
-        for (size_t i = 0; i < n; i++)
-                h = (h ^ (unsigned char) s[i]) * 1099511628211ULL;
-        return (size_t) (h % N_SLOTS);
+        uint64_t lanes[LANES] = { n, 1, 2, 3 }, words[LANES];
+        for (; n > 0; s += MIN2(n, sizeof words), n -= MIN2(n, sizeof words)) {
+                if (n < sizeof words)
+                        memset(words, 0, sizeof words);
+                memcpy(words, s, MIN2(n, sizeof words));
+                for (unsigned i = 0; i < LANES; i++) {
+                        lanes[i] = (lanes[i] ^ words[i]) * 0x9e3779b97f4a7c15ULL;
+                        lanes[i] ^= lanes[i] >> 32;
+                }
+        }
+        uint64_t h = 0;
+        for (unsigned i = 0; i < LANES; i++)
+                h = (h ^ lanes[i]) * 0xbf58476d1ce4e5b9ULL;
+        return (size_t) ((h ^ h >> 31) % N_SLOTS);
 }
 
 /* The slot of a name, or the free one where it belongs. */
@@ -58,16 +70,15 @@ static void take_most(struct shared_file *f, unsigned n_ids) {
         }
 }
 
-int shared_files_add(struct shared_files *s, size_t process, const char *name, size_t name_length, const uint64_t *pages_by_node,
-                     uint64_t page_bytes) {
+int shared_files_add(struct shared_files *s, size_t process, const struct numa_mapping *m) {
         if (!s->slots) {
                 s->slots = calloc(N_SLOTS, sizeof *s->slots);
                 if (!s->slots)
                         return -ENOMEM;
         }
-        size_t slot = find_slot(s, name, name_length);
+        size_t slot = find_slot(s, m->file, m->file_length);
         if (s->slots[slot] == 0) {
-                int r = add_file(s, name, name_length, process);
+                int r = add_file(s, m->file, m->file_length, process);
                 if (r < 0)
                         return r;
                 s->slots[slot] = s->n_files;
@@ -77,8 +88,8 @@ int shared_files_add(struct shared_files *s, size_t process, const char *name, s
                 take_most(f, s->n_ids);
                 f->process = process;
         }
-        for (unsigned i = 0; i < s->n_ids; i++)
-                f->now[i] = saturating_add(f->now[i], saturating_mul(pages_by_node[i], page_bytes));
+        for (unsigned i = m->first_node; i < m->end_node; i++)
+                f->now[i] = saturating_add(f->now[i], saturating_mul(m->pages_by_node[i], m->kernel_page_bytes));
         return 0;
 }
 

@@ -20,6 +20,7 @@ struct shared_files {
         unsigned n_ids;
         struct shared_file *files; /* in the order seen */
         size_t n_files, capacity;
+        size_t last;   /* index of the one that was added to last */
         size_t *slots; /* hash table of indices + 1 */
         size_t n_slots;
 };

@@ -228,6 +228,10 @@ uint64_t division_tolerated_bytes(const struct rule *r, uint64_t movable_bytes);
 /* A number that tells weights from others; never 0. For history_record_interleaved(). */
 uint64_t interleave_key(const uint32_t *weight_by_node, unsigned n_ids);
 
+/* Memory pressure "some avg10", in hundredths of a percent, from which on memory nodes that were narrowed are given back. */
+#define PLAN_PRESSURE_CENTIPERCENT 1000
+/* Half of keep-free is gone on all of these nodes: memory nodes that were narrowed to them are given back, too. */
+bool plan_nodes_short(const struct machine_sample *m, const struct node_set *nodes, unsigned keep_free_permille);
 /* How many bytes a node can still take from us without going below keep_free and its low watermark. Droppable page cache
  * counts by half: dropping all of it would have the kernel look for anonymous memory to swap first. */
 uint64_t node_room_bytes(const struct node_memory *m, unsigned keep_free_permille);

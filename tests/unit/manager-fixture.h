@@ -239,9 +239,26 @@ static int fx_set_cpuset(void *context, const struct target *t, const struct cpu
 }
 
 static const struct environment_ops fx_ops = {
-        fx_now,       fx_week_minute,  fx_timer_new, fx_timer_set,     fx_timer_free,   fx_after_each,  fx_leave,
-        fx_notify,    fx_submit,       fx_stop_jobs, fx_load_topology, fx_use_topology, fx_load_config, fx_screen,
-        fx_read_deep, fx_read_machine, fx_mover_new, fx_mover_slice,   fx_mover_result, fx_mover_free,
+        .now = fx_now,
+        .week_minute = fx_week_minute,
+        .timer_new = fx_timer_new,
+        .timer_set = fx_timer_set,
+        .timer_free = fx_timer_free,
+        .after_each = fx_after_each,
+        .leave = fx_leave,
+        .notify = fx_notify,
+        .submit = fx_submit,
+        .stop_jobs = fx_stop_jobs,
+        .load_topology = fx_load_topology,
+        .use_topology = fx_use_topology,
+        .load_config = fx_load_config,
+        .screen = fx_screen,
+        .read_deep = fx_read_deep,
+        .read_machine = fx_read_machine,
+        .mover_new = fx_mover_new,
+        .mover_slice = fx_mover_slice,
+        .mover_result = fx_mover_result,
+        .mover_free = fx_mover_free,
 };
 static const struct act_ops fx_act_ops = { .name = "counting", .get_cpuset = fx_get_cpuset, .set_cpuset = fx_set_cpuset };
 

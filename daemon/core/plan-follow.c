@@ -25,12 +25,9 @@ static bool would_pay(const struct planner *pl, const struct job *j, double dist
         return (distance - ideal) / distance >= job_min_gain(j);
 }
 
-/* Threads wander, and memory must not run after them: to leave a home, what was just seen has to agree with what is remembered, and unless
- * the gain is great, the home has to be an old one. The more so the more often it has followed them already, whatever the gain. */
-static bool may_leave(struct planner *pl, struct job *j, const struct option *o, double gain) {
+/* Would it gain by where its threads were just seen, too, and not only by what is remembered of them? */
+static bool gains_now(struct planner *pl, struct job *j, const struct option *o) {
         double *remembered = j->share, distance;
-        if (!j->has_home || !j->history || !j->history->placed)
-                return true;
         struct option now;
         j->share = pl->share_now;
         for (unsigned i = 0; i < pl->n_nodes; i++)
@@ -38,7 +35,15 @@ static bool may_leave(struct planner *pl, struct job *j, const struct option *o,
         double cost = present_cost(pl, j, &distance);
         option_evaluate(pl, j, &o->nodes, &now);
         j->share = remembered;
-        if (option_gain(cost, distance, &now) < job_min_gain(j))
+        return option_gain(cost, distance, &now) >= job_min_gain(j);
+}
+
+/* Threads wander, and memory must not run after them: to leave a home, what was just seen has to agree with what is remembered, and unless
+ * the gain is great, the home has to be an old one. The more so the more often it has followed them already, whatever the gain. */
+static bool may_leave(struct planner *pl, struct job *j, const struct option *o, double gain) {
+        if (!j->has_home || !j->history || !j->history->placed)
+                return true;
+        if (!gains_now(pl, j, o))
                 return false;
         uint64_t since = pl->in->now_usec - MIN2(j->history->placed_usec, pl->in->now_usec),
                  patience = history_patience_usec(j->history, pl->in->now_usec);
@@ -114,7 +119,15 @@ static void plan_one(struct planner *pl, struct job *j) {
         option_present(pl, j, &j->present);
         struct option chosen = best ? *best : (struct option){ 0 }, former = barred ? *barred : (struct option){ 0 };
         double gain = best ? option_gain(j->present.cost, j->present.distance, &chosen) : 0;
-        bool worth = best && is_worth(j, &chosen, gain), takes = worth && !is_held_back(pl, j, &chosen, gain);
+        bool worth = best && is_worth(j, &chosen, gain);
+        /* The kernel's own balancing brings memory after the threads, too, and sooner: what we remember must not bring it back again. */
+        if (worth && kernel_brings_pages(pl, j) && !gains_now(pl, j, &chosen)) {
+                strbuf_append(&j->notes, "; the kernel's own balancing has brought its memory to where its threads run now");
+                j->declined = true;
+                stay(pl, j);
+                return;
+        }
+        bool takes = worth && !is_held_back(pl, j, &chosen, gain);
         j->better = chosen;
         if (!worth)
                 say_why_not(pl, j, barred ? &former : NULL);

@@ -25,9 +25,12 @@ static bool would_pay(const struct planner *pl, const struct job *j, double dist
         return (distance - ideal) / distance >= job_min_gain(j);
 }
 
-/* Would it gain by where its threads were just seen, too, and not only by what is remembered of them? */
-static bool gains_now(struct planner *pl, struct job *j, const struct option *o) {
+/* Threads wander, and memory must not run after them: to leave a home, what was just seen has to agree with what is remembered, and unless
+ * the gain is great, the home has to be an old one. The more so the more often it has followed them already, whatever the gain. */
+static bool may_leave(struct planner *pl, struct job *j, const struct option *o, double gain) {
         double *remembered = j->share, distance;
+        if (!j->has_home || !j->history || !j->history->placed)
+                return true;
         struct option now;
         j->share = pl->share_now;
         for (unsigned i = 0; i < pl->n_nodes; i++)
@@ -35,15 +38,7 @@ static bool gains_now(struct planner *pl, struct job *j, const struct option *o)
         double cost = present_cost(pl, j, &distance);
         option_evaluate(pl, j, &o->nodes, &now);
         j->share = remembered;
-        return option_gain(cost, distance, &now) >= job_min_gain(j);
-}
-
-/* Threads wander, and memory must not run after them: to leave a home, what was just seen has to agree with what is remembered, and unless
- * the gain is great, the home has to be an old one. The more so the more often it has followed them already, whatever the gain. */
-static bool may_leave(struct planner *pl, struct job *j, const struct option *o, double gain) {
-        if (!j->has_home || !j->history || !j->history->placed)
-                return true;
-        if (!gains_now(pl, j, o))
+        if (option_gain(cost, distance, &now) < job_min_gain(j))
                 return false;
         uint64_t since = pl->in->now_usec - MIN2(j->history->placed_usec, pl->in->now_usec),
                  patience = history_patience_usec(j->history, pl->in->now_usec);
@@ -120,9 +115,10 @@ static void plan_one(struct planner *pl, struct job *j) {
         struct option chosen = best ? *best : (struct option){ 0 }, former = barred ? *barred : (struct option){ 0 };
         double gain = best ? option_gain(j->present.cost, j->present.distance, &chosen) : 0;
         bool worth = best && is_worth(j, &chosen, gain);
-        /* The kernel's own balancing brings memory after the threads, too, and sooner: what we remember must not bring it back again. */
-        if (worth && kernel_brings_pages(pl, j) && !gains_now(pl, j, &chosen)) {
-                strbuf_append(&j->notes, "; the kernel's own balancing has brought its memory to where its threads run now");
+        /* The kernel's own balancing brings memory after the threads as well, page by page and sooner: two that do so undo each other's work. */
+        if (worth && kernel_brings_pages(pl, j) && !j->home_lost) {
+                strbuf_append(&j->notes,
+                              "; bringing its memory to its threads is left to the kernel's own balancing, which is on");
                 j->declined = true;
                 stay(pl, j);
                 return;

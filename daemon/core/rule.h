@@ -187,6 +187,8 @@ bool config_needs(const struct config *c, enum match_key key);
 const struct rule *config_match(const struct config *c, const struct service_identity *id);
 /* Can a service of this unit fall under a rule that does something with it? Where that hangs on more than the unit's name: true. */
 bool config_may_match_unit(const struct config *c, const char *unit);
+/* Does this rule put memory where the kernel's own balancing, set to `mode`, would bring it away from again? */
+bool rule_meets_kernel_balancing(const struct rule *r, unsigned mode);
 /* Does some rule's `cgroup` list match this path? Used to decide which cgroup is the service. */
 bool config_selects_cgroup(const struct config *c, const char *cgroup);
 /* Changes allowed at this minute of the week? True where no window is set. */

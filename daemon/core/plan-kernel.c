@@ -4,8 +4,10 @@
  * on nodes that they do not run on), each access brings a page back to the thread; that is noticed (history-undone.c), and then left. */
 #include "core/plan-internal.h"
 
-/* kernel.numa_balancing: pages go to the threads that use them. (2 alone promotes pages from slow memory.) */
+/* kernel.numa_balancing: pages go to the threads that use them. */
 #define MODE_THREADS 1u
+/* Pages that are used go from slow memory to fast: from nodes without CPUs, as far as we know. */
+#define MODE_TIERS 2u
 
 bool kernel_brings_pages(const struct planner *pl, const struct job *j) {
         return (pl->in->machine->kernel_balancing & MODE_THREADS) != 0 && j->rule->kernel_balancing != KERNEL_BALANCING_OVERRIDE;
@@ -25,6 +27,8 @@ uint64_t kernel_undone_wait(const struct planner *pl, const struct job *j) {
 static bool runs_elsewhere(const struct planner *pl, const struct job *j, const struct due *d) {
         if (j->placement->narrow_mems || j->kind == JOB_FOLLOW || j->kind == JOB_TOLD)
                 return false;
+        if ((pl->in->machine->kernel_balancing & MODE_THREADS) == 0)
+                return !node_set_is_subset(&d->mems, &pl->cpu_nodes);
         struct node_set all = node_set_intersect(&pl->cpu_nodes, &j->may_cpus);
         struct node_set cpus = node_set_is_empty(&d->cpus) ? all : d->cpus;
         return !node_set_is_subset(&cpus, &d->mems);
@@ -44,7 +48,8 @@ void kernel_note(const struct planner *pl, const struct job *j, const struct due
                 text_duration(b, d->undone_usec);
         } else if (d->left_to_kernel)
                 strbuf_append(b, "; on which of them each page is, is left to the kernel's own balancing");
-        else if ((mode & MODE_THREADS) != 0 && (j->kind == JOB_INTERLEAVE || runs_elsewhere(pl, j, d)))
+        else if ((mode & (MODE_THREADS | MODE_TIERS)) != 0 &&
+                 (((mode & MODE_THREADS) != 0 && j->kind == JOB_INTERLEAVE) || runs_elsewhere(pl, j, d)))
                 strbuf_printf(b,
                               "; the kernel's own balancing is on (kernel.numa_balancing=%u) and brings pages back to the "
                               "threads that use them",

@@ -177,6 +177,7 @@ struct manager *manager_free(struct manager *m) {
                 sd_event_source_disable_unref(m->signal_sources[i]);
         m->env->ops->timer_free(m->timer);
         m->env->ops->timer_free(m->exit_timer);
+        manager_balancing_done(m);
         topology_free(m->topology);
         if (m->lock_fd >= 0)
                 close(m->lock_fd);

@@ -290,6 +290,7 @@ static const struct act_ops simulated_ops = {
         .get_cpuset = sim_get_cpuset,
         .set_cpuset = sim_set_cpuset,
         .move_pages = sim_move_pages,
+        .scan_pages = sim_scan_pages,
         .call_later = sim_call_later,
 };
 

@@ -153,6 +153,14 @@ static struct json_object *on_status(void *userdata) {
         add_int(o, "moves_failed", m->stats.n_failed);
         add_int(o, "moved_bytes", m->stats.moved_bytes);
         add_int(o, "changed_cgroups", m->record->n_entries);
+        (void) manager_balancing_look(m); /* as it is now; what this kernel does not have is told as such */
+        _cleanup_free_ char *balancing = manager_balancing_describe(m);
+        add_int(o, "kernel_balancing", m->balancing.mode);
+        json_object_object_add(o, "kernel_balancing_setting",
+                               json_object_new_string(balancing_setting_to_string(m->config->config->settings.kernel_balancing)));
+        json_object_object_add(o, "kernel_balancing_state", json_object_new_string(balancing ? balancing : ""));
+        if (m->record->balancing_changed)
+                add_int(o, "kernel_balancing_before", m->record->balancing_before);
         for (char **l = m->limitations; *l; l++)
                 json_object_array_add(limits, json_object_new_string(*l));
         if (manager_hotplugged(m))
@@ -176,6 +184,7 @@ static int on_pause(bool paused, void *userdata) {
                 for (size_t i = 0; i < m->n_notes; i++)
                         m->notes[i]->held = false;
                 history_forgive(&m->history);
+                manager_balancing_forgive(m);
                 manager_wake_for(m, 0, WAKE_REQUEST);
         } else {
                 struct transition *t, *next;

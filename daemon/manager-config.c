@@ -81,6 +81,7 @@ int manager_reload(struct manager *m, char **ret_error) {
                         transition_cancel(t, "the configuration was reloaded");
                 }
                 history_forgive(&m->history);
+                manager_balancing_forgive(m);
                 if (!manager_is_dry(m)) {
                         int q = manager_take_lock(m);
                         if (q < 0)

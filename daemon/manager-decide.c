@@ -171,6 +171,13 @@ static bool decide_one(struct manager *m, struct cycle *c, size_t i) {
                 return true;
         }
         const char *hold = hold_reason(m, c, s, n);
+        if (!hold && manager_balancing_undid(m, c, i)) {
+                p->act = false;
+                p->state = STATE_BLOCKED;
+                (void) set_reason(p, "the kernel's own balancing has taken back the last move, the next waits");
+                say(m, n, s, p);
+                return true;
+        }
         if (!hold && manager_n_active(m) >= TRANSITIONS_MAX) {
                 n->waits_for_turn = true;
                 hold = "waits for its turn";
@@ -284,6 +291,8 @@ void manager_decide(struct manager *m, struct cycle *c) {
                 manager_looked(m, c);
                 return;
         }
+
+        manager_balancing_check(m, window_is_open(m, c));
 
         bool reloaded = c->config != m->config; /* decided by rules that are no longer in force: look only */
         bool wants = reloaded;

@@ -180,6 +180,7 @@ struct manager *manager_free(struct manager *m) {
         m->env->ops->timer_free(m->exit_timer);
         free(m->online);
         free(m->online_last);
+        manager_balancing_done(m);
         topology_free(m->topology);
         if (m->lock_fd >= 0)
                 close(m->lock_fd);

@@ -117,6 +117,23 @@ struct service_note {
         uint64_t cpu_pressed_usec; /* last told that it waits for CPUs */
 };
 
+/* The kernel's own balancing: what it is set to, and how far we have come with switching it off or giving it back. */
+struct balancing {
+        bool there;    /* this kernel has it */
+        unsigned mode; /* kernel.numa_balancing when last looked at */
+        bool in_force; /* what is on record as ours was seen in force by this process */
+        bool yielded;  /* somebody else set it after us: left alone until a reload or resume */
+        bool changing, giving_back;
+        unsigned wanted;              /* with changing: what was asked for … */
+        uint64_t until_usec;          /* … and how long that may take */
+        unsigned n_failed;            /* in a row */
+        uint64_t again_usec;          /* not before this */
+        struct env_timer *timer;      /* looks whether it is in force */
+        bool told;                    /* which rules it will undo, … */
+        unsigned told_mode;           /* … at this setting */
+        const struct config *told_of; /* … of this configuration; compared only */
+};
+
 struct transition;
 struct deep_job;
 
@@ -188,6 +205,7 @@ struct manager {
         struct cycle *looked; /* the last that was only looked at, or NULL */
         struct env_timer *look_timer;
         struct events *events;
+        struct balancing balancing;
 
         struct manager_stats stats;
 };
@@ -258,6 +276,25 @@ void manager_restore_waiting(struct manager *m, struct service_note *n);
 void manager_restore_orphans(struct manager *m, const struct cycle *c);
 int manager_restore_request(struct manager *m, const char *unit, sd_bus_message *call);
 void manager_restore_all_for_exit(struct manager *m);
+
+void manager_restore_result(struct manager *m, const char *unit, const char *cgroup, const char *outcome, const char *detail);
+void manager_restore_ended(struct manager *m); /* one of n_restoring: answers who asked, where it was the last */
+
+/* manager-balancing.c: the kernel's own balancing */
+/* Looks at it, and switches it off or gives it back where the configuration says so and changes may be made. At every cycle. */
+void manager_balancing_check(struct manager *m, bool may_change);
+int manager_balancing_look(struct manager *m); /* 0, -ENOENT: this kernel has none, or another negative errno */
+/* Gives back what is on record; counts in n_restoring until that is done. -ENOENT: nothing is; -EALREADY: under way. */
+int manager_balancing_restore(struct manager *m);
+void manager_balancing_forgive(struct manager *m); /* a reload, or resume: tried anew */
+void manager_balancing_done(struct manager *m);
+char *manager_balancing_describe(const struct manager *m); /* one sentence; NULL: no memory */
+/* A placement that is about to be carried out: does it redo what the kernel has undone? Then that is said and remembered, and true returned. */
+bool manager_balancing_undid(struct manager *m, const struct cycle *c, size_t i);
+/* The move that was decided in cycle `then` has ended, `now` shows what it left, and `refused_bytes` would not move: remembered for that. Returns how many
+ * bytes of what it moved were taken back in between, having said so. */
+uint64_t manager_balancing_settled(struct manager *m, const struct cycle *then, size_t then_index, const struct cycle *now,
+                                   size_t now_index, uint64_t refused_bytes);
 
 /* manager-look.c: the plan and advice for who asks. Requests return 0 (answered now or later), -EBUSY or another negative errno. */
 int manager_request_plan(struct manager *m, sd_bus_message *call);

@@ -86,6 +86,11 @@ static void find_move(struct planner *pl, const struct job *j, struct due *d) {
         if (!j->assigned || j->hold_memory)
                 return;
         uint64_t tolerated = job_tolerated_bytes(j), without_room = o->bytes_off - o->bytes_in, worth = o->bytes_in;
+        d->left_to_kernel = kernel_divides(pl, j);
+        if (d->left_to_kernel) {
+                worth = MIN2(worth, j->stray_bytes);
+                without_room = 0;
+        }
         if (d->same_home && h && pl->in->now_usec < h->retry_usec) {
                 d->bytes_unmovable = MIN2(h->unmovable_bytes, o->bytes_off);
                 worth -= MIN2(worth, d->bytes_unmovable);
@@ -95,6 +100,12 @@ static void find_move(struct planner *pl, const struct job *j, struct due *d) {
                 tolerated = MAX2(tolerated, MIN2(o->bytes_off / PARTIAL_SHARE, (uint64_t) PARTIAL_MAX_BYTES));
         }
         d->move = worth > tolerated;
+        d->undone_usec = d->move && d->same_home ? kernel_undone_wait(pl, j) : 0;
+        if (d->undone_usec > 0) {
+                d->bytes_undone = worth;
+                d->move = false;
+                return;
+        }
         /* What the administrator chose is carried out, and who lost its home goes. Where memory is divided, distance is not what it is for. */
         if (!d->move || j->kind == JOB_NODES || j->kind == JOB_NEAR || job_divides(j) || j->home_lost)
                 return;
@@ -179,7 +190,7 @@ static void set_state(struct job *j, const struct due *d) {
         p->wants_deep = any && !j->under_way && !rests && !j->sample->deep;
 
         bool homeless = !j->assigned && !j->declined && !j->waits && !j->unpaid; /* nothing has room for it */
-        bool obstructed = d->bytes_without_room > 0 || d->bytes_unmovable > j->bytes / UNMOVABLE_SHARE;
+        bool obstructed = d->bytes_without_room > 0 || d->bytes_undone > 0 || d->bytes_unmovable > j->bytes / UNMOVABLE_SHARE;
         if (any)
                 p->state = STATE_PENDING;
         else if (homeless || obstructed)
@@ -200,8 +211,8 @@ static void conclude(struct planner *pl, struct job *j) {
         set_state(j, &d);
         if (d.move) {
                 p->move_memory = true;
-                p->bytes_to_move = j->chosen.bytes_in;
-                if (grant_room(pl, j) < 0 || (job_divides(j) && division_conclude(pl, j) < 0))
+                p->bytes_to_move = d.left_to_kernel ? MIN2(j->chosen.bytes_in, j->stray_bytes) : j->chosen.bytes_in;
+                if (grant_room(pl, j) < 0 || (job_divides(j) && !d.left_to_kernel && division_conclude(pl, j) < 0))
                         pl->failed = true;
         }
         if (j->assigned && (d.move || d.restrict_cpus))

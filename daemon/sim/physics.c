@@ -221,7 +221,7 @@ static void step(struct sim *s, uint64_t usec) {
                 if (!v->running)
                         continue;
                 live_on(s, v, sec);
-                if (s->settings.balancing_rate_bytes > 0 && !v->policy)
+                if (sim_balancing_mode(s) != 0 && !v->policy)
                         balance(s, v, sec);
         }
         sim_measure_tick(s, usec);

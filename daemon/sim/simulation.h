@@ -36,7 +36,9 @@ struct sim_settings {
         uint64_t tick_usec;               /* how finely time is cut for threads and growth: 1 s */
         uint64_t wander_usec;             /* a free group of threads changes node about this often: 60 s; 0: never */
         uint64_t move_rate_bytes;         /* what the kernel moves for us per second: 1 GiB */
-        uint64_t balancing_rate_bytes;    /* the kernel's own balancing, per service and second; 0: off */
+        uint64_t balancing_rate_bytes;    /* the kernel's own balancing, per service and second; 0: a kernel without */
+        bool balancing_off;               /* kernel.numa_balancing=0: switched off, by somebody or by us */
+        bool balancing_counts;            /* it counts by service what it moves, as kernels since 6.12 or so */
         unsigned page_cache_permille;     /* of each node, droppable */
         unsigned low_mark_permille;       /* below this the kernel allocates elsewhere: 10 */
         uint64_t answer_usec, apply_usec; /* the service manager: answers, and has written the cgroup, after this */

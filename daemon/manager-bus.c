@@ -94,6 +94,13 @@ static void add_all_stuck(struct manager *m, struct json_object *array) {
         }
 }
 
+static struct json_object *cycles_by_reason(const struct manager *m) {
+        struct json_object *o = json_object_new_object();
+        for (int w = 0; o && w < _WAKE_MAX; w++)
+                add_int(o, wake_to_string((enum wake) w), m->stats.by_wake[w]);
+        return o;
+}
+
 static struct json_object *on_status(void *userdata) {
         struct manager *m = userdata;
         struct json_object *o = json_object_new_object(), *states = json_object_new_object(), *limits = json_object_new_array(),
@@ -137,6 +144,9 @@ static struct json_object *on_status(void *userdata) {
                 add_int(states, service_state_to_string((enum service_state) s), counts[s]);
         json_object_object_add(o, "states", states);
         add_int(o, "cycles", m->stats.n_cycles);
+        json_object_object_add(o, "last_cycle_reason", json_object_new_string(wake_to_string(m->last_wake)));
+        json_object_object_add(o, "cycles_by_reason", cycles_by_reason(m));
+        json_object_object_add(o, "watched", manager_watch_json(m));
         add_int(o, "last_cycle_cpu_usec", m->stats.last_cycle_cpu_usec);
         add_int(o, "observe_cpu_usec", m->stats.total_observe_cpu_usec);
         add_int(o, "moves", m->stats.n_moves);
@@ -173,7 +183,7 @@ static int on_pause(bool paused, void *userdata) {
                         m->notes[i]->held = false;
                 history_forgive(&m->history);
                 manager_balancing_forgive(m);
-                manager_wake(m, 0);
+                manager_wake_for(m, 0, WAKE_REQUEST);
         } else {
                 struct transition *t, *next;
                 for (t = LIST_FIRST(&m->transitions); t; t = next) {

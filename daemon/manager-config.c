@@ -89,7 +89,7 @@ int manager_reload(struct manager *m, char **ret_error) {
                                 log_warning(q, "Staying in dry run until the other one is gone");
                         m->lock_denied = q < 0;
                 }
-                manager_wake(m, 0);
+                manager_wake_for(m, 0, WAKE_REQUEST);
         }
         manager_notify(m, "READY=1");
         manager_update_status(m);

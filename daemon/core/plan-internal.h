@@ -105,8 +105,8 @@ struct group {
 /* A rule that has services, and how it stands to the others. */
 struct rule_state {
         const struct rule *rule;
-        size_t rank; /* order in the configuration */
-        size_t n_jobs;
+        size_t rank;                 /* order in the configuration */
+        size_t n_jobs;               /* that could have a home */
         size_t together;             /* its bond: see struct group */
         size_t first_apart, n_apart; /* in planner.apart: rules (by number) that it must not meet by its own word or theirs */
 };
@@ -158,8 +158,10 @@ struct job {
         bool gave_up[_CONSTRAINT_MAX];      /* its own constraints that stronger ones made impossible */
         struct node_set home;
         struct node_set former; /* the home before this one; see plan-guard.c */
-        struct option chosen;   /* where it goes or stays, if `assigned` */
-        struct option better;   /* what was looked at but not taken: see `waits`, `declined` */
+        struct node_set
+                planned; /* JOB_FOLLOW: what is best for all together, if it can still be had; empty: nothing in particular */
+        struct option chosen; /* where it goes or stays, if `assigned` */
+        struct option better; /* what was looked at but not taken: see `waits`, `declined` */
 
         /* Where memory is divided (plan-division.c), by index, on the heap: each node's part, as a weight; and movable bytes that are to be on it. */
         uint64_t *part, *want;                /* `want` is part of the block that begins with `part` */
@@ -167,14 +169,15 @@ struct job {
 
         bool applied_cpus, applied_mems; /* cpusets of ours are in force */
         bool has_share;
-        bool restricts;         /* its CPUs go with it */
-        bool has_home;          /* `home` holds and still obeys the rule */
-        bool home_lost;         /* it had one that no longer does: a new one is due whatever the gain */
-        bool under_way;         /* a transition has started and not ended */
-        bool after_failure;     /* the last one had no effect: rest_usec is the wait for the next */
-        bool assigned;          /* `chosen` holds */
-        bool hold_memory;       /* leave its memory as it is for now */
-        bool waits;             /* `better` would be taken if the home were older */
+        bool binds;         /* it could have a home that other homes are related to, though it may be too small for one as yet */
+        bool restricts;     /* its CPUs go with it */
+        bool has_home;      /* `home` holds and still obeys the rule */
+        bool home_lost;     /* it had one that no longer does: a new one is due whatever the gain */
+        bool under_way;     /* a transition has started and not ended */
+        bool after_failure; /* the last one had no effect: rest_usec is the wait for the next */
+        bool assigned;      /* `chosen` holds */
+        bool hold_memory;   /* leave its memory as it is for now */
+        bool waits;         /* `better` would be taken if the home were older */
         uint64_t patience_usec; /* with `waits`: so long yet, because its home changed often; 0: not for that */
         bool declined;          /* `better` is too little of a gain */
         bool displaced;         /* a stronger rule took its home: `lost_to` */
@@ -419,6 +422,7 @@ bool candidates_push(struct planner *pl, const struct job *j, const struct node_
 /* plan-candidates-memory.c: sets of memory nodes for follow */
 void candidates_of_memory(struct planner *pl, const struct job *j);
 /* plan-choose.c */
+const struct option *option_of(const struct planner *pl, const struct node_set *nodes); /* among pl->options; NULL: not there */
 /* The best of pl->options that stands exactly so and can hold it; NULL: none. */
 const struct option *candidates_choose(const struct planner *pl, const struct group *g, enum standing standing);
 const struct option *candidates_best(const struct planner *pl, const struct job *j); /* NULL: none holds its memory */
@@ -437,7 +441,7 @@ void growth_done(struct growth *g);
 /* plan-nodes.c: sets `permitted` of such jobs to what can be had of the nodes that their rules give, or tells why nothing can */
 void plan_nodes(struct planner *pl);
 void plan_search(struct planner *pl);
-/* plan-exact.c: the best homes for all groups that have none, if the machine is small, every constraint can hold and the effort stays
+/* plan-exact.c: the best homes for all groups that have none, and nodes for memory that follows (job.planned), if the machine is small, every constraint can hold and the effort stays
  * within bounds. False, with nothing changed, otherwise. */
 bool plan_exact(struct planner *pl);
 /* plan-eject.c: assigns the group by sending others in its way elsewhere, where all that they ask for holds too. False, with nothing
@@ -488,6 +492,12 @@ double group_min_gain(const struct group *g);
 /* Are the bytes of all worth what moving them takes? */
 bool group_pays(const struct planner *pl, const struct group *g, double gain, uint64_t bytes_in);
 void plan_follow(struct planner *pl);
+/* Where memory that follows would go as things stand, cheapest first, among it staying where it is (an empty set). `max` is at least 1. */
+struct follow_way {
+        struct node_set nodes;
+        double cost;
+};
+size_t follow_ways(struct planner *pl, struct job *j, struct follow_way *ret, size_t max);
 void plan_conclude(struct planner *pl);
 
 /* plan-reason.c */

@@ -348,7 +348,7 @@ static void test_stuck(void **state) {
                 .paused = time_passes,
                 .userdata = &m,
                 .read_deep = stuck_deep,
-                .deep_usec = 400 * USEC_PER_MSEC,
+                .deep_usec = 3 * USEC_PER_SEC,
         };
         char *why = NULL;
         assert_int_equal(capture_take(&options, &m.capture, &why), 0);

@@ -7,6 +7,7 @@ import pathlib
 import re
 import shutil
 import sys
+import threading
 import time
 import traceback
 
@@ -52,6 +53,26 @@ def watch(services, nodes, seconds, began, rows):
             next_row = max(next_row + ROW, time.monotonic())
 
 
+class Starting(threading.Thread):
+    """Switches a system on while the workload is watched: a daemon takes seconds to start under emulation."""
+
+    def __init__(self, system, services, rules):
+        super().__init__()
+        self._system, self._arguments, self._problem = system, (services, rules), None
+        self.start()
+
+    def run(self):
+        try:
+            self._system.start(*self._arguments)
+        except Exception as error:
+            self._problem = error
+
+    def done(self):
+        self.join()
+        if self._problem:
+            raise self._problem
+
+
 def run_cell(cell, seconds, mib):
     nodes = numa.online_nodes()
     services = workloads.begin(cell.workload, f'cmp-{cell.workload}{cell.run}-{cell.system}', mib)
@@ -64,8 +85,9 @@ def run_cell(cell, seconds, mib):
     counted, spent = sampler.vmstat(*COUNTERS), sampler.cpu_usec(cgroups)
     began = time.monotonic()
     try:
-        system.start(services, rules)
+        starting = Starting(system, services, rules)
         watch(services, nodes, seconds, began, rows)
+        starting.done()
         cpu = system.cpu_seconds()
         lasted = time.monotonic() - began
         counters = [now - then for now, then in zip(sampler.vmstat(*COUNTERS), counted)]

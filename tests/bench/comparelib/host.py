@@ -19,8 +19,10 @@ INTERRUPTED = 130
 
 
 def packages(wanted):
-    """Debian packages that the cells need besides those of every image."""
-    return sorted({name for cell in wanted for word in (cell.workload, cell.system) for name in cells.PACKAGES.get(word, [])})
+    """Debian packages that the guest has besides those of every image: all that any cell needs, or none, so that there are only two images."""
+    if any(word in cells.PACKAGES for cell in wanted for word in (cell.workload, cell.system)):
+        return sorted({name for names in cells.PACKAGES.values() for name in names})
+    return []
 
 
 def boot(out, wanted, image_packages, options):

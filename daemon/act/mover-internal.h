@@ -86,6 +86,7 @@ struct mover {
         uint64_t *room, *assigned, *pool_pages; /* per node: bytes; base pages; hugetlb pages of the present range */
         uint32_t *weight;                       /* NULL: nearest first */
         uint64_t *flow;                         /* PAGES_BALANCE: pages still to go, n_ids × n_ids, row = from */
+        int64_t *surplus, *deficit;             /* of the flow, by node, in pages; below 0: given or taken more than was to be */
         int16_t *pattern;                       /* PAGES_INTERLEAVE: node by number, n_pattern of them */
         size_t n_pattern;
         struct {

@@ -74,9 +74,9 @@ struct mover *mover_free(struct mover *m) {
         if (m->pagemap_fd >= 0)
                 close(m->pagemap_fd);
         void *const all[] = {
-                m->cgroup,          m->processes,    m->room,         m->assigned,  m->pool_pages, m->weight, m->ranges, m->flow,
-                m->pattern,         m->pagemap,      m->window,       m->addresses, m->nodes,      m->status, m->now,    m->pick,
-                m->block_addresses, m->block_status, m->block_shared, m->retry,
+                m->cgroup,          m->processes,    m->room,         m->assigned,  m->pool_pages, m->weight,  m->ranges, m->flow,
+                m->pattern,         m->pagemap,      m->window,       m->addresses, m->nodes,      m->status,  m->now,    m->pick,
+                m->block_addresses, m->block_status, m->block_shared, m->retry,     m->surplus,    m->deficit,
         };
         for (size_t i = 0; i < ARRAY_SIZE(all); i++)
                 free(all[i]);

@@ -102,6 +102,37 @@ static void test_balance_of_huge_pages(void **state) {
         assert_int_equal(balance("0-2").asked_pages, 0);
 }
 
+/* What each of three nodes lacks is no whole number of huge pages, as little things lie there already: the rests add up to some that
+ * must not all be left behind. */
+static void test_balance_of_huge_pages_and_rests(void **state) {
+        struct simulated_mapping m = { .start = BASE, .n_pages = 40 * 512, .node = 2, .thp = true };
+        assert_int_equal(simulated_add_mapping(sim, PID, &m), 0);
+        add(PID, BASE + 256 * MIB, 140, 0);
+        add(PID, BASE + 300 * MIB, 140, 1);
+        add(PID, BASE + 320 * MIB, 20, 3);
+        set_want(5195, 5195, 5195, 5195);
+        struct move_result r = balance("0-3");
+        assert_pages(10 * 512 + 140, 10 * 512 + 140, 10 * 512, 10 * 512 + 20);
+        assert_int_equal(r.huge_moved, 30);
+        assert_int_equal(r.asked_pages, 30);
+        /* Once more: what little there is of small pages may make it exact, no huge one moves. */
+        r = balance("0-3");
+        assert_int_equal(r.huge_moved, 0);
+        assert_true(r.moved_pages <= 140);
+        assert_int_equal(balance("0-3").asked_pages, 0);
+}
+
+/* Several nodes that lack less than half of one: one of them gets it. */
+static void test_balance_of_many_small_rests(void **state) {
+        struct simulated_mapping m = { .start = BASE, .n_pages = 4 * 512, .node = 0, .thp = true };
+        assert_int_equal(simulated_add_mapping(sim, PID, &m), 0);
+        set_want(2 * 512 + 320, 240, 240, 224); /* 2.6, and less than half thrice */
+        struct move_result r = balance("0-3");
+        assert_int_equal(r.huge_moved, 1);
+        assert_int_equal(simulated_pages_on(sim, PID, 0), 3 * 512);
+        assert_int_equal(balance("0-3").asked_pages, 0);
+}
+
 /* Nothing may stay on node 1, also where half a huge page is left over: somebody has more than its part. */
 static void test_balance_leaves_nothing_off_home(void **state) {
         struct simulated_mapping m = { .start = BASE, .n_pages = 5 * 512, .node = 1, .thp = true };
@@ -269,6 +300,8 @@ int main(void) {
                 BOTH(test_balance_by_nearest_pairs),
                 BOTH(test_balance_takes_what_there_is_room_for),
                 BOTH(test_balance_of_huge_pages),
+                BOTH(test_balance_of_huge_pages_and_rests),
+                BOTH(test_balance_of_many_small_rests),
                 BOTH(test_balance_leaves_nothing_off_home),
                 BOTH(test_interleave_is_exact),
                 BOTH(test_interleave_by_weights),

@@ -105,6 +105,7 @@ struct mover {
         struct process_ref *processes;
         size_t n_processes, current;
         struct move_result result;
+        struct stubborn *stubborn;
         uint64_t page_bytes, block_bytes; /* block_bytes: of a transparent huge page; 0: none */
         uint64_t slice_began_usec;
         int refused;   /* the last process that could not be dealt with: why */

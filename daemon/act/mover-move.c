@@ -5,15 +5,20 @@
 #include "act/mover-internal.h"
 #include "core/util.h"
 
+/* It stays, and later moves are to know. */
+static int give_up(struct mover *m, const struct unit *u) {
+        m->result.failed_busy += u->pages;
+        return stubborn_add(m->stubborn, &m->processes[m->current], u->address, u->address + u->pages * m->page_bytes,
+                            mover_now_usec());
+}
+
 int mover_keep_for_retry(struct mover *m, const struct unit *u) {
         if (m->retry_kept < m->retry_next) { /* in a round: its place is free already */
                 m->retry[m->retry_kept++] = *u;
                 return 0;
         }
-        if (m->n_retry >= RETRY_PAGES_MAX) {
-                m->result.failed_busy += u->pages;
-                return 0;
-        }
+        if (m->n_retry >= RETRY_PAGES_MAX)
+                return give_up(m, u);
         int r = array_reserve(&m->retry, &m->retry_capacity, m->n_retry + 1, sizeof(*m->retry));
         if (r >= 0)
                 m->retry[m->n_retry++] = *u;
@@ -148,10 +153,12 @@ int mover_move_window(struct mover *m, uint64_t *ret_used) {
 
 /* Retries: the list is gone through in rounds; what fails again is kept at its front. */
 
-static void end_retries(struct mover *m) {
-        for (size_t i = 0; i < m->n_retry; i++)
-                m->result.failed_busy += m->retry[i].pages;
+static int end_retries(struct mover *m) {
+        int r = 0;
+        for (size_t i = 0; r >= 0 && i < m->n_retry; i++)
+                r = give_up(m, &m->retry[i]);
         m->n_retry = m->retry_next = m->retry_kept = m->retry_round = 0;
+        return r;
 }
 
 int mover_retry(struct mover *m, uint64_t budget_pages, uint64_t *ret_used) {
@@ -176,6 +183,5 @@ int mover_retry(struct mover *m, uint64_t budget_pages, uint64_t *ret_used) {
         m->retry_next = m->retry_kept = 0;
         if (m->n_retry > 0 && ++m->retry_round < RETRY_ROUNDS)
                 return 2;
-        end_retries(m);
-        return 0;
+        return end_retries(m);
 }

@@ -49,12 +49,21 @@ static struct unit unit_of(const struct mover *m, const struct mover_candidate *
         return u;
 }
 
+/* Would it not move the last time? */
+static bool is_stubborn(const struct mover *m, const struct unit *u) {
+        return stubborn_count(m->stubborn) > 0 && stubborn_has_all(m->stubborn, &m->processes[m->current], u->address,
+                                                                   u->address + u->pages * m->page_bytes, m->slice_began_usec);
+}
+
 /* One candidate that is on `node`, or is not there any more. */
 static void take_candidate(struct mover *m, const struct mover_candidate *c, int node, uint64_t *used) {
         struct unit u = unit_of(m, c, node);
         if (!mover_is_misplaced(m, &u))
                 return;
-        if (c->shared)
+        if (is_stubborn(m, &u)) {
+                m->result.failed_busy += u.pages;
+                m->result.remembered_pages += u.pages;
+        } else if (c->shared)
                 m->result.failed_shared += u.pages;
         else if (add_unit(m, &u))
                 *used += u.pages;
@@ -65,7 +74,9 @@ static void take_candidate(struct mover *m, const struct mover_candidate *c, int
 /* A block whose first and last pages are on these nodes. */
 static void take_ends(struct mover *m, const struct mover_candidate *c, int first, int last, uint64_t *used) {
         struct unit u = unit_of(m, c, first);
-        if (first == last && mover_is_misplaced(m, &u) && add_unit(m, &u))
+        bool stubborn = stubborn_has_any(m->stubborn, &m->processes[m->current], c->address, c->address + m->block_bytes,
+                                         m->slice_began_usec);
+        if (!stubborn && first == last && mover_is_misplaced(m, &u) && add_unit(m, &u))
                 *used += u.pages;
         else
                 mover_go_over(m, c->address, c->range);

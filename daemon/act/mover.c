@@ -61,12 +61,15 @@ int mover_new(const struct act *act, const struct host *h, const struct topology
         int r = m->processes && (m->cgroup || lone) ? mover_init_targets(m, goal) : -ENOMEM;
         if (r >= 0)
                 r = alloc_window(m);
+        if (r >= 0)
+                r = stubborn_copy(goal->stubborn, mover_now_usec(), &m->stubborn);
         if (r < 0) {
                 mover_free(m);
                 return r;
         }
         memcpy(m->processes, processes, n_processes * sizeof(*processes));
         m->n_processes = n_processes;
+        m->result.stubborn = m->stubborn;
         *ret = m;
         return 0;
 }
@@ -85,6 +88,7 @@ struct mover *mover_free(struct mover *m) {
         for (size_t i = 0; i < ARRAY_SIZE(all); i++)
                 free(all[i]);
         mappers_free(m->mappers);
+        stubborn_free(m->stubborn);
         free(m);
         return NULL;
 }

@@ -79,6 +79,19 @@ static struct node_set nodes_with_bytes(const struct service_sample *s, unsigned
         return set;
 }
 
+static uint64_t refused_bytes(const struct transition *t) {
+        const struct move_result *r = &t->total;
+        uint64_t pages = r->failed_shared + r->failed_busy + r->failed_no_memory + r->failed_other;
+        return pages * t->m->host->page_bytes + r->skipped_room_bytes;
+}
+
+/* What would not move; what the kernel's own balancing has taken back meanwhile is another matter. */
+static uint64_t left_to_us(const struct transition *t, const struct service_sample *now) {
+        uint64_t left = transition_left_bytes(t, now);
+        uint64_t undone = manager_balancing_settled(t->m, t->decided, t->index, t->seen, t->seen_index, refused_bytes(t));
+        return left - MIN2(left, undone);
+}
+
 /* Ends it: tells the journal what the kernel says now, and frees it. `now`: the verifying observation, NULL if there is none. */
 static void finish(struct transition *t, const struct service_sample *now) {
         struct manager *m = t->m;
@@ -134,7 +147,7 @@ static void finish(struct transition *t, const struct service_sample *now) {
         if (report.error < 0 && !t->cancelled && report.error != -ESRCH && report.error != -ENOENT)
                 history_record_failed(&m->history, t->target.cgroup, manager_now(m));
         else
-                history_record_settled(&m->history, t->target.cgroup, now && p->move_memory ? transition_left_bytes(t, now) : 0,
+                history_record_settled(&m->history, t->target.cgroup, now && p->move_memory ? left_to_us(t, now) : 0,
                                        manager_now(m));
         transition_free(t);
         manager_restore_waiting(m, note);
@@ -200,9 +213,7 @@ static bool wants_another_pass(const struct transition *t, const struct service_
         if (!p->move_memory || t->n_passes >= PASSES_MAX || left <= MAX2(LEFTOVER_BYTES, total / 1000 * LEFTOVER_PERMILLE))
                 return false;
         /* What the last pass could not move will not move now either. */
-        const struct move_result *r = &t->total;
-        uint64_t refused = (r->failed_shared + r->failed_busy + r->failed_no_memory + r->failed_other) * t->m->host->page_bytes;
-        return left > refused + r->skipped_room_bytes;
+        return left > refused_bytes(t);
 }
 
 void transition_observed(struct transition *t, struct cycle *c, ssize_t index) {
@@ -234,19 +245,16 @@ void transition_observed(struct transition *t, struct cycle *c, ssize_t index) {
                         finish(t, NULL); /* its memory map cannot be read: reported as not verified */
                 return;
         }
+        cycle_unref(t->seen);
+        t->seen = cycle_ref(c);
+        t->seen_index = (size_t) index;
         if (wants_another_pass(t, s, transition_left_bytes(t, s))) {
-                cycle_unref(t->seen);
-                t->seen = cycle_ref(c);
-                t->seen_index = (size_t) index;
                 transition_enter(t, PHASE_MOVE);
                 return;
         }
         if (transition_made_worse(t, s)) {
                 t->why = "it made things worse, so its CPUs are given back";
                 t->error = -EXDEV;
-                cycle_unref(t->seen);
-                t->seen = cycle_ref(c);
-                t->seen_index = (size_t) index;
                 transition_enter(t, PHASE_UNDO);
                 return;
         }

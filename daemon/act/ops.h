@@ -71,6 +71,11 @@ struct act_ops {
          * processes map, whosever they are; otherwise MPOL_MF_MOVE. Returns the system call's non-negative result or negative errno. */
         long (*move_pages)(void *context, pid_t pid, size_t n, void *const *addresses, const int *nodes, bool all, int *status);
 
+        /* The kernel's own balancing, kernel.numa_balancing: a bit mask, 0 is off. Returns 0 or negative errno (-ENOENT: a kernel without). */
+        int (*get_kernel_balancing)(void *context, unsigned *ret);
+        /* Starts to set it, as set_cpuset() does: what was asked for is the truth only once get_kernel_balancing() says so. */
+        int (*set_kernel_balancing)(void *context, unsigned mode, ops_done done, void *userdata);
+
         /* Present pages from `start` to `end`, in order of address, at most n_max stretches; all below *ret_end has been looked at. Costs nothing for
          * what is not populated. Returns how many, or negative errno: -ENOTTY where the kernel cannot tell (before 6.7; PAGEMAP_SCAN, kernel:
          * admin-guide/mm/pagemap.rst), -ESRCH where the process has ended. Changes nothing. From any thread. NULL: like -ENOTTY. */

@@ -37,7 +37,9 @@ static const struct field {
         FIELD(FIELD_UNSIGNED, n_failed_moves), FIELD(FIELD_UNSIGNED, restless),   FIELD(FIELD_BOOL, failed),
         FIELD(FIELD_U64, deep_usec),           FIELD(FIELD_U64, last_seen_usec),  FIELD(FIELD_U64, interleave_key),
         FIELD(FIELD_U64, deep_start_ticks),    FIELD(FIELD_BOOL, self_managed),   FIELD(FIELD_BOOL, refused),
-        FIELD(FIELD_BOOL, has_bound_mappings),
+        FIELD(FIELD_BOOL, has_bound_mappings), FIELD(FIELD_UNSIGNED, n_undone),   FIELD(FIELD_U64, undone_usec),
+        FIELD(FIELD_U64, undone_bytes),        FIELD(FIELD_BOOL, kept_known),     FIELD(FIELD_BOOL, kept_own),
+        FIELD(FIELD_U64, kept_bytes),          FIELD(FIELD_U64, kept_off_bytes),  FIELD(FIELD_U64, kept_kernel_bytes),
 #undef FIELD
 };
 

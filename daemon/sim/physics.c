@@ -172,7 +172,9 @@ static bool is_cramped(const struct sim *s, const struct sim_service *v) {
 
 static void live_on(struct sim *s, struct sim_service *v, double sec) {
         uint64_t have = sim_bytes(s, v), want = wanted_bytes(s, v, sec);
-        v->memory_pressure = smooth(v->memory_pressure, is_cramped(s, v) ? 0.5 : 0, sec);
+        double stall = MAX2(is_cramped(s, v) ? 0.5 : 0, v->memory_stall);
+        v->memory_pressure = smooth(v->memory_pressure, stall, sec);
+        sim_tell_pressure(s, v, stall, v->wanted > 0 ? 1 - v->used / v->wanted : 0);
         if (want > have + 64 * KIB)
                 grow(s, v, want - have);
         else if (want + 64 * KIB < have)
@@ -219,7 +221,7 @@ static void step(struct sim *s, uint64_t usec) {
                 if (!v->running)
                         continue;
                 live_on(s, v, sec);
-                if (s->settings.balancing_rate_bytes > 0 && !v->policy)
+                if (sim_balancing_mode(s) != 0 && !v->policy)
                         balance(s, v, sec);
         }
         sim_measure_tick(s, usec);

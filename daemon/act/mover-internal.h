@@ -135,10 +135,10 @@ struct mover {
         bool loaded;
         int pagemap_fd;
         struct range *ranges;
-        size_t n_ranges, ranges_capacity, range;
-        uint64_t cursor;      /* all below is gathered */
-        uint64_t found_pages; /* of this range, certainly of those that numa_maps counted */
-        uint64_t resume_at;   /* mappings from here on are to be read yet; 0: none */
+        size_t n_ranges, ranges_capacity, ranges_max, range; /* ranges_max: RANGES_MAX but in tests */
+        uint64_t cursor;                                     /* all below is gathered */
+        uint64_t found_pages;                                /* of this range, certainly of those that numa_maps counted */
+        uint64_t resume_at;                                  /* mappings from here on are to be read yet; 0: none */
         uint64_t *pagemap, pagemap_start;
         size_t n_pagemap;
         bool scans; /* scan_pages() works */

@@ -89,7 +89,7 @@ static int on_mapping(const struct numa_mapping *mapping, void *userdata) {
                 m->result.skipped_policy_bytes += r.off_pages * r.page_bytes;
                 return 0;
         }
-        if (m->n_ranges >= RANGES_MAX) {
+        if (m->n_ranges >= m->ranges_max) {
                 m->resume_at = mapping->start;
                 return RANGES_ENOUGH;
         }

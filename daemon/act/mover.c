@@ -55,6 +55,7 @@ int mover_new(const struct act *act, const struct host *h, const struct topology
         m->page_bytes = h->page_bytes;
         m->block_bytes = read_huge_page_bytes(m);
         m->pagemap_fd = -EBADF;
+        m->ranges_max = RANGES_MAX;
         bool lone = strncmp(cgroup, "pid:", 4) == 0;
         m->cgroup = lone ? NULL : strdup(cgroup);
         m->processes = calloc(n_processes + 1, sizeof(*m->processes));

@@ -111,6 +111,7 @@ struct service_note {
         unsigned n_deep_failed;       /* reads of it in a row that failed or came late */
         uint64_t deep_again_usec;     /* none before this */
         bool waits_for_turn;          /* only held back until it is measured, or by other transitions */
+        struct stubborn *stubborn;    /* what of its memory would not move; NULL: nothing, or not known */
         uint64_t undone_until_usec;   /* a placement made things worse: none before this */
         uint64_t absent_since_usec;   /* of entries in the record whose cgroup is not seen; 0: seen */
         uint64_t last_seen_usec;

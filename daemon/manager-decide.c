@@ -170,7 +170,7 @@ static bool decide_one(struct manager *m, struct cycle *c, size_t i) {
                 return true;
         }
         const char *hold = hold_reason(m, c, s, n);
-        if (!hold && manager_n_active(m) >= TRANSITIONS_MAX) {
+        if (!hold && (manager_n_active(m) >= TRANSITIONS_MAX || (p->move_memory && transition_has_process_of(m, s)))) {
                 n->waits_for_turn = true;
                 hold = "waits for its turn";
         }

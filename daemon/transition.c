@@ -186,6 +186,23 @@ void transition_cancel(struct transition *t, const char *why) {
         finish(t, NULL);
 }
 
+bool transition_has_process_of(const struct manager *m, const struct service_sample *s) {
+        const struct transition *t;
+        LIST_FOREACH(t, &m->transitions, entry) {
+                const struct service_sample *o = &t->seen->observation->services[t->seen_index];
+                if (!transition_placement(t)->move_memory || strcmp(o->cgroup, s->cgroup) == 0)
+                        continue;
+                for (size_t i = 0, k = 0; i < o->n_processes && k < s->n_processes;) { /* both ascending */
+                        pid_t a = o->processes[i].pid, b = s->processes[k].pid;
+                        if (a == b && o->processes[i].start_ticks == s->processes[k].start_ticks)
+                                return true;
+                        i += a <= b;
+                        k += b <= a;
+                }
+        }
+        return false;
+}
+
 bool transition_wants_observation(const struct transition *t) {
         return t->phase == PHASE_VERIFY;
 }
@@ -269,7 +286,8 @@ int transition_start(struct manager *m, struct cycle *c, size_t index) {
         const struct placement *p = &c->plan->placements[index];
         uint64_t now = manager_now(m);
 
-        struct transition *t = calloc(1, sizeof(*t));
+        struct service_note *note = manager_note(m, s->cgroup);
+        struct transition *t = note ? calloc(1, sizeof(*t)) : NULL;
         if (!t)
                 return -ENOMEM;
         /* From here on it is under way, until finish() says otherwise. */
@@ -285,7 +303,9 @@ int transition_start(struct manager *m, struct cycle *c, size_t index) {
         t->seen_index = index;
         t->target = (struct target){ .cgroup = s->cgroup, .unit = s->unit, .owner = s->owner };
         t->started_usec = now;
-        throttle_init(&t->throttle, s->rule->migrate_rate_bytes, now);
+        t->note = note;
+        throttle_set_rate(&note->throttle, s->rule->migrate_rate_bytes, now); /* one that was never set begins full */
+        backoff_init(&t->backoff, s->memory_pressure_centipercent / 10, s->cpu_pressure_centipercent / 10);
         LIST_INSERT_HEAD(&m->transitions, t, entry);
         m->n_transitions++;
         manager_tell_decision(m, s, p, false);

@@ -43,7 +43,7 @@ struct move_result {
         uint64_t skipped_policy_bytes; /* left: explicit policy of the application */
         uint64_t skipped_room_bytes;   /* left: the home nodes have no room */
         uint64_t n_calls;              /* of move_pages(), asking included */
-        uint64_t longest_slice_usec;
+        uint64_t longest_slice_usec, last_slice_usec;
         bool process_vanished; /* some process ended meanwhile */
 };
 

@@ -114,6 +114,7 @@ static void run_threads(struct sim *s, double sec) {
                 }
                 double lack = v->wanted > 0 ? 1 - v->used / v->wanted : 0;
                 v->cpu_pressure = smooth(v->cpu_pressure, lack > 0 ? lack : 0, sec);
+                v->cpu_stall += (lack > 0 ? lack : 0) * sec;
         }
 }
 
@@ -172,7 +173,9 @@ static bool is_cramped(const struct sim *s, const struct sim_service *v) {
 
 static void live_on(struct sim *s, struct sim_service *v, double sec) {
         uint64_t have = sim_bytes(s, v), want = wanted_bytes(s, v, sec);
-        v->memory_pressure = smooth(v->memory_pressure, is_cramped(s, v) ? 0.5 : 0, sec);
+        bool cramped = is_cramped(s, v);
+        v->memory_pressure = smooth(v->memory_pressure, cramped ? 0.5 : 0, sec);
+        v->memory_stall += cramped ? sec / 2 : 0;
         if (want > have + 64 * KIB)
                 grow(s, v, want - have);
         else if (want + 64 * KIB < have)

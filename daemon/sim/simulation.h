@@ -95,6 +95,7 @@ struct sim_service {
         double used, wanted;                  /* CPUs, in the last tick */
         double *used_on;                      /* by node */
         double cpu_pressure, memory_pressure; /* 0…1, smoothed over ten seconds */
+        double cpu_stall, memory_stall;       /* seconds so far */
 
         struct cpuset_value configured, settings; /* the cgroup's files; what the service manager has */
         unsigned *allowed_cpus;                   /* by node, in force */
@@ -106,6 +107,8 @@ struct sim_service {
         uint64_t write_usec;   /* a change of its cpuset is answered after so long; 0: at once */
         uint64_t map_usec;     /* reading its map alone takes this long */
         uint64_t unshare_usec; /* shared by a fork until then */
+        unsigned move_stall_permille,
+                move_wait_permille; /* it waits for memory, or for CPUs, for so much of the time that its pages are moved */
 
         /* Measured. */
         bool managed; /* at the last screen: some rule places it */

@@ -206,6 +206,9 @@ static int fx_read_deep(void *context, unsigned n_ids, const struct process_ref 
 static int fx_read_machine(void *context, const struct topology *t, struct machine_sample *ret) {
         return -ENOMEM;
 }
+static void fx_read_pressure(void *context, const char *cgroup, struct pressure_totals *ret) {
+        *ret = (struct pressure_totals){ 0 };
+}
 
 /* Any way of changing something ends here. */
 static int fx_mover_new(void *context, const struct act *act, const struct topology *t, const char *cgroup,
@@ -239,9 +242,9 @@ static int fx_set_cpuset(void *context, const struct target *t, const struct cpu
 }
 
 static const struct environment_ops fx_ops = {
-        fx_now,       fx_week_minute,  fx_timer_new, fx_timer_set,     fx_timer_free,   fx_after_each,  fx_leave,
-        fx_notify,    fx_submit,       fx_stop_jobs, fx_load_topology, fx_use_topology, fx_load_config, fx_screen,
-        fx_read_deep, fx_read_machine, fx_mover_new, fx_mover_slice,   fx_mover_result, fx_mover_free,
+        fx_now,       fx_week_minute,  fx_timer_new,     fx_timer_set,     fx_timer_free,   fx_after_each,   fx_leave,
+        fx_notify,    fx_submit,       fx_stop_jobs,     fx_load_topology, fx_use_topology, fx_load_config,  fx_screen,
+        fx_read_deep, fx_read_machine, fx_read_pressure, fx_mover_new,     fx_mover_slice,  fx_mover_result, fx_mover_free,
 };
 static const struct act_ops fx_act_ops = { .name = "counting", .get_cpuset = fx_get_cpuset, .set_cpuset = fx_set_cpuset };
 

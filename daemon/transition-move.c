@@ -67,7 +67,21 @@ static uint64_t near_bytes(const struct transition *t) {
 
 /* Passes */
 
+/* How long the service was held back, by what it waited for. */
+static void begin_hold(struct transition *t, enum hold_cause cause) {
+        t->holds = true;
+        t->hold_cause = cause;
+        t->hold_began_usec = manager_now(t->m);
+}
+
+static void end_hold(struct transition *t) {
+        if (t->holds)
+                t->held_usec[t->hold_cause] += manager_now(t->m) - t->hold_began_usec;
+        t->holds = false;
+}
+
 void transition_end_pass_time(struct transition *t) {
+        end_hold(t);
         if (t->pass_began_usec > 0)
                 t->moving_usec += manager_now(t->m) - t->pass_began_usec;
         t->pass_began_usec = 0;
@@ -138,19 +152,6 @@ static void look_around(struct transition *t, uint64_t moved_bytes) {
         if (t->room_left_bytes < look.near_bytes)
                 t->next_room_check_usec = MIN2(t->next_room_check_usec, now + LOOK_EVERY_USEC);
         backoff_look(&t->backoff, &look);
-}
-
-/* How long the service was held back, by what it waited for. */
-static void begin_hold(struct transition *t, enum hold_cause cause) {
-        t->holds = true;
-        t->hold_cause = cause;
-        t->hold_began_usec = manager_now(t->m);
-}
-
-static void end_hold(struct transition *t) {
-        if (t->holds)
-                t->held_usec[t->hold_cause] += manager_now(t->m) - t->hold_began_usec;
-        t->holds = false;
 }
 
 /* What pages it dealt with, whether they moved or not. */

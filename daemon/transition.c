@@ -79,6 +79,20 @@ static struct node_set nodes_with_bytes(const struct service_sample *s, unsigned
         return set;
 }
 
+/* The sample's pressure is the average over ten seconds before. */
+static struct move_effort effort_of(const struct transition *t) {
+        const struct service_sample *s = transition_sample(t);
+        struct move_effort e = {
+                .moving_usec = t->moving_usec,
+                .memory_before_permille = s->memory_pressure_centipercent >= 0 ? s->memory_pressure_centipercent / 10 : -1,
+                .cpu_before_permille = s->cpu_pressure_centipercent >= 0 ? s->cpu_pressure_centipercent / 10 : -1,
+                .memory_during_permille = pressure_share_of_all(&t->memory_meter),
+                .cpu_during_permille = pressure_share_of_all(&t->cpu_meter),
+        };
+        memcpy(e.held_usec, t->held_usec, sizeof(e.held_usec));
+        return e;
+}
+
 /* Ends it: tells the journal what the kernel says now, and frees it. `now`: the verifying observation, NULL if there is none. */
 static void finish(struct transition *t, const struct service_sample *now) {
         struct manager *m = t->m;
@@ -91,11 +105,14 @@ static void finish(struct transition *t, const struct service_sample *now) {
         struct node_set effective =
                 have_state ? topology_nodes_of_cpus(m->topology, &state.effective_cpus) : (struct node_set){ 0 };
 
+        transition_end_pass_time(t);
+        const struct move_effort effort = effort_of(t);
         struct move_report report = {
                 .sample = then,
                 .from = nodes_with_bytes(then, n_ids),
                 .to = p->home_mems,
                 .moved = &t->total,
+                .effort = t->n_passes > 0 && p->move_memory ? &effort : NULL,
                 .duration_usec = manager_now(m) - t->started_usec,
                 .narrow_usec = t->narrow_usec,
                 .locality_before = sample_locality(then, n_ids),

@@ -10,6 +10,8 @@
 
 /* Services whose cgroup is gone: forget what was said about them after this. */
 #define NOTE_FORGET_USEC (10 * USEC_PER_MINUTE)
+/* As long as so few looks at what is shared were in vain, the next ones come at the normal interval: for a quarter of an hour. */
+#define SHARED_LOOKS_SOON 3u
 
 static bool window_is_open(const struct manager *m, const struct cycle *c) {
         return settings_window_open(&c->config->config->settings, m->env->ops->week_minute(m->env->context));
@@ -106,6 +108,12 @@ static void wake_to_measure(struct manager *m) {
         manager_wake(m, delay);
 }
 
+/* What is left behind because it is shared after a fork can be its own again soon: not to be missed by the length of an interval. */
+static bool awaits_sharers(const struct manager *m, const char *cgroup) {
+        const struct history_entry *h = history_find(&m->history, cgroup);
+        return h && h->shared_processes > 0 && h->n_shared_looks <= SHARED_LOOKS_SOON;
+}
+
 /* Returns true where the service still wants something, so that the next look should come at the normal interval. */
 static bool decide_one(struct manager *m, struct cycle *c, size_t i) {
         const struct service_sample *s = &c->observation->services[i];
@@ -157,7 +165,7 @@ static bool decide_one(struct manager *m, struct cycle *c, size_t i) {
                         n->last_state = STATE_STABLE;
                         n->last_home = p->home_mems;
                 }
-                return p->state == STATE_PENDING || p->state == STATE_BLOCKED;
+                return p->state == STATE_PENDING || p->state == STATE_BLOCKED || awaits_sharers(m, s->cgroup);
         }
         if (!is_measured(m, c, s, n)) {
                 n->keep_deep = s->deep;

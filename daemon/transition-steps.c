@@ -109,6 +109,10 @@ void transition_widen(struct transition *t) {
                 /* Threads run away from their memory for a while, which is less than moving it for nothing again. */
                 t->change.change_cpus = t->change.value.cpus_set = true;
                 t->change.value.cpus = home;
+        } else if (p->restrict_cpus && p->move_memory && !state.configured.cpus_set) {
+                /* All that it has anyway: restrains nothing, and tells whether it can be restricted before anything is moved for that. */
+                t->probed = t->change.change_cpus = t->change.value.cpus_set = true;
+                t->change.value.cpus = state.effective_cpus;
         } else if (p->restrict_cpus && state.configured.cpus_set && !cpu_mask_is_subset(&home, &state.configured.cpus)) {
                 t->change.change_cpus = t->change.value.cpus_set = true;
                 t->change.value.cpus = state.configured.cpus;
@@ -153,6 +157,9 @@ void transition_narrow(struct transition *t) {
                 c->value.mems = e->before.mems_set ? e->before.mems : state.parent_effective_mems;
                 c->change_mems = !node_set_equal(&c->value.mems, &state.effective_mems);
         }
+        /* With memory left behind the kernel would move it all at once, and hold up whoever writes: first it is counted. */
+        t->mems_wait = c->change_mems && !t->counted && !node_set_is_subset(&state.effective_mems, &c->value.mems);
+        c->change_mems &= !t->mems_wait;
         if (!c->change_cpus && !c->change_mems)
                 transition_enter(t, PHASE_VERIFY);
         else

@@ -17,6 +17,8 @@
 /* Less than this off home is not worth another pass. */
 #define LEFTOVER_BYTES    (256 * KIB)
 #define LEFTOVER_PERMILLE 2u
+/* More than this part of its memory shared with other processes is likely to be a fork that has not ended yet. */
+#define SHARED_SHARE 20
 /* The next look after the last step: threads need a moment to be seen at home. */
 #define VERIFY_DELAY_USEC (500 * USEC_PER_MSEC)
 
@@ -93,6 +95,17 @@ static struct move_effort effort_of(const struct transition *t) {
         return e;
 }
 
+static void record_settled(struct transition *t, const struct service_sample *now) {
+        struct manager *m = t->m;
+        bool moved = now && transition_placement(t)->move_memory;
+        uint64_t shared = t->total.failed_shared * m->host->page_bytes,
+                 all = moved ? sum_by_node(now->bytes_by_node, m->topology->n_ids) : 0;
+        history_record_settled(&m->history, t->target.cgroup, moved ? transition_left_bytes(t, now) : 0, manager_now(m));
+        if (moved)
+                history_record_shared(&m->history, t->target.cgroup, shared > all / SHARED_SHARE ? now->n_processes : 0,
+                                      manager_now(m));
+}
+
 /* Ends it: tells the journal what the kernel says now, and frees it. `now`: the verifying observation, NULL if there is none. */
 static void finish(struct transition *t, const struct service_sample *now) {
         struct manager *m = t->m;
@@ -151,8 +164,7 @@ static void finish(struct transition *t, const struct service_sample *now) {
         if (report.error < 0 && !t->cancelled && report.error != -ESRCH && report.error != -ENOENT)
                 history_record_failed(&m->history, t->target.cgroup, manager_now(m));
         else
-                history_record_settled(&m->history, t->target.cgroup, now && p->move_memory ? transition_left_bytes(t, now) : 0,
-                                       manager_now(m));
+                record_settled(t, now);
         transition_free(t);
         manager_restore_waiting(m, note);
         manager_update_status(m);
@@ -181,8 +193,8 @@ void transition_enter(struct transition *t, enum phase phase) {
 }
 
 void transition_fail(struct transition *t, int error, const char *why) {
-        /* Its memory does not come: its CPUs, which went ahead, go back. */
-        if (t->tests && t->phase == PHASE_MOVE && !t->cancelled) {
+        /* Its memory does not come: its CPUs, which went ahead, go back, and so does what only tried whether they could. */
+        if ((t->tests || t->probed) && t->phase == PHASE_MOVE && !t->cancelled) {
                 int r = manager_restore_one(t->m, t->target.cgroup);
                 if (r < 0)
                         log_error(r, "%s: could not begin to give its cpusets back: %s", t->target.unit, strerror(-r));
@@ -239,6 +251,20 @@ static bool wants_another_pass(const struct transition *t, const struct service_
         return left > refused + r->skipped_room_bytes;
 }
 
+/* The move has come to rest; memory nodes that are to be narrowed are, if what is left elsewhere allows it. False: nothing is to be narrowed. */
+static bool narrows_late(struct transition *t, const struct service_sample *s) {
+        if (!t->mems_wait || t->counted)
+                return false;
+        t->counted = true;
+        if (transition_may_narrow(t, s))
+                transition_enter(t, PHASE_NARROW);
+        else
+                transition_fail(t, -EBUSY,
+                                "too much of its memory is still elsewhere (pinned, shared, bound or without room), which "
+                                "narrowing its memory nodes would have the kernel move all at once");
+        return true;
+}
+
 void transition_observed(struct transition *t, struct cycle *c, ssize_t index) {
         struct manager *m = t->m;
         if (t->changing && !t->change_late && manager_now(m) - t->change_began_usec > CHANGE_LATE_USEC) {
@@ -264,7 +290,7 @@ void transition_observed(struct transition *t, struct cycle *c, ssize_t index) {
                 if (n && n->reading && !n->stuck)
                         return; /* the end of that wakes us */
                 manager_wake(m, VERIFY_DELAY_USEC);
-                if (++t->n_shallow > 3)
+                if (++t->n_shallow > 3 && !narrows_late(t, s))
                         finish(t, NULL); /* its memory map cannot be read: reported as not verified */
                 return;
         }
@@ -284,7 +310,8 @@ void transition_observed(struct transition *t, struct cycle *c, ssize_t index) {
                 transition_enter(t, PHASE_UNDO);
                 return;
         }
-        finish(t, s);
+        if (!narrows_late(t, s))
+                finish(t, s);
 }
 
 const char *transition_describe(const struct transition *t) {

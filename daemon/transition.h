@@ -32,7 +32,8 @@ struct transition {
         bool refused;     /* a change was refused, or came to nothing */
         bool tests;       /* the restriction comes first, because one was refused before */
         bool probed;      /* a cpuset that restrains nothing was set first, to see whether one can be */
-        bool counted;     /* what is left off home was counted after the move, and memory nodes may be narrowed */
+        bool mems_wait;   /* memory nodes are to be narrowed, once what is left off home was counted; */
+        bool counted;     /* it was, and they may be */
 
         struct service_note *note; /* with what is remembered from move to move; stays while this does */
         struct env_mover *mover;
@@ -94,6 +95,8 @@ int transition_make_goal(const struct transition *t, struct transition_goal *g);
 void transition_goal_done(struct transition_goal *g);
 /* How many movable bytes are not where they belong, by a deep sample; 0 where what is left is not worth another pass by its kind. */
 uint64_t transition_left_bytes(const struct transition *t, const struct service_sample *s);
+/* Is so little of its memory off home that its memory nodes may be narrowed? The kernel moves all that is. */
+bool transition_may_narrow(const struct transition *t, const struct service_sample *s);
 /* Should its CPUs be given back, going by what the placement is for? */
 bool transition_made_worse(const struct transition *t, const struct service_sample *s);
 

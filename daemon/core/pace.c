@@ -98,9 +98,8 @@ int pressure_share(struct pressure_meter *m, uint64_t total_usec, uint64_t now_u
                 return -1;
         }
         uint64_t more = total_usec - m->last_total_usec, passed = now_usec - m->last_usec;
-        if (more == 0 && passed < PSI_STILL_USEC)
+        if (passed < (more == 0 ? PSI_STILL_USEC : PSI_PERIOD_USEC))
                 return -1;
-        passed = MAX2(passed, PSI_PERIOD_USEC);
         m->last_usec = now_usec;
         m->last_total_usec = total_usec;
         return (int) MIN2(more / (passed / 1000), UINT64_C(1000));

@@ -49,7 +49,7 @@ struct pressure_meter {
         uint64_t last_usec, last_total_usec;   /* and when it last gave an answer */
 };
 /* The share of time in thousandths since the last answer, or -1 where that cannot be told yet: the kernel brings its totals up to date every two
- * seconds only, so what it adds is spread over at least that. */
+ * seconds only. */
 int pressure_share(struct pressure_meter *m, uint64_t total_usec, uint64_t now_usec);
 /* The same since it was first looked at; -1 before two seconds have passed. */
 int pressure_share_of_all(const struct pressure_meter *m);

@@ -182,6 +182,8 @@ static void live_on(struct sim *s, struct sim_service *v, double sec) {
                 shrink(s, v, have - want);
         if (v->unshare_usec > 0 && v->unshare_usec <= s->now_usec) {
                 v->unshare_usec = 0;
+                v->n_processes -= MIN2(v->n_ending, v->n_processes - 1);
+                v->n_ending = 0;
                 for (unsigned n = 0; n < s->n_ids; n++) {
                         uint64_t kept = MIN2(v->bytes[SIM_SHARED][n], v->spec.bytes / 1000 * v->spec.shared_permille / s->n_ids);
                         v->bytes[SIM_PLAIN][n] += v->bytes[SIM_SHARED][n] - kept;

@@ -106,7 +106,8 @@ struct sim_service {
         uint64_t stuck_usec;   /* reading its map or moving its pages takes this long */
         uint64_t write_usec;   /* a change of its cpuset is answered after so long; 0: at once */
         uint64_t map_usec;     /* reading its map alone takes this long */
-        uint64_t unshare_usec; /* shared by a fork until then */
+        uint64_t unshare_usec; /* shared by a fork until then; */
+        unsigned n_ending;     /* then so many of its processes end */
         unsigned move_stall_permille,
                 move_wait_permille; /* it waits for memory, or for CPUs, for so much of the time that its pages are moved */
 

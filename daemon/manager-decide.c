@@ -203,6 +203,31 @@ static bool decide_one(struct manager *m, struct cycle *c, size_t i) {
         return true;
 }
 
+static int compare_turns(const void *a, const void *b, void *userdata) {
+        const struct cycle *c = userdata;
+        size_t i = *(const size_t *) a, k = *(const size_t *) b;
+        const struct rule *p = c->observation->services[i].rule, *q = c->observation->services[k].rule;
+        unsigned first = p ? p->priority : 0, second = q ? q->priority : 0;
+        return first != second ? (first > second ? -1 : 1) : (i > k) - (i < k);
+}
+
+/* What is due begins in order of its rules' priority: there are fewer turns than there may be services. */
+static bool decide_all(struct manager *m, struct cycle *c) {
+        size_t n = c->observation->n_services, n_due = 0;
+        _cleanup_free_ size_t *due = calloc(n + 1, sizeof(*due));
+        bool wants = false;
+        for (size_t i = 0; i < n; i++)
+                if (due && c->plan->placements[i].act)
+                        due[n_due++] = i;
+                else
+                        wants |= decide_one(m, c, i);
+        if (n_due > 1)
+                qsort_r(due, n_due, sizeof(*due), compare_turns, c);
+        for (size_t i = 0; i < n_due; i++)
+                wants |= decide_one(m, c, due[i]);
+        return wants;
+}
+
 /* Services with a transition that were not seen this time. */
 static void tell_absent_transitions(struct manager *m, struct cycle *c) {
         struct transition *t, *next;
@@ -296,8 +321,7 @@ void manager_decide(struct manager *m, struct cycle *c) {
                 r = manager_is_dry(m) || m->paused ? 0 : plan_remember(c->plan, o->services, &m->history, now);
                 if (r < 0)
                         log_error(r, "Could not remember homes: %s", strerror(-r));
-                for (size_t i = 0; i < o->n_services; i++)
-                        wants |= decide_one(m, c, i);
+                wants |= decide_all(m, c);
                 tell_absent_transitions(m, c);
                 manager_tell_late_restores(m);
                 if (!manager_is_dry(m) && !m->paused && window_is_open(m, c))

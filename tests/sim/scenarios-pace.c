@@ -222,6 +222,29 @@ static void two_services_one_process(struct run *r) {
         expect_local(r, b, 0.99);
 }
 
+/* More services than turns: those of higher priority begin. */
+static void by_priority(struct run *r) {
+        machine(r, 4, 8, 16 * GIB);
+        rules(r, "daemon: {migrate-rate: 64M}\nrules:\n- {name: first, match: {unit: 'z*'}, place: compact, priority: 300}\n"
+                 "- {name: all, match: {unit: '*'}, place: compact}\n");
+        struct sim_service *last[6], *first[2];
+        for (unsigned i = 0; i < ARRAY_SIZE(last); i++) {
+                _cleanup_free_ char *unit = format_string("app%u.service", i);
+                last[i] = scattered(r, unit, GIB);
+        }
+        for (unsigned i = 0; i < ARRAY_SIZE(first); i++) {
+                _cleanup_free_ char *unit = format_string("z%u.service", i);
+                first[i] = scattered(r, unit, GIB);
+        }
+        pass(r, SECONDS(10));
+        for (unsigned i = 0; i < ARRAY_SIZE(first); i++)
+                expect(r, first[i]->moved_bytes > 0, "%s waits for others of lower priority", first[i]->unit);
+        pass(r, MINUTES(10));
+        for (unsigned i = 0; i < ARRAY_SIZE(last); i++)
+                expect_local(r, last[i], 0.99);
+        expect_good_manners(r);
+}
+
 static void snapshot(struct sim *s, void *userdata) {
         struct sim_service *v = userdata;
         v->n_ending = 1;
@@ -321,6 +344,7 @@ const struct scenario scenarios_pace[] = {
         { 65, "busy-by-itself", "pressure that is not our doing", busy_by_itself },
         { 66, "room-comes-back", "a home that is full for some seconds", room_comes_back },
         { 67, "two-services", "a process that is in two services", two_services_one_process },
+        { 72, "priority", "more services than turns", by_priority },
         { 68, "snapshot", "a fork in the middle of a move", forks_for_a_while },
         { 69, "asked-again", "a reload forgives what would not move", resumed },
         { 70, "strict-rest", "strict memory with much that stays: not left to the kernel", strict_with_rest },

@@ -42,6 +42,9 @@ static void print_status(struct json_object *s, const struct options *o) {
         (void) printf("Moved:         %s in %" PRIu64 " moves, %" PRIu64 " failed\n", FORMAT_BYTES(get_u64(s, "moved_bytes")),
                       get_u64(s, "moves"), get_u64(s, "moves_failed"));
         (void) printf("Cpusets:       %" PRIu64 " changed by us and on record\n", get_u64(s, "changed_cgroups"));
+        const char *balancing = get_string(s, "kernel_balancing_state");
+        if (balancing)
+                (void) printf("Kernel's own:  balancing %s\n", balancing);
         struct json_object *limits = get_array(s, "limitations");
         for (size_t i = 0; i < array_length(limits); i++)
                 (void) printf("%s %s\n", i == 0 ? "Limitations:  " : "              ",

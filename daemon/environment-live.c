@@ -121,6 +121,26 @@ static void live_notify(void *context, const char *state) {
         (void) sd_notifyf(false, "%s\nMONOTONIC_USEC=%" PRIu64, state, usec);
 }
 
+/* Being told early: the watcher goes by another name. */
+
+static int live_watch_new(void *context, watch_callback callback, void *userdata, struct env_watch **ret) {
+        const struct live *l = context;
+        struct watch *w;
+        int r = watch_new(l->event, l->host, callback, userdata, &w);
+        if (r >= 0)
+                *ret = (struct env_watch *) w;
+        return r;
+}
+
+static int live_watch_set(struct env_watch *w, const struct watch_wish *wishes, size_t n, struct watch_counts *ret) {
+        return watch_set((struct watch *) w, wishes, n, ret);
+}
+
+static struct env_watch *live_watch_free(struct env_watch *w) {
+        watch_free((struct watch *) w);
+        return NULL;
+}
+
 /* Jobs */
 
 static int live_submit(void *context, const struct job_ops *ops, void *arg, uint64_t deadline_usec) {
@@ -227,6 +247,9 @@ static const struct environment_ops live_ops = {
         .after_each = live_after_each,
         .leave = live_leave,
         .notify = live_notify,
+        .watch_new = live_watch_new,
+        .watch_set = live_watch_set,
+        .watch_free = live_watch_free,
         .submit = live_submit,
         .stop_jobs = live_stop_jobs,
         .load_topology = live_load_topology,

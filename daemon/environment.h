@@ -16,11 +16,13 @@
 #include "core/plan.h"
 #include "host/host.h"
 #include "host/observe.h"
+#include "watch/watch.h"
 #include "worker.h"
 
 typedef void (*env_callback)(void *userdata);
 
 struct env_timer; /* one-shot, armed again and again */
+struct env_watch; /* tells early: as struct watch of watch/watch.h */
 struct env_mover; /* moves one service's pages: as struct mover of act/mover.h */
 
 struct environment_ops {
@@ -40,6 +42,11 @@ struct environment_ops {
         int (*leave)(void *context, int status);
         /* Tells the service manager (sd_notify(3)). With "RELOADING=1" the implementation adds the time that the protocol asks for. */
         void (*notify)(void *context, const char *state);
+
+        /* Being told early, as watch_new() and watch_set() of watch/watch.h. */
+        int (*watch_new)(void *context, watch_callback callback, void *userdata, struct env_watch **ret);
+        int (*watch_set)(struct env_watch *w, const struct watch_wish *wishes, size_t n, struct watch_counts *ret);
+        struct env_watch *(*watch_free)(struct env_watch *w); /* takes NULL */
 
         /* worker_submit() of worker.h. */
         int (*submit)(void *context, const struct job_ops *ops, void *arg, uint64_t deadline_usec);

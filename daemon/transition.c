@@ -95,12 +95,25 @@ static struct move_effort effort_of(const struct transition *t) {
         return e;
 }
 
+static uint64_t refused_bytes(const struct transition *t) {
+        const struct move_result *r = &t->total;
+        uint64_t pages = r->failed_shared + r->failed_busy + r->failed_no_memory + r->failed_other;
+        return pages * t->m->host->page_bytes + r->skipped_room_bytes;
+}
+
+/* What would not move; what the kernel's own balancing has taken back meanwhile is another matter. */
+static uint64_t left_to_us(const struct transition *t, const struct service_sample *now) {
+        uint64_t left = transition_left_bytes(t, now);
+        uint64_t undone = manager_balancing_settled(t->m, t->decided, t->index, t->seen, t->seen_index, refused_bytes(t));
+        return left - MIN2(left, undone);
+}
+
 static void record_settled(struct transition *t, const struct service_sample *now) {
         struct manager *m = t->m;
         bool moved = now && transition_placement(t)->move_memory;
         uint64_t shared = t->total.failed_shared * m->host->page_bytes,
                  all = moved ? sum_by_node(now->bytes_by_node, m->topology->n_ids) : 0;
-        history_record_settled(&m->history, t->target.cgroup, moved ? transition_left_bytes(t, now) : 0, manager_now(m));
+        history_record_settled(&m->history, t->target.cgroup, moved ? left_to_us(t, now) : 0, manager_now(m));
         if (moved)
                 history_record_shared(&m->history, t->target.cgroup, shared > all / SHARED_SHARE ? now->n_processes : 0,
                                       manager_now(m));
@@ -246,9 +259,7 @@ static bool wants_another_pass(const struct transition *t, const struct service_
         if (!p->move_memory || t->n_passes >= PASSES_MAX || left <= MAX2(LEFTOVER_BYTES, total / 1000 * LEFTOVER_PERMILLE))
                 return false;
         /* What the last pass could not move will not move now either. */
-        const struct move_result *r = &t->total;
-        uint64_t refused = (r->failed_shared + r->failed_busy + r->failed_no_memory + r->failed_other) * t->m->host->page_bytes;
-        return left > refused + r->skipped_room_bytes;
+        return left > refused_bytes(t);
 }
 
 /* The move has come to rest; memory nodes that are to be narrowed are, if what is left elsewhere allows it. False: nothing is to be narrowed. */
@@ -294,19 +305,16 @@ void transition_observed(struct transition *t, struct cycle *c, ssize_t index) {
                         finish(t, NULL); /* its memory map cannot be read: reported as not verified */
                 return;
         }
+        cycle_unref(t->seen);
+        t->seen = cycle_ref(c);
+        t->seen_index = (size_t) index;
         if (wants_another_pass(t, s, transition_left_bytes(t, s))) {
-                cycle_unref(t->seen);
-                t->seen = cycle_ref(c);
-                t->seen_index = (size_t) index;
                 transition_enter(t, PHASE_MOVE);
                 return;
         }
         if (transition_made_worse(t, s)) {
                 t->why = "it made things worse, so its CPUs are given back";
                 t->error = -EXDEV;
-                cycle_unref(t->seen);
-                t->seen = cycle_ref(c);
-                t->seen_index = (size_t) index;
                 transition_enter(t, PHASE_UNDO);
                 return;
         }

@@ -65,6 +65,11 @@ struct act_ops {
          * processes map, whosever they are; otherwise MPOL_MF_MOVE. Returns the system call's non-negative result or negative errno. */
         long (*move_pages)(void *context, pid_t pid, size_t n, void *const *addresses, const int *nodes, bool all, int *status);
 
+        /* The kernel's own balancing, kernel.numa_balancing: a bit mask, 0 is off. Returns 0 or negative errno (-ENOENT: a kernel without). */
+        int (*get_kernel_balancing)(void *context, unsigned *ret);
+        /* Starts to set it, as set_cpuset() does: what was asked for is the truth only once get_kernel_balancing() says so. */
+        int (*set_kernel_balancing)(void *context, unsigned mode, ops_done done, void *userdata);
+
         /* Calls back once after a delay: how whoever waits for the truth to show looks again. -EOPNOTSUPP where there is no event loop. */
         int (*call_later)(void *context, uint64_t delay_usec, ops_later callback, void *userdata);
 };

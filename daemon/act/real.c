@@ -9,9 +9,11 @@
 #include <systemd/sd-event.h>
 
 #include "act/cgroupfs.h"
+#include "act/kernel-balancing-write.h"
 #include "act/ops.h"
 #include "act/systemd-units.h"
 #include "core/util.h"
+#include "host/kernel-balancing.h"
 
 struct later;
 LIST_HEAD(later_list, later);
@@ -89,6 +91,30 @@ static long real_move_pages(void *context, pid_t pid, size_t n, void *const *add
         return r < 0 ? -errno : r;
 }
 
+/* The kernel's own balancing */
+
+static int real_get_kernel_balancing(void *context, unsigned *ret) {
+        const struct real *real = context;
+        return kernel_balancing_read(real->host, ret);
+}
+
+/* Writing it takes CAP_SYS_ADMIN and a /proc/sys that is not read-only. The shipped unit has neither: a unit of its own, which has nothing else, writes it. */
+static int real_set_kernel_balancing(void *context, unsigned mode, ops_done done, void *userdata) {
+        struct real *real = context;
+        if (!real->host->live)
+                return -EROFS;
+        int r = kernel_balancing_write(real->host, mode);
+        if (r != -EPERM && r != -EACCES && r != -EROFS) {
+                if (r >= 0)
+                        done(0, userdata);
+                return r;
+        }
+        if (!real->options.bus)
+                return r;
+        _cleanup_free_ char *unit = format_string(KERNEL_BALANCING_UNIT, mode);
+        return unit ? systemd_start_unit(real->options.bus, &real->unit_changes, unit, done, userdata) : -ENOMEM;
+}
+
 /* Time */
 
 struct later {
@@ -137,6 +163,8 @@ static const struct act_ops real_ops = {
         .get_cpuset = real_get_cpuset,
         .set_cpuset = real_set_cpuset,
         .move_pages = real_move_pages,
+        .get_kernel_balancing = real_get_kernel_balancing,
+        .set_kernel_balancing = real_set_kernel_balancing,
         .call_later = real_call_later,
 };
 

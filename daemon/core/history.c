@@ -159,7 +159,8 @@ static uint64_t rule_key(const struct rule *r) {
                                      r->priority,
                                      r->min_gain_permille,
                                      (uint64_t) r->shared_pages,
-                                     (uint64_t) r->app_policy };
+                                     (uint64_t) r->app_policy,
+                                     (uint64_t) r->kernel_balancing };
         uint64_t h = UINT64_C(0xcbf29ce484222325);
         for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
                 h = (h ^ numbers[i]) * UINT64_C(0x100000001b3);
@@ -352,6 +353,8 @@ int history_record_placed(struct history *h, const char *cgroup, const struct no
                 e->n_failed_moves = 0;
                 e->failed = false;
                 e->interleave_key = 0;
+                e->kept_known = false;
+                e->n_undone = 0;
         }
         e->started_usec = now_usec;
         if (e->last_seen_usec == 0) /* created here: not to be forgotten at once */
@@ -405,6 +408,7 @@ void history_record_failed(struct history *h, const char *cgroup, uint64_t now_u
 void history_forgive(struct history *h) {
         for (size_t i = 0; i < h->n_entries; i++) {
                 struct history_entry *e = &h->entries[i];
+                e->n_undone = 0;
                 e->failed = false;
                 e->n_failed_moves = e->n_shared_looks = 0;
                 if (e->shared_processes > 0 || e->unmovable_bytes > 0)

@@ -42,6 +42,15 @@ struct history_entry {
         uint64_t shared_again_usec; /* … and is looked at again at this time */
         bool failed;                /* the last transition had no effect at all: nothing is tried before retry_usec */
         bool refused;               /* so did its last cpuset: the next is tried before anything is moved for it */
+        /* As the last move left it, which is what tells whether the kernel's own balancing has undone it since; history-undone.c. */
+        bool kept_known;            /* the following hold */
+        bool kept_own;              /* kept_kernel_bytes is the service's own, not the machine's */
+        uint64_t kept_bytes;        /* resident */
+        uint64_t kept_off_bytes;    /* out of place */
+        uint64_t kept_kernel_bytes; /* had been moved by the kernel */
+        unsigned n_undone;          /* how often it has, of late … */
+        uint64_t undone_usec;       /* … the last time */
+        uint64_t undone_bytes;      /* … and how much then */
         uint64_t deep_usec;         /* when numa_maps was last read; 0: never */
         unsigned deep_processes;    /* so many processes it had then */
         bool deep_again;            /* there is reason to believe that it says something else now */
@@ -70,6 +79,10 @@ struct history {
 #define HISTORY_PATIENCE_USEC    (900ULL * 1000000ULL)   /* after one change of home, doubled for each further one, … */
 #define HISTORY_CALM_USEC        (14400ULL * 1000000ULL) /* … of which one is forgotten after so long; … */
 #define HISTORY_RESTLESS_MAX     6u                      /* … so many at most */
+#define HISTORY_UNDONE_USEC                                                                                                      \
+        (60ULL * 1000000ULL) /* after a move that the kernel undid, or the rule's cooldown; twice that after the next, … */
+#define HISTORY_UNDONE_DOUBLINGS 10u                     /* … up to 17 hours */
+#define HISTORY_UNDONE_CALM_USEC (14400ULL * 1000000ULL) /* a move that lasted so much longer than that has not been undone */
 #define HISTORY_RETRY_DOUBLINGS  7u                      /* … up to 128 times: a little less than a day */
 
 struct history_entry *history_find(const struct history *h, const char *cgroup);
@@ -110,3 +123,16 @@ void history_record_refused(struct history *h, const char *cgroup, bool refused)
 void history_record_interleaved(struct history *h, const char *cgroup, uint64_t key);
 /* The memory nodes that we had narrowed were given back: they stay so for the rule's cooldown. */
 void history_record_widened(struct history *h, const char *cgroup, uint64_t now_usec);
+
+/* history-undone.c: the kernel's own balancing (struct machine_sample) takes back what a move did. */
+/* A move has ended, and this is what it left: `s` was read after it, and `off_bytes` of it are out of place. Does nothing for an unknown service. */
+void history_record_kept(struct history *h, const struct service_sample *s, unsigned n_ids, uint64_t off_bytes,
+                         const struct machine_sample *machine);
+/* `off_bytes` are out of place now (`s` is deep): how many of them the kernel must have put there since; 0: fewer than `tolerated_bytes`, or
+ * it has not moved that much, or nothing is known. What was allocated since is taken to be among those out of place. */
+uint64_t history_undone_bytes(const struct history *h, const struct service_sample *s, unsigned n_ids, uint64_t off_bytes,
+                              uint64_t tolerated_bytes, const struct machine_sample *machine);
+/* So it is: the next move waits, twice as long after each further one. */
+void history_record_undone(struct history *h, const char *cgroup, uint64_t bytes, uint64_t now_usec);
+/* So long its memory is not moved within its home; 0: it may be. `cooldown_usec`: its rule's. */
+uint64_t history_undone_wait_usec(const struct history_entry *e, uint64_t cooldown_usec, uint64_t now_usec);

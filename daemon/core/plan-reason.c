@@ -242,6 +242,7 @@ void reason_write(const struct planner *pl, struct job *j, const struct due *d) 
         add_obstacles(&b, pl, j, d);
         if (j->assigned && j->restricts && !j->chosen.fits_cpus && j->kind == JOB_COMPACT)
                 strbuf_printf(&b, "; oversubscribed: %.1f CPUs of load on %.0f", j->chosen.load, j->chosen.n_cpus);
+        kernel_note(pl, j, d, &b);
         if (j->assigned)
                 text_given_up(&b, j);
         add_waiting(&b, j, any);

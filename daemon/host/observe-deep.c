@@ -26,8 +26,8 @@ int deep_set_policy(struct deep_sample *d, const char *text, size_t length) {
         return d->own_policy ? 0 : -ENOMEM;
 }
 
-static void add_bytes(uint64_t *into, const struct numa_mapping *m, unsigned n_ids) {
-        for (unsigned i = 0; i < n_ids; i++)
+static void add_bytes(uint64_t *into, const struct numa_mapping *m) {
+        for (unsigned i = m->first_node; i < m->end_node; i++)
                 into[i] = saturating_add(into[i], saturating_mul(m->pages_by_node[i], m->kernel_page_bytes));
 }
 
@@ -36,13 +36,13 @@ static int count_bytes(struct deep_read *r, const struct numa_mapping *m) {
         struct deep_sample *d = r->sample;
         struct shared_files *shared = m->is_hugetlb ? &r->shared_hugetlb : &r->shared;
         if (m->is_file && m->mapmax > 1) {
-                int error = shared_files_add(shared, r->process, m->file, m->file_length, m->pages_by_node, m->kernel_page_bytes);
+                int error = shared_files_add(shared, r->process, m);
                 if (error != -ENOSPC)
                         return error;
         }
-        add_bytes(d->bytes_by_node, m, d->n_ids);
+        add_bytes(d->bytes_by_node, m);
         if (m->is_hugetlb)
-                add_bytes(d->hugetlb_by_node, m, d->n_ids);
+                add_bytes(d->hugetlb_by_node, m);
         return 0;
 }
 
@@ -71,13 +71,13 @@ static int count_movable(struct deep_read *r, const struct numa_mapping *m) {
                 return 0;
         if (m->is_file && m->mapmax > 1) {
                 struct shared_files *shared = m->is_hugetlb ? &r->movable_hugetlb : &r->movable;
-                int error = shared_files_add(shared, r->process, m->file, m->file_length, m->pages_by_node, m->kernel_page_bytes);
+                int error = shared_files_add(shared, r->process, m);
                 if (error != -ENOSPC)
                         return error;
         }
-        add_bytes(d->movable_by_node, m, d->n_ids);
+        add_bytes(d->movable_by_node, m);
         if (m->is_hugetlb)
-                add_bytes(d->hugetlb_movable_by_node, m, d->n_ids);
+                add_bytes(d->hugetlb_movable_by_node, m);
         return 0;
 }
 

@@ -7,6 +7,7 @@
 
 #include "core/util.h"
 #include "host/io.h"
+#include "host/kernel-balancing.h"
 #include "host/screen.h"
 
 int observer_new(const struct host *h, const struct topology *t, struct observer **ret) {
@@ -100,6 +101,8 @@ static int make_observation(struct screen *s, struct observation **ret) {
                 o->services[o->n_services++] = s->services[i].sample;
                 service_sample_init(&s->services[i].sample);
         }
+        if (o->machine.kernel_balancing != 0)
+                kernel_balancing_sample_services(s->observer->host, o->services, o->n_services);
         o->truncated = s->truncated;
         *ret = TAKE_PTR(o);
         return 0;

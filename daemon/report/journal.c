@@ -313,6 +313,42 @@ void journal_change_late(const char *unit, const char *cgroup, const char *what)
         log_entry_send(&e);
 }
 
+void journal_kernel_balancing(unsigned before, unsigned now, const char *why) {
+        struct log_entry e;
+        log_entry_begin(&e, LOG_NOTICE, MESSAGE_ID_KERNEL_BALANCING);
+        log_entry_put(&e, "KERNEL_BALANCING_BEFORE", "%u", before);
+        log_entry_put(&e, "KERNEL_BALANCING", "%u", now);
+        log_entry_put(&e, "REASON", "%s", why);
+        log_entry_say(&e, "kernel.numa_balancing was %u and is %u now (%s)", before, now, why);
+        log_entry_send(&e);
+}
+
+void journal_kernel_balancing_meets(unsigned mode, const char *rules) {
+        struct log_entry e;
+        log_entry_begin(&e, LOG_NOTICE, MESSAGE_ID_KERNEL_BALANCING);
+        log_entry_put(&e, "KERNEL_BALANCING", "%u", mode);
+        log_entry_put(&e, "REASON", "rules %s", rules);
+        log_entry_say(
+                &e,
+                "The kernel's own balancing is on (kernel.numa_balancing=%u) and brings pages to the threads that use them, "
+                "also what is placed by: %s",
+                mode, rules);
+        log_entry_send(&e);
+}
+
+void journal_undone(const struct service_sample *s, uint64_t bytes, unsigned mode, uint64_t wait_usec) {
+        struct log_entry e;
+        log_entry_begin(&e, LOG_NOTICE, MESSAGE_ID_UNDONE);
+        put_service(&e, s);
+        log_entry_put(&e, "BYTES", "%" PRIu64, bytes);
+        log_entry_put(&e, "KERNEL_BALANCING", "%u", mode);
+        log_entry_put(&e, "WAIT_USEC", "%" PRIu64, wait_usec);
+        log_entry_say(&e, "%s: the kernel's own balancing has taken back %s of what was moved; moved again %s%s (rule %s)",
+                      s->unit, FORMAT_BYTES(bytes), wait_usec > 0 ? "in " : "now, as the rule says",
+                      wait_usec > 0 ? FORMAT_USEC(wait_usec) : "", rule_name(s));
+        log_entry_send(&e);
+}
+
 void journal_limitation(const char *what) {
         struct log_entry e;
         log_entry_begin(&e, LOG_NOTICE, MESSAGE_ID_LIMITATION);

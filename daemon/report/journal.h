@@ -81,6 +81,12 @@ void journal_blocked(const struct service_sample *s, const char *reason); /* onc
 void journal_stuck(const char *unit, const char *cgroup, const char *while_doing);
 /* A change of cpusets that does not come to an end; `what`: "changing its cpuset". */
 void journal_change_late(const char *unit, const char *cgroup, const char *what);
+/* kernel.numa_balancing was set, by us; `why`: "kernel-balancing: off", "given back". KERNEL_BALANCING_BEFORE, KERNEL_BALANCING, REASON. */
+void journal_kernel_balancing(unsigned before, unsigned now, const char *why);
+/* It is on, and will take back what these rules ("a, b") have moved. KERNEL_BALANCING, REASON. */
+void journal_kernel_balancing_meets(unsigned mode, const char *rules);
+/* It has done so: BYTES, KERNEL_BALANCING, WAIT_USEC (0: moved again at once, as the rule says). */
+void journal_undone(const struct service_sample *s, uint64_t bytes, unsigned mode, uint64_t wait_usec);
 /* Something this machine cannot do (host_limitations), at start. */
 void journal_limitation(const char *what);
 void journal_config_loaded(const char *what, unsigned n_rules);

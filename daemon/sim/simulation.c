@@ -110,6 +110,9 @@ static const struct environment_ops sim_ops = {
         .after_each = env_after_each,
         .leave = env_leave,
         .notify = env_notify,
+        .watch_new = sim_watch_new,
+        .watch_set = sim_watch_set,
+        .watch_free = sim_watch_free,
         .submit = sim_submit,
         .stop_jobs = sim_stop_jobs,
         .load_topology = env_load_topology,
@@ -192,7 +195,7 @@ int sim_new(struct topology *t, const struct sim_settings *settings, struct sim 
                 .has_cpuset = true,
                 .has_memory_controller = true,
                 .has_systemd = true,
-                .has_psi = true,
+                .has_psi = !settings->no_psi,
                 .page_bytes = 4096,
                 .ticks_per_sec = 100,
         };

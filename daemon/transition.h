@@ -77,6 +77,9 @@ void transition_undo(struct transition *t);
 
 void transition_enter(struct transition *t, enum phase phase);
 void transition_fail(struct transition *t, int error, const char *why);
+/* transition-end.c. Ends it: tells the journal what the kernel says now, and frees it. `now`: the verifying observation, NULL if there is none. */
+void transition_finish(struct transition *t, const struct service_sample *now);
+uint64_t transition_refused_bytes(const struct transition *t); /* what the last pass could not move */
 int transition_arm(struct transition *t, uint64_t delay_usec);
 void transition_slice_due(void *userdata);           /* the timer: another slice of pages may be moved */
 void transition_end_pass_time(struct transition *t); /* counts the time of a pass that ends here */

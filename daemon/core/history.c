@@ -9,9 +9,6 @@
 
 /* Allocated elsewhere while the move went on, more likely than not. */
 #define UNMOVABLE_NOISE_BYTES (256 * KIB)
-/* A part of its memory as large as this that is shared and off home is worth another look when processes have ended, but not more often than this. */
-#define SHARED_MUCH       4
-#define SHARED_LEAST_USEC (60 * USEC_PER_SEC)
 
 /* Index of the first entry that is not before the key. */
 static size_t lower_bound(const struct history *h, const char *cgroup) {
@@ -193,40 +190,6 @@ static void update_rule(struct history_entry *e, const struct rule *r, uint64_t 
         e->rule_key = key;
 }
 
-/* What would not move may do so now; and its memory map, which says what may be moved, is old. */
-static void look_again(struct history_entry *e) {
-        e->retry_usec = 0;
-        e->unmovable_bytes = 0;
-        e->deep_again = true;
-}
-
-static void await_sharers(struct history_entry *e, uint64_t now_usec) {
-        e->shared_again_usec = now_usec + (HISTORY_SHARED_USEC << MIN2(e->n_shared_looks, HISTORY_RETRY_DOUBLINGS));
-        e->n_shared_looks++;
-}
-
-/* A large part of it is off home, and by its memory map not ours to move. */
-static bool has_much_fixed(const struct history_entry *e, uint64_t bytes) {
-        uint64_t off = 0;
-        for (unsigned i = 0; e->placed && e->fixed_by_node && i < e->n_ids; i++)
-                off += node_set_has(&e->home, i) ? 0 : e->fixed_by_node[i];
-        return off > bytes / SHARED_MUCH;
-}
-
-/* Fewer processes than shared it, or it is time: what was shared may be its own again. */
-static void update_shared(struct history_entry *e, const struct service_sample *s, uint64_t bytes, uint64_t now_usec) {
-        unsigned n = (unsigned) MIN2(s->n_processes, (size_t) UINT32_MAX);
-        if (e->shared_processes > 0 && (n < e->shared_processes || now_usec >= e->shared_again_usec)) {
-                look_again(e);
-                if (n < e->shared_processes)
-                        e->n_shared_looks = 0;
-                e->shared_processes = MAX2(n, 1u);
-                await_sharers(e, now_usec);
-        } else if (n < e->deep_processes && now_usec - MIN2(e->deep_usec, now_usec) >= SHARED_LEAST_USEC &&
-                   has_much_fixed(e, bytes))
-                e->deep_again = true;
-}
-
 static int update_entry(struct history_entry *e, const struct service_sample *s, unsigned n_ids, uint64_t now_usec) {
         if (s->cpu_window_usec > 0) {
                 double usec = (double) sum_by_node(s->cpu_usec_by_node, n_ids);
@@ -251,7 +214,7 @@ static int update_entry(struct history_entry *e, const struct service_sample *s,
         e->last_seen_usec = now_usec;
         e->seen = true;
         update_rule(e, s->rule, now_usec);
-        update_shared(e, s, bytes, now_usec);
+        history_update_shared(e, s, bytes, now_usec);
         fit_arrays(e, n_ids);
         int r = update_fixed(e, s, n_ids, now_usec);
         if (r >= 0)
@@ -382,20 +345,6 @@ void history_record_settled(struct history *h, const char *cgroup, uint64_t unmo
         e->n_failed_moves = 0;
 }
 
-void history_record_shared(struct history *h, const char *cgroup, size_t n_processes, uint64_t now_usec) {
-        struct history_entry *e = history_find(h, cgroup);
-        if (!e)
-                return;
-        e->shared_processes = (unsigned) MIN2(n_processes, (size_t) UINT32_MAX);
-        if (n_processes == 0) {
-                e->n_shared_looks = 0;
-                return;
-        }
-        await_sharers(e, now_usec);
-        if (e->unmovable_bytes > 0)
-                e->retry_usec = MIN2(e->retry_usec, e->shared_again_usec);
-}
-
 void history_record_failed(struct history *h, const char *cgroup, uint64_t now_usec) {
         struct history_entry *e = history_find(h, cgroup);
         if (!e)
@@ -412,7 +361,7 @@ void history_forgive(struct history *h) {
                 e->failed = false;
                 e->n_failed_moves = e->n_shared_looks = 0;
                 if (e->shared_processes > 0 || e->unmovable_bytes > 0)
-                        look_again(e);
+                        history_look_again(e);
                 e->retry_usec = 0;
         }
 }

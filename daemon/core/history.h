@@ -114,6 +114,10 @@ void history_record_settled(struct history *h, const char *cgroup, uint64_t unmo
 /* After history_record_settled(): much of what is off home is shared among so many processes, or (0) it is not. That is often over soon (a process forks to
  * write a snapshot, say): tried again when there are fewer of them, after two minutes, and the later the more often it was in vain. */
 void history_record_shared(struct history *h, const char *cgroup, size_t n_processes, uint64_t now_usec);
+/* For history.c. What would not move may do so now; and its memory map, which says what may be moved, is old. */
+void history_look_again(struct history_entry *e);
+/* Fewer processes than shared it, or it is time: what was shared may be its own again. */
+void history_update_shared(struct history_entry *e, const struct service_sample *s, uint64_t bytes, uint64_t now_usec);
 /* It ended without effect, and not because the service ended: a cpuset was refused, nothing may be moved, … The planner waits longer
  * after each such end in a row before it wants the same again. */
 void history_record_failed(struct history *h, const char *cgroup, uint64_t now_usec);

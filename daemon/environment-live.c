@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "core/util.h"
+#include "host/cgroup.h"
 #include "report/journal.h"
 
 /* Reading numa_maps and moving pages each get their own company; more threads would only contend for the same mmap locks. */
@@ -206,6 +207,11 @@ static int live_read_machine(void *context, const struct topology *t, struct mac
         return machine_sample_read(l->host, t, ret);
 }
 
+static void live_read_pressure(void *context, const char *cgroup, struct pressure_totals *ret) {
+        const struct live *l = context;
+        cgroup_read_stalls(l->host, cgroup, ret);
+}
+
 /* Pages: the mover goes by another name. */
 
 static int live_mover_new(void *context, const struct act *act, const struct topology *t, const char *cgroup,
@@ -252,6 +258,7 @@ static const struct environment_ops live_ops = {
         .screen = live_screen,
         .read_deep = live_read_deep,
         .read_machine = live_read_machine,
+        .read_pressure = live_read_pressure,
         .mover_new = live_mover_new,
         .mover_slice = live_mover_slice,
         .mover_result = live_mover_result,

@@ -11,6 +11,7 @@
 #include "act/record.h"
 #include "act/restore.h"
 #include "core/history.h"
+#include "core/pace.h"
 #include "core/throttle.h"
 #include "environment.h"
 #include "report/bus-names.h"
@@ -115,6 +116,8 @@ struct service_note {
         uint64_t undone_until_usec;   /* a placement made things worse: none before this */
         uint64_t absent_since_usec;   /* of entries in the record whose cgroup is not seen; 0: seen */
         uint64_t last_seen_usec;
+        struct pace pace;          /* what moving its pages has taught */
+        struct throttle throttle;  /* its rule's migrate-rate, once it was moved */
         uint64_t cpu_pressed_usec; /* last told that it waits for CPUs */
 };
 
@@ -347,6 +350,8 @@ struct transition *transition_find(const struct manager *m, const char *cgroup);
 void transition_observed(struct transition *t, struct cycle *c, ssize_t index);
 bool transition_is_changing(const struct transition *t); /* a change of its cpusets is under way */
 bool transition_is_late(const struct transition *t);     /* waits for a slice or a change that does not return */
+/* Is a process of it moved with another service at this time? One that went from one cgroup to another below it can be in two observations. */
+bool transition_has_process_of(const struct manager *m, const struct service_sample *s);
 bool transition_wants_observation(const struct transition *t);
 /* Would a memory map whose reading began then serve to verify it? */
 bool transition_accepts(const struct transition *t, uint64_t read_began_usec);

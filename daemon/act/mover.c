@@ -212,6 +212,7 @@ static int run_slice(struct mover *m, uint64_t budget_pages) {
 int mover_slice(struct mover *m, uint64_t budget_bytes) {
         m->slice_began_usec = mover_now_usec();
         int r = run_slice(m, MAX2(budget_bytes / m->page_bytes, (uint64_t) 1));
-        m->result.longest_slice_usec = MAX2(m->result.longest_slice_usec, mover_now_usec() - m->slice_began_usec);
+        m->result.last_slice_usec = mover_now_usec() - m->slice_began_usec;
+        m->result.longest_slice_usec = MAX2(m->result.longest_slice_usec, m->result.last_slice_usec);
         return r;
 }

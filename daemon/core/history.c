@@ -93,6 +93,8 @@ static int update_fixed(struct history_entry *e, const struct service_sample *s,
         for (unsigned i = 0; i < n_ids; i++)
                 e->fixed_by_node[i] = s->bytes_by_node[i] - MIN2(s->bytes_by_node[i], s->movable_by_node[i]);
         e->deep_usec = MAX2(now_usec, (uint64_t) 1);
+        e->deep_processes = (unsigned) MIN2(s->n_processes, (size_t) UINT32_MAX);
+        e->deep_again = false;
         return 0;
 }
 
@@ -212,6 +214,7 @@ static int update_entry(struct history_entry *e, const struct service_sample *s,
         e->last_seen_usec = now_usec;
         e->seen = true;
         update_rule(e, s->rule, now_usec);
+        history_update_shared(e, s, bytes, now_usec);
         fit_arrays(e, n_ids);
         int r = update_fixed(e, s, n_ids, now_usec);
         if (r >= 0)
@@ -355,10 +358,10 @@ void history_forgive(struct history *h) {
         for (size_t i = 0; i < h->n_entries; i++) {
                 struct history_entry *e = &h->entries[i];
                 e->n_undone = 0;
-                if (!e->failed)
-                        continue;
                 e->failed = false;
-                e->n_failed_moves = 0;
+                e->n_failed_moves = e->n_shared_looks = 0;
+                if (e->shared_processes > 0 || e->unmovable_bytes > 0)
+                        history_look_again(e);
                 e->retry_usec = 0;
         }
 }

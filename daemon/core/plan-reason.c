@@ -125,7 +125,8 @@ static void add_standing(struct strbuf *b, const struct planner *pl, const struc
                 strbuf_printf(b, ", distance %.1f", distance);
                 return;
         }
-        strbuf_append(b, "at home on ");
+        uint64_t off = d->bytes_fixed + d->bytes_unmovable + d->bytes_without_room;
+        strbuf_append(b, off > j->bytes / 2 ? "most of its memory is not at its home, " : "at home on ");
         text_nodes(b, &j->chosen.nodes);
         if (j->kind == JOB_NEAR)
                 add_devices(b, j);

@@ -216,6 +216,9 @@ static int fx_read_deep(void *context, unsigned n_ids, const struct process_ref 
 static int fx_read_machine(void *context, const struct topology *t, struct machine_sample *ret) {
         return -ENOMEM;
 }
+static void fx_read_pressure(void *context, const char *cgroup, struct pressure_totals *ret) {
+        *ret = (struct pressure_totals){ 0 };
+}
 
 /* Any way of changing something ends here. */
 static int fx_mover_new(void *context, const struct act *act, const struct topology *t, const char *cgroup,
@@ -279,6 +282,7 @@ static const struct environment_ops fx_ops = {
         .screen = fx_screen,
         .read_deep = fx_read_deep,
         .read_machine = fx_read_machine,
+        .read_pressure = fx_read_pressure,
         .mover_new = fx_mover_new,
         .mover_slice = fx_mover_slice,
         .mover_result = fx_mover_result,

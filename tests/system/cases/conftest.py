@@ -44,7 +44,7 @@ def still():
     os.sched_setaffinity(0, numa.cpus_of(0))
 
 
-@pytest.fixture
+@pytest.fixture(scope='module')
 def unfragmented():
     """Free memory in large pieces: without them the kernel splits huge pages, or cannot make any."""
     pathlib.Path('/proc/sys/vm/drop_caches').write_text('3')
@@ -52,12 +52,15 @@ def unfragmented():
 
 
 @pytest.fixture(autouse=True)
-def tidy():
-    """Every service that a case started ends with it, and the kernel's own balancing, which would move pages that a case
-    counts, is off; a case that wants it writes 1."""
+def tidy(request):
+    """Every service that a case started ends with it, unless a whole file shares them, and the kernel's own balancing, which would move
+    pages that a case counts, is off; a case that wants it writes 1."""
     NUMA_BALANCING.write_text('0')
     yield
-    lib.stop_all()
+    if 'side_by_side' not in request.fixturenames:
+        lib.stop_all()
+    elif getattr(request.node, 'failed', False):
+        show_daemon(request.getfixturevalue('side_by_side').began)
 
 
 @pytest.fixture
@@ -74,14 +77,26 @@ def installed_daemon():
     daemon.reset()
 
 
+def show_daemon(since):
+    print(daemon.run('journalctl', '--no-pager', f'--since=@{since:.3f}', '-o', 'short-monotonic', '-u', daemon.UNIT, check=False).stdout)
+    print(daemon.run('numabalancectl', 'list', check=False).stdout)
+
+
+@pytest.fixture(scope='module')
+def side_by_side(installed_daemon):
+    """The daemon's journal from here on, for a file whose cases share one daemon and the services beside each other."""
+    yield daemon.Journal()
+    lib.stop_all()
+    daemon.reset()
+
+
 @pytest.fixture
 def fresh_daemon(request, installed_daemon):
     """As freshly installed before and after a case: no daemon, no configuration, nothing on record. A failure shows what the daemon said."""
     began = time.time()
     yield
     if getattr(request.node, 'failed', False):
-        print(daemon.run('journalctl', '--no-pager', f'--since=@{began:.3f}', '-o', 'short-monotonic', '-u', daemon.UNIT, check=False).stdout)
-        print(daemon.run('numabalancectl', 'list', check=False).stdout)
+        show_daemon(began)
     lib.stop_all()
     daemon.reset()
 

@@ -5,6 +5,7 @@ the daemon; where pages really are is told by lib.py, which does not ask it."""
 import json
 import pathlib
 import subprocess
+import time
 
 import lib
 import numa
@@ -126,6 +127,7 @@ class Journal:
         out = run('journalctl', '-n', '1', '--show-cursor', '-o', 'cat', check=False).stdout
         cursors = [line.split(': ', 1)[1] for line in out.splitlines() if line.startswith('-- cursor: ')]
         self.after = ['--after-cursor', cursors[-1]] if cursors else []
+        self.began = time.time()
 
     def entries(self, **fields):
         # What was sent and not written yet counts too: on a busy machine the journal comes late.

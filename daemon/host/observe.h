@@ -20,6 +20,10 @@ static inline void observer_freep(struct observer **o) {
         observer_free(*o);
 }
 
+/* From now on, processes of services that used less CPU time than shows in their threads' stat (a tick) are not read again but taken to be as they
+ * were. `sparing`: and of the others only so many as `scan-cpu` of an interval pays for, those first that were not looked at for longest; what
+ * others use is still right, only where is then from an earlier screen (threads_age_usec). Not while a capture is made: it is to have all. */
+void observer_set_incremental(struct observer *o, bool sparing);
 /* The same machine as it was at another moment, for the next screen: a capture has a tree for each. */
 int observer_set_host(struct observer *o, const struct host *h);
 
@@ -27,7 +31,8 @@ struct observation {
         struct machine_sample machine;
         struct service_sample *services; /* sorted by cgroup (strcmp) */
         size_t n_services;
-        bool truncated; /* more services or processes than the limits allow; the rest was left out */
+        bool truncated;   /* more services or processes than the limits allow; the rest was left out */
+        size_t n_put_off; /* services whose threads were not read, although they ran: the budget did not reach to them */
 };
 
 /* Reads everything that is cheap. Services that vanish meanwhile are left out without an error. `now_usec`:

@@ -100,7 +100,7 @@ ssize_t read_small_file_at(int dir_fd, const char *path, char *buffer, size_t si
         _cleanup_(close_fdp) int fd = open_file_at(dir_fd, path);
         if (fd < 0)
                 return fd;
-        ssize_t n = read_full(fd, buffer, size);
+        ssize_t n = read_some(fd, buffer, size); /* what leaves room has seen the end */
         if (n < 0)
                 return n;
         if ((size_t) n == size)

@@ -123,11 +123,12 @@ static size_t affordable_threads(const struct observer *o, const struct config *
         return (size_t) (MAX2(left_nsec, budget_nsec / 4) / o->thread_nsec);
 }
 
+/* Where the walk has not seen it: all of a service's processes are in cgroups below its own. */
 static uint64_t read_usage(const struct screen *s, const struct found_service *f) {
         const struct host *h = s->observer->host;
         uint64_t usage;
-        if (!f->cgroup || !h->cgroup_mount)
-                return USEC_INFINITY;
+        if (!f->cgroup || !h->cgroup_mount || f->usage_usec != USEC_INFINITY)
+                return f->usage_usec;
         _cleanup_(close_fdp) int fd = cgroup_open(h, f->cgroup);
         return fd >= 0 && cgroup_read_cpu_usec(fd, &usage) == 0 ? usage : USEC_INFINITY;
 }

@@ -99,22 +99,31 @@ static void done_beside(struct deep_job *j, struct service_note *n, int result) 
         }
 }
 
+/* What is kept is compared with what the screen will say, so it comes first. */
+static void take_result(struct deep_job *j, struct service_note *n, struct service_sample *s) {
+        const struct manager *m = j->m;
+        const struct deep_sample *map = j->result;
+        if (n)
+                rest_keep(n, s, m->topology->n_ids, j->began_usec, &j->result);
+        service_sample_merge_deep(s, map, m->host->has_memory_controller);
+}
+
 static void done_deep(int result, void *arg) {
         struct deep_job *j = arg;
         struct manager *m = j->m;
         struct service_sample *s = &j->cycle->observation->services[j->index];
-        struct service_note *n = manager_find_note(m, s->cgroup);
+        struct service_note *n = result >= 0 ? manager_note(m, s->cgroup) : manager_find_note(m, s->cgroup);
 
         if (j->beside)
                 done_beside(j, n, result);
         else {
                 if (result >= 0) {
-                        service_sample_merge_deep(s, j->result, m->host->has_memory_controller);
                         m->cycle_cpu_usec += j->result->cpu_usec;
                         if (n) {
                                 n->n_deep_failed = 0;
                                 n->deep_cost_usec = j->result->cpu_usec;
                         }
+                        take_result(j, n, s);
                 } else
                         deep_failed(m, s, result);
                 m->n_deep_pending--;
@@ -190,12 +199,14 @@ static bool kept_holds(const struct manager *m, const struct service_note *n, co
 }
 
 static bool use_kept(const struct manager *m, struct service_note *n, struct service_sample *s, uint64_t now) {
-        if (!n || !kept_holds(m, n, s, now)) {
-                if (n)
-                        free_kept(n);
+        if (!n)
                 return false;
-        }
-        service_sample_merge_deep(s, n->kept, m->host->has_memory_controller);
+        if (!kept_holds(m, n, s, now))
+                free_kept(n);
+        const struct deep_sample *map = n->kept ? n->kept : rest_find(m, n, s, now);
+        if (!map)
+                return false;
+        service_sample_merge_deep(s, map, m->host->has_memory_controller);
         n->wants_deep = n->deep_put_off = false;
         return true;
 }

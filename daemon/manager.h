@@ -88,6 +88,7 @@ struct service_note {
         struct cycle *kept_cycle;     /* it began with this observation, */
         size_t kept_index;            /* of this service in it, */
         uint64_t kept_began_usec;     /* at this time */
+        struct rest *rest;            /* its last memory map, for as long as it does nothing; NULL: none */
         unsigned n_restore_failed;    /* in a row */
         uint64_t restore_again_usec;  /* not by itself before this */
         unsigned n_deep_failed;       /* reads of it in a row that failed or came late */
@@ -100,6 +101,7 @@ struct service_note {
 
 struct transition;
 struct deep_job;
+struct rest;
 
 /* Somebody waits for the next observation. */
 struct look {
@@ -198,6 +200,14 @@ int cycle_begin(struct manager *m);
 void cycle_read_maps(struct manager *m, struct cycle *c);
 void cycle_forget_kept(struct service_note *n, uint64_t now_usec); /* what a late read found, once it is too old */
 void cycle_read_done(struct manager *m);                           /* one is in: decides where it was the last */
+/* cycle-rest.c: a service that did nothing since its memory map was read is not read again. */
+/* Keeps what a read found; `s` is as the screen left it. Takes `map` where it is kept (then it is NULL afterwards). */
+void rest_keep(struct service_note *n, const struct service_sample *s, unsigned n_ids, uint64_t began_usec,
+               struct deep_sample **map);
+/* What the service's memory map said, or NULL where that may no longer be so. */
+const struct deep_sample *rest_find(const struct manager *m, const struct service_note *n, const struct service_sample *s,
+                                    uint64_t now_usec);
+struct rest *rest_free(struct rest *r);
 /* The part of deciding that starts things: in manager-decide.c */
 void manager_decide(struct manager *m, struct cycle *c);
 unsigned manager_n_active(const struct manager *m); /* transitions that do not wait for a stuck process */

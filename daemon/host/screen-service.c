@@ -211,6 +211,8 @@ static void match_rule(struct reading *r, const char *unit, const char *slice) {
 static int keep(struct reading *r) {
         struct screen *s = r->screen;
         r->service.sample.n_threads = r->service.tally.n_threads;
+        if (r->service.have_usage)
+                r->service.sample.cpu_total_usec = r->service.usage_usec;
         r->service.sample.hugetlb_bytes = MIN2(r->service.sample.hugetlb_bytes, s->hugetlb_in_use);
         set_allowed_mems(r);
         if (array_reserve(&s->services, &s->capacity, s->n_services + 1, sizeof *s->services) < 0)

@@ -190,7 +190,8 @@ static int read_all(struct deep_read *r, const struct process_ref *processes, si
         struct deep_sample *d = r->sample;
         bool denied = false;
         if (r->options.move_shared) {
-                int error = mappers_read(r->host, processes, MIN2(n_processes, (size_t) DEEP_PROCESSES_MAX), &r->mappers);
+                int error = mappers_read(r->host, processes, MIN2(n_processes, (size_t) DEEP_PROCESSES_MAX), r->options.reading,
+                                         &r->mappers);
                 if (error < 0)
                         return error;
         }
@@ -200,6 +201,8 @@ static int read_all(struct deep_read *r, const struct process_ref *processes, si
                         break;
                 }
                 r->process = i;
+                if (r->options.reading)
+                        atomic_store(r->options.reading, i + 1);
                 int error = read_process(r, &processes[i]);
                 if (error == -ENOMEM)
                         return error;

@@ -3,6 +3,7 @@
  * (numa_maps, which takes the process's mmap lock) is a separate call per service, made for a worker thread. */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -87,6 +88,8 @@ struct deep_sample {
 struct deep_options {
         bool move_shared; /* mappings that its processes share, and nobody else as far as can be told (host/maps.h): each file once */
         bool override_policy; /* mappings with a policy of the application's */
+        /* Where not NULL: which process is being read, its index + 1, for whoever waits for it in vain. */
+        atomic_size_t *reading;
 };
 static inline struct deep_options deep_options_of(const struct rule *r) {
         return (struct deep_options){

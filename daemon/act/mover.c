@@ -155,7 +155,7 @@ static int enter_process(struct mover *m) {
         if (r <= 0 || m->loaded)
                 return r;
         if (m->move_shared && !m->mappers)
-                r = mappers_read(m->host, m->processes, m->n_processes, &m->mappers);
+                r = mappers_read(m->host, m->processes, m->n_processes, NULL, &m->mappers);
         if (r >= 0)
                 r = mover_load_ranges(m, p->pid);
         if (r < 0)

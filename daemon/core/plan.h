@@ -60,6 +60,7 @@ enum verdict {
         VERDICT_CRAMPED,    /* n_cores, demand */
         VERDICT_COSTS_MORE, /* cost, against */
         VERDICT_SMALL_GAIN, /* the same; min_gain */
+        VERDICT_CROWDING,   /* the same: enough, were anything nearer there */
         VERDICT_COOLDOWN,   /* the same; wait_usec */
         VERDICT_MUST_LAST,  /* the same */
         VERDICT_GUARDED,    /* the same; wait_usec */

@@ -70,6 +70,39 @@ static void test_seldom_looked_at(void **state) {
         assert_int_equal(world_cycle(w, 1000 * USEC_PER_SEC), 1);
 }
 
+/* What is said of it names what held. */
+static void test_the_reason_is_named(void **state) {
+        struct service_sample *s;
+        _cleanup_(world_freep) struct world *w = crowded_world(&s);
+        struct rule *there = world_rule(w, PLACE_NODES);
+        there->nodes = node_set_of(1);
+        w->samples[1].rule = there;
+        w->samples[1].n_threads = 8;
+        assert_int_equal(world_cycle(w, 1000 * USEC_PER_SEC), 2);
+        _cleanup_(plan_freep) struct plan *p = world_plan(w);
+        assert_state(&p->placements[0], STATE_PENDING);
+        assert_says(p->placements[0].reason, "node 0 would be better");
+        assert_says(p->placements[0].reason, "waits to see whether that lasts");
+}
+
+/* Nearer memory behind a controller that has to bear more than it can: a gain by distance that is none. */
+static void test_nearer_and_dearer(void **state) {
+        _cleanup_(world_freep) struct world *w = world_new(2, 8, 8, 64 * GIB);
+        struct rule *follow = world_rule(w, PLACE_FOLLOW), *there = world_rule(w, PLACE_NODES);
+        there->nodes = node_set_of(0);
+        world_set_distance(w, 0, 1, 13);
+        service_on(w, "a", there, 0, GIB, 8);
+        service_on(w, "b", there, 0, GIB, 7);
+        struct service_sample *s = service_on(w, "c", follow, 1, GIB, 0);
+        follow->has_allowed = true;
+        follow->allowed = node_set_of(0);
+        world_memory(w, s, 0, GIB);
+        world_cpu(w, s, 0, 2);
+        _cleanup_(plan_freep) struct plan *p = world_plan(w);
+        assert_state(&p->placements[2], STATE_STABLE);
+        assert_says(p->placements[2].reason, "and costs more than staying");
+}
+
 static void test_one_that_waits_goes_at_once(void **state) {
         struct service_sample *s;
         _cleanup_(world_freep) struct world *w = crowded_world(&s);
@@ -94,6 +127,8 @@ int main(void) {
                 cmocka_unit_test(test_a_moment_moves_nothing),
                 cmocka_unit_test(test_what_lasts_does),
                 cmocka_unit_test(test_seldom_looked_at),
+                cmocka_unit_test(test_the_reason_is_named),
+                cmocka_unit_test(test_nearer_and_dearer),
                 cmocka_unit_test(test_one_that_waits_goes_at_once),
                 cmocka_unit_test(test_first_placement_does_not_wait),
         };

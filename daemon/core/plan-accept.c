@@ -47,15 +47,15 @@ static bool is_there(const struct planner *pl, const struct group *g, const stru
         return true;
 }
 
-/* The best set where it is already, and that is not farther from its memory than that; NULL: it is on none. */
-static const struct option *where_it_is(struct planner *pl, struct group *g, double distance, double least_share) {
+/* The best set where it is already, and no farther from its memory than now; NULL: it is on none. */
+static const struct option *where_it_is(struct planner *pl, struct group *g, double distance) {
         const struct option *best = NULL;
         pl->thorough = true;
         candidates_of_group(pl, g);
         pl->thorough = false;
         for (size_t i = 0; i < pl->n_options; i++) {
                 const struct option *o = &pl->options[i];
-                if (option_fits(o) && o->standing == STANDING_FREE && is_there(pl, g, o, least_share) &&
+                if (option_fits(o) && o->standing == STANDING_FREE && is_there(pl, g, o, CPU_SHARE_LOCAL) &&
                     o->distance <= distance * (1 + group_min_gain(g)) && (!best || option_better(g->members[0], o, best)))
                         best = o;
         }
@@ -110,14 +110,28 @@ static bool new_home_pays(struct planner *pl, const struct group *g, const struc
         return true;
 }
 
+/* The nodes that hold the memory of all. */
+static struct node_set memory_of(const struct planner *pl, const struct group *g) {
+        struct node_set s = { 0 };
+        for (size_t k = 0; k < g->n; k++)
+                for (unsigned i = 0; i < pl->n_nodes; i++)
+                        if (g->members[k]->movable[i] > job_tolerated_bytes(g->members[k]))
+                                node_set_add(&s, pl->nodes[i].id);
+        return s;
+}
+
 /* It is as near to its memory where it is, and all that speaks for going elsewhere is crowding that need not last. */
 static bool stays_for_now(struct planner *pl, struct group *g, const struct option *o) {
-        if (is_there(pl, g, o, CPU_SHARE_MOST) || crowding_counts(pl, g, o->fits_cpus))
+        struct option here = { .nodes = memory_of(pl, g) };
+        struct bar bar;
+        if (node_set_is_empty(&here.nodes) || node_set_count(&here.nodes) > node_set_count(&o->nodes) ||
+            is_there(pl, g, o, CPU_SHARE_MOST) || !is_there(pl, g, &here, CPU_SHARE_MOST) || crowding_counts(pl, g, o->fits_cpus))
                 return false;
-        const struct option *here = where_it_is(pl, g, o->distance, CPU_SHARE_MOST);
-        if (!here || node_set_count(&here->nodes) > node_set_count(&o->nodes))
+        struct node_set stay = here.nodes;
+        group_evaluate(pl, g, &stay, &here);
+        if (!option_fits(&here) || group_standing(pl, g, &stay, &bar) != STANDING_FREE ||
+            distance_gain(here.distance, o->distance) >= group_min_gain(g))
                 return false;
-        struct node_set stay = here->nodes;
         group_assign(pl, g, &stay);
         for (size_t k = 0; k < g->n; k++)
                 g->members[k]->crowded = true;
@@ -141,7 +155,7 @@ static void accept(struct planner *pl, struct group *g) {
                 group_assign(pl, g, &nodes);
                 return;
         }
-        const struct option *here = where_it_is(pl, g, present.distance, CPU_SHARE_LOCAL);
+        const struct option *here = where_it_is(pl, g, present.distance);
         if (here) {
                 struct node_set stay = here->nodes;
                 group_assign(pl, g, &stay);

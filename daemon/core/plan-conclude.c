@@ -214,6 +214,7 @@ static void conclude(struct planner *pl, struct job *j) {
         p->home = j->assigned ? j->chosen.nodes : (struct node_set){ 0 };
         p->bytes_fixed = d.bytes_fixed + d.bytes_unmovable;
         set_state(j, &d);
+        p->crowded = j->crowded;
         if (d.move) {
                 p->move_memory = true;
                 p->bytes_to_move = d.left_to_kernel ? MIN2(j->chosen.bytes_in, j->stray_bytes) : j->chosen.bytes_in;

@@ -121,6 +121,7 @@ static const struct environment_ops sim_ops = {
         .screen = sim_screen,
         .read_deep = sim_read_deep,
         .read_machine = sim_read_machine,
+        .read_pressure = sim_read_pressure,
         .mover_new = sim_mover_new,
         .mover_slice = sim_mover_slice,
         .mover_result = sim_mover_result,

@@ -96,10 +96,11 @@ struct sim_service {
 
         unsigned n_groups;
         int16_t group_node[SIM_GROUPS_MAX];
-        uint64_t group_usec[SIM_GROUPS_MAX];  /* since the last screen */
-        double used, wanted;                  /* CPUs, in the last tick */
-        double *used_on;                      /* by node */
-        double cpu_pressure, memory_pressure; /* 0…1, smoothed over ten seconds */
+        uint64_t group_usec[SIM_GROUPS_MAX];        /* since the last screen */
+        double used, wanted;                        /* CPUs, in the last tick */
+        double *used_on;                            /* by node */
+        double cpu_pressure, memory_pressure;       /* 0…1, smoothed over ten seconds */
+        double cpu_stalled_sec, memory_stalled_sec; /* so far */
 
         struct cpuset_value configured, settings; /* the cgroup's files; what the service manager has */
         unsigned *allowed_cpus;                   /* by node, in force */
@@ -110,8 +111,11 @@ struct sim_service {
         uint64_t stuck_usec;   /* reading its map or moving its pages takes this long */
         uint64_t write_usec;   /* a change of its cpuset is answered after so long; 0: at once */
         uint64_t map_usec;     /* reading its map alone takes this long */
-        uint64_t unshare_usec; /* shared by a fork until then */
+        uint64_t unshare_usec; /* shared by a fork until then; */
+        unsigned n_ending;     /* then so many of its processes end */
         double memory_stall;   /* waits for memory this part of its time, 0…1, for a reason of its own */
+        /* It waits for memory, or for CPUs, for so much of the time that its pages are moved. */
+        unsigned move_stall_permille, move_wait_permille;
 
         struct {
                 bool memory, cpu;

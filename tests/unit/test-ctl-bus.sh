@@ -116,7 +116,9 @@ cat >"$work/history.json" <<'JSON'
 [{"time_usec":1700000000000000,"unit":"redis-server.service","cgroup":"/system.slice/redis-server.service","rule":"cache","event":"decided",
   "from_nodes":[3],"to_nodes":[1],"bytes":102760448,"locality_before":0.0,"locality_after":null,"reason":"its memory is on node 3"},
  {"time_usec":1700000003000000,"unit":"redis-server.service","cgroup":"/system.slice/redis-server.service","rule":"cache","event":"moved",
-  "from_nodes":[3],"to_nodes":[1],"bytes":102760448,"locality_before":0.0,"locality_after":1.0,"reason":"its memory is on node 3"},
+  "from_nodes":[3],"to_nodes":[1],"bytes":102760448,"locality_before":0.0,"locality_after":1.0,"reason":"its memory is on node 3",
+  "effort":{"duration_usec":3400000,"narrow_usec":5000,"longest_slice_usec":21000,"bytes_per_sec":34253482,"held_usec":1200000,
+   "held_by":{"cpu-pressure":1000000,"migrate-rate":200000},"cpu_pressure_before_percent":0.5,"cpu_pressure_during_percent":12.5}},
  {"time_usec":1700000009000000,"unit":"b.service","cgroup":"/b.service","rule":null,"event":"restored",
   "from_nodes":[],"to_nodes":[],"bytes":0,"locality_before":null,"locality_after":null,"reason":"has its former cpusets back"}]
 JSON
@@ -163,6 +165,10 @@ has_out '^  Rule  *cache (nodes), /etc/numabalanced/numabalanced.yaml:7$' explai
 has_out '^  Movable by node  *3:98.0M$' explain
 has_out '^  Distance  *21.0 now, 10.0 expected$' explain
 has_out '^ *1  *10.0  *chosen: the rule says so$' explain
+has_out '^Last move$' explain
+has_out '^  Longest slice  *21.*ms$' explain
+has_out '^  Held back  *1.*s for cpu-pressure$' explain
+has_out '^  CPU pressure  *stalled 12.5% of the time, 0.5% before$' explain
 has_out '^ *0  *-  *rejected: not in nodes$' explain
 grep -q BANDWIDTH "$work/out" && fail "columns for terms that this daemon does not tell"
 expect 0 explain redis-server.service --json=short
@@ -229,12 +235,12 @@ expect 0 advise 99 && has_err 'oversubscribed' advise && has_out '^1$' advise
 
 # history
 expect 0 history
-has_out '^TIME  *UNIT  *EVENT  *NODES  *BYTES  *LOCALITY  *REASON' history
-has_out '^2023-11-1[45] .*  *redis-server.service  *moved  *3 → 1  *98.0M  *0.00 → 1.00  *its memory' history
-has_out ' decided  *3 → 1  *98.0M  *0.00  *its memory' history
-has_out ' b.service  *restored  *-  *-  *-  *has its former' history
+has_out '^TIME  *UNIT  *EVENT  *NODES  *BYTES  *LOCALITY  *STALL  *HELD  *REASON' history
+has_out '^2023-11-1[45] .*  *redis-server.service  *moved  *3 → 1  *98.0M  *0.00 → 1.00  *21.*ms  *1.2s  *its memory' history
+has_out ' decided  *3 → 1  *98.0M  *0.00  *-  *-  *its memory' history
+has_out ' b.service  *restored  *-  *-  *-  *-  *-  *has its former' history
 expect 0 history redis-server.service --json=short
-json 'v[0]["locality_after"] is None and v[1]["locality_after"] == 1.0 and v[2]["rule"] is None and v[0]["time_usec"] == 1700000000000000'
+json 'v[0]["locality_after"] is None and v[1]["locality_after"] == 1.0 and v[2]["rule"] is None and v[0]["time_usec"] == 1700000000000000 and v[0]["effort"] is None and v[1]["effort"]["held_by"]["cpu-pressure"] == 1000000'
 expect 0 history quiet.service && has_out '^Nothing was decided about quiet.service since' history
 expect 0 history quiet.service --no-legend
 [ ! -s "$work/out" ] || fail "history --no-legend of nothing"

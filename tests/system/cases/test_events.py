@@ -73,12 +73,13 @@ def test_a_cgroup_of_nobody_is_seen_when_it_has_processes():
     daemon.configure([rule(match={'cgroup': '/box'})], interval='6s', max_interval='5min')
     daemon.start()
     wait_for('at rest', lambda: daemon.status()['next_cycle_usec'] > 12e6, 60)
+    (numa.CGROUP / 'cgroup.subtree_control').write_text('+cpuset')      # the root is systemd's: the daemon would not
     box = numa.CGROUP / 'box'
     box.mkdir()
     CPU7.write_text('0')
     try:
         (box / 'cgroup.procs').write_text(str(service.pid))
-        wait_for('placed', lambda: daemon.cpusets(box)[2] == '2-3', 180)
+        wait_for('placed', lambda: daemon.cpusets(box)[2] == '2-3', 120)
         assert reasons()['cgroup'] >= 1, reasons()
         # Meanwhile a CPU was taken away.
         wait_for('said', lambda: any('restart the daemon' in text for text in daemon.status()['limitations']), 60)

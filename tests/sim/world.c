@@ -248,15 +248,23 @@ static bool says(const struct placement *p, const char *text) {
         return strstr(p->reason, text) != NULL;
 }
 
+/* Does it look for a home, or would it if it were large enough? Some have none by their own rule alone: of absent nodes, of more than there are. */
+static bool can_bind(const struct service_sample *s, const struct placement *p) {
+        bool barred = p->state == STATE_BLOCKED && node_set_is_empty(&p->home) && !says(p, "has room for its") &&
+                      !says(p, "left where it is");
+        return s->rule && !s->admin_cpus && !barred;
+}
+
 /* Do rules bind the two, directly or through others that have services? `mark`: one per service. */
-static bool are_bonded(const struct world *w, size_t from, size_t to, bool *mark) {
+static bool are_bonded(const struct world *w, const struct plan *p, size_t from, size_t to, bool *mark) {
         mark[from] = true;
         for (bool again = true; again && !mark[to];) {
                 again = false;
                 for (size_t i = 0; i < w->n_samples; i++)
                         for (size_t k = 0; k < w->n_samples && mark[i]; k++) {
                                 const struct rule *a = w->samples[i].rule, *b = w->samples[k].rule;
-                                if (mark[k] || !a || !b ||
+                                if (mark[k] || !can_bind(&w->samples[i], &p->placements[i]) ||
+                                    !can_bind(&w->samples[k], &p->placements[k]) ||
                                     (!names(&a->together_with, b->name) && !names(&b->together_with, a->name)))
                                         continue;
                                 mark[k] = again = true;
@@ -293,7 +301,7 @@ static char *check_pairs(const struct world *w, const struct plan *p) {
                             !has_place(&w->samples[k], &p->placements[k]))
                                 continue;
                         bool *mark = need(calloc(w->n_samples, sizeof *mark));
-                        const char *why = check_pair(w, p, i, k, are_bonded(w, i, k, mark));
+                        const char *why = check_pair(w, p, i, k, are_bonded(w, p, i, k, mark));
                         free(mark);
                         if (why)
                                 return format_string("%s, %s: %s (%s; %s)", w->samples[i].unit, w->samples[k].unit, why,

@@ -211,6 +211,8 @@ static void test_history(void **state) {
                                      .rule_key = UINT64_MAX - 1,
                                      .rule_usec = 14,
                                      .wait_mcpu = 15,
+                                     .crowded_usec = 18,
+                                     .crowded_plans = 19,
                                      .placed = true,
                                      .home = node_set_of(3),
                                      .placed_usec = 1,
@@ -228,12 +230,25 @@ static void test_history(void **state) {
                                      .n_failed_moves = 9,
                                      .failed = true,
                                      .deep_usec = 10,
+                                     .deep_processes = 18,
+                                     .deep_again = true,
+                                     .shared_processes = 19,
+                                     .n_shared_looks = 20,
+                                     .shared_again_usec = 21,
                                      .interleave_key = 16,
                                      .deep_start_ticks = 17,
                                      .self_managed = true,
                                      .refused = true,
                                      .restless = 3,
                                      .has_bound_mappings = true,
+                                     .kept_known = true,
+                                     .kept_own = true,
+                                     .kept_bytes = 18,
+                                     .kept_off_bytes = 19,
+                                     .kept_kernel_bytes = 20,
+                                     .n_undone = 4,
+                                     .undone_usec = 21,
+                                     .undone_bytes = 22,
                                      .own_policy = (char[]){ "bind:0" },
                                      .last_seen_usec = 11 };
         struct json_object *o = history_to_json(&h);
@@ -245,7 +260,7 @@ static void test_history(void **state) {
         assert_memory_equal(b->fixed_by_node, fixed, sizeof fixed);
 #ifdef __x86_64__
         /* A field was added? Then it belongs into report/history-json.c too, and into this test. */
-        assert_int_equal(sizeof(struct history_entry), 488);
+        assert_int_equal(sizeof(struct history_entry), 584);
 #endif
         struct history_entry x = *e, y = *b;
         x.cgroup = y.cgroup = NULL;
@@ -256,12 +271,17 @@ static void test_history(void **state) {
         assert_memory_equal(&x.home, &y.home, sizeof x.home);
         assert_int_equal(y.n_failed_moves, 9);
         assert_int_equal(y.restless, 3);
+        assert_int_equal(y.crowded_plans, 19);
         assert_true(y.rule_key == UINT64_MAX - 1);
         assert_true(y.placed && y.failed && y.demand_known);
         assert_int_equal(y.last_seen_usec, 11);
         assert_int_equal(y.interleave_key, 16);
         assert_int_equal(y.deep_start_ticks, 17);
         assert_true(y.refused && y.self_managed && y.has_bound_mappings);
+        assert_true(y.kept_known && y.kept_own);
+        assert_int_equal(y.kept_bytes + y.kept_off_bytes + y.kept_kernel_bytes, 18 + 19 + 20);
+        assert_int_equal(y.n_undone, 4);
+        assert_int_equal(y.undone_usec + y.undone_bytes, 21 + 22);
         assert_string_equal(y.own_policy, "bind:0");
         history_done(&back);
         json_object_put(again);
@@ -336,7 +356,7 @@ static void test_stuck(void **state) {
                 .paused = time_passes,
                 .userdata = &m,
                 .read_deep = stuck_deep,
-                .deep_usec = 400 * USEC_PER_MSEC,
+                .deep_usec = 3 * USEC_PER_SEC,
         };
         char *why = NULL;
         assert_int_equal(capture_take(&options, &m.capture, &why), 0);

@@ -118,7 +118,7 @@ def test_service_without_a_memory_controller():
     try:
         pid = int(daemon.run('systemctl', 'show', '-P', 'MainPID', 'bare.service').stdout)
         daemon.configure([{'name': 'r', 'match': {'cgroup': '*/bare.service/inner'}, 'place': 'nodes', 'nodes': '1', 'cpus': 'free',
-                           'min-size': '8M', 'cooldown': '2s'}])
+                           'min-size': '8M', 'cooldown': '2s'}], **QUICK)
         daemon.start()
         wait_for('at home', lambda: numa.process_bytes(pid).get(1, 0) >= 20 << 20)
     finally:

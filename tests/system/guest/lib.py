@@ -147,14 +147,14 @@ _started = []
 
 
 def start(name, *arguments, transient=True, properties=None, command='workload'):
-    """Starts a service that runs `workload` with arguments, and returns when it has populated its memory.
+    """Starts a service that runs `workload` (or a command with its whole path) with arguments, and returns when it has populated its memory.
 
     transient services go by systemd-run; the others get a unit file in /run, and so can be restarted. properties are
     those of the [Service] section.
     """
     service = Service(name)
     properties = {'Type': 'notify', **(properties or {})}
-    words = [f'/usr/local/bin/{command}', *map(str, arguments)]
+    words = [str(pathlib.Path('/usr/local/bin') / command), *map(str, arguments)]
     if transient:
         run('systemd-run', '--quiet', '--collect', f'--unit={service.unit}', *(f'-p{key}={value}' for key, value in properties.items()),
             *words)

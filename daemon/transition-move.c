@@ -309,6 +309,13 @@ void transition_slice_due(void *userdata) {
                 transition_fail(t, r, "its pages could not be moved");
 }
 
+/* Once its CPUs are restricted it may wait for them because of that, which is no reason to move slowly. */
+static void begin_backoff(struct transition *t) {
+        const struct service_sample *s = transition_sample(t);
+        bool restricted = transition_placement(t)->restrict_cpus && (t->tests || t->n_passes > 1);
+        backoff_init(&t->backoff, s->memory_pressure_centipercent / 10, restricted ? 1000 : s->cpu_pressure_centipercent / 10);
+}
+
 void transition_move(struct transition *t) {
         struct manager *m = t->m;
         const struct placement *p = transition_placement(t);
@@ -332,6 +339,7 @@ void transition_move(struct transition *t) {
                 return;
         }
         t->mover_failed_pages = 0;
+        begin_backoff(t);
         t->pass_began_usec = manager_now(m);
         t->next_room_check_usec = 0;
         transition_slice_due(t);

@@ -41,10 +41,10 @@ static void print_service(struct json_object *s, const struct options *o) {
 static void print_seen(struct json_object *s) {
         struct json_object *seen = get_object(s, "seen");
         (void) printf("\nSeen\n");
-        uint64_t bytes = get_u64(s, "bytes_total");
-        line_owned("Memory",
-                   format_string("%s in %" PRIu64 " processes, %" PRIu64 " threads",
-                                 bytes > 0 ? FORMAT_BYTES(bytes) : "not known,", get_u64(s, "processes"), get_u64(s, "threads")));
+        uint64_t bytes = get_u64(s, "bytes_total"), processes = get_u64(s, "processes"), threads = get_u64(s, "threads");
+        line_owned("Memory", format_string("%s in %" PRIu64 " %s, %" PRIu64 " %s", bytes > 0 ? FORMAT_BYTES(bytes) : "not known,",
+                                           processes, processes == 1 ? "process" : "processes", threads,
+                                           threads == 1 ? "thread" : "threads"));
         line_owned("Memory by node", text_of_bytes_by_node(get_array(s, "bytes_by_node")));
         if (!get_bool(seen, "memory_map_read"))
                 line("Movable by node", "not known, its memory map was not read this time");

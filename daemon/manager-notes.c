@@ -91,5 +91,6 @@ void service_note_free(struct service_note *n) {
         deep_sample_free(n->kept);
         cycle_unref(n->kept_cycle);
         free(n->last_reason);
+        stubborn_free(n->stubborn);
         free(n);
 }

@@ -47,6 +47,9 @@ enum wake {
 };
 const char *wake_to_string(enum wake w);
 
+#define HOTPLUGGED_TEXT                                                                                                          \
+        "The machine's nodes or CPUs are not what they were at the start: restart the daemon to have that considered"
+
 struct manager;
 
 /* How the process was started (main.c owns the strings). */
@@ -109,6 +112,7 @@ struct service_note {
         unsigned n_deep_failed;       /* reads of it in a row that failed or came late */
         uint64_t deep_again_usec;     /* none before this */
         bool waits_for_turn;          /* only held back until it is measured, or by other transitions */
+        struct stubborn *stubborn;    /* what of its memory would not move; NULL: nothing, or not known */
         uint64_t undone_until_usec;   /* a placement made things worse: none before this */
         uint64_t absent_since_usec;   /* of entries in the record whose cgroup is not seen; 0: seen */
         uint64_t last_seen_usec;
@@ -192,8 +196,9 @@ struct manager {
         struct env_watch *watch;        /* NULL: nobody tells us anything */
         struct watch_counts watched;
         struct env_timer *glance_timer;
-        int watch_error;       /* told */
-        uint64_t measure_usec; /* when those that have just appeared are, or were, looked at early; 0: never */
+        int watch_error;            /* told */
+        char *online, *online_last; /* host_online() when the topology was read, and by the last cycle */
+        uint64_t measure_usec;      /* when those that have just appeared are, or were, looked at early; 0: never */
         bool paused, exiting, exit_restoring;
         int exit_status;
         sd_bus_message *restore_call; /* a Restore() that waits for its outcomes */
@@ -320,6 +325,8 @@ int manager_watch_begin(struct manager *m);
 void manager_watch_done(struct manager *m);
 /* What is to be watched after this cycle. */
 void manager_watch_update(struct manager *m, const struct cycle *c);
+/* Have nodes or CPUs come or gone since the topology was read? As of the last cycle; said when it happens. */
+bool manager_hotplugged(const struct manager *m);
 /* Has somebody's memory been narrowed without a way of hearing of its pressure? Then looking must not be put off. */
 bool manager_is_blind(const struct manager *m);
 struct json_object *manager_watch_json(const struct manager *m); /* NULL: no memory */

@@ -51,6 +51,7 @@ int transition_make_goal(const struct transition *t, struct transition_goal *g) 
         const struct placement *p = transition_placement(t);
         const struct rule *rule = transition_sample(t)->rule;
         const struct observation *o = t->seen->observation;
+        const struct service_note *note = manager_find_note(m, t->target.cgroup);
         unsigned n_ids = m->topology->n_ids;
 
         *g = (struct transition_goal){
@@ -67,6 +68,7 @@ int transition_make_goal(const struct transition *t, struct transition_goal *g) 
                 .interleave_by_node = p->weight_by_node,
                 .respect_own_policy = rule->app_policy == APP_POLICY_RESPECT,
                 .move_shared = rule->shared_pages == SHARED_PAGES_MOVE,
+                .stubborn = note ? note->stubborn : NULL,
         };
         for (unsigned n = 0; n < n_ids; n++) {
                 /* What the plan gave this service; later passes only sweep up, within what is free then. */

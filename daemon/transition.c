@@ -67,7 +67,19 @@ int transition_arm(struct transition *t, uint64_t delay_usec) {
         return r < 0 ? r : env->ops->timer_set(t->timer, manager_now(t->m) + delay_usec);
 }
 
+/* What it found pinned, for the service's next move, which looks what of it is due again. */
+static void keep_stubborn(const struct transition *t) {
+        const struct move_result *r = t->mover ? t->m->env->ops->mover_result(t->mover) : NULL;
+        struct service_note *n = r && r->stubborn ? manager_find_note(t->m, t->target.cgroup) : NULL;
+        struct stubborn *kept;
+        if (!n || stubborn_copy(r->stubborn, 0, &kept) < 0)
+                return;
+        stubborn_free(n->stubborn);
+        n->stubborn = kept;
+}
+
 void transition_drop_mover(struct transition *t) {
+        keep_stubborn(t);
         t->mover = t->m->env->ops->mover_free(t->mover);
 }
 

@@ -308,6 +308,7 @@ static const struct act_ops simulated_ops = {
         .move_pages = sim_move_pages,
         .get_kernel_balancing = sim_get_kernel_balancing,
         .set_kernel_balancing = sim_set_kernel_balancing,
+        .scan_pages = sim_scan_pages,
         .call_later = sim_call_later,
 };
 

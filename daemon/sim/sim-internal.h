@@ -89,6 +89,7 @@ struct sim {
         size_t config_size;
         env_callback after_each;
         void *after_each_userdata;
+        const volatile sig_atomic_t *interrupted; /* NULL: nobody interrupts */
         bool left, dead, stopping;
         int exit_status;
         struct sim_jobs queued, running;

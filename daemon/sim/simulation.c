@@ -322,12 +322,18 @@ void sim_run(struct sim *s, uint64_t usec) {
                 s->now_usec = e->when_usec;
                 sim_disarm(s, e);
                 e->callback(e->userdata);
+                if (s->interrupted && *s->interrupted)
+                        return;
                 if (s->after_each)
                         s->after_each(s->after_each_userdata);
         }
         s->now_usec = until;
         sim_catch_up(s);
         sim_measure_homes(s);
+}
+
+void sim_heed(struct sim *s, const volatile sig_atomic_t *interrupted) {
+        s->interrupted = interrupted;
 }
 
 int sim_at(struct sim *s, uint64_t elapsed_usec, void (*callback)(struct sim *s, void *userdata), void *userdata) {

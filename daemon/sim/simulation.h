@@ -12,6 +12,7 @@
  * to allocate is reported as -ENOMEM where a function can, and otherwise ends the program: nothing here runs in the daemon. */
 #pragma once
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -174,6 +175,8 @@ uint64_t sim_elapsed(const struct sim *s); /* from 0 */
 unsigned sim_week_minute(const struct sim *s);
 /* Lets time pass. */
 void sim_run(struct sim *s, uint64_t usec);
+/* From now on sim_run() ends early when this is not 0. */
+void sim_heed(struct sim *s, const volatile sig_atomic_t *interrupted);
 /* Calls back at that moment (of sim_elapsed()); in order where several are at the same. */
 int sim_at(struct sim *s, uint64_t elapsed_usec, void (*callback)(struct sim *s, void *userdata), void *userdata);
 /* Called after each whole hour. */

@@ -63,7 +63,9 @@ expect 3 status && has_err 'not running' status
 cat >"$work/status.json" <<'JSON'
 {"version":"0.1.0","uptime_usec":12000000000,"paused":false,"dry_run":false,"config":"/etc/numabalanced/numabalanced.yaml","rules":2,
  "interval_usec":10000000,"next_cycle_usec":3400000,"services":3,"managed":2,
- "states":{"observed":1,"stable":1,"pending":0,"moving":1,"blocked":0},"cycles":120,"last_cycle_cpu_usec":4200,"observe_cpu_usec":500000,
+ "states":{"observed":1,"stable":1,"pending":0,"moving":1,"blocked":0},"cycles":120,"last_cycle_reason":"pressure",
+ "cycles_by_reason":{"timer":100,"unit":0,"pressure":20},"watched":{"cgroups":2,"directories":3,"memory_pressure":1,"memory_pressure_above":0,
+ "cpu_pressure":2,"left_out":4},"last_cycle_cpu_usec":4200,"observe_cpu_usec":500000,
  "moves":7,"moves_failed":1,"moved_bytes":1073741824,"changed_cgroups":2,"limitations":["no PSI: pressure is not seen"]}
 JSON
 cat >"$work/list.json" <<'JSON'
@@ -131,6 +133,8 @@ has_out '^numabalanced 0.1.0, running for 3h 20min$' status
 has_out '^Mode:  *changes are made$' status
 has_out '1 observed, 1 stable, 0 pending, 1 moving, 0 blocked' status
 has_out '^Cycle:  *every 10s, next in 3.4s, 120 so far$' status
+has_out '^Woken by:  *pressure; so far timer 100, pressure 20$' status
+has_out '^Watched:  *2 services, 3 places for new ones, memory pressure of 1, CPU pressure of 2; 4 left out$' status
 has_out '^Moved:  *1.0G in 7 moves, 1 failed$' status
 has_out '^Limitations:  *no PSI' status
 expect 0 status --json=short && json 'v["moved_bytes"] == 1 << 30 and v["states"]["moving"] == 1 and v["paused"] is False'

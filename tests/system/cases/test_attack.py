@@ -41,7 +41,7 @@ def effective(service):
 def narrowed(name):
     """A service on node 1, which the daemon has narrowed to it; where its memory is already, so that it takes no time."""
     service = start_service(name, size=16, node=1, threads=1, duty='5:100')
-    daemon.configure([rule(service.unit, memory='strict')], interval='1s')
+    daemon.configure([rule(service.unit, memory='strict')], interval='1s', max_interval='2s')
     daemon.start()
     wait_for('narrowed', lambda: effective(service) == ('2-3', '1') and daemon.state(service.unit) == 'stable', 120)
     return service
@@ -67,14 +67,14 @@ def test_restore_tells_of_everything_on_record():
 def test_pause_and_reload_give_nothing_away():
     service = narrowed('held')
     daemon.ctl('pause')
-    daemon.configure([], interval='1s')
+    daemon.configure([], interval='1s', max_interval='2s')
     daemon.ctl('reload')
     cycles(2)
     assert effective(service) == ('2-3', '1')
     daemon.ctl('resume')
     wait_for('given back', lambda: effective(service) in FREE, 60)
     # And what is restored stays so over a reload, until resume.
-    daemon.configure([rule(service.unit)], interval='1s')
+    daemon.configure([rule(service.unit)], interval='1s', max_interval='2s')
     daemon.ctl('reload')
     wait_for('narrowed', lambda: effective(service)[0] == '2-3', 60)
     daemon.ctl('restore', service.unit)
@@ -87,7 +87,7 @@ def test_pause_and_reload_give_nothing_away():
 
 def test_memory_nodes_are_given_back_once():
     service = narrowed('once')
-    daemon.configure([rule(service.unit)], interval='1s')
+    daemon.configure([rule(service.unit)], interval='1s', max_interval='2s')
     journal = daemon.Journal()
     daemon.ctl('reload')
     wait_for('memory is free', lambda: effective(service) == ('2-3', '0-3') and daemon.state(service.unit) == 'stable', 60)
@@ -109,7 +109,7 @@ def test_dry_run_changes_nothing_on_its_way_out():
     service = start_service('dry', size=16, node=1, threads=1, duty='5:100', properties={'AllowedCPUs': '2-3'})
     path = '/' + str(service.cgroup.relative_to('/sys/fs/cgroup'))
     write_record(entry(path, 'systemd', cpus={'before': None, 'ours': '2-3', 'seen': None}))
-    daemon.configure([rule(service.unit)], interval='1s', on_exit='restore')
+    daemon.configure([rule(service.unit)], interval='1s', max_interval='2s', on_exit='restore')
     process = subprocess.Popen(['numabalanced', '--dry-run'], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wait_for('it runs', lambda: daemon.status()['cycles'] > 0, 60)
     process.send_signal(signal.SIGTERM)
@@ -125,7 +125,7 @@ def test_service_without_a_memory_controller():
     try:
         pid = int(daemon.run('systemctl', 'show', '-P', 'MainPID', 'bare.service').stdout)
         daemon.configure([{'name': 'r', 'match': {'cgroup': '*/bare.service/inner'}, 'place': 'nodes', 'nodes': '1', 'cpus': 'free',
-                           'min-size': '8M', 'cooldown': '2s'}], interval='1s')
+                           'min-size': '8M', 'cooldown': '2s'}], interval='1s', max_interval='2s')
         daemon.start()
         wait_for('at home', lambda: numa.process_bytes(pid).get(1, 0) >= 20 << 20, 60)
     finally:

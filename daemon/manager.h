@@ -237,6 +237,8 @@ void manager_wake_urgently(struct manager *m, enum wake why, const char *who);
 void manager_woken(struct manager *m, enum wake why); /* a cycle begins */
 void manager_begin_exit(struct manager *m, int status);
 void manager_update_status(struct manager *m); /* sd_notify STATUS= */
+/* What failed, or would not move, is tried anew without waiting: the administrator changed something, or asks for it. */
+void manager_forgive(struct manager *m);
 void service_note_free(struct service_note *n);
 struct service_note *manager_note(struct manager *m, const char *cgroup); /* finds or makes; NULL: no memory */
 int manager_watch_exit(struct manager *m);                                /* manager-exit.c */

@@ -26,7 +26,7 @@
 static struct host host;
 static struct topology *topology;
 static int from = 2, home = 1;
-static size_t size_mib = 64, rounds = 5, budget_mib = 64;
+static size_t size_mib = 32, rounds = 9, budget_mib = 64;
 
 static double now_seconds(void) {
         struct timespec ts;
@@ -143,9 +143,10 @@ static size_t best_call_size(const struct victim *v) {
 
 static bool measure(enum layout layout) {
         struct victim v;
-        double raw[ROUNDS_MAX], ours[ROUNDS_MAX], ratio[ROUNDS_MAX];
+        double raw[ROUNDS_MAX], ours[ROUNDS_MAX], ratio[ROUNDS_MAX], besides[ROUNDS_MAX];
         struct move_result r = { 0 };
         size_t must_pages = 0, must_addresses = 0, off = 0;
+        uint64_t moved = 0, asked = 0; /* the most of any round */
         if (!victim_start(&v, layout, size_mib, from)) {
                 victim_end(&v);
                 return false;
@@ -166,15 +167,17 @@ static bool measure(enum layout layout) {
                         off += count_off_home(&v);
                 }
                 ratio[i] = raw[i] / ours[i];
+                moved = MAX2(moved, r.moved_pages);
+                asked = MAX2(asked, r.asked_pages);
+                besides[i] = 100 * (1 - (double) r.calls_usec / 1e6 / ours[i]);
         }
-        double raw_seconds = median(raw, rounds), seconds = median(ours, rounds), calls = (double) r.calls_usec / 1e6;
+        double raw_seconds = median(raw, rounds), seconds = median(ours, rounds), middle = median(ratio, rounds);
         (void) printf("%-24s %8zu %9.3f s (%5zu a call) %9.3f s %8.3f (%.2f to %.2f)   %8.3f %% %8.3f %% %6" PRIu64
                       " %7.0f %7.0f %6.1f %%\n",
-                      layout_names[layout], must_pages, raw_seconds, per_call, seconds, median(ratio, rounds), ratio[0],
-                      ratio[rounds - 1], 100.0 * ((double) r.moved_pages / (double) must_pages - 1),
-                      100.0 * ((double) r.asked_pages / (double) must_addresses - 1), r.n_calls,
-                      (double) r.longest_slice_usec / 1000, (double) r.longest_call_usec / 1000,
-                      100.0 * (seconds - calls) / seconds);
+                      layout_names[layout], must_pages, raw_seconds, per_call, seconds, middle, ratio[0], ratio[rounds - 1],
+                      100.0 * ((double) moved / (double) must_pages - 1), 100.0 * ((double) asked / (double) must_addresses - 1),
+                      r.n_calls, (double) r.longest_slice_usec / 1000, (double) r.longest_call_usec / 1000,
+                      median(besides, rounds));
         if (off > 0)
                 (void) printf("%s: %zu pages did not come home\n", layout_names[layout], off);
         (void) fflush(stdout);
@@ -230,7 +233,8 @@ int main(int argc, char **argv) {
         bool good = true;
         for (int i = 0; i < _LAYOUT_MAX; i++)
                 good &= measure((enum layout) i);
-        (void) printf("move-rate: ratio = raw loop / mover, median of %zu in turns; moved, asked: beyond what had to; longest "
+        (void) printf("move-rate: ratio = raw loop / mover, median of %zu in turns (worst to best); moved, asked: beyond what "
+                      "had to; longest "
                       "slice and call in ms; "
                       "besides: share of the mover's time outside of calls that move\n",
                       rounds);

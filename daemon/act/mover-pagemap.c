@@ -8,8 +8,9 @@
 
 /* Entries of pagemap read at once: 16 MiB of 4 KiB pages. */
 #define PAGEMAP_ENTRIES WINDOW_PAGES
-/* So much address space is put to one scan, which holds the process's mmap lock as long as it finds something; twice as much each time that it found nothing. */
+/* So much address space is put to one scan, which holds the process's mmap lock as long as it finds something; twice as much each time that it found little. */
 #define SCAN_AHEAD_MIN (64 * MIB)
+#define SCAN_LITTLE    (16 * MIB)
 #define SCAN_AHEAD_MAX (UINT64_C(1) << 46)
 
 void mover_forget_pagemap(struct mover *m) {
@@ -78,6 +79,9 @@ const struct page_stretch *mover_next_stretch(struct mover *m, const struct rang
                 m->n_stretches = (size_t) n;
                 m->stretch = 0;
                 m->scanned_to = end;
-                m->scan_ahead = n > 0 ? SCAN_AHEAD_MIN : MIN2(m->scan_ahead * 2, SCAN_AHEAD_MAX);
+                uint64_t found = 0;
+                for (long i = 0; i < n; i++)
+                        found += m->stretches[i].end - m->stretches[i].start;
+                m->scan_ahead = found > SCAN_LITTLE ? SCAN_AHEAD_MIN : MIN2(m->scan_ahead * 2, SCAN_AHEAD_MAX);
         }
 }

@@ -26,7 +26,7 @@
 static struct host host;
 static struct topology *topology;
 static int from = 2, home = 1;
-static size_t size_mib = 32, rounds = 9, budget_mib = 64;
+static size_t size_mib = 32, all_rounds = 9, budget_mib = 64;
 
 static double now_seconds(void) {
         struct timespec ts;
@@ -141,7 +141,7 @@ static size_t best_call_size(const struct victim *v) {
         return best_size;
 }
 
-static bool measure(enum layout layout) {
+static bool measure(enum layout layout, size_t rounds) {
         struct victim v;
         double raw[ROUNDS_MAX], ours[ROUNDS_MAX], ratio[ROUNDS_MAX], besides[ROUNDS_MAX];
         struct move_result r = { 0 };
@@ -220,7 +220,7 @@ int main(int argc, char **argv) {
         from = (int) number(argc, argv, 1, 2, NODES_MAX - 1);
         home = (int) number(argc, argv, 2, 1, NODES_MAX - 1);
         size_mib = number(argc, argv, 3, size_mib, 1u << 20);
-        rounds = MAX2(number(argc, argv, 4, rounds, ROUNDS_MAX), (size_t) 1);
+        all_rounds = MAX2(number(argc, argv, 4, all_rounds, ROUNDS_MAX), (size_t) 1);
         budget_mib = MAX2(number(argc, argv, 5, budget_mib, 1u << 20), (size_t) 1);
         host = (struct host){ .root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC), .live = true, .page_bytes = SMALL_BYTES };
         topology = topology_new(NODES_MAX, 1);
@@ -232,12 +232,13 @@ int main(int argc, char **argv) {
                       "ratio", "", "moved +", "asked +", "calls", "slice", "call", "besides");
         bool good = true;
         for (int i = 0; i < _LAYOUT_MAX; i++)
-                good &= measure((enum layout) i);
+                good &= measure((enum layout) i,
+                                i < LAYOUT_SPARSE ? all_rounds : MIN2(all_rounds, (size_t) 3)); /* these take long */
         (void) printf("move-rate: ratio = raw loop / mover, median of %zu in turns (worst to best); moved, asked: beyond what "
                       "had to; longest "
                       "slice and call in ms; "
                       "besides: share of the mover's time outside of calls that move\n",
-                      rounds);
+                      all_rounds);
         topology_free(topology);
         close(host.root_fd);
         return good ? 0 : 1;

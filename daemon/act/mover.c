@@ -155,7 +155,7 @@ static int enter_process(struct mover *m) {
         if (r <= 0 || m->loaded)
                 return r;
         if (m->move_shared && !m->mappers)
-                r = mappers_read(m->host, m->processes, m->n_processes, &m->mappers);
+                r = mappers_read(m->host, m->processes, m->n_processes, NULL, &m->mappers);
         if (r >= 0)
                 r = mover_load_ranges(m, p->pid);
         if (r < 0)
@@ -212,6 +212,7 @@ static int run_slice(struct mover *m, uint64_t budget_pages) {
 int mover_slice(struct mover *m, uint64_t budget_bytes) {
         m->slice_began_usec = mover_now_usec();
         int r = run_slice(m, MAX2(budget_bytes / m->page_bytes, (uint64_t) 1));
-        m->result.longest_slice_usec = MAX2(m->result.longest_slice_usec, mover_now_usec() - m->slice_began_usec);
+        m->result.last_slice_usec = mover_now_usec() - m->slice_began_usec;
+        m->result.longest_slice_usec = MAX2(m->result.longest_slice_usec, m->result.last_slice_usec);
         return r;
 }

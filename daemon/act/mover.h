@@ -46,7 +46,7 @@ struct move_result {
         uint64_t skipped_policy_bytes; /* left: explicit policy of the application */
         uint64_t skipped_room_bytes;   /* left: the home nodes have no room */
         uint64_t n_calls;              /* of move_pages(), asking included */
-        uint64_t longest_slice_usec;
+        uint64_t longest_slice_usec, last_slice_usec;
         /* Of move_pages() calls that move, during which the process waits for each page of the kernel's present batch that it touches: the longest, and all
          * together. What a slice takes beyond these is reading and asking, which stalls nobody. */
         uint64_t longest_call_usec, calls_usec;

@@ -185,6 +185,7 @@ static int on_pause(bool paused, void *userdata) {
                         m->notes[i]->held = false;
                 history_forgive(&m->history);
                 manager_balancing_forgive(m);
+                manager_forget_stubborn(m);
                 manager_wake_for(m, 0, WAKE_REQUEST);
         } else {
                 struct transition *t, *next;

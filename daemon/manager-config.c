@@ -82,6 +82,7 @@ int manager_reload(struct manager *m, char **ret_error) {
                 }
                 history_forgive(&m->history);
                 manager_balancing_forgive(m);
+                manager_forget_stubborn(m);
                 if (!manager_is_dry(m)) {
                         int q = manager_take_lock(m);
                         if (q < 0)

@@ -95,3 +95,8 @@ void service_note_free(struct service_note *n) {
         stubborn_free(n->stubborn);
         free(n);
 }
+
+void manager_forget_stubborn(struct manager *m) {
+        for (size_t i = 0; i < m->n_notes; i++)
+                m->notes[i]->stubborn = stubborn_free(m->notes[i]->stubborn);
+}

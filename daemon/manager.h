@@ -309,6 +309,7 @@ void manager_balancing_check(struct manager *m, bool may_change);
 int manager_balancing_look(struct manager *m); /* 0, -ENOENT: this kernel has none, or another negative errno */
 /* Gives back what is on record; counts in n_restoring until that is done. -ENOENT: nothing is; -EALREADY: under way. */
 int manager_balancing_restore(struct manager *m);
+void manager_forget_stubborn(struct manager *m);   /* the same for pages that would not move */
 void manager_balancing_forgive(struct manager *m); /* a reload, or resume: tried anew */
 void manager_balancing_done(struct manager *m);
 char *manager_balancing_describe(const struct manager *m); /* one sentence; NULL: no memory */

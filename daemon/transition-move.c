@@ -32,6 +32,9 @@ static void add_result(struct move_result *total, const struct move_result *r) {
         total->skipped_room_bytes = r->skipped_room_bytes;
         total->n_calls += r->n_calls;
         total->longest_slice_usec = MAX2(total->longest_slice_usec, r->longest_slice_usec);
+        total->longest_call_usec = MAX2(total->longest_call_usec, r->longest_call_usec);
+        total->calls_usec += r->calls_usec;
+        total->remembered_pages = r->remembered_pages;
         total->process_vanished |= r->process_vanished;
 }
 

@@ -58,7 +58,7 @@ void mover_try_scan(struct mover *m) {
 }
 
 const struct page_stretch *mover_next_stretch(struct mover *m, const struct range *r, uint64_t address, uint64_t *ret_end) {
-        for (;;) {
+        for (bool first = true;; first = false) { /* at least one scan, so that each slice gets on */
                 while (m->stretch < m->n_stretches && m->stretches[m->stretch].end <= address)
                         m->stretch++;
                 if (m->stretch < m->n_stretches) {
@@ -67,7 +67,7 @@ const struct page_stretch *mover_next_stretch(struct mover *m, const struct rang
                 }
                 uint64_t from = MAX2(address, m->scanned_to);
                 *ret_end = MIN2(from, r->end);
-                if (from >= r->end || mover_time_is_up(m))
+                if (from >= r->end || (!first && mover_time_is_up(m)))
                         return NULL;
                 uint64_t end = from;
                 long n = scan(m, from, MIN2(r->end, from + m->scan_ahead), &end);

@@ -26,7 +26,7 @@
 static struct host host;
 static struct topology *topology;
 static int from = 2, home = 1;
-static size_t size_mib = 32, all_rounds = 9, budget_mib = 64;
+static size_t size_mib = 64, all_rounds = 7, budget_mib = 64;
 
 static double now_seconds(void) {
         struct timespec ts;

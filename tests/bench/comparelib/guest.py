@@ -21,14 +21,13 @@ from comparelib import cells, sampler, systems, workloads
 OUT = pathlib.Path('/out')
 POLL, ROW = 0.4, 1.0            # seconds between looks at CPU time, and between rows
 COUNTERS = ('pgmigrate_success', 'numa_pages_migrated', 'numa_hint_faults', 'numa_pte_updates')
+PACKAGED = ('numad', 'redis-server', 'postgresql', 'postgresql@*')       # what packages start at boot is not part of any cell
 CONTROL = pathlib.Path('/run/systemd/system.control')
 
 
 def tidy():
-    """The machine as every cell finds it. What packages start at boot is not part of any cell."""
+    """The machine as every cell finds it."""
     workloads.end()
-    for unit in ('numad', 'redis-server', 'postgresql', 'postgresql@*'):
-        lib.run('systemctl', 'stop', unit, check=False)
     daemon.reset()
     systems.BALANCING.write_text('0')
     left = [path for path in CONTROL.glob('cmp-*')]         # what was set for units that are gone stays until the next boot
@@ -128,6 +127,7 @@ def main():
     parser.add_argument('--mib', type=int, default=320)
     parser.add_argument('cells', nargs='+', type=cells.Cell.parse)
     options = parser.parse_args()
+    lib.run('systemctl', 'stop', *PACKAGED, check=False)
     failed = 0
     for cell in in_order(options.cells):
         if cells.stop_file(OUT).exists():

@@ -15,7 +15,7 @@ import numa
 from comparelib import sampler
 
 REDIS_PORT, REDIS_KEYS, REDIS_VALUE = 7001, 60000, 1000
-PG_PORT, PG_SCALE = 7002, 6
+PG_PORT, PG_SCALE = 7002, 2
 MEMORY, CPUS = 3, 0             # nodes where a server's memory and, at first, its threads are: best is the former, and nothing has to move
 
 _clients = []

@@ -80,10 +80,14 @@ def _misplace(service):
     """All its memory to one node and its threads to another one, free to go on from there."""
     others = ','.join(str(node) for node in numa.online_nodes() if node != MEMORY)
     for pid in service.pids():
-        lib.run('migratepages', pid, others, MEMORY)
-        for cpus in (numa.cpus_of(CPUS), range(os.cpu_count())):
-            for tid in numa.threads(pid):
-                os.sched_setaffinity(tid, set(cpus))
+        try:
+            lib.run('migratepages', pid, others, MEMORY)
+            for cpus in (numa.cpus_of(CPUS), range(os.cpu_count())):
+                for tid in numa.threads(pid):
+                    os.sched_setaffinity(tid, set(cpus))
+        except (AssertionError, OSError):
+            if os.path.exists(f'/proc/{pid}'):      # else it ended: a server's helpers come and go
+                raise
 
 
 def parse_redis(output):

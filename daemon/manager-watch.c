@@ -168,9 +168,30 @@ static void set_wishes(struct manager *m, const struct observation *o) {
         tell_error(m);
 }
 
+bool manager_hotplugged(const struct manager *m) {
+        return m->online_last && strcmp(m->online, m->online_last) != 0;
+}
+
+static void look_for_hotplug(struct manager *m) {
+        char *now = host_online(m->host);
+        if (!now) {
+                log_warning(-ENOMEM, "Could not look whether nodes or CPUs have come or gone, trying again at the next cycle");
+                return;
+        }
+        bool before = manager_hotplugged(m), same = m->online_last && strcmp(m->online_last, now) == 0;
+        free(m->online_last);
+        m->online_last = now;
+        if (!same && manager_hotplugged(m))
+                log_notice(HOTPLUGGED_TEXT);
+        else if (before && !manager_hotplugged(m))
+                log_notice("The machine's nodes and CPUs are again what they were at the start");
+}
+
 void manager_watch_update(struct manager *m, const struct cycle *c) {
         if (m->watch)
                 set_wishes(m, c->observation);
+        if (m->host->live && !m->options.once)
+                look_for_hotplug(m);
         if (!m->options.once && has_narrowed(m))
                 glance_later(m, GLANCE_MIN_USEC);
 }

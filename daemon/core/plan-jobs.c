@@ -245,6 +245,8 @@ static int init_jobs(struct planner *pl, struct plan *plan) {
                 set_bytes(pl, j);
                 set_up(pl, j);
                 job_set_demand(pl, j);
+                for (size_t k = 0; k < n; k++)
+                        pl->nodes[k].seen_load += j->demand * j->share[k];
                 /* Whoever is not given CPUs of its own may be anywhere. */
                 if (!j->restricts || j->kind == JOB_TOLD)
                         job_release(pl, j);

@@ -125,7 +125,7 @@ class Resuming(unittest.TestCase):
         self.out = pathlib.Path(scratch.name)
         self.wanted = cells.all_cells(['a', 'i'], ['nothing', 'hand', 'kernel'], 2)
         self.boots = []
-        self.deadly = set()
+        self.deadly = {}              # cell → status
         real, host.boot = host.boot, self.boot
         self.addCleanup(setattr, host, 'boot', real)
 
@@ -133,12 +133,11 @@ class Resuming(unittest.TestCase):
         """A machine that has time for three cells, and dies of some."""
         self.boots.append(list(map(str, together)))
         for cell in together[:3]:
-            with open(cells.attempts_file(out, cell), 'a') as handle:
-                handle.write('begun\n')
+            cells.add_attempt(out, cell)
             if str(cell) in self.deadly:
-                return 125
+                return self.deadly[str(cell)]
             cells.write_csv(cells.facts_file(out, cell), [('what', 'value')])
-            cells.attempts_file(out, cell).unlink()
+            cells.set_attempts(out, cell, 0)
         return 0
 
     def run_all(self, boots=100):
@@ -158,10 +157,18 @@ class Resuming(unittest.TestCase):
         self.assertEqual(self.boots[1], list(map(str, missing))[:3])
 
     def test_a_deadly_cell_is_left_out_after_two_attempts(self):
-        self.deadly = {'a-hand-1'}
+        self.deadly = {'a-hand-1': 125}
         missing, more = self.run_all()
         self.assertEqual((list(map(str, missing)), more), (['a-hand-1'], False))
         self.assertEqual(cells.attempts(self.out, missing[0]), 2)
+
+    def test_an_interruption_is_no_attempt(self):
+        self.deadly = {'a-hand-1': host.INTERRUPTED}
+        for _ in range(3):
+            missing, more = self.run_all()
+        self.assertEqual((len(missing), more, len(self.boots)), (9, True, 3))
+        self.deadly = {}
+        self.assertEqual(self.run_all(), ([], False))
 
     def test_a_machine_that_does_nothing_ends_it(self):
         host.boot = lambda *_: 125

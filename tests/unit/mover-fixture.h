@@ -44,6 +44,13 @@ static inline int setup_without_pagemap(void **state) {
         return setup_with(false);
 }
 
+/* As from Linux 6.7, where the kernel tells what is present and what is huge. */
+static inline int setup_with_scan(void **state) {
+        setup_with(true);
+        simulated_knobs(sim)->scans = true;
+        return 0;
+}
+
 static inline int teardown(void **state) {
         simulated_free(sim);
         fixture_done(&fx);
@@ -89,4 +96,5 @@ static inline struct move_result move_home(const char *home, int expected) {
 }
 
 #define PAGEMAP(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-#define BOTH(f)    PAGEMAP(f), cmocka_unit_test_setup_teardown(f, setup_without_pagemap, teardown)
+#define SCAN(f)    cmocka_unit_test_setup_teardown(f, setup_with_scan, teardown)
+#define ALL(f)     PAGEMAP(f), cmocka_unit_test_setup_teardown(f, setup_without_pagemap, teardown), SCAN(f)

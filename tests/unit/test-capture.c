@@ -228,6 +228,8 @@ static void test_history(void **state) {
                                      .rule_key = UINT64_MAX - 1,
                                      .rule_usec = 14,
                                      .wait_mcpu = 15,
+                                     .crowded_usec = 18,
+                                     .crowded_plans = 19,
                                      .placed = true,
                                      .home = node_set_of(3),
                                      .placed_usec = 1,
@@ -245,6 +247,11 @@ static void test_history(void **state) {
                                      .n_failed_moves = 9,
                                      .failed = true,
                                      .deep_usec = 10,
+                                     .deep_processes = 18,
+                                     .deep_again = true,
+                                     .shared_processes = 19,
+                                     .n_shared_looks = 20,
+                                     .shared_again_usec = 21,
                                      .interleave_key = 16,
                                      .deep_start_ticks = 17,
                                      .self_managed = true,
@@ -270,7 +277,7 @@ static void test_history(void **state) {
         assert_memory_equal(b->fixed_by_node, fixed, sizeof fixed);
 #ifdef __x86_64__
         /* A field was added? Then it belongs into report/history-json.c too, and into this test. */
-        assert_int_equal(sizeof(struct history_entry), 536);
+        assert_int_equal(sizeof(struct history_entry), 584);
 #endif
         struct history_entry x = *e, y = *b;
         x.cgroup = y.cgroup = NULL;
@@ -281,6 +288,7 @@ static void test_history(void **state) {
         assert_memory_equal(&x.home, &y.home, sizeof x.home);
         assert_int_equal(y.n_failed_moves, 9);
         assert_int_equal(y.restless, 3);
+        assert_int_equal(y.crowded_plans, 19);
         assert_true(y.rule_key == UINT64_MAX - 1);
         assert_true(y.placed && y.failed && y.demand_known);
         assert_int_equal(y.last_seen_usec, 11);

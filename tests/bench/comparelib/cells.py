@@ -86,6 +86,11 @@ def attempts_file(directory, cell):
     return pathlib.Path(directory) / f'{cell}.attempts'
 
 
+def stop_file(directory):
+    """While it is there, the guest begins no other cell."""
+    return pathlib.Path(directory) / 'stop'
+
+
 def is_done(directory, cell):
     return facts_file(directory, cell).exists()
 
@@ -95,6 +100,18 @@ def attempts(directory, cell):
         return len(attempts_file(directory, cell).read_text().splitlines())
     except FileNotFoundError:
         return 0
+
+
+def add_attempt(directory, cell):
+    set_attempts(directory, cell, attempts(directory, cell) + 1)
+
+
+def set_attempts(directory, cell, count):
+    path = attempts_file(directory, cell)
+    if count > 0:
+        path.write_text('begun\n' * count)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def pending(directory, cells):

@@ -1,12 +1,13 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Runs cells in the guest: guest.py [--seconds S] [--mib N] [--budget S] CELL… Results go to /out, a cell's when it is done."""
+"""Runs cells in the guest: guest.py [--seconds S] [--mib N] CELL… Results go to /out, a cell's when it is done."""
 
 import argparse
 import pathlib
 import re
 import shutil
 import sys
+import threading
 import time
 import traceback
 
@@ -52,6 +53,26 @@ def watch(services, nodes, seconds, began, rows):
             next_row = max(next_row + ROW, time.monotonic())
 
 
+class Starting(threading.Thread):
+    """Switches a system on while the workload is watched: a daemon takes seconds to start under emulation."""
+
+    def __init__(self, system, services, rules):
+        super().__init__()
+        self._system, self._arguments, self._problem = system, (services, rules), None
+        self.start()
+
+    def run(self):
+        try:
+            self._system.start(*self._arguments)
+        except Exception as error:
+            self._problem = error
+
+    def done(self):
+        self.join()
+        if self._problem:
+            raise self._problem
+
+
 def run_cell(cell, seconds, mib):
     nodes = numa.online_nodes()
     services = workloads.begin(cell.workload, f'cmp-{cell.workload}{cell.run}-{cell.system}', mib)
@@ -64,8 +85,9 @@ def run_cell(cell, seconds, mib):
     counted, spent = sampler.vmstat(*COUNTERS), sampler.cpu_usec(cgroups)
     began = time.monotonic()
     try:
-        system.start(services, rules)
+        starting = Starting(system, services, rules)
         watch(services, nodes, seconds, began, rows)
+        starting.done()
         cpu = system.cpu_seconds()
         lasted = time.monotonic() - began
         counters = [now - then for now, then in zip(sampler.vmstat(*COUNTERS), counted)]
@@ -92,7 +114,7 @@ def keep(cell, facts, rows, log):
         (OUT / f'{cell}.log').write_text(log)
     cells.write_csv(cells.samples_file(OUT, cell), [sampler.header(nodes), *rows])
     cells.write_csv(cells.facts_file(OUT, cell), [('what', 'value'), *facts.items()])
-    cells.attempts_file(OUT, cell).unlink()
+    cells.set_attempts(OUT, cell, 0)
 
 
 def in_order(wanted):
@@ -104,18 +126,16 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument('--seconds', type=float, default=60)
     parser.add_argument('--mib', type=int, default=320)
-    parser.add_argument('--budget', type=float, default=float('inf'), help='begin no cell after so many seconds')
     parser.add_argument('cells', nargs='+', type=cells.Cell.parse)
     options = parser.parse_args()
-    began, failed = time.monotonic(), 0
+    failed = 0
     for cell in in_order(options.cells):
-        if time.monotonic() - began > options.budget:
+        if cells.stop_file(OUT).exists():
             break
         if cell.system == 'numad':
             systems.wait_for_numad()
         tidy()
-        with open(cells.attempts_file(OUT, cell), 'a') as handle:
-            handle.write('begun\n')
+        cells.add_attempt(OUT, cell)
         print(f'compare: {cell}', flush=True)
         try:
             keep(cell, *run_cell(cell, options.seconds, options.mib))

@@ -9,7 +9,7 @@ from comparelib import programs, sampler
 
 STATS = pathlib.Path('/run/compare')
 MIB = 1 << 20
-DUTY = '20:20'                  # each thread works half of the time
+DUTY = '10:20'                  # each thread works a third of the time: two of them are more than half a CPU, which numad asks for
 HUGETLB_MIB = 64                # a pool of that size on every node
 
 
@@ -24,14 +24,14 @@ def cpus(*nodes):
     return ','.join(str(cpu) for node in nodes for cpu in numa.cpus_of(node))
 
 
-def one(name, mib, *words, threads=2, duty=DUTY, **more):
+def one(name, mib, *words, threads=2, **more):
     """Three quarters of its memory on node 2, the rest on 3, and its threads begin on node 0: best is node 2."""
-    return start(name, [2], mib, '--slices', '2,2,2,3', '--threads', threads, '--duty', duty, '--start-cpus', cpus(0), *words, **more)
+    return start(name, [2], mib, '--slices', '2,2,2,3', '--threads', threads, '--duty', DUTY, '--start-cpus', cpus(0), *words, **more)
 
 
-def several(name, count, mib, duty):
+def several(name, count, mib):
     """Half of the memory on the node that is best, half on the next; threads begin two further on."""
-    return [start(f'{name}-{i}', [i % 4], mib, '--no-thp', '--slices', f'{i % 4},{(i + 1) % 4}', '--threads', 2, '--duty', duty,
+    return [start(f'{name}-{i}', [i % 4], mib, '--no-thp', '--slices', f'{i % 4},{(i + 1) % 4}', '--threads', 2, '--duty', DUTY,
                   '--start-cpus', cpus((i + 2) % 4)) for i in range(count)]
 
 
@@ -66,9 +66,9 @@ def begin(workload, name, mib):
     if workload == 'a':
         return [one(name, mib, '--no-thp')]
     if workload == 'b':
-        return several(name, 4, mib, DUTY)
+        return several(name, 4, mib)
     if workload == 'c':
-        return several(name, 6, mib, '20:30')
+        return several(name, 6, mib)
     if workload == 'd':
         return [one(name, mib, '--thp')]
     if workload == 'e':

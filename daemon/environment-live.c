@@ -169,6 +169,8 @@ static int live_use_topology(void *context, const struct topology *t) {
         int r = observer_new(l->host, t, &o);
         if (r < 0)
                 return r;
+        if (l->host->live)
+                observer_set_incremental(o, !l->options.once);
         observer_free(l->observer);
         l->observer = o;
         return 0;

@@ -36,7 +36,7 @@ static const char *hold_reason(const struct manager *m, const struct cycle *c, c
                 return "restored by the administrator, waits for resume";
         if (n->restoring)
                 return "its former cpusets are being restored";
-        if (n->stuck)
+        if (n->stuck || n->n_aside > 0)
                 return "a process of it does not respond to being read";
         if (!window_is_open(m, c))
                 return "outside the windows for changes";

@@ -96,6 +96,7 @@ void service_note_free(struct service_note *n) {
         free(n->cgroup);
         deep_sample_free(n->kept);
         cycle_unref(n->kept_cycle);
+        rest_free(n->rest);
         free(n->last_reason);
         stubborn_free(n->stubborn);
         free(n);

@@ -30,6 +30,8 @@
 #define CHANGE_LATE_USEC     (2 * USEC_PER_MINUTE)
 /* A service is measured over at least this time before it is placed. */
 #define WARM_UP_USEC (2 * USEC_PER_SEC)
+/* Processes of one service whose readers have not returned: with more the service as a whole counts as stuck. */
+#define ASIDE_MAX 4u
 /* Who asks for a plan or for advice at the same time. */
 #define LOOKS_MAX 64u
 
@@ -91,8 +93,10 @@ struct service_note {
         char *last_reason; /* of the last decision or block that was logged */
         enum service_state last_state;
         struct node_set last_home;
-        bool held;                    /* restored by the administrator: not placed until resume */
-        bool stuck;                   /* a deep read or slice of it has not returned */
+        bool held;                           /* restored by the administrator: not placed until resume */
+        bool stuck;                          /* a deep read or slice of it has not returned, */
+        struct process_ref aside[ASIDE_MAX]; /* … or one of one of these processes alone: the others are read all the same */
+        unsigned n_aside;
         bool slow;                    /* its memory map takes long: it is read beside the cycles */
         bool reading;                 /* that is under way */
         bool restoring, restore_late; /* late: said so */
@@ -107,6 +111,7 @@ struct service_note {
         struct cycle *kept_cycle;     /* it began with this observation, */
         size_t kept_index;            /* of this service in it, */
         uint64_t kept_began_usec;     /* at this time */
+        struct rest *rest;            /* its last memory map, for as long as it does nothing; NULL: none */
         unsigned n_restore_failed;    /* in a row */
         uint64_t restore_again_usec;  /* not by itself before this */
         unsigned n_deep_failed;       /* reads of it in a row that failed or came late */
@@ -140,6 +145,7 @@ struct balancing {
 
 struct transition;
 struct deep_job;
+struct rest;
 
 /* Somebody waits for the next observation. */
 struct look {
@@ -259,6 +265,19 @@ int cycle_begin(struct manager *m);
 void cycle_read_maps(struct manager *m, struct cycle *c);
 void cycle_forget_kept(struct service_note *n, uint64_t now_usec); /* what a late read found, once it is too old */
 void cycle_read_done(struct manager *m);                           /* one is in: decides where it was the last */
+/* cycle-aside.c: a process that does not let itself be read is left out until it does. */
+bool aside_add(struct service_note *n, const struct service_sample *s,
+               size_t process); /* false: the service itself is to be left alone */
+void aside_remove(struct service_note *n, const struct process_ref *p);
+void aside_leave_out(const struct service_note *n, struct service_sample *s);
+/* cycle-rest.c: a service that did nothing since its memory map was read is not read again. */
+/* Keeps what a read found; `s` is as the screen left it. Takes `map` where it is kept (then it is NULL afterwards). */
+void rest_keep(struct service_note *n, const struct service_sample *s, unsigned n_ids, uint64_t began_usec,
+               struct deep_sample **map);
+/* What the service's memory map said, or NULL where that may no longer be so. */
+const struct deep_sample *rest_find(const struct manager *m, const struct service_note *n, const struct service_sample *s,
+                                    uint64_t now_usec);
+struct rest *rest_free(struct rest *r);
 /* The part of deciding that starts things: in manager-decide.c */
 void manager_decide(struct manager *m, struct cycle *c);
 unsigned manager_n_active(const struct manager *m); /* transitions that do not wait for a stuck process */

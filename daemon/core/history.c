@@ -10,6 +10,9 @@
 /* Allocated elsewhere while the move went on, more likely than not. */
 #define UNMOVABLE_NOISE_BYTES (256 * KIB)
 
+/* More are not counted. */
+#define CROWDED_PLANS_MOST 1000u
+
 /* Index of the first entry that is not before the key. */
 static size_t lower_bound(const struct history *h, const char *cgroup) {
         size_t low = 0, high = h->n_entries;
@@ -318,6 +321,8 @@ int history_record_placed(struct history *h, const char *cgroup, const struct no
                 e->interleave_key = 0;
                 e->kept_known = false;
                 e->n_undone = 0;
+                e->crowded_usec = 0;
+                e->crowded_plans = 0;
         }
         e->started_usec = now_usec;
         if (e->last_seen_usec == 0) /* created here: not to be forgotten at once */
@@ -370,6 +375,17 @@ void history_record_widened(struct history *h, const char *cgroup, uint64_t now_
         struct history_entry *e = history_find(h, cgroup);
         if (e)
                 e->widened_usec = now_usec;
+}
+
+void history_record_crowded(struct history *h, const char *cgroup, bool crowded, uint64_t now_usec) {
+        struct history_entry *e = history_find(h, cgroup);
+        if (!e)
+                return;
+        if (crowded && e->crowded_plans == 0)
+                e->crowded_usec = MAX2(now_usec, (uint64_t) 1);
+        else if (!crowded)
+                e->crowded_usec = 0;
+        e->crowded_plans = crowded ? MIN2(e->crowded_plans + 1, CROWDED_PLANS_MOST) : 0;
 }
 
 void history_record_refused(struct history *h, const char *cgroup, bool refused) {

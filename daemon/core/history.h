@@ -26,10 +26,12 @@ struct history_entry {
         uint64_t started_usec;       /* when the last transition began; 0: never */
         uint64_t settled_usec;       /* when the last transition to it ended; 0: never. Before started: it is under way */
         uint64_t widened_usec;       /* when memory nodes were last given back under pressure; 0: never, or over */
-        uint64_t demand_mcpu;        /* smoothed CPU demand in thousandths of a CPU */
-        uint64_t wait_mcpu;          /* smoothed time that it waited for CPUs (PSI), the same way */
-        bool demand_known;           /* demand_mcpu was measured at least once */
-        uint32_t *share_by_node;     /* smoothed share of CPU time in millionths, n_ids entries; NULL: not seen yet */
+        uint64_t crowded_usec; /* since then less crowding alone has spoken for another home, plan after plan; 0: it does not … */
+        unsigned crowded_plans;  /* … and so many plans have said so */
+        uint64_t demand_mcpu;    /* smoothed CPU demand in thousandths of a CPU */
+        uint64_t wait_mcpu;      /* smoothed time that it waited for CPUs (PSI), the same way */
+        bool demand_known;       /* demand_mcpu was measured at least once */
+        uint32_t *share_by_node; /* smoothed share of CPU time in millionths, n_ids entries; NULL: not seen yet */
         uint64_t *fixed_by_node; /* bytes that the last deep read found not ours to move, n_ids entries; NULL: no deep read yet */
         unsigned n_ids;
         uint64_t peak_bytes;      /* most resident bytes seen, decaying slowly */
@@ -125,6 +127,8 @@ void history_record_failed(struct history *h, const char *cgroup, uint64_t now_u
 void history_record_refused(struct history *h, const char *cgroup, bool refused);
 /* Its pages have been interleaved by these weights (interleave_key() of core/plan.h), or (0) moved in another way. */
 void history_record_interleaved(struct history *h, const char *cgroup, uint64_t key);
+/* A plan said, or did not say, that less crowding alone speaks for another home than it has. */
+void history_record_crowded(struct history *h, const char *cgroup, bool crowded, uint64_t now_usec);
 /* The memory nodes that we had narrowed were given back: they stay so for the rule's cooldown. */
 void history_record_widened(struct history *h, const char *cgroup, uint64_t now_usec);
 

@@ -171,7 +171,7 @@ static int grant_room(struct planner *pl, struct job *j) {
         uint64_t *room = calloc((size_t) pl->topology->n_ids + 1, sizeof *room);
         if (!room)
                 return -ENOMEM;
-        for (unsigned i = 0; i < pl->n_nodes; i++) {
+        for (unsigned i = 0; i < pl->n_nodes && j->has_incoming; i++) {
                 struct plan_node *n = &pl->nodes[i];
                 uint64_t in = j->incoming[i] + j->incoming_huge[i];
                 if (in == 0)
@@ -214,6 +214,7 @@ static void conclude(struct planner *pl, struct job *j) {
         p->home = j->assigned ? j->chosen.nodes : (struct node_set){ 0 };
         p->bytes_fixed = d.bytes_fixed + d.bytes_unmovable;
         set_state(j, &d);
+        p->crowded = j->crowded;
         if (d.move) {
                 p->move_memory = true;
                 p->bytes_to_move = d.left_to_kernel ? MIN2(j->chosen.bytes_in, j->stray_bytes) : j->chosen.bytes_in;

@@ -129,6 +129,7 @@ int plan_remember(const struct plan *p, const struct service_sample *samples, st
         for (size_t i = 0; i < p->n_placements; i++) {
                 const struct placement *x = &p->placements[i];
                 const char *cgroup = samples[x->sample].cgroup;
+                history_record_crowded(h, cgroup, x->crowded && !x->act, now_usec);
                 if (x->act || x->state != STATE_STABLE || node_set_is_empty(&x->home))
                         continue;
                 const struct history_entry *e = history_find(h, cgroup);

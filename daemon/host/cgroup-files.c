@@ -42,11 +42,14 @@ static bool parse_node_pair(const char *word, uint64_t *ret_node, uint64_t *ret_
 }
 
 int cgroup_read_numa_stat(int cgroup_fd, unsigned n_ids, uint64_t *bytes_by_node) {
-        _cleanup_free_ char *text = NULL;
-        int r = read_file_at(cgroup_fd, "memory.numa_stat", NUMA_STAT_LIMIT, &text, NULL);
+        _cleanup_free_ char *long_text = NULL;
+        char text[8192];
+        ssize_t r = read_small_file_at(cgroup_fd, "memory.numa_stat", text, sizeof text);
+        if (r == -EFBIG)
+                r = read_file_at(cgroup_fd, "memory.numa_stat", NUMA_STAT_LIMIT, &long_text, NULL);
         if (r < 0)
-                return r;
-        char *rest = text, *line;
+                return (int) r;
+        char *rest = long_text ? long_text : text, *line;
         while ((line = next_line(&rest))) {
                 char *words = line;
                 const char *name = next_word(&words);

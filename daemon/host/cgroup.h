@@ -28,6 +28,7 @@ struct found_service {
         char *owner_detail; /* NULL unless OWNER_NONE; NULL too where `cgroup` is */
         pid_t *pids;        /* ascending, each once */
         size_t n_pids, pids_capacity;
+        uint64_t usage_usec; /* of its cgroup's cpu.stat, before the processes were listed; USEC_INFINITY: not read */
 };
 struct found_services {
         struct found_service *items; /* sorted by cgroup; the one with NULL first */

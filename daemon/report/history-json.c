@@ -34,6 +34,8 @@ static const struct field {
         FIELD(FIELD_U64, since_usec),
         FIELD(FIELD_U64, rule_key),
         FIELD(FIELD_U64, rule_usec),
+        FIELD(FIELD_U64, crowded_usec),
+        FIELD(FIELD_UNSIGNED, crowded_plans),
         FIELD(FIELD_U64, wait_mcpu),
         FIELD(FIELD_BOOL, placed),
         FIELD(FIELD_NODES, home),

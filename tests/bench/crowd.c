@@ -273,6 +273,10 @@ int main(int argc, char *argv[]) {
         unsigned n_cgroups = number(argc > 2 ? argv[2] : NULL, 1000), each = number(argc > 3 ? argv[3] : NULL, 10),
                  seconds = number(argc > 4 ? argv[4] : NULL, 60);
         busy = argc > 5 ? number(argv[5], 0) : 0;
+        if ((double) busy * n_cgroups * each / 1.5e6 > 0.3) { /* they would only wait for each other */
+                (void) fprintf(stderr, "that is more than 30 %% of a CPU: fewer microseconds, or fewer processes\n");
+                return EXIT_FAILURE;
+        }
         char directory[] = "/tmp/crowd-XXXXXX", config[64], log[64];
         struct host *h;
         maker = getpid();

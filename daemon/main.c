@@ -176,7 +176,9 @@ int main(int argc, char **argv) {
                 return r < 0 ? EXIT_USAGE : EXIT_SUCCESS;
         if (!a.log_target_given)
                 a.log_target = a.options.once || a.check || isatty(STDERR_FILENO) ? LOG_TARGET_CONSOLE : LOG_TARGET_JOURNAL;
-        log_open(a.log_target, LOG_INFO);
+        /* systemd sets it where a unit is to be run for debugging (systemd.exec(5)). */
+        const char *debug = getenv("DEBUG_INVOCATION");
+        log_open(a.log_target, debug && strcmp(debug, "1") == 0 ? LOG_DEBUG : LOG_INFO);
         if (a.check)
                 return check(&a);
         if (a.options.once && replay_is_capture(a.root))

@@ -4,7 +4,7 @@
 
 #define COST_TIE 1e-9
 
-static const struct option *option_of(const struct planner *pl, const struct node_set *nodes) {
+const struct option *option_of(const struct planner *pl, const struct node_set *nodes) {
         for (size_t i = 0; i < pl->n_options; i++)
                 if (node_set_equal(&pl->options[i].nodes, nodes))
                         return &pl->options[i];

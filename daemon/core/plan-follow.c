@@ -61,7 +61,8 @@ static bool is_worth(const struct job *j, const struct option *o, double gain) {
 static bool is_held_back(struct planner *pl, struct job *j, const struct option *o, double gain) {
         if (j->has_home && node_set_equal(&o->nodes, &j->home))
                 return false;
-        j->waits = j->rest_usec > 0 || !may_leave(pl, j, o, gain);
+        j->crowded = distance_gain(j->present.distance, o->distance) < job_min_gain(j);
+        j->waits = j->rest_usec > 0 || !may_leave(pl, j, o, gain) || (j->crowded && !job_crowding_counts(pl, j));
         j->unpaid = !j->waits && !move_pays(pl, j, MAX2(gain, distance_gain(j->present.distance, o->distance)), o->bytes_in);
         return j->waits || j->unpaid;
 }
@@ -84,6 +85,32 @@ static void say_why_not(struct planner *pl, struct job *j, const struct option *
                 j->declined = !lacks_room(pl) || !would_pay(pl, j, now->distance); /* otherwise it is room that lacks */
 }
 
+static void add_way(struct follow_way *ways, size_t *n, size_t max, const struct follow_way *way) {
+        size_t at = *n < max ? (*n)++ : max;
+        for (; at > 0 && ways[at - 1].cost > way->cost; at--)
+                if (at < max)
+                        ways[at] = ways[at - 1];
+        if (at < max)
+                ways[at] = *way;
+}
+
+size_t follow_ways(struct planner *pl, struct job *j, struct follow_way *ret, size_t max) {
+        size_t n = 0;
+        candidates_of_memory(pl, j);
+        option_present(pl, j, &j->present);
+        const struct option *home = j->has_home ? option_of(pl, &j->home) : NULL;
+        for (size_t i = 0; i < pl->n_options; i++) {
+                const struct option *o = &pl->options[i];
+                if (!o->fits_memory || guard_bars(j, home, o))
+                        continue;
+                double gain = option_gain(j->present.cost, j->present.distance, o);
+                if (is_worth(j, o, gain) && !is_held_back(pl, j, o, gain))
+                        add_way(ret, &n, max - 1, &(struct follow_way){ o->nodes, o->cost });
+        }
+        add_way(ret, &n, max, &(struct follow_way){ .cost = j->present.cost });
+        return n;
+}
+
 /* Its memory cannot stay where others have the nodes for themselves. */
 static void leave_barred_home(const struct planner *pl, struct job *j) {
         struct node_set barred = job_barred_nodes(pl, j, &j->lost_to), both = node_set_intersect(&barred, &j->home);
@@ -101,6 +128,14 @@ static void stay(struct planner *pl, struct job *j) {
         j->hold_memory = true;
 }
 
+/* What is best for all together, if it can still be had; else what is best for it. */
+static const struct option *choose(struct planner *pl, struct job *j) {
+        const struct option *o = node_set_is_empty(&j->planned) ? NULL : option_of(pl, &j->planned);
+        if (o && o->fits_memory && is_worth(j, o, option_gain(j->present.cost, j->present.distance, o)))
+                return o;
+        return candidates_best(pl, j);
+}
+
 static void plan_one(struct planner *pl, struct job *j) {
         leave_barred_home(pl, j);
         if (j->displaced && !job_is_looked_at(pl, j)) {
@@ -110,11 +145,22 @@ static void plan_one(struct planner *pl, struct job *j) {
         if (!job_is_looked_at(pl, j)) /* at rest: it needs no room, and counts as traffic where it is */
                 return;
         candidates_of_memory(pl, j);
-        const struct option *best = candidates_best(pl, j), *barred = candidates_barred(pl, j);
         option_present(pl, j, &j->present);
+        const struct option *best = choose(pl, j), *barred = candidates_barred(pl, j);
         struct option chosen = best ? *best : (struct option){ 0 }, former = barred ? *barred : (struct option){ 0 };
         double gain = best ? option_gain(j->present.cost, j->present.distance, &chosen) : 0;
-        bool worth = best && is_worth(j, &chosen, gain), takes = worth && !is_held_back(pl, j, &chosen, gain);
+        j->waits = j->unpaid = j->crowded = false;
+        j->patience_usec = 0;
+        bool worth = best && is_worth(j, &chosen, gain);
+        /* The kernel's own balancing brings memory after the threads as well, page by page and sooner: two that do so undo each other's work. */
+        if (worth && kernel_brings_pages(pl, j) && !j->home_lost) {
+                strbuf_append(&j->notes,
+                              "; bringing its memory to its threads is left to the kernel's own balancing, which is on");
+                j->declined = true;
+                stay(pl, j);
+                return;
+        }
+        bool takes = worth && !is_held_back(pl, j, &chosen, gain);
         j->better = chosen;
         if (!worth)
                 say_why_not(pl, j, barred ? &former : NULL);
@@ -129,8 +175,12 @@ struct sized {
         uint64_t bytes;
 };
 
+/* Those that have a place in a plan of all, then the larger. */
 static int larger_first(const void *a, const void *b) {
         const struct sized *x = a, *y = b;
+        bool has_x = !node_set_is_empty(&x->job->planned), has_y = !node_set_is_empty(&y->job->planned);
+        if (has_x != has_y)
+                return has_x ? -1 : 1;
         if (x->bytes != y->bytes)
                 return x->bytes > y->bytes ? -1 : 1;
         return (x->job > y->job) - (x->job < y->job);

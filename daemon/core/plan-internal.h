@@ -9,12 +9,14 @@
  *   plan-nodes       place: nodes: the home is given
  *   plan-near, plan-spread  place: near, place: spread; plan-interleave place: interleave; what memory they divide is in plan-division
  *   plan-follow      memory goes where the threads are: place: follow, or CPUs that are not ours to restrict
+ *   plan-kernel      what is left to the kernel's own balancing, and what it undoes
  *   plan-conclude    what is due now for each job; plan-reason: why
  * When somebody asks: plan-explain: the candidates, and why they lost; plan-verdicts: in words; plan-change: what would change it.
  * plan-score tells what any set of homes is worth, in the terms that the search minimises.
  * They stand on plan-capacity (what nodes hold, and what this plan has put there so far), plan-cost (what a candidate
  * would cost; plan-distance and plan-bandwidth: what the machine makes of it; plan-demand: what the service asks for), plan-candidates
- * (which candidates there are; plan-choose: which is taken), plan-horizon (whether a move pays for itself) and plan-guard (no way back for a while).
+ * (which candidates there are; plan-choose: which is taken), plan-horizon (whether a move pays for itself), plan-crowding (whether less
+ * crowding alone is a reason) and plan-guard (no way back for a while).
  *
  * Arrays "by index" have one entry per present node, in order of id: ids can be sparse. CPU load and demand are in CPUs. */
 #pragma once
@@ -29,6 +31,7 @@ struct plan_node {
         uint64_t room_bytes, huge_room_bytes; /* not yet given to anyone in this plan */
         double pinned_load;                   /* of services whose CPUs this plan restricts to nodes */
         double free_load;                     /* of everyone else, where it was seen */
+        double seen_load;                     /* of all services, where they were seen */
         double even_load;                     /* of everyone else, were it spread evenly, as the scheduler could */
         double bandwidth, traffic;            /* what its memory can bear and has to, in CPUs that use it: plan-bandwidth.c */
         double free_traffic;                  /* of services whose CPUs are not restricted: their memory goes after them */
@@ -104,8 +107,8 @@ struct group {
 /* A rule that has services, and how it stands to the others. */
 struct rule_state {
         const struct rule *rule;
-        size_t rank; /* order in the configuration */
-        size_t n_jobs;
+        size_t rank;                 /* order in the configuration */
+        size_t n_jobs;               /* that could have a home */
         size_t together;             /* its bond: see struct group */
         size_t first_apart, n_apart; /* in planner.apart: rules (by number) that it must not meet by its own word or theirs */
 };
@@ -157,8 +160,10 @@ struct job {
         bool gave_up[_CONSTRAINT_MAX];      /* its own constraints that stronger ones made impossible */
         struct node_set home;
         struct node_set former; /* the home before this one; see plan-guard.c */
-        struct option chosen;   /* where it goes or stays, if `assigned` */
-        struct option better;   /* what was looked at but not taken: see `waits`, `declined` */
+        struct node_set
+                planned; /* JOB_FOLLOW: what is best for all together, if it can still be had; empty: nothing in particular */
+        struct option chosen; /* where it goes or stays, if `assigned` */
+        struct option better; /* what was looked at but not taken: see `waits`, `declined` */
 
         /* Where memory is divided (plan-division.c), by index, on the heap: each node's part, as a weight; and movable bytes that are to be on it. */
         uint64_t *part, *want;                /* `want` is part of the block that begins with `part` */
@@ -166,14 +171,17 @@ struct job {
 
         bool applied_cpus, applied_mems; /* cpusets of ours are in force */
         bool has_share;
-        bool restricts;         /* its CPUs go with it */
-        bool has_home;          /* `home` holds and still obeys the rule */
-        bool home_lost;         /* it had one that no longer does: a new one is due whatever the gain */
-        bool under_way;         /* a transition has started and not ended */
-        bool after_failure;     /* the last one had no effect: rest_usec is the wait for the next */
-        bool assigned;          /* `chosen` holds */
-        bool hold_memory;       /* leave its memory as it is for now */
-        bool waits;             /* `better` would be taken if the home were older */
+        bool binds;         /* it could have a home that other homes are related to, though it may be too small for one as yet */
+        bool restricts;     /* its CPUs go with it */
+        bool has_home;      /* `home` holds and still obeys the rule */
+        bool home_lost;     /* it had one that no longer does: a new one is due whatever the gain */
+        bool under_way;     /* a transition has started and not ended */
+        bool after_failure; /* the last one had no effect: rest_usec is the wait for the next */
+        bool assigned;      /* `chosen` holds */
+        bool has_incoming;  /* so do `incoming` and `incoming_huge`, what this plan has given it; otherwise nothing is to come */
+        bool hold_memory;   /* leave its memory as it is for now */
+        bool crowded;       /* less crowding alone speaks for another home */
+        bool waits;         /* `better` would be taken if the home were older */
         uint64_t patience_usec; /* with `waits`: so long yet, because its home changed often; 0: not for that */
         bool declined;          /* `better` is too little of a gain */
         bool displaced;         /* a stronger rule took its home: `lost_to` */
@@ -194,6 +202,9 @@ struct due {
         uint64_t bytes_unmovable; /* would not move when last tried */
         uint64_t bytes_fixed;     /* not ours to move: mapped by others too, or bound */
         uint64_t bytes_unpaid;    /* not worth what moving them takes */
+        uint64_t bytes_undone;    /* left where the kernel's own balancing has put them, … */
+        uint64_t undone_usec;     /* … for so long */
+        bool left_to_kernel;      /* on which of its home nodes each page is */
         double gain_unpaid;
         struct node_set cpus, mems; /* its home, as CPUs (empty: untouched) and memory */
 };
@@ -415,6 +426,7 @@ bool candidates_push(struct planner *pl, const struct job *j, const struct node_
 /* plan-candidates-memory.c: sets of memory nodes for follow */
 void candidates_of_memory(struct planner *pl, const struct job *j);
 /* plan-choose.c */
+const struct option *option_of(const struct planner *pl, const struct node_set *nodes); /* among pl->options; NULL: not there */
 /* The best of pl->options that stands exactly so and can hold it; NULL: none. */
 const struct option *candidates_choose(const struct planner *pl, const struct group *g, enum standing standing);
 const struct option *candidates_best(const struct planner *pl, const struct job *j); /* NULL: none holds its memory */
@@ -433,7 +445,7 @@ void growth_done(struct growth *g);
 /* plan-nodes.c: sets `permitted` of such jobs to what can be had of the nodes that their rules give, or tells why nothing can */
 void plan_nodes(struct planner *pl);
 void plan_search(struct planner *pl);
-/* plan-exact.c: the best homes for all groups that have none, if the machine is small, every constraint can hold and the effort stays
+/* plan-exact.c: the best homes for all groups that have none, and nodes for memory that follows (job.planned), if the machine is small, every constraint can hold and the effort stays
  * within bounds. False, with nothing changed, otherwise. */
 bool plan_exact(struct planner *pl);
 /* plan-eject.c: assigns the group by sending others in its way elsewhere, where all that they ask for holds too. False, with nothing
@@ -450,6 +462,16 @@ int job_make_parts(const struct planner *pl, struct job *j);
 void division_evaluate(struct planner *pl, struct job *j, struct option *o);
 /* Puts the division into the placement. -ENOMEM. */
 int division_conclude(const struct planner *pl, struct job *j);
+
+/* plan-kernel.c: the kernel's own balancing */
+/* Does it bring pages to threads, and is it to be respected for this job? Then memory that follows its threads is the kernel's as well. */
+bool kernel_brings_pages(const struct planner *pl, const struct job *j);
+/* Is it left to it on which of the home's nodes each page is? */
+bool kernel_divides(const struct planner *pl, const struct job *j);
+/* So long nothing is moved within the home, because it has undone that of late; 0: it may be. */
+uint64_t kernel_undone_wait(const struct planner *pl, const struct job *j);
+/* What is to be said of it in the reason: "; …", or nothing. */
+void kernel_note(const struct planner *pl, const struct job *j, const struct due *d, struct strbuf *b);
 
 /* plan-near.c: looks up the devices of such jobs, or tells what is wrong with them */
 void plan_near(struct planner *pl);
@@ -468,12 +490,22 @@ void spread_note_full(const struct planner *pl, struct job *j);
 bool interleave_set_parts(struct planner *pl, struct job *j, const struct node_set *mems);
 void plan_interleave(struct planner *pl);
 void plan_compact(struct planner *pl);
+/* plan-crowding.c: is less crowding, where nothing gets nearer, reason enough by now to move these services? `relieves`: there they would
+ * have the CPUs that they wait for. */
+bool crowding_counts(const struct planner *pl, const struct group *g, bool relieves);
+bool job_crowding_counts(const struct planner *pl, const struct job *j);
 /* plan-accept.c: declines new homes that are not worth a change */
 void plan_accept(struct planner *pl);
 double group_min_gain(const struct group *g);
 /* Are the bytes of all worth what moving them takes? */
 bool group_pays(const struct planner *pl, const struct group *g, double gain, uint64_t bytes_in);
 void plan_follow(struct planner *pl);
+/* Where memory that follows would go as things stand, cheapest first, among it staying where it is (an empty set). `max` is at least 1. */
+struct follow_way {
+        struct node_set nodes;
+        double cost;
+};
+size_t follow_ways(struct planner *pl, struct job *j, struct follow_way *ret, size_t max);
 void plan_conclude(struct planner *pl);
 
 /* plan-reason.c */

@@ -11,6 +11,7 @@ void job_tell(struct job *j, enum service_state state, const char *format, ...) 
         strbuf_vprintf(&b, format, args);
         va_end(args);
         j->kind = JOB_TOLD;
+        j->binds = false;
         j->placement->state = state;
         j->placement->reason = strbuf_steal(&b);
 }
@@ -143,7 +144,9 @@ static void tell_small(struct job *j, uint64_t bytes) {
         strbuf_append(&b, ", less than min-size ");
         text_bytes(&b, j->rule->min_size_bytes);
         char *text = strbuf_steal(&b);
+        bool binds = j->binds;
         job_tell(j, STATE_STABLE, "%s", text ? text : "");
+        j->binds = binds;
         free(text);
 }
 
@@ -164,6 +167,7 @@ static void set_up(const struct planner *pl, struct job *j) {
         bool wants = wants_cpus(pl, j->rule);
         j->restricts = wants && !s->admin_cpus;
         j->kind = kind_of(j->rule, j->restricts);
+        j->binds = job_is_placed_kind(j) || j->kind == JOB_INTERLEAVE;
         set_limits(pl, j);
         set_home(pl, j);
         set_rest(pl, j);
@@ -210,7 +214,8 @@ static int init_jobs(struct planner *pl, struct plan *plan) {
         size_t n = pl->n_nodes, per_job = 8 * n, next = 0;
         pl->n_jobs = in->n_samples;
         pl->jobs = calloc(pl->n_jobs + 1, sizeof *pl->jobs);
-        uint64_t *arrays = calloc(pl->n_jobs * per_job + 1, sizeof *arrays);
+        /* Not zeroed, but for what is read before it is written: megabytes, of which most services need a part. */
+        uint64_t *arrays = malloc((pl->n_jobs * per_job + 1) * sizeof *arrays);
         pl->job_arrays = arrays;
         if (!pl->jobs || !arrays)
                 return -ENOMEM;
@@ -233,6 +238,7 @@ static int init_jobs(struct planner *pl, struct plan *plan) {
                 j->incoming = block + 4 * n;
                 j->incoming_huge = block + 5 * n;
                 j->uses = (double *) (block + 6 * n);
+                memset(j->uses, 0, n * sizeof *j->uses);
                 j->base = (double *) (block + 7 * n);
                 j->placement->sample = i;
                 if (job_is_looked_at(pl, j))
@@ -241,6 +247,8 @@ static int init_jobs(struct planner *pl, struct plan *plan) {
                 set_bytes(pl, j);
                 set_up(pl, j);
                 job_set_demand(pl, j);
+                for (size_t k = 0; k < n; k++)
+                        pl->nodes[k].seen_load += j->demand * j->share[k];
                 /* Whoever is not given CPUs of its own may be anywhere. */
                 if (!j->restricts || j->kind == JOB_TOLD)
                         job_release(pl, j);

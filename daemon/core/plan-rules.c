@@ -28,8 +28,10 @@ static size_t rank_of(const struct planner *pl, const struct rule *r, size_t job
         return c->rules && at >= first && at < end ? (at - first) / sizeof *c->rules : c->n_rules + job;
 }
 
+/* One that is too small for a home as yet still binds those that are to share its home to each other: they need not part and meet again
+ * as it shrinks and grows. */
 static bool is_subject(const struct job *j) {
-        return j->kind != JOB_TOLD && j->rule;
+        return j->rule && (j->kind != JOB_TOLD || j->binds);
 }
 
 /* Numbers the rules by rank and gives each job its rule's number. `seen`: room for n_jobs. */
@@ -67,7 +69,7 @@ static bool number_rules(struct planner *pl, struct seen *seen) {
                         else
                                 high = mid;
                 }
-                if (is_subject(j) && (job_is_placed_kind(j) || j->kind == JOB_INTERLEAVE))
+                if (is_subject(j) && j->binds)
                         pl->rules[j->rule_number].n_jobs++;
         }
         return true;

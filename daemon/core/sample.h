@@ -38,6 +38,10 @@ struct node_memory {
 
 struct machine_sample {
         struct node_memory *nodes; /* n_ids entries */
+        /* The kernel's own balancing: kernel.numa_balancing, a bit mask (1: pages go to the threads that use them, 2: from slow memory to fast);
+         * 0: off, or a kernel without. How much it has moved since boot: meaningful where that is not 0. */
+        unsigned kernel_balancing;
+        uint64_t kernel_moved_bytes;
 };
 
 struct service_sample {
@@ -75,6 +79,10 @@ struct service_sample {
         bool admin_cpus, admin_mems;
         bool whole_cpus,
                 whole_mems; /* its own cpuset leaves out nothing that the cgroup above has: there is nothing to give back */
+
+        /* What the kernel's own balancing has moved of it, ever: from memory.stat, where it is on and this kernel counts it there. */
+        bool kernel_moved_known;
+        uint64_t kernel_moved_bytes;
 
         /* The application's own policy. */
         bool self_managed;       /* a task policy other than default: nothing of it is moved */

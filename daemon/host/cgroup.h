@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include "core/bitmap.h"
+#include "core/pace.h"
 #include "core/rule.h"
 #include "core/sample.h"
 #include "host/host.h"
@@ -58,6 +59,8 @@ int cgroup_read_numa_stat(int cgroup_fd, unsigned n_ids, uint64_t *bytes_by_node
 int cgroup_read_cpu_usec(int cgroup_fd, uint64_t *ret);
 /* memory.pressure or cpu.pressure: some avg10, in hundredths of a percent; -1 where it cannot be read. */
 int cgroup_read_pressure(int cgroup_fd, const char *file);
+/* The totals of "some" of both. What cannot be read (no PSI, no such cgroup, "pid:…") is marked so. */
+void cgroup_read_stalls(const struct host *h, const char *cgroup, struct pressure_totals *ret);
 /* Does a file like cgroup.controllers list this controller? */
 bool cgroup_lists_controller(int cgroup_fd, const char *file, const char *controller);
 

@@ -7,6 +7,7 @@
 
 #include "core/util.h"
 #include "host/io.h"
+#include "host/kernel-balancing.h"
 #include "host/screen.h"
 
 #define COSTS_LEARNED_FROM 100u /* threads */
@@ -110,6 +111,8 @@ static int make_observation(struct screen *s, struct observation **ret) {
                 o->services[o->n_services++] = s->services[i].sample;
                 service_sample_init(&s->services[i].sample);
         }
+        if (o->machine.kernel_balancing != 0)
+                kernel_balancing_sample_services(s->observer->host, o->services, o->n_services);
         o->truncated = s->truncated;
         o->n_put_off = s->plan.n_put_off;
         *ret = TAKE_PTR(o);

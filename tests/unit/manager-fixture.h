@@ -54,6 +54,12 @@ static struct {
         const char *services[SERVICE_MAX]; /* units, in order of name; NULL: no more */
         uint64_t interval_usec;
         bool at_home;
+        struct env_timer each;                /* after_each(): to be called by the test */
+        unsigned balancing, n_balancing_sets; /* kernel.numa_balancing, and how often it was to be set */
+        bool no_balancing, lose_balancing;    /* this kernel has none; what is set has no effect */
+        int fail_balancing;
+        enum balancing_setting balancing_setting; /* of the configuration */
+        bool dry_run;
 } fx;
 
 /* Of the program numabalanced, for --once only. */
@@ -91,6 +97,8 @@ static struct env_timer *fx_timer_free(struct env_timer *t) {
         return NULL;
 }
 static int fx_after_each(void *context, env_callback callback, void *userdata) {
+        fx.each.callback = callback;
+        fx.each.userdata = userdata;
         return 0;
 }
 static int fx_leave(void *context, int status) {
@@ -140,6 +148,8 @@ static int fx_load_config(void *context, const char *main_file, const struct top
         struct config *c = config_new();
         assert_non_null(c);
         c->settings.interval_usec = fx.interval_usec;
+        c->settings.kernel_balancing = fx.balancing_setting;
+        c->settings.dry_run = fx.dry_run;
         c->rules = calloc(2, sizeof(*c->rules));
         c->n_rules = 2;
         rule_init(&c->rules[0]);
@@ -218,6 +228,9 @@ static int fx_read_deep(void *context, unsigned n_ids, const struct process_ref 
 static int fx_read_machine(void *context, const struct topology *t, struct machine_sample *ret) {
         return -ENOMEM;
 }
+static void fx_read_pressure(void *context, const char *cgroup, struct pressure_totals *ret) {
+        *ret = (struct pressure_totals){ 0 };
+}
 
 /* Any way of changing something ends here. */
 static int fx_mover_new(void *context, const struct act *act, const struct topology *t, const char *cgroup,
@@ -250,12 +263,48 @@ static int fx_set_cpuset(void *context, const struct target *t, const struct cpu
         return -EPERM;
 }
 
+static int fx_get_balancing(void *context, unsigned *ret) {
+        *ret = fx.balancing;
+        return fx.no_balancing ? -ENOENT : 0;
+}
+static int fx_set_balancing(void *context, unsigned mode, ops_done done, void *userdata) {
+        fx.n_balancing_sets++;
+        if (fx.fail_balancing < 0)
+                return fx.fail_balancing;
+        if (!fx.lose_balancing)
+                fx.balancing = mode;
+        done(0, userdata);
+        return 0;
+}
+
 static const struct environment_ops fx_ops = {
-        fx_now,       fx_week_minute,  fx_timer_new, fx_timer_set,     fx_timer_free,   fx_after_each,  fx_leave,
-        fx_notify,    fx_submit,       fx_stop_jobs, fx_load_topology, fx_use_topology, fx_load_config, fx_screen,
-        fx_read_deep, fx_read_machine, fx_mover_new, fx_mover_slice,   fx_mover_result, fx_mover_free,
+        .now = fx_now,
+        .week_minute = fx_week_minute,
+        .timer_new = fx_timer_new,
+        .timer_set = fx_timer_set,
+        .timer_free = fx_timer_free,
+        .after_each = fx_after_each,
+        .leave = fx_leave,
+        .notify = fx_notify,
+        .submit = fx_submit,
+        .stop_jobs = fx_stop_jobs,
+        .load_topology = fx_load_topology,
+        .use_topology = fx_use_topology,
+        .load_config = fx_load_config,
+        .screen = fx_screen,
+        .read_deep = fx_read_deep,
+        .read_machine = fx_read_machine,
+        .read_pressure = fx_read_pressure,
+        .mover_new = fx_mover_new,
+        .mover_slice = fx_mover_slice,
+        .mover_result = fx_mover_result,
+        .mover_free = fx_mover_free,
 };
-static const struct act_ops fx_act_ops = { .name = "counting", .get_cpuset = fx_get_cpuset, .set_cpuset = fx_set_cpuset };
+static const struct act_ops fx_act_ops = { .name = "counting",
+                                           .get_cpuset = fx_get_cpuset,
+                                           .set_cpuset = fx_set_cpuset,
+                                           .get_kernel_balancing = fx_get_balancing,
+                                           .set_kernel_balancing = fx_set_balancing };
 
 /* The first job that does not hang; a read that gets stuck goes on hanging, as its thread would. */
 static inline bool fx_run_job(void) {

@@ -37,6 +37,22 @@ static void test_bonds_go_on(void **state) {
         assert_home(w, p, "s6", "1");
 }
 
+/* The rule in the middle has a service that is too small for a home as yet: the others share one all the same. */
+static void test_bonds_by_way_of_a_small_one(void **state) {
+        _cleanup_(world_freep) struct world *w = world_new(4, 8, 8, 4 * GIB);
+        struct rule *a = named_rule(w, PLACE_COMPACT, "a", 100), *b = named_rule(w, PLACE_COMPACT, "b", 100),
+                    *c = named_rule(w, PLACE_COMPACT, "c", 100);
+        add_name(&a->together_with, "b");
+        add_name(&c->together_with, "b");
+        service_on(w, "s1", a, 0, 100 * MIB, 0.5);
+        service_on(w, "s2", b, 1, 20 * MIB, 0.5);
+        service_on(w, "s3", c, 2, 100 * MIB, 0.5);
+        _cleanup_(plan_freep) struct plan *p = world_plan(w);
+        assert_false(node_set_is_empty(&p->placements[0].home));
+        assert_true(node_set_is_empty(&p->placements[1].home));
+        assert_true(node_set_equal(&p->placements[0].home, &p->placements[2].home));
+}
+
 static void test_own_name(void **state) {
         _cleanup_(world_freep) struct world *w = world_new(4, 4, 4, 4 * GIB);
         struct rule *r = named_rule(w, PLACE_COMPACT, "web", 100);
@@ -140,10 +156,15 @@ static void test_newcomer_joins(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_two_rules_share), cmocka_unit_test(test_bonds_go_on),
-                cmocka_unit_test(test_own_name),        cmocka_unit_test(test_constraints_of_all),
-                cmocka_unit_test(test_cannot_share),    cmocka_unit_test(test_too_much_for_one_home),
-                cmocka_unit_test(test_newcomer_joins),  cmocka_unit_test(test_who_needs_cpus),
+                cmocka_unit_test(test_two_rules_share),
+                cmocka_unit_test(test_bonds_go_on),
+                cmocka_unit_test(test_bonds_by_way_of_a_small_one),
+                cmocka_unit_test(test_own_name),
+                cmocka_unit_test(test_constraints_of_all),
+                cmocka_unit_test(test_cannot_share),
+                cmocka_unit_test(test_too_much_for_one_home),
+                cmocka_unit_test(test_newcomer_joins),
+                cmocka_unit_test(test_who_needs_cpus),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -182,6 +182,8 @@ struct manager {
         unsigned n_deep_pending;
         size_t deep_turn; /* index of the service whose memory map is read next where the budget does not reach to all */
         bool screen_running, screen_late; /* late: said so */
+        unsigned n_complete_screens;      /* in a row, while `sparing` */
+        bool sparing;                     /* the budget for observing does not pay for all threads: said so */
         uint64_t cycle_cpu_usec,
                 screen_cpu_usec; /* of the cycle; of its screen alone, which is what the next will cost at least */
 

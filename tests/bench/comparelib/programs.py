@@ -15,7 +15,7 @@ import numa
 from comparelib import sampler
 
 REDIS_PORT, REDIS_KEYS, REDIS_VALUE = 7001, 60000, 1000
-PG_PORT, PG_SCALE = 7002, 6
+PG_PORT, PG_SCALE = 7002, 2
 MEMORY, CPUS = 3, 0             # nodes where a server's memory and, at first, its threads are: best is the former, and nothing has to move
 
 _clients = []
@@ -80,10 +80,14 @@ def _misplace(service):
     """All its memory to one node and its threads to another one, free to go on from there."""
     others = ','.join(str(node) for node in numa.online_nodes() if node != MEMORY)
     for pid in service.pids():
-        lib.run('migratepages', pid, others, MEMORY)
-        for cpus in (numa.cpus_of(CPUS), range(os.cpu_count())):
-            for tid in numa.threads(pid):
-                os.sched_setaffinity(tid, set(cpus))
+        try:
+            lib.run('migratepages', pid, others, MEMORY)
+            for cpus in (numa.cpus_of(CPUS), range(os.cpu_count())):
+                for tid in numa.threads(pid):
+                    os.sched_setaffinity(tid, set(cpus))
+        except (AssertionError, OSError):
+            if os.path.exists(f'/proc/{pid}'):      # else it ended: a server's helpers come and go
+                raise
 
 
 def parse_redis(output):

@@ -45,7 +45,7 @@ def test_misplaced_service_comes_home_and_its_neighbour_is_spared():
 
 def test_four_services_find_four_nodes():
     # Each piled on node 0, two free threads each that work a part of the time. We ask seldom: what we use ourselves crowds node 0.
-    services = [start_service(f'four{i}', size=32, node=0, threads=2, duty='20:30', no_thp=True) for i in range(4)]
+    services = [start_service(f'four{i}', size=32, node=0, threads=2, duty='15:35', no_thp=True) for i in range(4)]
     daemon.configure([{'name': 'four', 'match': {'unit': 'four*.service'}, 'place': 'compact', 'max-nodes': 1, 'min-size': '16M'}])
     daemon.start()
 

@@ -8,7 +8,7 @@ from comparelib import programs, sampler
 
 STATS = pathlib.Path('/run/compare')
 MIB = 1 << 20
-DUTY = '10:20'                  # each thread works a third of the time: two of them are more than half a CPU, which numad asks for
+DUTY = '5:20'                   # of each thread, nominally: a busy machine makes it more. Two of them are to be more than half a CPU, which numad asks for
 HUGETLB_MIB = 64                # a pool of that size on every node
 
 

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "core/util.h"
+#include "host/cgroup.h"
 #include "report/journal.h"
 
 /* Reading numa_maps and moving pages each get their own company; more threads would only contend for the same mmap locks. */
@@ -168,6 +169,8 @@ static int live_use_topology(void *context, const struct topology *t) {
         int r = observer_new(l->host, t, &o);
         if (r < 0)
                 return r;
+        if (l->host->live)
+                observer_set_incremental(o, !l->options.once);
         observer_free(l->observer);
         l->observer = o;
         return 0;
@@ -204,6 +207,11 @@ static int live_read_deep(void *context, unsigned n_ids, const struct process_re
 static int live_read_machine(void *context, const struct topology *t, struct machine_sample *ret) {
         const struct live *l = context;
         return machine_sample_read(l->host, t, ret);
+}
+
+static void live_read_pressure(void *context, const char *cgroup, struct pressure_totals *ret) {
+        const struct live *l = context;
+        cgroup_read_stalls(l->host, cgroup, ret);
 }
 
 /* Pages: the mover goes by another name. */
@@ -252,6 +260,7 @@ static const struct environment_ops live_ops = {
         .screen = live_screen,
         .read_deep = live_read_deep,
         .read_machine = live_read_machine,
+        .read_pressure = live_read_pressure,
         .mover_new = live_mover_new,
         .mover_slice = live_mover_slice,
         .mover_result = live_mover_result,

@@ -12,6 +12,7 @@
 #include "act/mover.h"
 #include "act/ops.h"
 #include "config/config-load.h"
+#include "core/pace.h"
 #include "core/plan.h"
 #include "host/host.h"
 #include "host/observe.h"
@@ -66,6 +67,8 @@ struct environment_ops {
                          const struct deep_options *options, struct deep_sample **ret);
         /* machine_sample_read(). Quick, cannot block. */
         int (*read_machine)(void *context, const struct topology *t, struct machine_sample *ret);
+        /* How long the processes of a cgroup have been stalled so far; in jobs. What is not to be had is marked so. */
+        void (*read_pressure)(void *context, const char *cgroup, struct pressure_totals *ret);
 
         /* The mover of act/mover.h; slice() is called in a job. `act`: how pages are moved, real or dry. */
         int (*mover_new)(void *context, const struct act *act, const struct topology *t, const char *cgroup,

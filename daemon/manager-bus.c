@@ -163,6 +163,8 @@ static struct json_object *on_status(void *userdata) {
                 add_int(o, "kernel_balancing_before", m->record->balancing_before);
         for (char **l = m->limitations; *l; l++)
                 json_object_array_add(limits, json_object_new_string(*l));
+        if (manager_hotplugged(m))
+                json_object_array_add(limits, json_object_new_string(HOTPLUGGED_TEXT));
         json_object_object_add(o, "limitations", limits);
         add_all_stuck(m, stuck);
         json_object_object_add(o, "stuck", stuck);
@@ -183,6 +185,7 @@ static int on_pause(bool paused, void *userdata) {
                         m->notes[i]->held = false;
                 history_forgive(&m->history);
                 manager_balancing_forgive(m);
+                manager_forget_stubborn(m);
                 manager_wake_for(m, 0, WAKE_REQUEST);
         } else {
                 struct transition *t, *next;

@@ -58,8 +58,7 @@ static void read_devices_again(struct manager *m) {
         else if (topology_same_but_for_devices(m->topology, fresh))
                 topology_swap_devices(m->topology, fresh);
         else
-                log_notice("The machine's nodes or CPUs are not what they were at the start: restart the daemon to have that "
-                           "considered");
+                log_notice(HOTPLUGGED_TEXT);
 }
 
 int manager_reload(struct manager *m, char **ret_error) {
@@ -83,6 +82,7 @@ int manager_reload(struct manager *m, char **ret_error) {
                 }
                 history_forgive(&m->history);
                 manager_balancing_forgive(m);
+                manager_forget_stubborn(m);
                 if (!manager_is_dry(m)) {
                         int q = manager_take_lock(m);
                         if (q < 0)

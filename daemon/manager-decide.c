@@ -10,6 +10,8 @@
 
 /* Services whose cgroup is gone: forget what was said about them after this. */
 #define NOTE_FORGET_USEC (10 * USEC_PER_MINUTE)
+/* As long as so few looks at what is shared were in vain, the next ones come at the normal interval: for a quarter of an hour. */
+#define SHARED_LOOKS_SOON 3u
 
 static bool window_is_open(const struct manager *m, const struct cycle *c) {
         return settings_window_open(&c->config->config->settings, m->env->ops->week_minute(m->env->context));
@@ -34,7 +36,7 @@ static const char *hold_reason(const struct manager *m, const struct cycle *c, c
                 return "restored by the administrator, waits for resume";
         if (n->restoring)
                 return "its former cpusets are being restored";
-        if (n->stuck)
+        if (n->stuck || n->n_aside > 0)
                 return "a process of it does not respond to being read";
         if (!window_is_open(m, c))
                 return "outside the windows for changes";
@@ -107,6 +109,12 @@ static void wake_to_measure(struct manager *m) {
         manager_wake(m, delay);
 }
 
+/* What is left behind because it is shared after a fork can be its own again soon: not to be missed by the length of an interval. */
+static bool awaits_sharers(const struct manager *m, const char *cgroup) {
+        const struct history_entry *h = history_find(&m->history, cgroup);
+        return h && h->shared_processes > 0 && h->n_shared_looks <= SHARED_LOOKS_SOON;
+}
+
 /* Returns true where the service still wants something, so that the next look should come at the normal interval. */
 static bool decide_one(struct manager *m, struct cycle *c, size_t i) {
         const struct service_sample *s = &c->observation->services[i];
@@ -158,7 +166,7 @@ static bool decide_one(struct manager *m, struct cycle *c, size_t i) {
                         n->last_state = STATE_STABLE;
                         n->last_home = p->home_mems;
                 }
-                return p->state == STATE_PENDING;
+                return p->state == STATE_PENDING || awaits_sharers(m, s->cgroup);
         }
         if (!is_measured(m, c, s, n)) {
                 n->keep_deep = s->deep;
@@ -178,7 +186,7 @@ static bool decide_one(struct manager *m, struct cycle *c, size_t i) {
                 say(m, n, s, p);
                 return true;
         }
-        if (!hold && manager_n_active(m) >= TRANSITIONS_MAX) {
+        if (!hold && (manager_n_active(m) >= TRANSITIONS_MAX || (p->move_memory && transition_has_process_of(m, s)))) {
                 n->waits_for_turn = true;
                 hold = "waits for its turn";
         }
@@ -201,6 +209,31 @@ static bool decide_one(struct manager *m, struct cycle *c, size_t i) {
         n->last_state = STATE_MOVING;
         n->last_home = p->home_mems;
         return true;
+}
+
+static int compare_turns(const void *a, const void *b, void *userdata) {
+        const struct cycle *c = userdata;
+        size_t i = *(const size_t *) a, k = *(const size_t *) b;
+        const struct rule *p = c->observation->services[i].rule, *q = c->observation->services[k].rule;
+        unsigned first = p ? p->priority : 0, second = q ? q->priority : 0;
+        return first != second ? (first > second ? -1 : 1) : (i > k) - (i < k);
+}
+
+/* What is due begins in order of its rules' priority: there are fewer turns than there may be services. */
+static bool decide_all(struct manager *m, struct cycle *c) {
+        size_t n = c->observation->n_services, n_due = 0;
+        _cleanup_free_ size_t *due = calloc(n + 1, sizeof(*due));
+        bool wants = false;
+        for (size_t i = 0; i < n; i++)
+                if (due && c->plan->placements[i].act)
+                        due[n_due++] = i;
+                else
+                        wants |= decide_one(m, c, i);
+        if (n_due > 1)
+                qsort_r(due, n_due, sizeof(*due), compare_turns, c);
+        for (size_t i = 0; i < n_due; i++)
+                wants |= decide_one(m, c, due[i]);
+        return wants;
 }
 
 /* Services with a transition that were not seen this time. */
@@ -306,8 +339,7 @@ void manager_decide(struct manager *m, struct cycle *c) {
                 r = manager_is_dry(m) || m->paused ? 0 : plan_remember(c->plan, o->services, &m->history, now);
                 if (r < 0)
                         log_error(r, "Could not remember homes: %s", strerror(-r));
-                for (size_t i = 0; i < o->n_services; i++)
-                        wants |= decide_one(m, c, i);
+                wants |= decide_all(m, c);
                 tell_absent_transitions(m, c);
                 manager_tell_late_restores(m);
                 if (!manager_is_dry(m) && !m->paused && window_is_open(m, c))

@@ -90,6 +90,13 @@ void service_note_free(struct service_note *n) {
         free(n->cgroup);
         deep_sample_free(n->kept);
         cycle_unref(n->kept_cycle);
+        rest_free(n->rest);
         free(n->last_reason);
+        stubborn_free(n->stubborn);
         free(n);
+}
+
+void manager_forget_stubborn(struct manager *m) {
+        for (size_t i = 0; i < m->n_notes; i++)
+                m->notes[i]->stubborn = stubborn_free(m->notes[i]->stubborn);
 }

@@ -23,6 +23,11 @@ static bool narrows_mems(const struct manager *m, const struct record_entry *e) 
         return e->changed_mems && e->ours.mems_set && !node_set_is_subset(&all, &e->ours.mems);
 }
 
+/* And whoever it is about is there: the record keeps services that have ended, too. */
+static bool narrows_now(const struct manager *m, const struct record_entry *e) {
+        return narrows_mems(m, e) && m->last && cycle_find(m->last, e->cgroup) >= 0;
+}
+
 static bool narrows_cpus(const struct manager *m, const struct record_entry *e) {
         struct node_set nodes = topology_nodes(m->topology);
         struct cpu_mask all = e->before.cpus;
@@ -101,7 +106,7 @@ static void on_glance(void *userdata) {
         }
         for (size_t i = 0; i < m->record->n_entries; i++) {
                 const struct record_entry *e = &m->record->entries[i];
-                if (!narrows_mems(m, e))
+                if (!narrows_now(m, e))
                         continue;
                 if (plan_nodes_short(&machine, &e->ours.mems, keep_free) && !transition_find(m, e->cgroup))
                         manager_wake_urgently(m, WAKE_NODE, e->cgroup);
@@ -126,7 +131,7 @@ static void glance_later(struct manager *m, uint64_t delay_usec) {
 
 static bool has_narrowed(const struct manager *m) {
         for (size_t i = 0; i < m->record->n_entries; i++)
-                if (narrows_mems(m, &m->record->entries[i]))
+                if (narrows_now(m, &m->record->entries[i]))
                         return true;
         return false;
 }
@@ -168,9 +173,30 @@ static void set_wishes(struct manager *m, const struct observation *o) {
         tell_error(m);
 }
 
+bool manager_hotplugged(const struct manager *m) {
+        return m->online_last && strcmp(m->online, m->online_last) != 0;
+}
+
+static void look_for_hotplug(struct manager *m) {
+        char *now = host_online(m->host);
+        if (!now) {
+                log_warning(-ENOMEM, "Could not look whether nodes or CPUs have come or gone, trying again at the next cycle");
+                return;
+        }
+        bool before = manager_hotplugged(m), same = m->online_last && strcmp(m->online_last, now) == 0;
+        free(m->online_last);
+        m->online_last = now;
+        if (!same && manager_hotplugged(m))
+                log_notice(HOTPLUGGED_TEXT);
+        else if (before && !manager_hotplugged(m))
+                log_notice("The machine's nodes and CPUs are again what they were at the start");
+}
+
 void manager_watch_update(struct manager *m, const struct cycle *c) {
         if (m->watch)
                 set_wishes(m, c->observation);
+        if (m->host->live && !m->options.once)
+                look_for_hotplug(m);
         if (!m->options.once && has_narrowed(m))
                 glance_later(m, GLANCE_MIN_USEC);
 }

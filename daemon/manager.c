@@ -117,8 +117,9 @@ int manager_new(const struct manager_options *options, struct environment *env, 
                 goto fail;
         }
         m->limitations = host_limitations(m->host);
+        m->online = host_online(m->host);
         m->events = events_new();
-        if (!m->limitations || !m->events) {
+        if (!m->limitations || !m->events || !m->online) {
                 r = -ENOMEM;
                 goto fail;
         }
@@ -177,6 +178,8 @@ struct manager *manager_free(struct manager *m) {
                 sd_event_source_disable_unref(m->signal_sources[i]);
         m->env->ops->timer_free(m->timer);
         m->env->ops->timer_free(m->exit_timer);
+        free(m->online);
+        free(m->online_last);
         manager_balancing_done(m);
         topology_free(m->topology);
         if (m->lock_fd >= 0)

@@ -11,6 +11,7 @@
 #include "act/record.h"
 #include "act/restore.h"
 #include "core/history.h"
+#include "core/pace.h"
 #include "core/throttle.h"
 #include "environment.h"
 #include "report/bus-names.h"
@@ -29,6 +30,8 @@
 #define CHANGE_LATE_USEC     (2 * USEC_PER_MINUTE)
 /* A service is measured over at least this time before it is placed. */
 #define WARM_UP_USEC (2 * USEC_PER_SEC)
+/* Processes of one service whose readers have not returned: with more the service as a whole counts as stuck. */
+#define ASIDE_MAX 4u
 /* Who asks for a plan or for advice at the same time. */
 #define LOOKS_MAX 64u
 
@@ -45,6 +48,9 @@ enum wake {
         _WAKE_MAX,
 };
 const char *wake_to_string(enum wake w);
+
+#define HOTPLUGGED_TEXT                                                                                                          \
+        "The machine's nodes or CPUs are not what they were at the start: restart the daemon to have that considered"
 
 struct manager;
 
@@ -87,8 +93,10 @@ struct service_note {
         char *last_reason; /* of the last decision or block that was logged */
         enum service_state last_state;
         struct node_set last_home;
-        bool held;                    /* restored by the administrator: not placed until resume */
-        bool stuck;                   /* a deep read or slice of it has not returned */
+        bool held;                           /* restored by the administrator: not placed until resume */
+        bool stuck;                          /* a deep read or slice of it has not returned, */
+        struct process_ref aside[ASIDE_MAX]; /* … or one of one of these processes alone: the others are read all the same */
+        unsigned n_aside;
         bool slow;                    /* its memory map takes long: it is read beside the cycles */
         bool reading;                 /* that is under way */
         bool restoring, restore_late; /* late: said so */
@@ -103,14 +111,18 @@ struct service_note {
         struct cycle *kept_cycle;     /* it began with this observation, */
         size_t kept_index;            /* of this service in it, */
         uint64_t kept_began_usec;     /* at this time */
+        struct rest *rest;            /* its last memory map, for as long as it does nothing; NULL: none */
         unsigned n_restore_failed;    /* in a row */
         uint64_t restore_again_usec;  /* not by itself before this */
         unsigned n_deep_failed;       /* reads of it in a row that failed or came late */
         uint64_t deep_again_usec;     /* none before this */
         bool waits_for_turn;          /* only held back until it is measured, or by other transitions */
+        struct stubborn *stubborn;    /* what of its memory would not move; NULL: nothing, or not known */
         uint64_t undone_until_usec;   /* a placement made things worse: none before this */
         uint64_t absent_since_usec;   /* of entries in the record whose cgroup is not seen; 0: seen */
         uint64_t last_seen_usec;
+        struct pace pace;          /* what moving its pages has taught */
+        struct throttle throttle;  /* its rule's migrate-rate, once it was moved */
         uint64_t cpu_pressed_usec; /* last told that it waits for CPUs */
 };
 
@@ -133,6 +145,7 @@ struct balancing {
 
 struct transition;
 struct deep_job;
+struct rest;
 
 /* Somebody waits for the next observation. */
 struct look {
@@ -189,8 +202,9 @@ struct manager {
         struct env_watch *watch;        /* NULL: nobody tells us anything */
         struct watch_counts watched;
         struct env_timer *glance_timer;
-        int watch_error;       /* told */
-        uint64_t measure_usec; /* when those that have just appeared are, or were, looked at early; 0: never */
+        int watch_error;            /* told */
+        char *online, *online_last; /* host_online() when the topology was read, and by the last cycle */
+        uint64_t measure_usec;      /* when those that have just appeared are, or were, looked at early; 0: never */
         bool paused, exiting, exit_restoring;
         int exit_status;
         sd_bus_message *restore_call; /* a Restore() that waits for its outcomes */
@@ -249,6 +263,19 @@ int cycle_begin(struct manager *m);
 void cycle_read_maps(struct manager *m, struct cycle *c);
 void cycle_forget_kept(struct service_note *n, uint64_t now_usec); /* what a late read found, once it is too old */
 void cycle_read_done(struct manager *m);                           /* one is in: decides where it was the last */
+/* cycle-aside.c: a process that does not let itself be read is left out until it does. */
+bool aside_add(struct service_note *n, const struct service_sample *s,
+               size_t process); /* false: the service itself is to be left alone */
+void aside_remove(struct service_note *n, const struct process_ref *p);
+void aside_leave_out(const struct service_note *n, struct service_sample *s);
+/* cycle-rest.c: a service that did nothing since its memory map was read is not read again. */
+/* Keeps what a read found; `s` is as the screen left it. Takes `map` where it is kept (then it is NULL afterwards). */
+void rest_keep(struct service_note *n, const struct service_sample *s, unsigned n_ids, uint64_t began_usec,
+               struct deep_sample **map);
+/* What the service's memory map said, or NULL where that may no longer be so. */
+const struct deep_sample *rest_find(const struct manager *m, const struct service_note *n, const struct service_sample *s,
+                                    uint64_t now_usec);
+struct rest *rest_free(struct rest *r);
 /* The part of deciding that starts things: in manager-decide.c */
 void manager_decide(struct manager *m, struct cycle *c);
 unsigned manager_n_active(const struct manager *m); /* transitions that do not wait for a stuck process */
@@ -282,6 +309,7 @@ void manager_balancing_check(struct manager *m, bool may_change);
 int manager_balancing_look(struct manager *m); /* 0, -ENOENT: this kernel has none, or another negative errno */
 /* Gives back what is on record; counts in n_restoring until that is done. -ENOENT: nothing is; -EALREADY: under way. */
 int manager_balancing_restore(struct manager *m);
+void manager_forget_stubborn(struct manager *m);   /* the same for pages that would not move */
 void manager_balancing_forgive(struct manager *m); /* a reload, or resume: tried anew */
 void manager_balancing_done(struct manager *m);
 char *manager_balancing_describe(const struct manager *m); /* one sentence; NULL: no memory */
@@ -317,6 +345,8 @@ int manager_watch_begin(struct manager *m);
 void manager_watch_done(struct manager *m);
 /* What is to be watched after this cycle. */
 void manager_watch_update(struct manager *m, const struct cycle *c);
+/* Have nodes or CPUs come or gone since the topology was read? As of the last cycle; said when it happens. */
+bool manager_hotplugged(const struct manager *m);
 /* Has somebody's memory been narrowed without a way of hearing of its pressure? Then looking must not be put off. */
 bool manager_is_blind(const struct manager *m);
 struct json_object *manager_watch_json(const struct manager *m); /* NULL: no memory */
@@ -340,6 +370,8 @@ struct transition *transition_find(const struct manager *m, const char *cgroup);
 void transition_observed(struct transition *t, struct cycle *c, ssize_t index);
 bool transition_is_changing(const struct transition *t); /* a change of its cpusets is under way */
 bool transition_is_late(const struct transition *t);     /* waits for a slice or a change that does not return */
+/* Is a process of it moved with another service at this time? One that went from one cgroup to another below it can be in two observations. */
+bool transition_has_process_of(const struct manager *m, const struct service_sample *s);
 bool transition_wants_observation(const struct transition *t);
 /* Would a memory map whose reading began then serve to verify it? */
 bool transition_accepts(const struct transition *t, uint64_t read_began_usec);

@@ -10,6 +10,9 @@
 /* Allocated elsewhere while the move went on, more likely than not. */
 #define UNMOVABLE_NOISE_BYTES (256 * KIB)
 
+/* More are not counted. */
+#define CROWDED_PLANS_MOST 1000u
+
 /* Index of the first entry that is not before the key. */
 static size_t lower_bound(const struct history *h, const char *cgroup) {
         size_t low = 0, high = h->n_entries;
@@ -93,6 +96,8 @@ static int update_fixed(struct history_entry *e, const struct service_sample *s,
         for (unsigned i = 0; i < n_ids; i++)
                 e->fixed_by_node[i] = s->bytes_by_node[i] - MIN2(s->bytes_by_node[i], s->movable_by_node[i]);
         e->deep_usec = MAX2(now_usec, (uint64_t) 1);
+        e->deep_processes = (unsigned) MIN2(s->n_processes, (size_t) UINT32_MAX);
+        e->deep_again = false;
         return 0;
 }
 
@@ -212,6 +217,7 @@ static int update_entry(struct history_entry *e, const struct service_sample *s,
         e->last_seen_usec = now_usec;
         e->seen = true;
         update_rule(e, s->rule, now_usec);
+        history_update_shared(e, s, bytes, now_usec);
         fit_arrays(e, n_ids);
         int r = update_fixed(e, s, n_ids, now_usec);
         if (r >= 0)
@@ -315,6 +321,8 @@ int history_record_placed(struct history *h, const char *cgroup, const struct no
                 e->interleave_key = 0;
                 e->kept_known = false;
                 e->n_undone = 0;
+                e->crowded_usec = 0;
+                e->crowded_plans = 0;
         }
         e->started_usec = now_usec;
         if (e->last_seen_usec == 0) /* created here: not to be forgotten at once */
@@ -355,10 +363,10 @@ void history_forgive(struct history *h) {
         for (size_t i = 0; i < h->n_entries; i++) {
                 struct history_entry *e = &h->entries[i];
                 e->n_undone = 0;
-                if (!e->failed)
-                        continue;
                 e->failed = false;
-                e->n_failed_moves = 0;
+                e->n_failed_moves = e->n_shared_looks = 0;
+                if (e->shared_processes > 0 || e->unmovable_bytes > 0)
+                        history_look_again(e);
                 e->retry_usec = 0;
         }
 }
@@ -367,6 +375,17 @@ void history_record_widened(struct history *h, const char *cgroup, uint64_t now_
         struct history_entry *e = history_find(h, cgroup);
         if (e)
                 e->widened_usec = now_usec;
+}
+
+void history_record_crowded(struct history *h, const char *cgroup, bool crowded, uint64_t now_usec) {
+        struct history_entry *e = history_find(h, cgroup);
+        if (!e)
+                return;
+        if (crowded && e->crowded_plans == 0)
+                e->crowded_usec = MAX2(now_usec, (uint64_t) 1);
+        else if (!crowded)
+                e->crowded_usec = 0;
+        e->crowded_plans = crowded ? MIN2(e->crowded_plans + 1, CROWDED_PLANS_MOST) : 0;
 }
 
 void history_record_refused(struct history *h, const char *cgroup, bool refused) {

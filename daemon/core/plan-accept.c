@@ -4,6 +4,7 @@
 #include "core/plan-internal.h"
 
 #define CPU_SHARE_LOCAL 0.95 /* of its CPU time on the nodes: its threads are there */
+#define CPU_SHARE_MOST  0.75 /* most of them are */
 #define CPU_SHARE_STRAY 0.02 /* less than that is not worth telling from noise */
 
 double group_min_gain(const struct group *g) {
@@ -27,8 +28,8 @@ bool group_pays(const struct planner *pl, const struct group *g, double gain, ui
         return true;
 }
 
-/* All of it is there already, by itself: only its CPUs are to be kept there. */
-static bool is_there(const struct planner *pl, const struct group *g, const struct option *o) {
+/* All its memory, and so much of its CPU time, is there already, by itself: only its CPUs are to be kept there. */
+static bool is_there(const struct planner *pl, const struct group *g, const struct option *o, double least_share) {
         for (size_t k = 0; k < g->n; k++) {
                 const struct job *j = g->members[k];
                 struct node_set cpus = job_cpus(pl, j, &o->nodes);
@@ -40,7 +41,7 @@ static bool is_there(const struct planner *pl, const struct group *g, const stru
                         if (!node_set_has(&o->nodes, pl->nodes[i].id))
                                 off += j->movable[i];
                 }
-                if (off > job_tolerated_bytes(j) || share < CPU_SHARE_LOCAL)
+                if (off > job_tolerated_bytes(j) || share < least_share)
                         return false;
         }
         return true;
@@ -54,7 +55,7 @@ static const struct option *where_it_is(struct planner *pl, struct group *g, dou
         pl->thorough = false;
         for (size_t i = 0; i < pl->n_options; i++) {
                 const struct option *o = &pl->options[i];
-                if (option_fits(o) && o->standing == STANDING_FREE && is_there(pl, g, o) &&
+                if (option_fits(o) && o->standing == STANDING_FREE && is_there(pl, g, o, CPU_SHARE_LOCAL) &&
                     o->distance <= distance * (1 + group_min_gain(g)) && (!best || option_better(g->members[0], o, best)))
                         best = o;
         }
@@ -109,6 +110,34 @@ static bool new_home_pays(struct planner *pl, const struct group *g, const struc
         return true;
 }
 
+/* The nodes that hold the memory of all. */
+static struct node_set memory_of(const struct planner *pl, const struct group *g) {
+        struct node_set s = { 0 };
+        for (size_t k = 0; k < g->n; k++)
+                for (unsigned i = 0; i < pl->n_nodes; i++)
+                        if (g->members[k]->movable[i] > job_tolerated_bytes(g->members[k]))
+                                node_set_add(&s, pl->nodes[i].id);
+        return s;
+}
+
+/* It is as near to its memory where it is, and all that speaks for going elsewhere is crowding that need not last. */
+static bool stays_for_now(struct planner *pl, struct group *g, const struct option *o) {
+        struct option here = { .nodes = memory_of(pl, g) };
+        struct bar bar;
+        if (node_set_is_empty(&here.nodes) || node_set_count(&here.nodes) > node_set_count(&o->nodes) ||
+            is_there(pl, g, o, CPU_SHARE_MOST) || !is_there(pl, g, &here, CPU_SHARE_MOST) || crowding_counts(pl, g, o->fits_cpus))
+                return false;
+        struct node_set stay = here.nodes;
+        group_evaluate(pl, g, &stay, &here);
+        if (!option_fits(&here) || group_standing(pl, g, &stay, &bar) != STANDING_FREE ||
+            distance_gain(here.distance, o->distance) >= group_min_gain(g))
+                return false;
+        group_assign(pl, g, &stay);
+        for (size_t k = 0; k < g->n; k++)
+                g->members[k]->crowded = true;
+        return true;
+}
+
 /* A service that never had a home gets one for a gain, or where it costs nothing. */
 static void accept(struct planner *pl, struct group *g) {
         struct node_set nodes = g->members[0]->chosen.nodes;
@@ -119,8 +148,10 @@ static void accept(struct planner *pl, struct group *g) {
         /* Nearer memory is what the rule asks for, also where max-nodes makes the CPUs tight. */
         bool worth = distance_gain(present.distance, o.distance) >= group_min_gain(g) ||
                      option_gain(present.cost, present.distance, &o) >= group_min_gain(g);
+        if (stays_for_now(pl, g, &o))
+                return;
         bool pays = worth && new_home_pays(pl, g, &o, &present);
-        if (pays || is_there(pl, g, &o)) {
+        if (pays || is_there(pl, g, &o, CPU_SHARE_LOCAL)) {
                 group_assign(pl, g, &nodes);
                 return;
         }

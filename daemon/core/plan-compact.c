@@ -7,10 +7,11 @@
 #define SWAP_GROUPS_MAX 64u
 #define TRIED_ANEW      8u /* nodes: on machines up to this size every change is a reason to look again */
 #define IMPROVEMENT     1e-6
-#define CROWDING_RESTS  5u   /* cooldowns before a home is left only because it is crowded */
-#define CROWDING_DEMAND 0.1  /* CPUs: a service that uses less is not moved because of crowding … */
-#define CROWDING_GAINS  2    /* … and others for so many times min-gain: loads are less constant than distances */
-#define FULL            0.85 /* of its CPUs */
+#define CROWDING_DEMAND 0.1 /* CPUs: a service that uses less is not moved because of crowding … */
+#define CROWDING_GAINS  2   /* … and others for so many times min-gain: loads are less constant than distances */
+#define OVERLOAD_GAINS                                                                                                           \
+        5 /* … and where CPUs lack there as here: how much is wanted can only be guessed then, and nobody is helped much */
+#define FULL 0.85 /* of its CPUs */
 
 static const struct node_set *where(const struct group *g) {
         return &g->members[0]->chosen.nodes;
@@ -27,12 +28,13 @@ static bool is_nearer(const struct group *g, const struct option *home, const st
         return home->distance > 0 && (home->distance - better->distance) / home->distance >= group_min_gain(g);
 }
 
-/* Is there enough to gain by leaving home? */
+/* Is there enough to gain by leaving home? Less crowding alone has to be more of it. */
 static bool pays(const struct group *g, const struct option *home, const struct option *better) {
         double gain = option_gain(home->cost, home->distance, better);
         if (node_set_equal(&better->nodes, &g->home) || gain < group_min_gain(g))
                 return false;
-        return is_nearer(g, home, better) || (demand_of(g) >= CROWDING_DEMAND && gain >= CROWDING_GAINS * group_min_gain(g));
+        double gains = home->fits_cpus || better->fits_cpus ? CROWDING_GAINS : OVERLOAD_GAINS;
+        return is_nearer(g, home, better) || (demand_of(g) >= CROWDING_DEMAND && gain >= gains * group_min_gain(g));
 }
 
 /* Others share its CPUs, and together they use nearly all: services that are held there cannot show that they want more. */
@@ -40,23 +42,24 @@ static bool is_full(const struct option *o) {
         return o->load > FULL * o->n_cpus;
 }
 
-static bool rested_after(const struct planner *pl, const struct job *j, bool at_once) {
-        if (j->rest_usec > 0)
-                return false;
-        if (at_once || !j->history || !j->history->placed)
-                return true;
-        uint64_t since = pl->in->now_usec - MIN2(j->history->placed_usec, pl->in->now_usec);
-        return since / CROWDING_RESTS >= j->rule->cooldown_usec;
+/* Nothing gets nearer, and its CPUs are enough where it is. */
+static bool is_crowding_alone(const struct group *g, const struct option *home, const struct option *better) {
+        bool relieved = (!home->fits_cpus && better->fits_cpus) || (is_full(home) && !is_full(better));
+        return !relieved && !is_nearer(g, home, better);
 }
 
-/* A gain by distance, or CPUs where there were none, may be taken after the cooldown; less crowding alone after several: loads
- * come and go. */
-static bool rested(const struct planner *pl, const struct group *g, const struct option *home, const struct option *better) {
-        bool relieved = (!home->fits_cpus && better->fits_cpus) || (is_full(home) && !is_full(better));
+static void note_crowding(struct group *g, const struct option *home, const struct option *better) {
+        bool crowded = better && is_crowding_alone(g, home, better) && pays(g, home, better);
         for (size_t k = 0; k < g->n; k++)
-                if (!rested_after(pl, g->members[k], relieved || is_nearer(g, home, better)))
+                g->members[k]->crowded = crowded;
+}
+
+/* A gain by distance, or CPUs where there were none, may be taken after the cooldown; less crowding alone once it has lasted. */
+static bool rested(const struct planner *pl, const struct group *g, const struct option *home, const struct option *better) {
+        for (size_t k = 0; k < g->n; k++)
+                if (g->members[k]->rest_usec > 0)
                         return false;
-        return true;
+        return !is_crowding_alone(g, home, better) || crowding_counts(pl, g, better->fits_cpus);
 }
 
 /* What keeps a group from something better. */
@@ -100,11 +103,15 @@ static bool review_home(struct planner *pl, struct group *g) {
         group_evaluate(pl, g, &g->home, &home);
         ideal.cost = least_of(pl, g);
         set_hold(g, HOLD_NONE, NULL, NULL);
+        note_crowding(g, NULL, NULL);
         /* Most sit so well that even the best that could be would not pay: they are not worth a list of candidates. */
         if (option_gain(home.cost, home.distance, &ideal) >= group_min_gain(g)) {
+                pl->cutoff = is_full(&home) && home.fits_memory && node_set_count(&g->home) == 1 ? home.cost : 0;
                 candidates_of_group(pl, g);
+                pl->cutoff = 0;
                 const struct option *best = candidates_choose(pl, g, STANDING_FREE);
                 const struct option *barred = candidates_barred(pl, g->members[0]);
+                note_crowding(g, &home, best);
                 if (best && pays(g, &home, best)) {
                         bool worth = group_pays(pl, g, option_gain(home.cost, home.distance, best), best->bytes_in);
                         bool ready = worth && rested(pl, g, &home, best);
@@ -135,7 +142,7 @@ static bool is_settled(const struct planner *pl, const struct group *g) {
         struct job *j = g->members[0];
         if (g->reviewed == 0 || g->reviewed == pl->clock)
                 return g->reviewed > 0;
-        if (g->n > 1 || j->kind != JOB_COMPACT || j->rule->min_nodes > 1 || !g->at_ease || pl->n_nodes <= TRIED_ANEW)
+        if (g->n > 1 || j->kind != JOB_COMPACT || j->rule->min_nodes > 1 || pl->n_nodes <= TRIED_ANEW)
                 return false;
         for (unsigned i = 0; i < pl->n_nodes; i++) {
                 if (pl->nodes[i].changed <= g->reviewed)
@@ -158,7 +165,8 @@ static bool review_new(struct planner *pl, struct group *g) {
         group_unassign(pl, g);
         group_evaluate(pl, g, &before, &now);
         bool free = group_standing(pl, g, &before, &bar) == STANDING_FREE; /* not what it has to put up with */
-        pl->cutoff = free && now.roomy ? now.cost : 0;
+        /* One that is on one node, however crowded, need not be tried on more of them again and again. */
+        pl->cutoff = free && (now.roomy || (now.fits_memory && node_set_count(&before) == 1)) ? now.cost : 0;
         pl->free_only = true;
         candidates_of_group(pl, g);
         pl->free_only = false;

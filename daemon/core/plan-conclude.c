@@ -12,8 +12,11 @@
 /* A service grows while it is moved: so much more may come, where there is room. */
 #define SLACK_SHARE 16
 #define SLACK_BYTES (2 * MIB)
-/* More than this share of its memory that cannot be moved is worth an administrator's look. */
-#define UNMOVABLE_SHARE 20
+/* More than this share of its memory that cannot be moved is worth an administrator's look; of a small service so much is no more than the libraries that
+ * it shares with others, unless it is a quarter. */
+#define UNMOVABLE_SHARE       20
+#define UNMOVABLE_LEAST_BYTES (16 * MIB)
+#define UNMOVABLE_LEAST_SHARE 4
 
 static uint64_t bytes_left_behind(const struct planner *pl, const struct job *j, const struct node_set *mems) {
         uint64_t left = 0;
@@ -168,7 +171,7 @@ static int grant_room(struct planner *pl, struct job *j) {
         uint64_t *room = calloc((size_t) pl->topology->n_ids + 1, sizeof *room);
         if (!room)
                 return -ENOMEM;
-        for (unsigned i = 0; i < pl->n_nodes; i++) {
+        for (unsigned i = 0; i < pl->n_nodes && j->has_incoming; i++) {
                 struct plan_node *n = &pl->nodes[i];
                 uint64_t in = j->incoming[i] + j->incoming_huge[i];
                 if (in == 0)
@@ -190,7 +193,9 @@ static void set_state(struct job *j, const struct due *d) {
         p->wants_deep = any && !j->under_way && !rests && !j->sample->deep;
 
         bool homeless = !j->assigned && !j->declined && !j->waits && !j->unpaid; /* nothing has room for it */
-        bool obstructed = d->bytes_without_room > 0 || d->bytes_undone > 0 || d->bytes_unmovable > j->bytes / UNMOVABLE_SHARE;
+        uint64_t some = MIN2(j->bytes / UNMOVABLE_LEAST_SHARE, (uint64_t) UNMOVABLE_LEAST_BYTES);
+        bool obstructed =
+                d->bytes_without_room > 0 || d->bytes_undone > 0 || d->bytes_unmovable > MAX2(j->bytes / UNMOVABLE_SHARE, some);
         if (any)
                 p->state = STATE_PENDING;
         else if (homeless || obstructed)
@@ -209,6 +214,7 @@ static void conclude(struct planner *pl, struct job *j) {
         p->home = j->assigned ? j->chosen.nodes : (struct node_set){ 0 };
         p->bytes_fixed = d.bytes_fixed + d.bytes_unmovable;
         set_state(j, &d);
+        p->crowded = j->crowded;
         if (d.move) {
                 p->move_memory = true;
                 p->bytes_to_move = d.left_to_kernel ? MIN2(j->chosen.bytes_in, j->stray_bytes) : j->chosen.bytes_in;

@@ -27,6 +27,23 @@ static enum verdict verdict_of_lacking(const struct job *j, const struct option 
         return o->load > o->n_cpus ? VERDICT_OVERLOADED : VERDICT_CRAMPED;
 }
 
+static double gain_of(const struct context *c, const struct option *o) {
+        return MAX2(option_gain(c->reference.cost, c->reference.distance, o), distance_gain(c->reference.distance, o->distance));
+}
+
+/* It costs less, and was not what came nearest to being chosen: the first threshold that holds. */
+static enum verdict verdict_of_cheaper(const struct context *c, const struct option *o) {
+        const struct job *j = c->j;
+        double gain = gain_of(c, o);
+        if (gain < job_min_gain(j))
+                return VERDICT_SMALL_GAIN;
+        if (distance_gain(c->reference.distance, o->distance) < job_min_gain(j))
+                return VERDICT_CROWDING;
+        if (j->rest_usec > 0)
+                return VERDICT_COOLDOWN;
+        return move_pays(c->pl, j, gain, o->bytes_in) ? VERDICT_MUST_LAST : VERDICT_UNPAID;
+}
+
 static enum verdict verdict_of_beaten(const struct context *c, const struct option *o) {
         const struct job *j = c->j;
         bool was_better = node_set_equal(&o->nodes, &j->better.nodes);
@@ -36,13 +53,11 @@ static enum verdict verdict_of_beaten(const struct context *c, const struct opti
                 return VERDICT_UNPAID;
         if (was_better && j->waits)
                 return j->rest_usec > 0 ? VERDICT_COOLDOWN : VERDICT_MUST_LAST;
-        return o->cost >= c->reference.cost ? VERDICT_COSTS_MORE : VERDICT_SMALL_GAIN;
+        return o->cost >= c->reference.cost ? VERDICT_COSTS_MORE : verdict_of_cheaper(c, o);
 }
 
 static struct candidate *add(const struct context *c, const struct option *o, enum verdict verdict) {
         const struct job *j = c->j;
-        double by_cost = option_gain(c->reference.cost, c->reference.distance, o),
-               gain = MAX2(by_cost, distance_gain(c->reference.distance, o->distance));
         struct candidate *x = &c->e->candidates[c->e->n_candidates++];
         *x = (struct candidate){
                 .nodes = o->nodes,
@@ -59,7 +74,7 @@ static struct candidate *add(const struct context *c, const struct option *o, en
                 .demand = j->demand,
                 .bytes_room = o->bytes_room,
                 .bytes_needed = o->bytes_needed,
-                .gain = gain,
+                .gain = gain_of(c, o),
                 .min_gain = job_min_gain(j),
                 .wait_usec = verdict == VERDICT_GUARDED ? j->guard_usec : j->rest_usec,
                 .move_usec = (uint64_t) (job_move_seconds(c->pl, j, o->bytes_in) * (double) USEC_PER_SEC),

@@ -61,7 +61,8 @@ static bool is_worth(const struct job *j, const struct option *o, double gain) {
 static bool is_held_back(struct planner *pl, struct job *j, const struct option *o, double gain) {
         if (j->has_home && node_set_equal(&o->nodes, &j->home))
                 return false;
-        j->waits = j->rest_usec > 0 || !may_leave(pl, j, o, gain);
+        j->crowded = distance_gain(j->present.distance, o->distance) < job_min_gain(j);
+        j->waits = j->rest_usec > 0 || !may_leave(pl, j, o, gain) || (j->crowded && !job_crowding_counts(pl, j));
         j->unpaid = !j->waits && !move_pays(pl, j, MAX2(gain, distance_gain(j->present.distance, o->distance)), o->bytes_in);
         return j->waits || j->unpaid;
 }
@@ -148,7 +149,7 @@ static void plan_one(struct planner *pl, struct job *j) {
         const struct option *best = choose(pl, j), *barred = candidates_barred(pl, j);
         struct option chosen = best ? *best : (struct option){ 0 }, former = barred ? *barred : (struct option){ 0 };
         double gain = best ? option_gain(j->present.cost, j->present.distance, &chosen) : 0;
-        j->waits = j->unpaid = false;
+        j->waits = j->unpaid = j->crowded = false;
         j->patience_usec = 0;
         bool worth = best && is_worth(j, &chosen, gain);
         /* The kernel's own balancing brings memory after the threads as well, page by page and sooner: two that do so undo each other's work. */

@@ -15,7 +15,8 @@
  * plan-score tells what any set of homes is worth, in the terms that the search minimises.
  * They stand on plan-capacity (what nodes hold, and what this plan has put there so far), plan-cost (what a candidate
  * would cost; plan-distance and plan-bandwidth: what the machine makes of it; plan-demand: what the service asks for), plan-candidates
- * (which candidates there are; plan-choose: which is taken), plan-horizon (whether a move pays for itself) and plan-guard (no way back for a while).
+ * (which candidates there are; plan-choose: which is taken), plan-horizon (whether a move pays for itself), plan-crowding (whether less
+ * crowding alone is a reason) and plan-guard (no way back for a while).
  *
  * Arrays "by index" have one entry per present node, in order of id: ids can be sparse. CPU load and demand are in CPUs. */
 #pragma once
@@ -30,6 +31,7 @@ struct plan_node {
         uint64_t room_bytes, huge_room_bytes; /* not yet given to anyone in this plan */
         double pinned_load;                   /* of services whose CPUs this plan restricts to nodes */
         double free_load;                     /* of everyone else, where it was seen */
+        double seen_load;                     /* of all services, where they were seen */
         double even_load;                     /* of everyone else, were it spread evenly, as the scheduler could */
         double bandwidth, traffic;            /* what its memory can bear and has to, in CPUs that use it: plan-bandwidth.c */
         double free_traffic;                  /* of services whose CPUs are not restricted: their memory goes after them */
@@ -176,7 +178,9 @@ struct job {
         bool under_way;     /* a transition has started and not ended */
         bool after_failure; /* the last one had no effect: rest_usec is the wait for the next */
         bool assigned;      /* `chosen` holds */
+        bool has_incoming;  /* so do `incoming` and `incoming_huge`, what this plan has given it; otherwise nothing is to come */
         bool hold_memory;   /* leave its memory as it is for now */
+        bool crowded;       /* less crowding alone speaks for another home */
         bool waits;         /* `better` would be taken if the home were older */
         uint64_t patience_usec; /* with `waits`: so long yet, because its home changed often; 0: not for that */
         bool declined;          /* `better` is too little of a gain */
@@ -486,6 +490,10 @@ void spread_note_full(const struct planner *pl, struct job *j);
 bool interleave_set_parts(struct planner *pl, struct job *j, const struct node_set *mems);
 void plan_interleave(struct planner *pl);
 void plan_compact(struct planner *pl);
+/* plan-crowding.c: is less crowding, where nothing gets nearer, reason enough by now to move these services? `relieves`: there they would
+ * have the CPUs that they wait for. */
+bool crowding_counts(const struct planner *pl, const struct group *g, bool relieves);
+bool job_crowding_counts(const struct planner *pl, const struct job *j);
 /* plan-accept.c: declines new homes that are not worth a change */
 void plan_accept(struct planner *pl);
 double group_min_gain(const struct group *g);

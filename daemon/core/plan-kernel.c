@@ -13,8 +13,10 @@ bool kernel_brings_pages(const struct planner *pl, const struct job *j) {
         return (pl->in->machine->kernel_balancing & MODE_THREADS) != 0 && j->rule->kernel_balancing != KERNEL_BALANCING_OVERRIDE;
 }
 
+/* place: spread wants memory with the threads, which are everywhere: that is what it does, and dividing by amounts would only tear apart what it has sorted. */
 bool kernel_divides(const struct planner *pl, const struct job *j) {
-        return job_divides(j) && kernel_brings_pages(pl, j) && j->rule->kernel_balancing == KERNEL_BALANCING_RESPECT;
+        return job_divides(j) && kernel_brings_pages(pl, j) &&
+               (j->rule->kernel_balancing == KERNEL_BALANCING_RESPECT || j->kind == JOB_SPREAD);
 }
 
 uint64_t kernel_undone_wait(const struct planner *pl, const struct job *j) {

@@ -55,6 +55,10 @@ static bool same_shares(const uint32_t *a, const uint32_t *b, unsigned n) {
         return true;
 }
 
+static bool has_come(uint64_t at_usec, uint64_t then, uint64_t now) {
+        return at_usec > then && at_usec <= now;
+}
+
 /* What is remembered of it. `then`, `now`: a wait that ended between them is a change. */
 static bool same_history(const struct history_entry *a, const struct history_entry *b, uint64_t then, uint64_t now) {
         if (!a || !b)
@@ -64,9 +68,11 @@ static bool same_history(const struct history_entry *a, const struct history_ent
                a->settled_usec == b->settled_usec && a->placed_usec == b->placed_usec && a->widened_usec == b->widened_usec &&
                a->rule_key == b->rule_key && a->failed == b->failed && a->refused == b->refused &&
                a->interleave_key == b->interleave_key && a->demand_known == b->demand_known && a->deep_usec == b->deep_usec &&
-               a->unmovable_bytes == b->unmovable_bytes && a->retry_usec == b->retry_usec &&
-               !(b->retry_usec > then && b->retry_usec <= now) && is_same(a->demand_mcpu, b->demand_mcpu, mcpu) &&
-               is_same(a->wait_mcpu, b->wait_mcpu, mcpu) &&
+               a->unmovable_bytes == b->unmovable_bytes && a->retry_usec == b->retry_usec && a->n_undone == b->n_undone &&
+               a->shared_processes == b->shared_processes && a->deep_again == b->deep_again && a->crowded_plans == 0 &&
+               b->crowded_plans == 0 && /* each plan has to say anew whether it is crowded */
+               !has_come(b->retry_usec, then, now) && !has_come(b->shared_again_usec, then, now) &&
+               is_same(a->demand_mcpu, b->demand_mcpu, mcpu) && is_same(a->wait_mcpu, b->wait_mcpu, mcpu) &&
                same_shares(a->share_by_node, b->share_by_node, MIN2(a->n_ids, b->n_ids));
 }
 
@@ -79,6 +85,8 @@ static bool same_node(const struct node_memory *a, const struct node_memory *b) 
 }
 
 static bool same_machine(const struct plan_input *a, const struct plan_input *b) {
+        if (a->machine->kernel_balancing != b->machine->kernel_balancing)
+                return false;
         for (unsigned i = 0; i < a->topology->n_ids; i++)
                 if (!same_node(&a->machine->nodes[i], &b->machine->nodes[i]))
                         return false;

@@ -125,7 +125,8 @@ static void add_standing(struct strbuf *b, const struct planner *pl, const struc
                 strbuf_printf(b, ", distance %.1f", distance);
                 return;
         }
-        strbuf_append(b, "at home on ");
+        uint64_t off = d->bytes_fixed + d->bytes_unmovable + d->bytes_without_room;
+        strbuf_append(b, off > j->bytes / 2 ? "most of its memory is not at its home, " : "at home on ");
         text_nodes(b, &j->chosen.nodes);
         if (j->kind == JOB_NEAR)
                 add_devices(b, j);
@@ -161,6 +162,21 @@ static void add_waiting_better(struct strbuf *b, const struct planner *pl, const
                 strbuf_append(b, ", waits to see whether that lasts");
 }
 
+/* What it looked at and did not take: the threshold that held, by the numbers that were compared. */
+static void add_declined(struct strbuf *b, const struct job *j) {
+        const struct option *now = &j->present, *o = &j->better;
+        double nearer = distance_gain(now->distance, o->distance), gain = option_gain(now->cost, now->distance, o);
+        strbuf_append(b, ": ");
+        text_nodes(b, &o->nodes);
+        if (o->cost >= now->cost && nearer >= job_min_gain(j))
+                strbuf_printf(b, " would be nearer (%.1f%%), and costs more than staying, %.1f against %.1f", nearer * 100,
+                              o->cost, now->cost);
+        else if (gain < job_min_gain(j))
+                strbuf_printf(b, " would gain %.1f%%, less than min-gain %.1f%%", gain * 100, job_min_gain(j) * 100);
+        else /* only for memory that follows: a controller that is less busy has to be worth more, and to a service that is not idle */
+                strbuf_printf(b, " would be less busy (%.1f%%) and not nearer, which is too little for a move", gain * 100);
+}
+
 static void add_better(struct strbuf *b, const struct planner *pl, const struct job *j) {
         if (j->unpaid) {
                 const struct option *now = &j->present;
@@ -170,13 +186,8 @@ static void add_better(struct strbuf *b, const struct planner *pl, const struct 
                 text_unpaid(b, pl, j, j->better.bytes_in, MAX2(gain, distance_gain(now->distance, j->better.distance)));
         } else if (j->guarded || j->waits)
                 add_waiting_better(b, pl, j);
-        else if (j->declined && !node_set_is_empty(&j->better.nodes) && !j->assigned) {
-                double before = j->placement->distance_before;
-                double gain = before > 0 ? (before - j->better.slit_distance) / before : 0;
-                strbuf_append(b, ": ");
-                text_nodes(b, &j->better.nodes);
-                strbuf_printf(b, " would gain %.1f%%, less than min-gain %.1f%%", MAX2(gain, 0.0) * 100, job_min_gain(j) * 100);
-        }
+        else if (j->declined && !node_set_is_empty(&j->better.nodes) && !j->assigned)
+                add_declined(b, j);
 }
 
 static void add_obstacles(struct strbuf *b, const struct planner *pl, const struct job *j, const struct due *d) {

@@ -65,6 +65,9 @@ static void say_beaten(struct strbuf *b, const struct candidate *c) {
         case VERDICT_SMALL_GAIN:
                 strbuf_printf(b, ", a gain of %.1f%%, below min-gain %.1f%%", c->gain * 100, c->min_gain * 100);
                 break;
+        case VERDICT_CROWDING:
+                strbuf_printf(b, ", a gain of %.1f%% by less crowding alone, which has to be more, or to last", c->gain * 100);
+                break;
         case VERDICT_COOLDOWN:
                 strbuf_append(b, ", in cooldown for ");
                 text_duration(b, c->wait_usec);

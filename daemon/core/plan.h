@@ -60,6 +60,7 @@ enum verdict {
         VERDICT_CRAMPED,    /* n_cores, demand */
         VERDICT_COSTS_MORE, /* cost, against */
         VERDICT_SMALL_GAIN, /* the same; min_gain */
+        VERDICT_CROWDING,   /* the same: enough, were anything nearer there */
         VERDICT_COOLDOWN,   /* the same; wait_usec */
         VERDICT_MUST_LAST,  /* the same */
         VERDICT_GUARDED,    /* the same; wait_usec */
@@ -101,6 +102,7 @@ struct placement {
         struct node_set home_mems; /* where its memory belongs; empty: memory untouched */
         bool restrict_cpus;        /* narrow the CPUs to home_cpus at the end; false: give back what we had narrowed */
         bool narrow_mems;          /* narrow cpuset.mems to home_mems at the end; false: give back what we had narrowed */
+        bool crowded;              /* less crowding alone speaks for another home: plan_remember() tells the history */
         bool widen_mems;           /* memory nodes that we had narrowed are to be given back now (pressure, or another rule) */
         bool move_memory;
         uint64_t bytes_to_move; /* that are off home, movable, and have room there */
@@ -212,8 +214,9 @@ struct explanation *explanations_free(struct explanation *all, size_t n);
 /* "chosen: …", "rejected: …". The caller frees; NULL when memory ran out. */
 char *candidate_verdict(const struct candidate *c);
 
-/* A home where nothing is to be done (all the nodes that a service may have, or memory that is divided as it should be) starts no transition that
- * would tell of it: this remembers such homes, or the next plan would choose anew. 0 or -ENOMEM. */
+/* What the next plan has to know and no transition tells. Where less crowding alone speaks for another home, that it does; and a home where
+ * nothing is to be done (all the nodes that a service may have, or memory that is divided as it should be) starts no transition that
+ * would tell of it: the next plan would choose anew. 0 or -ENOMEM. */
 int plan_remember(const struct plan *p, const struct service_sample *samples, struct history *h, uint64_t now_usec);
 
 /* The cheap screen: can reading this service's numa_maps change the decision? True for matched, managed services

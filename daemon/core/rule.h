@@ -39,7 +39,7 @@ const char *app_policy_to_string(enum app_policy p);
 
 /* Where the kernel's own balancing is on (kernel.numa_balancing): for one service. RESPECT: its memory is brought onto its home nodes, and on which of them
  * each page is, is left to the kernel; OVERRIDE: the memory is divided and brought home as the place says, however often the kernel undoes it; AUTO:
- * divided as the place says, and more and more rarely where the kernel undoes it. */
+ * place: spread as by RESPECT, all others as the place says, and more and more rarely where the kernel undoes it. */
 enum kernel_balancing {
         KERNEL_BALANCING_AUTO,
         KERNEL_BALANCING_RESPECT,

@@ -66,6 +66,8 @@ struct service_sample {
         /* CPU time used since the previous sample, by the node of each thread's last CPU, and over which time. */
         uint64_t *cpu_usec_by_node;
         uint64_t cpu_window_usec;
+        uint64_t cpu_total_usec;   /* what its cgroup has used since it was made; USEC_INFINITY: not known */
+        uint64_t threads_age_usec; /* where that was spent is not from this cycle, but from so long ago; 0: it is */
         /* Share of CPU by node in millionths, sums to 1,000,000 (or all 0 for a service without threads): from
          * cpu_usec_by_node; for an idle service from where its threads last ran, within what it is allowed. */
         uint32_t *cpu_share_by_node;

@@ -22,6 +22,9 @@ int open_file_at(int dir_fd, const char *path);
 /* read(2), again after a signal. 0: end of file; negative errno. */
 ssize_t read_some(int fd, char *buffer, size_t size);
 
+/* CPU time of this thread. */
+uint64_t thread_cpu_nsec(void);
+
 /* Cuts the next line off `*text` (its newline becomes NUL), or NULL at the end. */
 static inline char *next_line(char **text) {
         char *line = *text;

@@ -117,6 +117,21 @@ static int fill(struct sim *s, struct sim_service *v, const struct config *confi
         return 0;
 }
 
+void sim_read_pressure(void *context, const char *cgroup, struct pressure_totals *ret) {
+        struct sim *s = context;
+        const struct sim_service *v = sim_by_cgroup(s, cgroup);
+        *ret = (struct pressure_totals){ 0 };
+        if (!v || !v->has_cgroup)
+                return;
+        sim_catch_up(s);
+        *ret = (struct pressure_totals){
+                .has_memory = true,
+                .has_cpu = true,
+                .memory_usec = (uint64_t) (v->memory_stalled_sec * USEC_PER_SEC),
+                .cpu_usec = (uint64_t) (v->cpu_stalled_sec * USEC_PER_SEC),
+        };
+}
+
 int sim_screen(void *context, const struct config *config, const struct applied *applied, size_t n_applied, uint64_t now_usec,
                struct observation **ret, uint64_t *ret_cpu_usec) {
         struct sim *s = context;

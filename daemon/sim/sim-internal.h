@@ -89,6 +89,7 @@ struct sim {
         size_t config_size;
         env_callback after_each;
         void *after_each_userdata;
+        const volatile sig_atomic_t *interrupted; /* NULL: nobody interrupts */
         bool left, dead, stopping;
         int exit_status;
         struct sim_jobs queued, running;
@@ -152,6 +153,7 @@ int sim_read_deep(void *context, unsigned n_ids, const struct process_ref *proce
 /* Of this kind, as far as the rule allows to move it. */
 bool sim_kind_moves(const struct sim_service *v, enum sim_kind kind, bool move_shared, bool override_policy);
 int sim_read_machine(void *context, const struct topology *t, struct machine_sample *ret);
+void sim_read_pressure(void *context, const char *cgroup, struct pressure_totals *ret);
 
 /* sim-watch.c */
 int sim_watch_new(void *context, watch_callback callback, void *userdata, struct env_watch **ret);

@@ -12,6 +12,7 @@
  * to allocate is reported as -ENOMEM where a function can, and otherwise ends the program: nothing here runs in the daemon. */
 #pragma once
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -95,10 +96,11 @@ struct sim_service {
 
         unsigned n_groups;
         int16_t group_node[SIM_GROUPS_MAX];
-        uint64_t group_usec[SIM_GROUPS_MAX];  /* since the last screen */
-        double used, wanted;                  /* CPUs, in the last tick */
-        double *used_on;                      /* by node */
-        double cpu_pressure, memory_pressure; /* 0…1, smoothed over ten seconds */
+        uint64_t group_usec[SIM_GROUPS_MAX];        /* since the last screen */
+        double used, wanted;                        /* CPUs, in the last tick */
+        double *used_on;                            /* by node */
+        double cpu_pressure, memory_pressure;       /* 0…1, smoothed over ten seconds */
+        double cpu_stalled_sec, memory_stalled_sec; /* so far */
 
         struct cpuset_value configured, settings; /* the cgroup's files; what the service manager has */
         unsigned *allowed_cpus;                   /* by node, in force */
@@ -109,8 +111,11 @@ struct sim_service {
         uint64_t stuck_usec;   /* reading its map or moving its pages takes this long */
         uint64_t write_usec;   /* a change of its cpuset is answered after so long; 0: at once */
         uint64_t map_usec;     /* reading its map alone takes this long */
-        uint64_t unshare_usec; /* shared by a fork until then */
+        uint64_t unshare_usec; /* shared by a fork until then; */
+        unsigned n_ending;     /* then so many of its processes end */
         double memory_stall;   /* waits for memory this part of its time, 0…1, for a reason of its own */
+        /* It waits for memory, or for CPUs, for so much of the time that its pages are moved. */
+        unsigned move_stall_permille, move_wait_permille;
 
         struct {
                 bool memory, cpu;
@@ -170,6 +175,8 @@ uint64_t sim_elapsed(const struct sim *s); /* from 0 */
 unsigned sim_week_minute(const struct sim *s);
 /* Lets time pass. */
 void sim_run(struct sim *s, uint64_t usec);
+/* From now on sim_run() ends early when this is not 0. */
+void sim_heed(struct sim *s, const volatile sig_atomic_t *interrupted);
 /* Calls back at that moment (of sim_elapsed()); in order where several are at the same. */
 int sim_at(struct sim *s, uint64_t elapsed_usec, void (*callback)(struct sim *s, void *userdata), void *userdata);
 /* Called after each whole hour. */

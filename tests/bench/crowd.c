@@ -153,6 +153,7 @@ static void measure_screens(const struct host *h, unsigned n_cgroups) {
         double loop[ROUNDS], screen[ROUNDS], ratio[ROUNDS], first = 0;
         if (!c || topology_load(h, &t) < 0 || observer_new(h, t, &o) < 0)
                 die("the machine");
+        observer_set_incremental(o, false);
         for (unsigned i = 0; i <= ROUNDS; i++) {
                 struct observation *seen;
                 double plain = plain_loop(n_cgroups), began = cpu_usec();

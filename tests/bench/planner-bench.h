@@ -63,8 +63,15 @@ bool rival_random(const struct rulebook *b, struct plan_scorer *s, uint64_t *see
 bool rival_greedy(const struct rulebook *b, struct plan_scorer *s, struct node_set *homes, double *ret_cost);
 bool rival_stay(const struct rulebook *b, struct plan_scorer *s, struct node_set *homes, double *ret_cost);
 
-/* planner-large.c: up to 128 nodes of 64 CPUs; `mixed`: under rules of all kinds, else all compact. */
-struct world *large_world(uint64_t seed, unsigned n_nodes, unsigned n_services, bool mixed);
+/* planner-large.c: up to 128 nodes of 64 CPUs. */
+enum large_kind {
+        LARGE_COMPACT,    /* all compact, 60 % of the cores in use */
+        LARGE_MIXED,      /* the same under rules of all kinds */
+        LARGE_BUSY,       /* all compact, a third more than all cores wanted: SMT siblings must be used */
+        LARGE_OVERLOADED, /* all compact, a fifth more than all CPUs wanted: whatever is done, some must wait */
+        N_LARGE_KINDS,
+};
+struct world *large_world(uint64_t seed, unsigned n_nodes, unsigned n_services, enum large_kind kind);
 
 /* The parts of the program. They return what the program is to exit with. */
 int bench_optimum(uint64_t seed, unsigned long count, unsigned max_services, bool verbose);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Large machines: packages of four nodes, 32 cores and 64 CPUs a node, in use by 60 % of the cores. Services are of all sizes, and where they have come to be
+/* Large machines: packages of four nodes, 32 cores and 64 CPUs a node, 60 % of the cores in use or more than there are. Services are of all sizes, and where they have come to be
  * by themselves: half on one node each, others on a few or all. */
 #include <math.h>
 #include <stdio.h>
@@ -7,7 +7,6 @@
 #include "planner-bench.h"
 
 #define CORES_PER_NODE    32u
-#define BUSY              0.6
 #define PER_RULE          10u /* services */
 #define MEMORY_HEADROOM   2.2
 #define LARGE_NODES_MOST  128u
@@ -102,8 +101,11 @@ static void make_service(struct making *m, unsigned i, double cpus, uint64_t byt
                              MIN2(w->machine.nodes[id].bytes_free / 4, (uint64_t) ((double) bytes * part[id])));
 }
 
-struct world *large_world(uint64_t seed, unsigned n_nodes, unsigned n_services, bool mixed) {
-        struct making m = { .seed = seed, .mixed = mixed, .n_nodes = MIN2(n_nodes, LARGE_NODES_MOST) };
+struct world *large_world(uint64_t seed, unsigned n_nodes, unsigned n_services, enum large_kind kind) {
+        static const double busy[N_LARGE_KINDS] = {
+                [LARGE_COMPACT] = 0.6, [LARGE_MIXED] = 0.6, [LARGE_BUSY] = 1.33, [LARGE_OVERLOADED] = 2.4
+        };
+        struct making m = { .seed = seed, .mixed = kind == LARGE_MIXED, .n_nodes = MIN2(n_nodes, LARGE_NODES_MOST) };
         double *cpus = calloc(n_services + 1, sizeof *cpus), sum = 0, bytes = 0;
         uint64_t *sizes = calloc(n_services + 1, sizeof *sizes);
         if (!cpus || !sizes)
@@ -124,7 +126,8 @@ struct world *large_world(uint64_t seed, unsigned n_nodes, unsigned n_services, 
         t->n_devices = 1;
         make_rules(&m, 1 + n_services / PER_RULE);
         for (unsigned i = 0; i < n_services; i++)
-                make_service(&m, i, MIN2(cpus[i] * BUSY * CORES_PER_NODE * m.n_nodes / sum, 2.0 * CORES_PER_NODE), sizes[i]);
+                make_service(&m, i, MIN2(cpus[i] * busy[kind] * CORES_PER_NODE * m.n_nodes / sum, 2.0 * CORES_PER_NODE),
+                             sizes[i]);
         free(cpus);
         free(sizes);
         return m.w;

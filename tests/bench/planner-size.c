@@ -8,11 +8,12 @@
 #include "planner-bench.h"
 
 #define RUNS       5u
-#define CYCLES     4u
+#define CYCLES     10u
 #define POINTS_MAX 8u
 
 struct timing {
         double first, settled, changed, reference; /* seconds */
+        double cost;                               /* of the first plan, per weight: plan_score() */
         size_t n_acts;                             /* placements acted upon at first */
 };
 
@@ -119,13 +120,28 @@ static void settle(struct world *w) {
         observe(w);
 }
 
-static struct timing measure(unsigned n_nodes, unsigned n_services, bool mixed) {
-        struct world *w = large_world(1, n_nodes, n_services, mixed);
+static double cost_of(const struct world *w, const struct plan *p) {
+        struct node_set *homes = calloc(p->n_placements + 1, sizeof *homes);
+        struct plan_input in = world_input(w);
+        struct plan_score score;
+        if (!homes)
+                abort();
+        for (size_t i = 0; i < p->n_placements; i++)
+                homes[i] = p->placements[i].home;
+        if (plan_score(&in, homes, &score) < 0)
+                abort();
+        free(homes);
+        return score.cost / score.weight;
+}
+
+static struct timing measure(unsigned n_nodes, unsigned n_services, enum large_kind kind) {
+        struct world *w = large_world(1, n_nodes, n_services, kind);
         struct timing t = { 0 };
         observe(w);
         struct plan *p = make_plan(w); /* and warms up */
         for (size_t i = 0; i < p->n_placements; i++)
                 t.n_acts += p->placements[i].act;
+        t.cost = cost_of(w, p);
         plan_free(p);
         t.first = median_plan(w);
         t.reference = median_reference(w);
@@ -150,22 +166,29 @@ static double exponent(const double *n, const double *seconds, unsigned count) {
         return (count * sxy - sx * sy) / (count * sxx - sx * sx);
 }
 
+static const char *const kinds[N_LARGE_KINDS] = {
+        [LARGE_COMPACT] = "compact services alone",
+        [LARGE_MIXED] = "all kinds of rules",
+        [LARGE_BUSY] = "more wanted than all cores",
+        [LARGE_OVERLOADED] = "more wanted than all CPUs",
+};
+
 static void print_header(const char *what) {
-        printf("# %s\n# %6s %8s %8s %10s %10s %10s %10s %10s\n", what, "nodes", "services", "changes", "first ms", "settled ms",
-               "changed ms", "read ms", "first/read");
+        printf("# %s\n# %6s %8s %8s %8s %10s %10s %10s %10s %10s\n", what, "nodes", "services", "changes", "cost", "first ms",
+               "settled ms", "changed ms", "read ms", "first/read");
 }
 
 static void print_timing(unsigned n_nodes, unsigned n_services, const struct timing *t) {
-        printf("# %6u %8u %8zu %10.2f %10.2f %10.2f %10.3f %10.1f\n", n_nodes, n_services, t->n_acts, t->first * 1e3,
-               t->settled * 1e3, t->changed * 1e3, t->reference * 1e3, t->first / t->reference);
+        printf("# %6u %8u %8zu %8.3f %10.2f %10.2f %10.2f %10.3f %10.1f\n", n_nodes, n_services, t->n_acts, t->cost,
+               t->first * 1e3, t->settled * 1e3, t->changed * 1e3, t->reference * 1e3, t->first / t->reference);
         fflush(stdout);
 }
 
-static void grow(const char *what, const unsigned (*points)[2], unsigned n_points, unsigned which, bool mixed) {
+static void grow(const char *what, const unsigned (*points)[2], unsigned n_points, unsigned which, enum large_kind kind) {
         double n[POINTS_MAX], first[POINTS_MAX], settled[POINTS_MAX], changed[POINTS_MAX];
         print_header(what);
         for (unsigned i = 0; i < n_points; i++) {
-                struct timing t = measure(points[i][0], points[i][1], mixed);
+                struct timing t = measure(points[i][0], points[i][1], kind);
                 print_timing(points[i][0], points[i][1], &t);
                 n[i] = points[i][which];
                 first[i] = t.first;
@@ -177,9 +200,9 @@ static void grow(const char *what, const unsigned (*points)[2], unsigned n_point
 }
 
 int bench_size_of(unsigned n_nodes, unsigned n_services) {
-        for (unsigned mixed = 0; mixed < 2; mixed++) {
-                struct timing t = measure(n_nodes, n_services, mixed);
-                print_header(mixed ? "all kinds of rules" : "compact services alone");
+        for (enum large_kind kind = 0; kind < N_LARGE_KINDS; kind++) {
+                struct timing t = measure(n_nodes, n_services, kind);
+                print_header(kinds[kind]);
                 print_timing(n_nodes, n_services, &t);
         }
         return 0;
@@ -190,15 +213,15 @@ int bench_size(bool quick) {
                               nodes[][2] = { { 4, 2000 }, { 8, 2000 }, { 16, 2000 }, { 32, 2000 }, { 64, 2000 }, { 128, 2000 } },
                               services[][2] = { { 64, 125 }, { 64, 250 }, { 64, 500 }, { 64, 1000 }, { 64, 2000 }, { 64, 4000 } };
         if (quick) {
-                grow("compact services alone", small, ARRAY_SIZE(small), 0, false);
-                grow("all kinds of rules", small, ARRAY_SIZE(small), 0, true);
+                for (enum large_kind kind = 0; kind < N_LARGE_KINDS; kind++)
+                        grow(kinds[kind], small, ARRAY_SIZE(small), 0, kind);
                 return 0;
         }
-        for (unsigned mixed = 0; mixed < 2; mixed++) {
-                const char *rules = mixed ? "all kinds of rules" : "compact services alone";
-                char *by_nodes = format_string("%s, by nodes", rules), *by_services = format_string("%s, by services", rules);
-                grow(by_nodes ? by_nodes : "", nodes, ARRAY_SIZE(nodes), 0, mixed);
-                grow(by_services ? by_services : "", services, ARRAY_SIZE(services), 1, mixed);
+        for (enum large_kind kind = 0; kind < N_LARGE_KINDS; kind++) {
+                char *by_nodes = format_string("%s, by nodes", kinds[kind]),
+                     *by_services = format_string("%s, by services", kinds[kind]);
+                grow(by_nodes ? by_nodes : "", nodes, ARRAY_SIZE(nodes), 0, kind);
+                grow(by_services ? by_services : "", services, ARRAY_SIZE(services), 1, kind);
                 free(by_nodes);
                 free(by_services);
         }

@@ -196,6 +196,23 @@ static void test_same_plan(void **state) {
         tree_done(&m.copy);
 }
 
+/* So does whether the kernel's own balancing is on. */
+static void test_kernel_balancing(void **state) {
+        struct machine m;
+        put_machine(&m);
+        tree_put(&m.tree, "proc/sys/kernel/numa_balancing", "1\n");
+        tree_put(&m.tree, "proc/vmstat", "nr_secret 1\nnuma_pages_migrated 77\nnuma_x 2\n");
+        tree_put(&m.tree, "sys/fs/cgroup/system.slice/redis-server.service/memory.stat", "anon 1\nnuma_pages_migrated 78\n");
+        take(&m, NULL, NULL);
+        travel(&m);
+        _cleanup_free_ char *mode = slurp(&m.copy, "proc/sys/kernel/numa_balancing"), *all = slurp(&m.copy, "proc/vmstat"),
+                            *own = slurp(&m.copy, "sys/fs/cgroup/system.slice/redis-server.service/memory.stat");
+        assert_string_equal(mode, "1\n");
+        assert_string_equal(all, "numa_pages_migrated 77\n");
+        assert_string_equal(own, "numa_pages_migrated 78\n");
+        tree_done(&m.copy);
+}
+
 /* What the daemon remembered decides too: every field of it has to come along. */
 static void test_history(void **state) {
         static uint64_t fixed[] = { 5, 6, 7, 8 };
@@ -211,6 +228,8 @@ static void test_history(void **state) {
                                      .rule_key = UINT64_MAX - 1,
                                      .rule_usec = 14,
                                      .wait_mcpu = 15,
+                                     .crowded_usec = 18,
+                                     .crowded_plans = 19,
                                      .placed = true,
                                      .home = node_set_of(3),
                                      .placed_usec = 1,
@@ -228,6 +247,11 @@ static void test_history(void **state) {
                                      .n_failed_moves = 9,
                                      .failed = true,
                                      .deep_usec = 10,
+                                     .deep_processes = 18,
+                                     .deep_again = true,
+                                     .shared_processes = 19,
+                                     .n_shared_looks = 20,
+                                     .shared_again_usec = 21,
                                      .interleave_key = 16,
                                      .deep_start_ticks = 17,
                                      .self_managed = true,
@@ -253,7 +277,7 @@ static void test_history(void **state) {
         assert_memory_equal(b->fixed_by_node, fixed, sizeof fixed);
 #ifdef __x86_64__
         /* A field was added? Then it belongs into report/history-json.c too, and into this test. */
-        assert_int_equal(sizeof(struct history_entry), 536);
+        assert_int_equal(sizeof(struct history_entry), 584);
 #endif
         struct history_entry x = *e, y = *b;
         x.cgroup = y.cgroup = NULL;
@@ -264,6 +288,7 @@ static void test_history(void **state) {
         assert_memory_equal(&x.home, &y.home, sizeof x.home);
         assert_int_equal(y.n_failed_moves, 9);
         assert_int_equal(y.restless, 3);
+        assert_int_equal(y.crowded_plans, 19);
         assert_true(y.rule_key == UINT64_MAX - 1);
         assert_true(y.placed && y.failed && y.demand_known);
         assert_int_equal(y.last_seen_usec, 11);
@@ -372,9 +397,8 @@ static void test_stuck(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_same_plan),
-                cmocka_unit_test(test_history),
-                cmocka_unit_test(test_one_file),
+                cmocka_unit_test(test_same_plan), cmocka_unit_test(test_kernel_balancing),
+                cmocka_unit_test(test_history),   cmocka_unit_test(test_one_file),
                 cmocka_unit_test(test_stuck),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

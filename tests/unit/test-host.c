@@ -279,6 +279,23 @@ static void test_node_memory(void **state) {
         tree_done(&t);
 }
 
+static void test_online(void **state) {
+        struct tree t;
+        tree_make(&t, "");
+        _cleanup_(host_freep) struct host *h = NULL;
+        assert_int_equal(host_open(t.root, &h), 0);
+        _cleanup_free_ char *none = host_online(h);
+        assert_string_equal(none, "");
+        tree_put(&t, "sys/devices/system/node/online", "0-3\n");
+        tree_put(&t, "sys/devices/system/cpu/online", "0-7\n");
+        _cleanup_free_ char *all = host_online(h);
+        assert_string_equal(all, "node/online 0-3\ncpu/online 0-7\n");
+        tree_put(&t, "sys/devices/system/cpu/online", "0-6\n");
+        _cleanup_free_ char *less = host_online(h);
+        assert_string_not_equal(all, less);
+        tree_done(&t);
+}
+
 static void test_kernel_balancing(void **state) {
         struct tree t;
         _cleanup_(host_freep) struct host *h = open_tree(&t, "bookworm");
@@ -351,6 +368,7 @@ int main(void) {
                 cmocka_unit_test(test_live),
                 cmocka_unit_test(test_process_cgroup),
                 cmocka_unit_test(test_node_memory),
+                cmocka_unit_test(test_online),
                 cmocka_unit_test(test_kernel_balancing),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -59,7 +59,7 @@ static void test_four_services_on_four_nodes(void **state) {
         static const double loads[] = { 0.3, 0.6, 1.0, 2.0 };
         for (size_t i = 0; i < ARRAY_SIZE(starts); i++)
                 for (size_t k = 0; k < ARRAY_SIZE(loads); k++)
-                        if (starts[i] != PILED || loads[k] * 4 <= 2.5)
+                        if (starts[i] != PILED || (loads[k] >= 0.6 && loads[k] * 4 <= 2.5)) /* PILED: its CPUs are full */
                                 assert_four_apart(starts[i], loads[k]);
 }
 

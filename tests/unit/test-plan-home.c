@@ -275,8 +275,10 @@ static void test_crowding_alone_takes_its_time(void **state) {
                 s[i]->cpu_window_usec = 3600 * USEC_PER_SEC;
                 world_cpu(w, s[i], 0, 0.7); /* now 1.4 of its two CPUs are in use: it would be nicer alone */
         }
-        w->now_usec += 230 * USEC_PER_SEC; /* 290 s at home */
-        _cleanup_(plan_freep) struct plan *p = world_plan(w);
+        w->now_usec += 3600 * USEC_PER_SEC; /* at home for an hour; that it is crowded is news all the same */
+        assert_int_equal(world_cycle(w, 150 * USEC_PER_SEC), 0);
+        assert_int_equal(world_cycle(w, 140 * USEC_PER_SEC), 0);
+        _cleanup_(plan_freep) struct plan *p = world_plan(w); /* after 290 s of it */
         assert_false(p->placements[0].act);
         assert_false(p->placements[1].act);
         assert_true(p->placements[0].state == STATE_PENDING || p->placements[1].state == STATE_PENDING);
@@ -315,6 +317,8 @@ static void test_patience(void **state) {
         world_cpu(w, s, 1, 2.3); /* a little more than its cores, lastingly */
         assert_int_equal(world_cycle(w, 1000 * USEC_PER_SEC), 0);
         world_cpu(w, s, 1, 3.2);
+        for (unsigned i = 0; i < 2; i++)
+                assert_int_equal(world_cycle(w, 200 * USEC_PER_SEC), 0);
         assert_int_equal(world_cycle(w, 0), 1);
         assert_int_equal(node_set_count(&history_find(&w->history, s->cgroup)->home), 2);
 }

@@ -12,6 +12,7 @@ static struct world *placed_by(enum place place, struct rule **ret) {
         world_spread(w, s, 0, 0.5);
         world_memory(w, s, 0, 400 * MIB);
         w->machine.kernel_balancing = 1;
+        (*ret)->kernel_balancing = KERNEL_BALANCING_OVERRIDE; /* to have it moved once, whatever the place */
         return w;
 }
 
@@ -92,10 +93,13 @@ static void test_waits_longer_and_longer(void **state) {
 }
 
 static void test_what_is_undone_is_left(void **state) {
-        static const enum place places[] = { PLACE_SPREAD, PLACE_INTERLEAVE };
+        static const enum place places[] = { PLACE_INTERLEAVE, PLACE_NODES };
         for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
                 struct rule *r;
                 _cleanup_(world_freep) struct world *w = placed_by(places[i], &r);
+                r->kernel_balancing = KERNEL_BALANCING_AUTO;
+                r->nodes = node_set_of(2);
+                r->cpus = CPUS_FREE;
                 assert_int_equal(world_cycle(w, COOL), 1);
                 drift(w, 40 * MIB);
                 history_record_undone(&w->history, w->samples[0].cgroup, 120 * MIB, w->now_usec);
@@ -103,7 +107,7 @@ static void test_what_is_undone_is_left(void **state) {
                 assert_false(p->placements[0].act);
                 assert_false(p->placements[0].move_memory);
                 assert_state(&p->placements[0], STATE_BLOCKED);
-                assert_says(p->placements[0].reason, "has taken back what was moved, 1 time of late: 120M stay");
+                assert_says(p->placements[0].reason, "has taken back what was moved, 1 time of late: ");
                 r->kernel_balancing = KERNEL_BALANCING_OVERRIDE;
                 p = free_and_plan(p, w);
                 assert_true(p->placements[0].act);
@@ -122,11 +126,18 @@ static void test_what_is_undone_is_left(void **state) {
 static void test_respected(void **state) {
         struct rule *r;
         _cleanup_(world_freep) struct world *w = placed_by(PLACE_SPREAD, &r);
-        r->kernel_balancing = KERNEL_BALANCING_RESPECT;
+        r->kernel_balancing = KERNEL_BALANCING_AUTO;
         _cleanup_(plan_freep) struct plan *p = world_plan(w);
         assert_state(&p->placements[0], STATE_STABLE);
         assert_false(p->placements[0].act);
         assert_says(p->placements[0].reason, "is left to the kernel's own balancing");
+        r->place = PLACE_INTERLEAVE;
+        p = free_and_plan(p, w);
+        assert_true(p->placements[0].act);
+        r->kernel_balancing = KERNEL_BALANCING_RESPECT;
+        p = free_and_plan(p, w);
+        assert_false(p->placements[0].act);
+        r->place = PLACE_SPREAD;
         r->avoid = node_set_of(0);
         p = free_and_plan(p, w);
         assert_true(p->placements[0].act && p->placements[0].move_memory);
@@ -194,8 +205,7 @@ static void test_told_before(void **state) {
         x.nodes = node_set_of(1);
         for (int place = 0; place < _PLACE_MAX; place++) {
                 x.place = (enum place) place;
-                bool divided = place == PLACE_SPREAD || place == PLACE_INTERLEAVE,
-                     given = place == PLACE_NODES || place == PLACE_NEAR;
+                bool divided = place == PLACE_INTERLEAVE, given = place == PLACE_NODES || place == PLACE_NEAR;
                 x.cpus = CPUS_FREE;
                 assert_int_equal(rule_meets_kernel_balancing(&x, 1), divided || given);
                 assert_false(rule_meets_kernel_balancing(&x, 2));
@@ -206,6 +216,8 @@ static void test_told_before(void **state) {
                 assert_int_equal(rule_meets_kernel_balancing(&x, 3), divided);
                 x.kernel_balancing = KERNEL_BALANCING_RESPECT;
                 assert_false(rule_meets_kernel_balancing(&x, 1));
+                x.kernel_balancing = KERNEL_BALANCING_OVERRIDE;
+                assert_int_equal(rule_meets_kernel_balancing(&x, 1), divided || place == PLACE_SPREAD);
                 x.kernel_balancing = KERNEL_BALANCING_AUTO;
         }
 }

@@ -131,7 +131,7 @@ static void test_large_machine(void **state) {
         assert_true(world_cycle(w, 60 * USEC_PER_SEC) > 1900);
         /* More CPUs are wanted than there are cores: a few find a better place once all have moved, then nobody does. */
         assert_true(world_cycle(w, 60 * USEC_PER_SEC) < 10);
-        for (unsigned i = 0; i < 4; i++)
+        for (unsigned i = 0; i < 12; i++)
                 (void) world_cycle(w, 60 * USEC_PER_SEC);
         assert_int_equal(world_cycle(w, 60 * USEC_PER_SEC), 0);
         for (size_t i = 0; i < w->n_samples; i++)

@@ -50,7 +50,7 @@ static void assert_same(const struct plan *a, const struct plan *b) {
 static void test_one_that_must_move(void **state) {
         struct rule *web;
         _cleanup_(world_freep) struct world *w = settled_world(&web);
-        world_cpu(w, &w->samples[17], 5, 2.5);
+        world_cpu(w, &w->samples[17], 5, 4);
         for (unsigned k = 0; k < 3; k++)
                 (void) world_cycle(w, 10 * USEC_PER_MINUTE);
         _cleanup_(plan_freep) struct plan *before = world_plan(w);

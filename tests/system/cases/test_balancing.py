@@ -16,12 +16,27 @@ import numa
 pytestmark = [pytest.mark.machine('devices', '4x2'), pytest.mark.usefixtures('fresh_daemon')]
 
 NUMA_BALANCING = pathlib.Path('/proc/sys/kernel/numa_balancing')
+SCAN = pathlib.Path('/sys/kernel/debug/sched/numa_balancing')
 
 
 @pytest.fixture(autouse=True)
 def as_it_was():
     yield
     NUMA_BALANCING.write_text('0')
+
+
+@pytest.fixture
+def eager_kernel():
+    """The kernel looks at a thread's pages after so much of its CPU time, up to a minute: here always soon."""
+    if not SCAN.exists():
+        lib.run('mount', '-t', 'debugfs', 'debugfs', '/sys/kernel/debug')
+    periods = [SCAN / name for name in ('scan_period_min_ms', 'scan_period_max_ms')]
+    before = [path.read_text() for path in periods]
+    for path, value in zip(periods, ('100', '200')):
+        path.write_text(value)
+    yield
+    for path, value in zip(periods, before):
+        path.write_text(value)
 
 
 def mode():
@@ -36,7 +51,7 @@ def start_with_off(was):
     NUMA_BALANCING.write_text(str(was))
     daemon.configure([], kernel_balancing='off')
     daemon.start()
-    daemon.wait_for('off', is_off, 120)
+    daemon.wait_for('off', is_off)
 
 
 def on_record():
@@ -58,35 +73,29 @@ def test_killed_started_restored():
     start_with_off(1)
     pid = daemon.main_pid()
     os.kill(pid, signal.SIGKILL)
-    daemon.wait_for('another process', lambda: daemon.main_pid() not in (0, pid), 120)
-    daemon.wait_for('still off', is_off, 120)
+    daemon.wait_for('another process', lambda: daemon.main_pid() not in (0, pid))
+    daemon.wait_for('still off', is_off)
     assert on_record()['before'] == 1
     outcomes = json.loads(daemon.ctl('restore', '--json=short').stdout)
     assert [o['outcome'] for o in outcomes if o['unit'] == 'kernel.numa_balancing'] == ['restored']
     assert mode() == 1
     daemon.ctl('resume')
-    daemon.wait_for('off again', is_off, 120)
-    # Killed, and the next one is told to leave it.
-    pid = daemon.main_pid()
-    daemon.configure([], kernel_balancing='leave')
-    os.kill(pid, signal.SIGKILL)
-    daemon.wait_for('put back', lambda: mode() == 1, 120)
-    daemon.wait_for('forgotten', lambda: on_record() is None, 120)
+    daemon.wait_for('off again', is_off)
 
 
 def test_somebody_else_sets_it():
     start_with_off(1)
     NUMA_BALANCING.write_text('2')
-    daemon.wait_for('seen', lambda: 'somebody else' in daemon.status()['kernel_balancing_state'], 120)
+    daemon.wait_for('seen', lambda: 'somebody else' in daemon.status()['kernel_balancing_state'])
     daemon.stop()
     assert mode() == 2
 
 
-def test_undone_is_noticed(nodes):
+def test_undone_is_noticed(nodes, eager_kernel):
     # Its threads stay on one node and its memory is to be on another: each page that they touch is brought back to them.
     home, away = nodes[0], nodes[1]
     cpus = ','.join(map(str, numa.cpus_of(away)))
-    service = daemon.start_service('contested', size=48, node=away, threads=2, affinity=cpus, no_thp=True)
+    service = daemon.start_service('contested', size=48, node=away, threads=2, affinity=cpus, duty='20:60', no_thp=True)
     daemon.configure([{'name': 'contested', 'match': {'unit': service.unit}, 'place': 'nodes', 'nodes': str(home), 'cpus': 'free', 'min-size': '1M', 'cooldown': '1s'}],
                      max_interval='2s')
     journal, ids = daemon.Journal(), daemon.message_ids()
@@ -95,5 +104,5 @@ def test_undone_is_noticed(nodes):
     undone = daemon.wait_for('undone', lambda: journal.of_unit(service.unit, ids['UNDONE']), 300)[0]
     assert int(undone['WAIT_USEC']) >= 60e6
     assert int(undone['BYTES']) > 0
-    daemon.wait_for('told', lambda: 'taken back' in daemon.service(service.unit)['reason'], 120)
+    daemon.wait_for('told', lambda: 'taken back' in daemon.service(service.unit)['reason'])
     assert any('contested' in e['MESSAGE'] for e in journal.entries(MESSAGE_ID=ids['KERNEL_BALANCING']))

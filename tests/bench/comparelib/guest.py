@@ -30,7 +30,6 @@ CONTROL = pathlib.Path('/run/systemd/system.control')
 def tidy():
     """The machine as every cell finds it."""
     workloads.end()
-    daemon.reset()
     systems.BALANCING.write_text('0')
     left = [path for path in CONTROL.glob('cmp-*')]         # what was set for units that are gone stays until the next boot
     for path in left:
@@ -149,6 +148,7 @@ def main():
     parser.add_argument('cells', nargs='+', type=cells.Cell.parse)
     options = parser.parse_args()
     lib.run('systemctl', 'stop', *PACKAGED, check=False)
+    daemon.reset()
     failed = 0
     for cell in in_order(options.cells):
         if cells.stop_file(OUT).exists():

@@ -116,18 +116,23 @@ class Watched:
 class Placed(Watched):
     """A started service. own: its memory counts for what must move (shared memory counts for one of those who share it)."""
 
-    def __init__(self, service, best, stats, own=True, per_thread=False):
-        super().__init__(service.unit.removesuffix('.service'), service.cgroup, stats, per_thread)
-        self.service, self.best, self.own = service, best, own
+    def __init__(self, unit, best, stats, own=True, per_thread=False):
+        super().__init__(unit.removesuffix('.service'), cgroup_of(unit), stats, per_thread)
+        self.unit, self.best, self.own = unit, best, own
 
     def least_pages(self):
         """How many base pages must move at least."""
         if not self.own:
             return 0
         away = collections.Counter()
-        for pid in self.service.pids():
+        for pid in numa.cgroup_pids(self.cgroup):
             away.update(away_bytes(pid, self.best))
         return sum(away.values()) // numa.PAGE
+
+
+def cgroup_of(unit):
+    """Where systemd puts a service that asks for nothing else."""
+    return numa.CGROUP / 'system.slice' / unit
 
 
 def header(nodes):

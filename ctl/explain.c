@@ -41,10 +41,10 @@ static void print_service(struct json_object *s, const struct options *o) {
 static void print_seen(struct json_object *s) {
         struct json_object *seen = get_object(s, "seen");
         (void) printf("\nSeen\n");
-        uint64_t bytes = get_u64(s, "bytes_total");
-        line_owned("Memory",
-                   format_string("%s in %" PRIu64 " processes, %" PRIu64 " threads",
-                                 bytes > 0 ? FORMAT_BYTES(bytes) : "not known,", get_u64(s, "processes"), get_u64(s, "threads")));
+        uint64_t bytes = get_u64(s, "bytes_total"), processes = get_u64(s, "processes"), threads = get_u64(s, "threads");
+        line_owned("Memory", format_string("%s in %" PRIu64 " %s, %" PRIu64 " %s", bytes > 0 ? FORMAT_BYTES(bytes) : "not known,",
+                                           processes, processes == 1 ? "process" : "processes", threads,
+                                           threads == 1 ? "thread" : "threads"));
         line_owned("Memory by node", text_of_bytes_by_node(get_array(s, "bytes_by_node")));
         if (!get_bool(seen, "memory_map_read"))
                 line("Movable by node", "not known, its memory map was not read this time");
@@ -190,6 +190,41 @@ static void print_would_change(struct json_object *s) {
                 (void) printf("  %s\n", json_object_get_string(json_object_array_get_idx(changes, i)));
 }
 
+static void line_pressure(const char *name, struct json_object *e, const char *before, const char *during) {
+        struct json_object *value;
+        if (!json_object_object_get_ex(e, during, &value) || !value)
+                return;
+        line_owned(name,
+                   format_string("stalled %.1f%% of the time, %.1f%% before", get_double(e, during), get_double(e, before)));
+}
+
+/* What the last move did to it, as far as the daemon remembers one. */
+static void print_last_move(struct json_object *events) {
+        struct json_object *move = NULL;
+        for (size_t i = 0; i < array_length(events); i++) {
+                struct json_object *row = json_object_array_get_idx(events, i);
+                move = get_object(row, "effort") ? row : move;
+        }
+        if (!move)
+                return;
+        struct json_object *e = get_object(move, "effort");
+        (void) printf("\nLast move\n");
+        line_owned("Moved", format_string("%s in %s, %s a second", FORMAT_BYTES(get_u64(move, "bytes")),
+                                          FORMAT_USEC(get_u64(e, "duration_usec")), FORMAT_BYTES(get_u64(e, "bytes_per_sec"))));
+        line_owned("Longest call", format_string("%s", FORMAT_USEC(get_u64(e, "longest_call_usec"))));
+        line_owned("Longest slice", format_string("%s", FORMAT_USEC(get_u64(e, "longest_slice_usec"))));
+        line_owned("Narrowing", format_string("%s", FORMAT_USEC(get_u64(e, "narrow_usec"))));
+        struct json_object *by = get_object(e, "held_by");
+        if (by) {
+                json_object_object_foreach(by, cause, usec) {
+                        uint64_t held = (uint64_t) json_object_get_int64(usec);
+                        line_owned("Held back", format_string("%s for %s", FORMAT_USEC(held), cause));
+                }
+        }
+        line_pressure("Memory pressure", e, "memory_pressure_before_percent", "memory_pressure_during_percent");
+        line_pressure("CPU pressure", e, "cpu_pressure_before_percent", "cpu_pressure_during_percent");
+}
+
 static int run(char **arguments, const struct options *o) {
         _cleanup_json_ struct json_object *s = NULL;
         _cleanup_free_ char *unit = text_clean(arguments[0], false); /* as the daemon prints it; D-Bus carries no other */
@@ -201,9 +236,15 @@ static int run(char **arguments, const struct options *o) {
         view_complete_explain(s);
         if (o->json != JSON_OFF)
                 return out_json(s, o);
+        _cleanup_json_ struct json_object *events = NULL;
+        const char *cgroup = get_string(s, "cgroup");
+        r = client_call("History", 0, &events, NULL, "s", cgroup ? cgroup : unit);
+        if (r != EXIT_SUCCESS)
+                return r;
         print_service(s, o);
         print_seen(s);
         print_decision(s);
+        print_last_move(events);
         r = print_candidates(get_array(s, "candidates"), o);
         print_would_change(s);
         return r == EXIT_SUCCESS ? out_finish() : r;

@@ -46,6 +46,18 @@ static char *locality_text(struct json_object *row) {
         return format_string("%.2f → %.2f", get_double(row, "locality_before"), get_double(row, "locality_after"));
 }
 
+/* The longest that the service was kept from its pages at a time, at most; and what it was held back. */
+static char *stall_text(struct json_object *row) {
+        struct json_object *e = get_object(row, "effort");
+        uint64_t usec = get_u64(e, "longest_call_usec");
+        return usec > 0 ? format_string("%s", FORMAT_USEC(usec)) : strdup("-");
+}
+
+static char *held_text(struct json_object *row) {
+        uint64_t usec = get_u64(get_object(row, "effort"), "held_usec");
+        return usec > 0 ? format_string("%s", FORMAT_USEC(usec)) : strdup("-");
+}
+
 static const char *event_colour(struct json_object *row) {
         const char *event = get_string(row, "event");
         if (!event)
@@ -60,9 +72,11 @@ static const struct column columns[] = {
         { .name = "TIME", .text = time_text },
         { .name = "UNIT", .key = "unit", .shrink = true },
         { .name = "EVENT", .key = "event", .colour = event_colour },
-        { .name = "NODES", .text = from_to_text, .drop = 3 },
-        { .name = "BYTES", .text = bytes_text, .right = true, .drop = 2 },
-        { .name = "LOCALITY", .text = locality_text, .drop = 1 },
+        { .name = "NODES", .text = from_to_text, .drop = 5 },
+        { .name = "BYTES", .text = bytes_text, .right = true, .drop = 4 },
+        { .name = "LOCALITY", .text = locality_text, .drop = 3 },
+        { .name = "STALL", .text = stall_text, .right = true, .drop = 2 },
+        { .name = "HELD", .text = held_text, .right = true, .drop = 1 },
         { .name = "REASON", .key = "reason", .shrink = true },
 };
 
@@ -89,7 +103,8 @@ const struct verb verb_history = {
         .summary = "the last decisions and moves",
         .help = "Lists the last 256 decisions, moves, blocks and restores since the daemon started, of one unit or of all, "
                 "oldest "
-                "first: where memory came from and went to, how much, locality before and after, and why. Older ones are in the "
-                "journal.",
+                "first: where memory came from and went to, how much, locality before and after, the longest call of a move, "
+                "how long it "
+                "was held back, and why. Older ones are in the journal.",
         .run = run,
 };

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,13 +90,18 @@ static int say_errors(struct config_errors *errors, int r) {
         return r == -ENOMEM ? out_error(EXIT_FAILURE, "out of memory") : EXIT_CONFIG;
 }
 
+/* A file that cannot be read is as good as one that is wrong. */
+static int unreadable(const char *path, int error) {
+        return out_error(error == -ENOMEM ? EXIT_FAILURE : EXIT_CONFIG, "cannot read %s: %s", path, strerror(-error));
+}
+
 static int load_scenario(const char *path, const struct topology *t, struct scenario_file **ret) {
         struct config_errors errors = { 0 };
         _cleanup_free_ char *text = NULL;
         size_t size = 0;
         int r = read_text(path, &text, &size);
         if (r < 0)
-                return out_error(EXIT_FAILURE, "cannot read %s: %s", path, strerror(-r));
+                return unreadable(path, r);
         r = scenario_parse(path, text, size, t, ret, &errors);
         return r < 0 ? say_errors(&errors, r) : EXIT_SUCCESS;
 }
@@ -119,7 +125,7 @@ static int load_rules(struct simulation *x) {
         size_t size = 0;
         int r = read_text(o->config, &text, &size);
         if (r < 0)
-                return out_error(EXIT_FAILURE, "cannot read %s: %s", o->config, strerror(-r));
+                return unreadable(o->config, r);
         return set_rules(x->sim, o->config, text, size);
 }
 
@@ -269,10 +275,27 @@ static void remove_runtime_dir(const char *path) {
                 (void) fprintf(stderr, "numabalancectl: cannot remove %s: %s\n", path, strerror(errno));
 }
 
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int number) {
+        interrupted = number;
+}
+
+/* The simulation ends at the first, and its directory is removed; by a second one, or where it hangs, the program is killed as usual. */
+static void heed_interrupts(struct sim *s) {
+        static const int numbers[] = { SIGINT, SIGTERM, SIGHUP };
+        struct sigaction action = { .sa_handler = on_interrupt, .sa_flags = (int) SA_RESETHAND };
+        (void) sigemptyset(&action.sa_mask);
+        for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
+                (void) sigaction(numbers[i], &action, NULL); /* cannot fail for these */
+        sim_heed(s, &interrupted);
+}
+
 static int run_scenario(struct simulation *x, uint64_t until_usec) {
         int r = load_rules(x);
         if (r != EXIT_SUCCESS)
                 return r;
+        heed_interrupts(x->sim); /* before there is anything to leave behind */
         int k = make_runtime_dir(x, &x->runtime_dir);
         if (k < 0)
                 return out_error(EXIT_FAILURE, "cannot make a directory for the daemon's record: %s", strerror(-k));
@@ -283,7 +306,7 @@ static int run_scenario(struct simulation *x, uint64_t until_usec) {
         if (k < 0)
                 return out_error(EXIT_FAILURE, "the simulation cannot begin: %s", strerror(-k));
         sim_run(x->sim, until_usec);
-        return print_end(x);
+        return interrupted ? EXIT_FAILURE : print_end(x);
 }
 
 static int run(char **arguments, const struct options *o) {
@@ -318,6 +341,8 @@ static int run(char **arguments, const struct options *o) {
         free(x.runtime_dir);
         json_object_put(x.events);
         scenario_free(x.scenario);
+        if (interrupted)
+                (void) raise(interrupted); /* the handler is gone: whoever waits for us sees what ended us */
         return r;
 }
 

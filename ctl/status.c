@@ -24,6 +24,37 @@ static void print_states(struct json_object *status, const struct options *o) {
         (void) printf("\n");
 }
 
+/* "timer 100, unit 12": only what has happened. */
+static void print_reasons(struct json_object *status) {
+        struct json_object *reasons = get_object(status, "cycles_by_reason");
+        const char *last = get_string(status, "last_cycle_reason"), *separator = "";
+        if (!reasons || !last)
+                return;
+        (void) printf("Woken by:      %s; so far ", last);
+        json_object_object_foreach(reasons, reason, count) {
+                if (json_object_get_int64(count) <= 0)
+                        continue;
+                (void) printf("%s%s %" PRId64, separator, reason, json_object_get_int64(count));
+                separator = ", ";
+        }
+        (void) printf("\n");
+}
+
+static void print_watched(struct json_object *status) {
+        struct json_object *w = get_object(status, "watched");
+        if (!w)
+                return;
+        uint64_t above = get_u64(w, "memory_pressure_above"), left_out = get_u64(w, "left_out");
+        (void) printf("Watched:       %" PRIu64 " services, %" PRIu64 " places for new ones, memory pressure of %" PRIu64,
+                      get_u64(w, "cgroups"), get_u64(w, "directories"), get_u64(w, "memory_pressure"));
+        if (above > 0)
+                (void) printf(" and of %" PRIu64 " above", above);
+        (void) printf(", CPU pressure of %" PRIu64, get_u64(w, "cpu_pressure"));
+        if (left_out > 0)
+                (void) printf("; %" PRIu64 " left out", left_out);
+        (void) printf("\n");
+}
+
 static void print_status(struct json_object *s, const struct options *o) {
         const char *version = get_string(s, "version"), *config = get_string(s, "config"),
                    *mode = get_bool(s, "paused")    ? "paused: nothing is changed until \"numabalancectl resume\""
@@ -37,11 +68,16 @@ static void print_status(struct json_object *s, const struct options *o) {
         print_states(s, o);
         (void) printf("Cycle:         every %s, next in %s, %" PRIu64 " so far\n", FORMAT_USEC(get_u64(s, "interval_usec")),
                       FORMAT_USEC(get_u64(s, "next_cycle_usec")), get_u64(s, "cycles"));
+        print_reasons(s);
+        print_watched(s);
         (void) printf("Own CPU time:  %s for the last cycle, %s for observing so far\n",
                       FORMAT_USEC(get_u64(s, "last_cycle_cpu_usec")), FORMAT_USEC(get_u64(s, "observe_cpu_usec")));
         (void) printf("Moved:         %s in %" PRIu64 " moves, %" PRIu64 " failed\n", FORMAT_BYTES(get_u64(s, "moved_bytes")),
                       get_u64(s, "moves"), get_u64(s, "moves_failed"));
         (void) printf("Cpusets:       %" PRIu64 " changed by us and on record\n", get_u64(s, "changed_cgroups"));
+        const char *balancing = get_string(s, "kernel_balancing_state");
+        if (balancing)
+                (void) printf("Kernel's own:  balancing %s\n", balancing);
         struct json_object *limits = get_array(s, "limitations");
         for (size_t i = 0; i < array_length(limits); i++)
                 (void) printf("%s %s\n", i == 0 ? "Limitations:  " : "              ",
@@ -67,7 +103,8 @@ const struct verb verb_status = {
         .name = "status",
         .arguments = "",
         .summary = "the daemon: mode, services by state, what it cost and moved",
-        .help = "Shows how the daemon runs: version, mode, configuration, services by state, the interval now, what the last "
+        .help = "Shows how the daemon runs: version, mode, configuration, services by state, the interval now, what wakes it, "
+                "what the last "
                 "cycle cost, what was moved "
                 "so far, and what this machine cannot do.",
         .run = run,

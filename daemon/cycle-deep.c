@@ -27,6 +27,8 @@ struct deep_job {
         size_t index;
         bool beside; /* the cycle does not wait for it, or went on without it */
         uint64_t began_usec;
+        atomic_size_t reading;    /* index of the process that is read, + 1 */
+        struct process_ref aside; /* left out of other reads as long as this one goes on; pid 0: none */
         struct deep_sample *result;
 };
 
@@ -55,7 +57,8 @@ static int run_deep(void *arg) {
         struct deep_job *j = arg;
         const struct service_sample *s = &j->cycle->observation->services[j->index];
         const struct environment *env = j->m->env;
-        const struct deep_options options = deep_options_of(s->rule);
+        struct deep_options options = deep_options_of(s->rule);
+        options.reading = &j->reading;
         return env->ops->read_deep(env->context, j->m->topology->n_ids, s->processes, s->n_processes, &options, &j->result);
 }
 
@@ -88,7 +91,11 @@ static void done_beside(struct deep_job *j, struct service_note *n, int result) 
                 throttle_take(&m->scan_budget, j->result->cpu_usec, manager_now(m));
         if (!n)
                 return;
-        n->stuck = n->reading = false;
+        if (j->aside.pid > 0)
+                aside_remove(n, &j->aside);
+        else
+                n->stuck = false;
+        n->reading = false;
         if (m->exiting || result == -ECANCELED)
                 return;
         if (result < 0)
@@ -99,22 +106,31 @@ static void done_beside(struct deep_job *j, struct service_note *n, int result) 
         }
 }
 
+/* What is kept is compared with what the screen will say, so it comes first. */
+static void take_result(struct deep_job *j, struct service_note *n, struct service_sample *s) {
+        const struct manager *m = j->m;
+        const struct deep_sample *map = j->result;
+        if (n)
+                rest_keep(n, s, m->topology->n_ids, j->began_usec, &j->result);
+        service_sample_merge_deep(s, map, m->host->has_memory_controller);
+}
+
 static void done_deep(int result, void *arg) {
         struct deep_job *j = arg;
         struct manager *m = j->m;
         struct service_sample *s = &j->cycle->observation->services[j->index];
-        struct service_note *n = manager_find_note(m, s->cgroup);
+        struct service_note *n = result >= 0 ? manager_note(m, s->cgroup) : manager_find_note(m, s->cgroup);
 
         if (j->beside)
                 done_beside(j, n, result);
         else {
                 if (result >= 0) {
-                        service_sample_merge_deep(s, j->result, m->host->has_memory_controller);
                         m->cycle_cpu_usec += j->result->cpu_usec;
                         if (n) {
                                 n->n_deep_failed = 0;
                                 n->deep_cost_usec = j->result->cpu_usec;
                         }
+                        take_result(j, n, s);
                 } else
                         deep_failed(m, s, result);
                 m->n_deep_pending--;
@@ -129,9 +145,17 @@ static void late_deep(void *arg) {
         struct deep_job *j = arg;
         struct service_sample *s = &j->cycle->observation->services[j->index];
         struct service_note *n = manager_note(j->m, s->cgroup);
-        if (n)
-                n->stuck = true;
-        journal_stuck(s->unit, s->cgroup, "reading its memory map");
+        size_t at = atomic_load(&j->reading);
+        if (n && at > 0 && aside_add(n, s, at - 1)) {
+                _cleanup_free_ char *what = format_string("reading the memory map of process %d", (int) s->processes[at - 1].pid);
+                j->aside = s->processes[at - 1];
+                n->reading = false; /* the others can be read */
+                journal_stuck(s->unit, s->cgroup, what ? what : "reading its memory map");
+        } else {
+                if (n)
+                        n->stuck = true;
+                journal_stuck(s->unit, s->cgroup, "reading its memory map");
+        }
         if (j->beside)
                 return;
         /* The worker still reads `s`, which the job's reference keeps; the cycle must not be changed by it any more. */
@@ -190,12 +214,14 @@ static bool kept_holds(const struct manager *m, const struct service_note *n, co
 }
 
 static bool use_kept(const struct manager *m, struct service_note *n, struct service_sample *s, uint64_t now) {
-        if (!n || !kept_holds(m, n, s, now)) {
-                if (n)
-                        free_kept(n);
+        if (!n)
                 return false;
-        }
-        service_sample_merge_deep(s, n->kept, m->host->has_memory_controller);
+        if (!kept_holds(m, n, s, now))
+                free_kept(n);
+        const struct deep_sample *map = n->kept ? n->kept : rest_find(m, n, s, now);
+        if (!map)
+                return false;
+        service_sample_merge_deep(s, map, m->host->has_memory_controller);
         n->wants_deep = n->deep_put_off = false;
         return true;
 }
@@ -234,6 +260,8 @@ static int start_reads(struct manager *m, struct cycle *c, bool must, size_t fir
                 size_t i = (first + k) % o->n_services;
                 struct service_sample *s = &o->services[i];
                 struct service_note *n = manager_find_note(m, s->cgroup);
+                if (n && n->n_aside > 0)
+                        aside_leave_out(n, s);
                 bool cannot_wait = must_read(m, s);
                 if (cannot_wait != must || (!must && !should_read(m, s, n, now)) || use_kept(m, n, s, now) ||
                     (n && (n->stuck || n->reading || n->deep_again_usec > now)))

@@ -90,7 +90,7 @@ static void done_screen(int result, void *arg) {
                 if (m->options.once)
                         manager_begin_exit(m, EXIT_FAILURE); /* said why; there is no later */
                 if (!m->exiting)
-                        manager_wake(m, m->interval_usec);
+                        manager_wake_for(m, m->interval_usec, WAKE_TIMER);
         } else if (m->exiting)
                 m->cycle = cycle_unref(m->cycle);
         else {

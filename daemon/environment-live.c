@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "core/util.h"
+#include "host/cgroup.h"
 #include "report/journal.h"
 
 /* Reading numa_maps and moving pages each get their own company; more threads would only contend for the same mmap locks. */
@@ -120,6 +121,26 @@ static void live_notify(void *context, const char *state) {
         (void) sd_notifyf(false, "%s\nMONOTONIC_USEC=%" PRIu64, state, usec);
 }
 
+/* Being told early: the watcher goes by another name. */
+
+static int live_watch_new(void *context, watch_callback callback, void *userdata, struct env_watch **ret) {
+        const struct live *l = context;
+        struct watch *w;
+        int r = watch_new(l->event, l->host, callback, userdata, &w);
+        if (r >= 0)
+                *ret = (struct env_watch *) w;
+        return r;
+}
+
+static int live_watch_set(struct env_watch *w, const struct watch_wish *wishes, size_t n, struct watch_counts *ret) {
+        return watch_set((struct watch *) w, wishes, n, ret);
+}
+
+static struct env_watch *live_watch_free(struct env_watch *w) {
+        watch_free((struct watch *) w);
+        return NULL;
+}
+
 /* Jobs */
 
 static int live_submit(void *context, const struct job_ops *ops, void *arg, uint64_t deadline_usec) {
@@ -148,6 +169,8 @@ static int live_use_topology(void *context, const struct topology *t) {
         int r = observer_new(l->host, t, &o);
         if (r < 0)
                 return r;
+        if (l->host->live)
+                observer_set_incremental(o, !l->options.once);
         observer_free(l->observer);
         l->observer = o;
         return 0;
@@ -186,6 +209,11 @@ static int live_read_machine(void *context, const struct topology *t, struct mac
         return machine_sample_read(l->host, t, ret);
 }
 
+static void live_read_pressure(void *context, const char *cgroup, struct pressure_totals *ret) {
+        const struct live *l = context;
+        cgroup_read_stalls(l->host, cgroup, ret);
+}
+
 /* Pages: the mover goes by another name. */
 
 static int live_mover_new(void *context, const struct act *act, const struct topology *t, const char *cgroup,
@@ -221,6 +249,9 @@ static const struct environment_ops live_ops = {
         .after_each = live_after_each,
         .leave = live_leave,
         .notify = live_notify,
+        .watch_new = live_watch_new,
+        .watch_set = live_watch_set,
+        .watch_free = live_watch_free,
         .submit = live_submit,
         .stop_jobs = live_stop_jobs,
         .load_topology = live_load_topology,
@@ -229,6 +260,7 @@ static const struct environment_ops live_ops = {
         .screen = live_screen,
         .read_deep = live_read_deep,
         .read_machine = live_read_machine,
+        .read_pressure = live_read_pressure,
         .mover_new = live_mover_new,
         .mover_slice = live_mover_slice,
         .mover_result = live_mover_result,

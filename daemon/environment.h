@@ -12,14 +12,17 @@
 #include "act/mover.h"
 #include "act/ops.h"
 #include "config/config-load.h"
+#include "core/pace.h"
 #include "core/plan.h"
 #include "host/host.h"
 #include "host/observe.h"
+#include "watch/watch.h"
 #include "worker.h"
 
 typedef void (*env_callback)(void *userdata);
 
 struct env_timer; /* one-shot, armed again and again */
+struct env_watch; /* tells early: as struct watch of watch/watch.h */
 struct env_mover; /* moves one service's pages: as struct mover of act/mover.h */
 
 struct environment_ops {
@@ -40,6 +43,11 @@ struct environment_ops {
         /* Tells the service manager (sd_notify(3)). With "RELOADING=1" the implementation adds the time that the protocol asks for. */
         void (*notify)(void *context, const char *state);
 
+        /* Being told early, as watch_new() and watch_set() of watch/watch.h. */
+        int (*watch_new)(void *context, watch_callback callback, void *userdata, struct env_watch **ret);
+        int (*watch_set)(struct env_watch *w, const struct watch_wish *wishes, size_t n, struct watch_counts *ret);
+        struct env_watch *(*watch_free)(struct env_watch *w); /* takes NULL */
+
         /* worker_submit() of worker.h. */
         int (*submit)(void *context, const struct job_ops *ops, void *arg, uint64_t deadline_usec);
         /* worker_pool_free(): false where a job is stuck; then all that it uses must be left to the process's end. Again: the same answer. */
@@ -59,6 +67,8 @@ struct environment_ops {
                          const struct deep_options *options, struct deep_sample **ret);
         /* machine_sample_read(). Quick, cannot block. */
         int (*read_machine)(void *context, const struct topology *t, struct machine_sample *ret);
+        /* How long the processes of a cgroup have been stalled so far; in jobs. What is not to be had is marked so. */
+        void (*read_pressure)(void *context, const char *cgroup, struct pressure_totals *ret);
 
         /* The mover of act/mover.h; slice() is called in a job. `act`: how pages are moved, real or dry. */
         int (*mover_new)(void *context, const struct act *act, const struct topology *t, const char *cgroup,

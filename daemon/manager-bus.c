@@ -94,6 +94,13 @@ static void add_all_stuck(struct manager *m, struct json_object *array) {
         }
 }
 
+static struct json_object *cycles_by_reason(const struct manager *m) {
+        struct json_object *o = json_object_new_object();
+        for (int w = 0; o && w < _WAKE_MAX; w++)
+                add_int(o, wake_to_string((enum wake) w), m->stats.by_wake[w]);
+        return o;
+}
+
 static struct json_object *on_status(void *userdata) {
         struct manager *m = userdata;
         struct json_object *o = json_object_new_object(), *states = json_object_new_object(), *limits = json_object_new_array(),
@@ -137,14 +144,27 @@ static struct json_object *on_status(void *userdata) {
                 add_int(states, service_state_to_string((enum service_state) s), counts[s]);
         json_object_object_add(o, "states", states);
         add_int(o, "cycles", m->stats.n_cycles);
+        json_object_object_add(o, "last_cycle_reason", json_object_new_string(wake_to_string(m->last_wake)));
+        json_object_object_add(o, "cycles_by_reason", cycles_by_reason(m));
+        json_object_object_add(o, "watched", manager_watch_json(m));
         add_int(o, "last_cycle_cpu_usec", m->stats.last_cycle_cpu_usec);
         add_int(o, "observe_cpu_usec", m->stats.total_observe_cpu_usec);
         add_int(o, "moves", m->stats.n_moves);
         add_int(o, "moves_failed", m->stats.n_failed);
         add_int(o, "moved_bytes", m->stats.moved_bytes);
         add_int(o, "changed_cgroups", m->record->n_entries);
+        (void) manager_balancing_look(m); /* as it is now; what this kernel does not have is told as such */
+        _cleanup_free_ char *balancing = manager_balancing_describe(m);
+        add_int(o, "kernel_balancing", m->balancing.mode);
+        json_object_object_add(o, "kernel_balancing_setting",
+                               json_object_new_string(balancing_setting_to_string(m->config->config->settings.kernel_balancing)));
+        json_object_object_add(o, "kernel_balancing_state", json_object_new_string(balancing ? balancing : ""));
+        if (m->record->balancing_changed)
+                add_int(o, "kernel_balancing_before", m->record->balancing_before);
         for (char **l = m->limitations; *l; l++)
                 json_object_array_add(limits, json_object_new_string(*l));
+        if (manager_hotplugged(m))
+                json_object_array_add(limits, json_object_new_string(HOTPLUGGED_TEXT));
         json_object_object_add(o, "limitations", limits);
         add_all_stuck(m, stuck);
         json_object_object_add(o, "stuck", stuck);
@@ -163,8 +183,9 @@ static int on_pause(bool paused, void *userdata) {
         if (!paused) {
                 for (size_t i = 0; i < m->n_notes; i++)
                         m->notes[i]->held = false;
-                history_forgive(&m->history);
-                manager_wake(m, 0);
+                manager_forgive(m);
+                manager_balancing_forgive(m);
+                manager_wake_for(m, 0, WAKE_REQUEST);
         } else {
                 struct transition *t, *next;
                 for (t = LIST_FIRST(&m->transitions); t; t = next) {

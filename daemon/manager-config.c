@@ -58,8 +58,7 @@ static void read_devices_again(struct manager *m) {
         else if (topology_same_but_for_devices(m->topology, fresh))
                 topology_swap_devices(m->topology, fresh);
         else
-                log_notice("The machine's nodes or CPUs are not what they were at the start: restart the daemon to have that "
-                           "considered");
+                log_notice(HOTPLUGGED_TEXT);
 }
 
 int manager_reload(struct manager *m, char **ret_error) {
@@ -81,14 +80,15 @@ int manager_reload(struct manager *m, char **ret_error) {
                         next = transition_next(t);
                         transition_cancel(t, "the configuration was reloaded");
                 }
-                history_forgive(&m->history);
+                manager_forgive(m);
+                manager_balancing_forgive(m);
                 if (!manager_is_dry(m)) {
                         int q = manager_take_lock(m);
                         if (q < 0)
                                 log_warning(q, "Staying in dry run until the other one is gone");
                         m->lock_denied = q < 0;
                 }
-                manager_wake(m, 0);
+                manager_wake_for(m, 0, WAKE_REQUEST);
         }
         manager_notify(m, "READY=1");
         manager_update_status(m);

@@ -10,6 +10,8 @@
 
 /* Services whose cgroup is gone: forget what was said about them after this. */
 #define NOTE_FORGET_USEC (10 * USEC_PER_MINUTE)
+/* As long as so few looks at what is shared were in vain, the next ones come at the normal interval: for a quarter of an hour. */
+#define SHARED_LOOKS_SOON 3u
 
 static bool window_is_open(const struct manager *m, const struct cycle *c) {
         return settings_window_open(&c->config->config->settings, m->env->ops->week_minute(m->env->context));
@@ -34,7 +36,7 @@ static const char *hold_reason(const struct manager *m, const struct cycle *c, c
                 return "restored by the administrator, waits for resume";
         if (n->restoring)
                 return "its former cpusets are being restored";
-        if (n->stuck)
+        if (n->stuck || n->n_aside > 0)
                 return "a process of it does not respond to being read";
         if (!window_is_open(m, c))
                 return "outside the windows for changes";
@@ -52,12 +54,12 @@ static int set_reason(struct placement *p, const char *hold) {
         return 0;
 }
 
-/* One line in the journal where something new is said of the service, none where it is the same as before. */
-static void say(struct manager *m, struct service_note *n, const struct service_sample *s, const struct placement *p) {
+/* One line in the journal where something new is said of the service, none where it is the same as before. Is it new? */
+static bool say(struct manager *m, struct service_note *n, const struct service_sample *s, const struct placement *p) {
         bool same = n->last_state == p->state && node_set_equal(&n->last_home, &p->home_mems) &&
                     (p->state != STATE_BLOCKED || (n->last_reason && text_same_but_for_amounts(n->last_reason, p->reason)));
         if (same)
-                return;
+                return false;
         char *copy = strdup(p->reason);
         if (copy) {
                 free(n->last_reason);
@@ -69,6 +71,7 @@ static void say(struct manager *m, struct service_note *n, const struct service_
                 manager_tell_blocked(m, s, p->reason);
         else if (manager_is_dry(m))
                 manager_tell_decision(m, s, p, true);
+        return true;
 }
 
 /* By when it was first seen, not by this cycle's window: a deep read makes the next cycle come soon. */
@@ -104,6 +107,12 @@ static void wake_to_measure(struct manager *m) {
         else
                 m->measure_usec = now + delay;
         manager_wake(m, delay);
+}
+
+/* What is left behind because it is shared after a fork can be its own again soon: not to be missed by the length of an interval. */
+static bool awaits_sharers(const struct manager *m, const char *cgroup) {
+        const struct history_entry *h = history_find(&m->history, cgroup);
+        return h && h->shared_processes > 0 && h->n_shared_looks <= SHARED_LOOKS_SOON;
 }
 
 /* Returns true where the service still wants something, so that the next look should come at the normal interval. */
@@ -151,13 +160,13 @@ static bool decide_one(struct manager *m, struct cycle *c, size_t i) {
                 }
         }
         if (!p->act) {
-                if (p->state == STATE_BLOCKED)
-                        say(m, n, s, p);
-                else if (p->state == STATE_STABLE) {
+                if (p->state == STATE_BLOCKED) /* and it stays so, until something happens: that is no change */
+                        return say(m, n, s, p);
+                if (p->state == STATE_STABLE) {
                         n->last_state = STATE_STABLE;
                         n->last_home = p->home_mems;
                 }
-                return p->state == STATE_PENDING || p->state == STATE_BLOCKED;
+                return p->state == STATE_PENDING || awaits_sharers(m, s->cgroup);
         }
         if (!is_measured(m, c, s, n)) {
                 n->keep_deep = s->deep;
@@ -170,7 +179,14 @@ static bool decide_one(struct manager *m, struct cycle *c, size_t i) {
                 return true;
         }
         const char *hold = hold_reason(m, c, s, n);
-        if (!hold && manager_n_active(m) >= TRANSITIONS_MAX) {
+        if (!hold && manager_balancing_undid(m, c, i)) {
+                p->act = false;
+                p->state = STATE_BLOCKED;
+                (void) set_reason(p, "the kernel's own balancing has taken back the last move, the next waits");
+                say(m, n, s, p);
+                return true;
+        }
+        if (!hold && (manager_n_active(m) >= TRANSITIONS_MAX || (p->move_memory && transition_has_process_of(m, s)))) {
                 n->waits_for_turn = true;
                 hold = "waits for its turn";
         }
@@ -179,8 +195,8 @@ static bool decide_one(struct manager *m, struct cycle *c, size_t i) {
                 p->act = false;
                 p->state = STATE_PENDING;
                 (void) set_reason(p, hold);
-                say(m, n, s, p);
-                return true;
+                /* What only the administrator can change is not looked at again and again. */
+                return say(m, n, s, p) || !(manager_is_dry(m) || m->paused || n->held);
         }
         int r = transition_start(m, c, i);
         if (r < 0) {
@@ -193,6 +209,31 @@ static bool decide_one(struct manager *m, struct cycle *c, size_t i) {
         n->last_state = STATE_MOVING;
         n->last_home = p->home_mems;
         return true;
+}
+
+static int compare_turns(const void *a, const void *b, void *userdata) {
+        const struct cycle *c = userdata;
+        size_t i = *(const size_t *) a, k = *(const size_t *) b;
+        const struct rule *p = c->observation->services[i].rule, *q = c->observation->services[k].rule;
+        unsigned first = p ? p->priority : 0, second = q ? q->priority : 0;
+        return first != second ? (first > second ? -1 : 1) : (i > k) - (i < k);
+}
+
+/* What is due begins in order of its rules' priority: there are fewer turns than there may be services. */
+static bool decide_all(struct manager *m, struct cycle *c) {
+        size_t n = c->observation->n_services, n_due = 0;
+        _cleanup_free_ size_t *due = calloc(n + 1, sizeof(*due));
+        bool wants = false;
+        for (size_t i = 0; i < n; i++)
+                if (due && c->plan->placements[i].act)
+                        due[n_due++] = i;
+                else
+                        wants |= decide_one(m, c, i);
+        if (n_due > 1)
+                qsort_r(due, n_due, sizeof(*due), compare_turns, c);
+        for (size_t i = 0; i < n_due; i++)
+                wants |= decide_one(m, c, due[i]);
+        return wants;
 }
 
 /* Services with a transition that were not seen this time. */
@@ -223,11 +264,8 @@ static void forget_notes(struct manager *m, uint64_t now) {
 
 static void choose_interval(struct manager *m, const struct cycle *c, bool wants) {
         const struct settings *s = &c->config->config->settings;
-        bool narrowed_mems = false;
-        for (size_t i = 0; i < m->record->n_entries; i++)
-                narrowed_mems |= m->record->entries[i].changed_mems && m->record->entries[i].ours.mems_set;
         /* Where we narrowed memory nodes we must see pressure in time to widen them again. */
-        if (wants || narrowed_mems)
+        if (wants || manager_is_blind(m))
                 m->interval_usec = s->interval_usec;
         else
                 m->interval_usec = MIN2(MAX2(m->interval_usec, s->interval_usec) * 2, s->max_interval_usec);
@@ -235,7 +273,14 @@ static void choose_interval(struct manager *m, const struct cycle *c, bool wants
         if (m->stats.n_cycles <= 1)
                 manager_wake(m, m->options.once ? USEC_PER_SEC + USEC_PER_SEC / 10 : WARM_UP_USEC);
         else
-                manager_wake(m, m->interval_usec);
+                manager_wake_for(m, m->interval_usec, WAKE_TIMER);
+}
+
+/* Who asks what would be done, and --once, get a plan of its own. */
+static int make_plan(struct manager *m, struct cycle *c, const struct plan_input *in) {
+        struct plan_input whole;
+        bool follows = !c->look_only && !m->options.once && m->last && cycle_plan_input(m, m->whole, &whole);
+        return plan_next(in, follows ? &whole : NULL, follows ? m->last->plan : NULL, &c->plan, &c->planned_whole);
 }
 
 void manager_decide(struct manager *m, struct cycle *c) {
@@ -261,7 +306,7 @@ void manager_decide(struct manager *m, struct cycle *c) {
                         .n_applied = n_applied,
                         .now_usec = now,
                 };
-                r = plan_make(&in, &c->plan);
+                r = make_plan(m, c, &in);
                 if (r >= 0)
                         r = cycle_keep_input(c, &in);
         }
@@ -272,7 +317,7 @@ void manager_decide(struct manager *m, struct cycle *c) {
                 if (m->options.once)
                         manager_begin_exit(m, EXIT_FAILURE);
                 else
-                        manager_wake(m, m->interval_usec);
+                        manager_wake_for(m, m->interval_usec, WAKE_TIMER);
                 return;
         }
         if (c->look_only) {
@@ -280,16 +325,21 @@ void manager_decide(struct manager *m, struct cycle *c) {
                 return;
         }
 
+        manager_balancing_check(m, window_is_open(m, c));
+
         bool reloaded = c->config != m->config; /* decided by rules that are no longer in force: look only */
         bool wants = reloaded;
         struct cycle *old = m->last;
         m->last = c;
+        if (c->planned_whole) {
+                cycle_unref(m->whole);
+                m->whole = cycle_ref(c);
+        }
         if (!reloaded) {
                 r = manager_is_dry(m) || m->paused ? 0 : plan_remember(c->plan, o->services, &m->history, now);
                 if (r < 0)
                         log_error(r, "Could not remember homes: %s", strerror(-r));
-                for (size_t i = 0; i < o->n_services; i++)
-                        wants |= decide_one(m, c, i);
+                wants |= decide_all(m, c);
                 tell_absent_transitions(m, c);
                 manager_tell_late_restores(m);
                 if (!manager_is_dry(m) && !m->paused && window_is_open(m, c))
@@ -303,5 +353,6 @@ void manager_decide(struct manager *m, struct cycle *c) {
                 return;
         }
         manager_looked(m, c);
+        manager_watch_update(m, c);
         choose_interval(m, c, wants);
 }

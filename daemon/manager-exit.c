@@ -24,13 +24,18 @@ static void leave(struct manager *m) {
 
 /* Gives back what the configuration says, once, and leaves when that is done. */
 static void finish_exit(struct manager *m) {
-        bool wanted = !m->options.once && !m->options.dry_run && m->config->config->settings.on_exit == ON_EXIT_RESTORE;
-        if (!m->exit_restoring && wanted && m->record->n_entries > 0 && manager_take_lock(m) >= 0) {
+        bool may = !m->options.once && !m->options.dry_run;
+        bool cpusets = may && m->config->config->settings.on_exit == ON_EXIT_RESTORE && m->record->n_entries > 0;
+        bool balancing = may && m->record->balancing_changed; /* whatever on-exit says: it was off for us */
+        if (!m->exit_restoring && (cpusets || balancing) && manager_take_lock(m) >= 0) {
                 m->exit_restoring = true;
                 if (arm_exit_limit(m, EXIT_RESTORE_LIMIT_USEC) >= 0) {
                         /* One more than there are: none that ends at once must end it all. */
                         m->n_restoring++;
-                        manager_restore_all_for_exit(m);
+                        if (cpusets)
+                                manager_restore_all_for_exit(m);
+                        if (balancing)
+                                (void) manager_balancing_restore(m); /* says itself what goes wrong */
                         m->n_restoring--;
                 }
         }

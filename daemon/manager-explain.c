@@ -56,10 +56,10 @@ int cycle_keep_input(struct cycle *c, const struct plan_input *in) {
         return 0;
 }
 
-int cycle_explain(const struct manager *m, const struct cycle *c, size_t index, struct explanation *ret) {
-        if (!c->input || !c->observation)
-                return -ENODATA;
-        struct plan_input in = {
+bool cycle_plan_input(const struct manager *m, const struct cycle *c, struct plan_input *ret) {
+        if (!c || !c->input || !c->observation)
+                return false;
+        *ret = (struct plan_input){
                 .topology = m->topology,
                 .machine = &c->observation->machine,
                 .config = c->config->config,
@@ -70,5 +70,10 @@ int cycle_explain(const struct manager *m, const struct cycle *c, size_t index, 
                 .n_applied = c->input->n_applied,
                 .now_usec = c->input->now_usec,
         };
-        return plan_explain(&in, index, ret);
+        return true;
+}
+
+int cycle_explain(const struct manager *m, const struct cycle *c, size_t index, struct explanation *ret) {
+        struct plan_input in;
+        return cycle_plan_input(m, c, &in) ? plan_explain(&in, index, ret) : -ENODATA;
 }

@@ -127,9 +127,11 @@ static int look(struct manager *m) {
                 return r < 0 ? r : m->env->ops->timer_set(m->look_timer, at);
         }
         int r = cycle_begin(m);
-        if (r >= 0)
-                m->cycle->look_only = true;
-        return r;
+        if (r < 0)
+                return r;
+        m->cycle->look_only = true;
+        manager_woken(m, WAKE_REQUEST);
+        return 0;
 }
 
 static void on_look_timer(void *userdata) {

@@ -35,8 +35,8 @@ static void answer_when_complete(struct manager *m) {
         m->restore_results = NULL;
 }
 
-static void add_result(struct manager *m, const char *unit, const char *cgroup, const char *outcome, const char *detail) {
-        struct json_object *o = json_object_new_object();
+void manager_restore_result(struct manager *m, const char *unit, const char *cgroup, const char *outcome, const char *detail) {
+        struct json_object *o = m->restore_results ? json_object_new_object() : NULL;
         if (!o)
                 return;
         json_object_object_add(o, "unit", json_object_new_string(unit));
@@ -44,6 +44,11 @@ static void add_result(struct manager *m, const char *unit, const char *cgroup, 
         json_object_object_add(o, "outcome", json_object_new_string(outcome));
         json_object_object_add(o, "detail", json_object_new_string(detail ? detail : ""));
         json_object_array_add(m->restore_results, o);
+}
+
+void manager_restore_ended(struct manager *m) {
+        m->n_restoring--;
+        answer_when_complete(m);
 }
 
 /* What outlives the record's entry, which restoring removes. */
@@ -67,12 +72,10 @@ static void on_restored(const char *cgroup, enum restore_outcome outcome, int er
                         n->n_restore_failed = 0;
         }
         manager_tell_restored(m, j->unit, cgroup, outcome, error, detail);
-        if (m->restore_results)
-                add_result(m, j->unit, cgroup, outcome_word(outcome), detail);
+        manager_restore_result(m, j->unit, cgroup, outcome_word(outcome), detail);
         free(j->unit);
         free(j);
-        m->n_restoring--;
-        answer_when_complete(m);
+        manager_restore_ended(m);
 }
 
 int manager_restore_one(struct manager *m, const char *cgroup) {
@@ -132,11 +135,9 @@ void manager_restore_waiting(struct manager *m, struct service_note *n) {
         int r = manager_restore_one(m, n->cgroup);
         if (r < 0 && r != -EALREADY) {
                 log_warning(r, "%s: could not begin to give its cpusets back: %s", n->cgroup, strerror(-r));
-                if (m->restore_results)
-                        add_result(m, n->cgroup, n->cgroup, "failed", strerror(-r));
+                manager_restore_result(m, n->cgroup, n->cgroup, "failed", strerror(-r));
         }
-        m->n_restoring--;
-        answer_when_complete(m);
+        manager_restore_ended(m);
 }
 
 /* Restores those of the record's entries that `wanted` picks. The names are collected first: restoring removes entries. */
@@ -160,8 +161,7 @@ static unsigned restore_some(struct manager *m, bool (*wanted)(struct manager *,
                 int r = manager_restore_one(m, names[i]);
                 if (r < 0 && r != -EALREADY) {
                         log_warning(r, "%s: could not begin to give its cpusets back: %s", names[i], strerror(-r));
-                        if (m->restore_results)
-                                add_result(m, names[i], names[i], "failed", strerror(-r));
+                        manager_restore_result(m, names[i], names[i], "failed", strerror(-r));
                 }
                 free(names[i]);
         }
@@ -203,7 +203,7 @@ int manager_restore_request(struct manager *m, const char *unit, sd_bus_message 
         if (m->restore_call || m->n_restoring > 0)
                 return -EBUSY;
         /* A dry run that was asked to restore changes something after all, and only one may. */
-        if (m->record->n_entries > 0 && manager_take_lock(m) < 0)
+        if ((m->record->n_entries > 0 || m->record->balancing_changed) && manager_take_lock(m) < 0)
                 return -EPERM;
         m->restore_results = json_object_new_array();
         if (!m->restore_results)
@@ -231,6 +231,9 @@ int manager_restore_request(struct manager *m, const char *unit, sd_bus_message 
         /* One more than there are: what ends at once must not send the answer while others are still begun. */
         m->n_restoring++;
         unsigned started = all ? restore_some(m, want_all, NULL) : restore_some(m, want_unit, unit);
+        int r = all ? manager_balancing_restore(m) : -ENOENT;
+        if (r < 0 && r != -ENOENT && r != -EALREADY)
+                log_warning(r, "Could not begin to give kernel.numa_balancing back: %s", strerror(-r));
         m->n_restoring--;
         manager_update_status(m);
         if (!all && started == 0) {

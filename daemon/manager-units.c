@@ -5,19 +5,10 @@
 #include "manager.h"
 #include "report/journal.h"
 
-/* Units come in bursts (a boot, a container stack): look once they have settled. */
-#define WAKE_FOR_UNIT_USEC (2 * USEC_PER_SEC)
-
-/* At most one cycle per interval, however many units come and go. */
 static void wake_for(struct manager *m, const char *unit) {
         const char *dot = strrchr(unit, '.');
-        if (m->exiting || !dot || (strcmp(dot, ".service") != 0 && strcmp(dot, ".scope") != 0) ||
-            !config_may_match_unit(m->config->config, unit))
-                return;
-        const struct cycle *latest = m->cycle ? m->cycle : m->last;
-        uint64_t now = manager_now(m), delay = WAKE_FOR_UNIT_USEC,
-                 earliest = latest ? latest->started_usec + m->config->config->settings.interval_usec : 0;
-        manager_wake(m, earliest > now + delay ? earliest - now : delay);
+        if (dot && (strcmp(dot, ".service") == 0 || strcmp(dot, ".scope") == 0) && config_may_match_unit(m->config->config, unit))
+                manager_wake_by_event(m, WAKE_UNIT, unit);
 }
 
 /* UnitNew(s id, o unit), UnitRemoved(s id, o unit) */

@@ -40,25 +40,14 @@ static void on_timer(void *userdata) {
         m->next_cycle_usec = USEC_INFINITY;
         if (m->exiting)
                 return;
+        manager_woken(m, m->next_wake);
         if (m->lock_denied && manager_take_lock(m) >= 0)
                 log_notice("The other numabalanced is gone: changes are made from now on");
         int r = cycle_begin(m);
         if (r < 0) {
                 log_warning(r, "Could not begin a cycle, trying again later: %s", strerror(-r));
-                manager_wake(m, m->interval_usec);
+                manager_wake_for(m, m->interval_usec, WAKE_TIMER);
         }
-}
-
-void manager_wake(struct manager *m, uint64_t delay_usec) {
-        uint64_t now = manager_now(m), at = now + delay_usec;
-        /* The budget for observing comes before any wish to look again, but never starves a transition's verification for long. */
-        uint64_t affordable = throttle_when(&m->scan_budget, MAX2(m->screen_cpu_usec, (uint64_t) 1), now);
-        at = MAX2(at, MIN2(affordable, now + m->config->config->settings.max_interval_usec));
-        if (at >= m->next_cycle_usec)
-                return;
-        m->next_cycle_usec = at;
-        if (m->env->ops->timer_set(m->timer, at) < 0)
-                log_error(0, "Could not arm the cycle's timer");
 }
 
 /* Notifications */
@@ -128,8 +117,9 @@ int manager_new(const struct manager_options *options, struct environment *env, 
                 goto fail;
         }
         m->limitations = host_limitations(m->host);
+        m->online = host_online(m->host);
         m->events = events_new();
-        if (!m->limitations || !m->events) {
+        if (!m->limitations || !m->events || !m->online) {
                 r = -ENOMEM;
                 goto fail;
         }
@@ -166,10 +156,12 @@ struct manager *manager_free(struct manager *m) {
         while (!LIST_EMPTY(&m->transitions))
                 transition_free(LIST_FIRST(&m->transitions));
         manager_look_done(m);
+        manager_watch_done(m);
         m->bus_service = bus_service_free(m->bus_service);
         events_free(m->events);
         m->cycle = cycle_unref(m->cycle);
         m->last = cycle_unref(m->last);
+        m->whole = cycle_unref(m->whole);
         record_free(m->record);
         if (m->have_dry)
                 act_null_done(&m->dry);
@@ -186,6 +178,9 @@ struct manager *manager_free(struct manager *m) {
                 sd_event_source_disable_unref(m->signal_sources[i]);
         m->env->ops->timer_free(m->timer);
         m->env->ops->timer_free(m->exit_timer);
+        free(m->online);
+        free(m->online_last);
+        manager_balancing_done(m);
         topology_free(m->topology);
         if (m->lock_fd >= 0)
                 close(m->lock_fd);
@@ -210,12 +205,14 @@ int manager_start(struct manager *m) {
                 if (r < 0)
                         log_warning(r, "Cannot watch units come and go, new ones are seen at the next cycle: %s", strerror(-r));
         }
+        if (!m->options.once && (r = manager_watch_begin(m)) < 0)
+                log_warning(r, "Cannot watch cgroups, what happens to them is seen at the next cycle: %s", strerror(-r));
         if (!m->options.once) {
                 r = m->env->event ? sd_event_set_watchdog(m->env->event, true) : 0;
                 if (r < 0)
                         return log_error(r, "Cannot serve the watchdog: %s", strerror(-r));
                 manager_notify(m, "READY=1\nSTATUS=Observing");
         }
-        manager_wake(m, 0);
+        manager_wake_for(m, 0, WAKE_REQUEST);
         return 0;
 }

@@ -11,6 +11,7 @@
 #include "act/record.h"
 #include "act/restore.h"
 #include "core/history.h"
+#include "core/pace.h"
 #include "core/throttle.h"
 #include "environment.h"
 #include "report/bus-names.h"
@@ -29,8 +30,27 @@
 #define CHANGE_LATE_USEC     (2 * USEC_PER_MINUTE)
 /* A service is measured over at least this time before it is placed. */
 #define WARM_UP_USEC (2 * USEC_PER_SEC)
+/* Processes of one service whose readers have not returned: with more the service as a whole counts as stuck. */
+#define ASIDE_MAX 4u
 /* Who asks for a plan or for advice at the same time. */
 #define LOOKS_MAX 64u
+
+/* Why a cycle begins. */
+enum wake {
+        WAKE_TIMER,    /* its time has come */
+        WAKE_STEP,     /* something that is under way goes on: a verification, a memory map, a first measurement */
+        WAKE_REQUEST,  /* somebody wants it: start, reload, resume, a plan */
+        WAKE_UNIT,     /* the service manager tells of a unit */
+        WAKE_CGROUP,   /* a cgroup has got or lost its processes, or is new */
+        WAKE_CPU,      /* a service that is restricted to CPUs has begun to wait for them */
+        WAKE_PRESSURE, /* a service whose memory nodes we narrowed waits for memory */
+        WAKE_NODE,     /* such a service's memory nodes run short of it */
+        _WAKE_MAX,
+};
+const char *wake_to_string(enum wake w);
+
+#define HOTPLUGGED_TEXT                                                                                                          \
+        "The machine's nodes or CPUs are not what they were at the start: restart the daemon to have that considered"
 
 struct manager;
 
@@ -59,6 +79,7 @@ struct cycle {
         struct plan *plan;               /* NULL until decided */
         struct cycle_input *input;       /* what else the plan was made from; NULL until decided */
         uint64_t started_usec;           /* CLOCK_BOOTTIME */
+        bool planned_whole;              /* from the beginning, not from the plan before: plan_next() */
         bool look_only;                  /* somebody asked what would be done: nothing is */
 };
 struct cycle *cycle_ref(struct cycle *c);
@@ -72,8 +93,10 @@ struct service_note {
         char *last_reason; /* of the last decision or block that was logged */
         enum service_state last_state;
         struct node_set last_home;
-        bool held;                    /* restored by the administrator: not placed until resume */
-        bool stuck;                   /* a deep read or slice of it has not returned */
+        bool held;                           /* restored by the administrator: not placed until resume */
+        bool stuck;                          /* a deep read or slice of it has not returned, */
+        struct process_ref aside[ASIDE_MAX]; /* … or one of one of these processes alone: the others are read all the same */
+        unsigned n_aside;
         bool slow;                    /* its memory map takes long: it is read beside the cycles */
         bool reading;                 /* that is under way */
         bool restoring, restore_late; /* late: said so */
@@ -88,18 +111,41 @@ struct service_note {
         struct cycle *kept_cycle;     /* it began with this observation, */
         size_t kept_index;            /* of this service in it, */
         uint64_t kept_began_usec;     /* at this time */
+        struct rest *rest;            /* its last memory map, for as long as it does nothing; NULL: none */
         unsigned n_restore_failed;    /* in a row */
         uint64_t restore_again_usec;  /* not by itself before this */
         unsigned n_deep_failed;       /* reads of it in a row that failed or came late */
         uint64_t deep_again_usec;     /* none before this */
         bool waits_for_turn;          /* only held back until it is measured, or by other transitions */
+        struct stubborn *stubborn;    /* what of its memory would not move; NULL: nothing, or not known */
         uint64_t undone_until_usec;   /* a placement made things worse: none before this */
         uint64_t absent_since_usec;   /* of entries in the record whose cgroup is not seen; 0: seen */
         uint64_t last_seen_usec;
+        struct pace pace;          /* what moving its pages has taught */
+        struct throttle throttle;  /* its rule's migrate-rate, once it was moved */
+        uint64_t cpu_pressed_usec; /* last told that it waits for CPUs */
+};
+
+/* The kernel's own balancing: what it is set to, and how far we have come with switching it off or giving it back. */
+struct balancing {
+        bool there;    /* this kernel has it */
+        unsigned mode; /* kernel.numa_balancing when last looked at */
+        bool in_force; /* what is on record as ours was seen in force by this process */
+        bool yielded;  /* somebody else set it after us: left alone until a reload or resume */
+        bool changing, giving_back;
+        unsigned wanted;              /* with changing: what was asked for … */
+        uint64_t until_usec;          /* … and how long that may take */
+        unsigned n_failed;            /* in a row */
+        uint64_t again_usec;          /* not before this */
+        struct env_timer *timer;      /* looks whether it is in force */
+        bool told;                    /* which rules it will undo, … */
+        unsigned told_mode;           /* … at this setting */
+        const struct config *told_of; /* … of this configuration; compared only */
 };
 
 struct transition;
 struct deep_job;
+struct rest;
 
 /* Somebody waits for the next observation. */
 struct look {
@@ -108,7 +154,8 @@ struct look {
 };
 
 struct manager_stats {
-        uint64_t started_usec, n_cycles, moved_bytes, n_moves, n_failed, last_cycle_cpu_usec, total_observe_cpu_usec;
+        uint64_t started_usec, n_cycles, moved_bytes, n_moves, n_failed, last_cycle_cpu_usec, total_observe_cpu_usec,
+                by_wake[_WAKE_MAX];
 };
 
 struct manager {
@@ -131,6 +178,7 @@ struct manager {
         sd_event_source *signal_sources[4];
         struct cycle *cycle; /* under way, or NULL */
         struct cycle *last;  /* the last that was decided, or NULL */
+        struct cycle *whole; /* the last of these whose plan was made whole: see plan_next() */
         unsigned n_deep_pending;
         size_t deep_turn; /* index of the service whose memory map is read next where the budget does not reach to all */
         bool screen_running, screen_late; /* late: said so */
@@ -147,7 +195,16 @@ struct manager {
         struct throttle scan_budget;      /* CPU µs spent on observing */
         uint64_t interval_usec;           /* now, between interval and max-interval */
         uint64_t next_cycle_usec;
-        uint64_t measure_usec; /* when those that have just appeared are, or were, looked at early; 0: never */
+        enum wake next_wake, last_wake; /* why then, and why the last cycle began */
+        bool urgent;                    /* the next is an urgent one, and the budget for observing does not put it off */
+        unsigned n_urgent_left;         /* that many may be */
+        uint64_t urgent_earned_usec;    /* when one of them was last earned */
+        struct env_watch *watch;        /* NULL: nobody tells us anything */
+        struct watch_counts watched;
+        struct env_timer *glance_timer;
+        int watch_error;            /* told */
+        char *online, *online_last; /* host_online() when the topology was read, and by the last cycle */
+        uint64_t measure_usec;      /* when those that have just appeared are, or were, looked at early; 0: never */
         bool paused, exiting, exit_restoring;
         int exit_status;
         sd_bus_message *restore_call; /* a Restore() that waits for its outcomes */
@@ -158,6 +215,7 @@ struct manager {
         struct cycle *looked; /* the last that was only looked at, or NULL */
         struct env_timer *look_timer;
         struct events *events;
+        struct balancing balancing;
 
         struct manager_stats stats;
 };
@@ -174,10 +232,19 @@ void manager_notify(struct manager *m, const char *state);
 const struct act *manager_act(const struct manager *m);
 bool manager_is_dry(const struct manager *m);
 uint64_t manager_now(const struct manager *m); /* CLOCK_BOOTTIME of this loop iteration */
-/* Lets the next cycle begin in `delay_usec`, if it would begin later. */
-void manager_wake(struct manager *m, uint64_t delay_usec);
+/* manager-wake.c */
+/* Lets the next cycle begin in `delay_usec`, if it would begin later and as far as the budget for observing goes. */
+void manager_wake_for(struct manager *m, uint64_t delay_usec, enum wake why);
+void manager_wake(struct manager *m, uint64_t delay_usec); /* WAKE_STEP */
+/* Something has happened to `who`: at most one cycle in an interval, however often. */
+void manager_wake_by_event(struct manager *m, enum wake why, const char *who);
+/* Memory nodes that we narrowed are to be given back: at once, a few times, and then like other events. */
+void manager_wake_urgently(struct manager *m, enum wake why, const char *who);
+void manager_woken(struct manager *m, enum wake why); /* a cycle begins */
 void manager_begin_exit(struct manager *m, int status);
 void manager_update_status(struct manager *m); /* sd_notify STATUS= */
+/* What failed, or would not move, is tried anew without waiting: the administrator changed something, or asks for it. */
+void manager_forgive(struct manager *m);
 void service_note_free(struct service_note *n);
 struct service_note *manager_note(struct manager *m, const char *cgroup); /* finds or makes; NULL: no memory */
 int manager_watch_exit(struct manager *m);                                /* manager-exit.c */
@@ -198,6 +265,19 @@ int cycle_begin(struct manager *m);
 void cycle_read_maps(struct manager *m, struct cycle *c);
 void cycle_forget_kept(struct service_note *n, uint64_t now_usec); /* what a late read found, once it is too old */
 void cycle_read_done(struct manager *m);                           /* one is in: decides where it was the last */
+/* cycle-aside.c: a process that does not let itself be read is left out until it does. */
+bool aside_add(struct service_note *n, const struct service_sample *s,
+               size_t process); /* false: the service itself is to be left alone */
+void aside_remove(struct service_note *n, const struct process_ref *p);
+void aside_leave_out(const struct service_note *n, struct service_sample *s);
+/* cycle-rest.c: a service that did nothing since its memory map was read is not read again. */
+/* Keeps what a read found; `s` is as the screen left it. Takes `map` where it is kept (then it is NULL afterwards). */
+void rest_keep(struct service_note *n, const struct service_sample *s, unsigned n_ids, uint64_t began_usec,
+               struct deep_sample **map);
+/* What the service's memory map said, or NULL where that may no longer be so. */
+const struct deep_sample *rest_find(const struct manager *m, const struct service_note *n, const struct service_sample *s,
+                                    uint64_t now_usec);
+struct rest *rest_free(struct rest *r);
 /* The part of deciding that starts things: in manager-decide.c */
 void manager_decide(struct manager *m, struct cycle *c);
 unsigned manager_n_active(const struct manager *m); /* transitions that do not wait for a stuck process */
@@ -207,6 +287,8 @@ int manager_applied(const struct manager *m, struct applied **ret, size_t *ret_n
 /* manager-explain.c: how the cycle's plan came about. What the planner was given is kept with the cycle, because the history goes on. */
 int cycle_keep_input(struct cycle *c, const struct plan_input *in);
 struct cycle_input *cycle_input_free(struct cycle_input *i);
+/* What the cycle's plan was made from, borrowed from it; false: `c` is NULL or was not decided. Holds while the topology is the same. */
+bool cycle_plan_input(const struct manager *m, const struct cycle *c, struct plan_input *ret);
 /* -ENODATA: the cycle was not decided. */
 int cycle_explain(const struct manager *m, const struct cycle *c, size_t index, struct explanation *ret);
 
@@ -219,6 +301,25 @@ void manager_restore_waiting(struct manager *m, struct service_note *n);
 void manager_restore_orphans(struct manager *m, const struct cycle *c);
 int manager_restore_request(struct manager *m, const char *unit, sd_bus_message *call);
 void manager_restore_all_for_exit(struct manager *m);
+
+void manager_restore_result(struct manager *m, const char *unit, const char *cgroup, const char *outcome, const char *detail);
+void manager_restore_ended(struct manager *m); /* one of n_restoring: answers who asked, where it was the last */
+
+/* manager-balancing.c: the kernel's own balancing */
+/* Looks at it, and switches it off or gives it back where the configuration says so and changes may be made. At every cycle. */
+void manager_balancing_check(struct manager *m, bool may_change);
+int manager_balancing_look(struct manager *m); /* 0, -ENOENT: this kernel has none, or another negative errno */
+/* Gives back what is on record; counts in n_restoring until that is done. -ENOENT: nothing is; -EALREADY: under way. */
+int manager_balancing_restore(struct manager *m);
+void manager_balancing_forgive(struct manager *m); /* a reload, or resume: tried anew */
+void manager_balancing_done(struct manager *m);
+char *manager_balancing_describe(const struct manager *m); /* one sentence; NULL: no memory */
+/* A placement that is about to be carried out: does it redo what the kernel has undone? Then that is said and remembered, and true returned. */
+bool manager_balancing_undid(struct manager *m, const struct cycle *c, size_t i);
+/* The move that was decided in cycle `then` has ended, `now` shows what it left, and `refused_bytes` would not move: remembered for that. Returns how many
+ * bytes of what it moved were taken back in between, having said so. */
+uint64_t manager_balancing_settled(struct manager *m, const struct cycle *then, size_t then_index, const struct cycle *now,
+                                   size_t now_index, uint64_t refused_bytes);
 
 /* manager-look.c: the plan and advice for who asks. Requests return 0 (answered now or later), -EBUSY or another negative errno. */
 int manager_request_plan(struct manager *m, sd_bus_message *call);
@@ -240,6 +341,17 @@ void manager_tell_blocked(struct manager *m, const struct service_sample *s, con
 void manager_tell_restored(struct manager *m, const char *unit, const char *cgroup, enum restore_outcome outcome, int error,
                            const char *detail);
 
+/* manager-watch.c */
+int manager_watch_begin(struct manager *m);
+void manager_watch_done(struct manager *m);
+/* What is to be watched after this cycle. */
+void manager_watch_update(struct manager *m, const struct cycle *c);
+/* Have nodes or CPUs come or gone since the topology was read? As of the last cycle; said when it happens. */
+bool manager_hotplugged(const struct manager *m);
+/* Has somebody's memory been narrowed without a way of hearing of its pressure? Then looking must not be put off. */
+bool manager_is_blind(const struct manager *m);
+struct json_object *manager_watch_json(const struct manager *m); /* NULL: no memory */
+
 /* manager-units.c */
 int manager_watch_units(struct manager *m);
 
@@ -259,6 +371,8 @@ struct transition *transition_find(const struct manager *m, const char *cgroup);
 void transition_observed(struct transition *t, struct cycle *c, ssize_t index);
 bool transition_is_changing(const struct transition *t); /* a change of its cpusets is under way */
 bool transition_is_late(const struct transition *t);     /* waits for a slice or a change that does not return */
+/* Is a process of it moved with another service at this time? One that went from one cgroup to another below it can be in two observations. */
+bool transition_has_process_of(const struct manager *m, const struct service_sample *s);
 bool transition_wants_observation(const struct transition *t);
 /* Would a memory map whose reading began then serve to verify it? */
 bool transition_accepts(const struct transition *t, uint64_t read_began_usec);

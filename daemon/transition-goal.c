@@ -9,6 +9,10 @@
 
 /* So much on nodes where nothing of it belongs is not worth another pass. */
 #define STRAY_BYTES MIB
+/* Memory nodes are narrowed where no more than this part of its memory is left elsewhere, in any case so much, and never more. */
+#define NARROW_SHARE       20
+#define NARROW_LEAST_BYTES (16 * MIB)
+#define NARROW_MOST_BYTES  (256 * MIB)
 /* Worse than before by more than this: undone. */
 #define WORSE_FACTOR 1.05
 
@@ -47,6 +51,7 @@ int transition_make_goal(const struct transition *t, struct transition_goal *g) 
         const struct placement *p = transition_placement(t);
         const struct rule *rule = transition_sample(t)->rule;
         const struct observation *o = t->seen->observation;
+        const struct service_note *note = manager_find_note(m, t->target.cgroup);
         unsigned n_ids = m->topology->n_ids;
 
         *g = (struct transition_goal){
@@ -63,6 +68,7 @@ int transition_make_goal(const struct transition *t, struct transition_goal *g) 
                 .interleave_by_node = p->weight_by_node,
                 .respect_own_policy = rule->app_policy == APP_POLICY_RESPECT,
                 .move_shared = rule->shared_pages == SHARED_PAGES_MOVE,
+                .stubborn = note ? note->stubborn : NULL,
         };
         for (unsigned n = 0; n < n_ids; n++) {
                 /* What the plan gave this service; later passes only sweep up, within what is free then. */
@@ -87,6 +93,15 @@ uint64_t transition_left_bytes(const struct transition *t, const struct service_
             left <= division_tolerated_bytes(transition_sample(t)->rule, sum_by_node(s->movable_by_node, n_ids)))
                 return 0;
         return left;
+}
+
+/* Whatever its kind: a narrowing takes shared and bound pages along, too. */
+bool transition_may_narrow(const struct transition *t, const struct service_sample *s) {
+        unsigned n_ids = t->m->topology->n_ids;
+        uint64_t left = 0, all = sum_by_node(s->bytes_by_node, n_ids);
+        for (unsigned n = 0; n < n_ids; n++)
+                left += node_set_has(&transition_placement(t)->home_mems, n) ? 0 : s->bytes_by_node[n];
+        return left <= MIN2(MAX2(all / NARROW_SHARE, (uint64_t) NARROW_LEAST_BYTES), (uint64_t) NARROW_MOST_BYTES);
 }
 
 /* The farthest that a thread at home can be from memory at home: where in its home it runs is the scheduler's choice, and no fault of the

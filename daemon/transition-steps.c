@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The steps of a transition that change something: cpusets (recorded first, read back after) and pages (slice by slice on a worker, at the
- * allowed rate). */
+/* The steps of a transition that change cpusets: recorded first, read back after. Pages are moved in transition-move.c. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,14 +10,6 @@
 
 /* A service manager answers before it has written the cgroup: the kernel is asked until it says so, for this long at most. */
 #define READ_BACK_LIMIT_USEC (10 * USEC_PER_SEC)
-
-/* A slice should take about this long: it bounds how late we notice that a move must stop. Call sizes: kernel facts say that throughput is
- * flat from about 1,280 pages, so nothing is gained above 4,096. */
-#define SLICE_TARGET_USEC     (50 * USEC_PER_MSEC)
-#define SLICE_START_BYTES     (2 * MIB)
-#define SLICE_MIN_BYTES       (256 * KIB)
-#define SLICE_MAX_BYTES       (16 * MIB)
-#define ROOM_CHECK_EVERY_USEC USEC_PER_SEC
 
 /* After an undo the same placement is not tried again for this long. */
 #define UNDONE_HOLD_USEC (15 * USEC_PER_MINUTE)
@@ -118,6 +109,10 @@ void transition_widen(struct transition *t) {
                 /* Threads run away from their memory for a while, which is less than moving it for nothing again. */
                 t->change.change_cpus = t->change.value.cpus_set = true;
                 t->change.value.cpus = home;
+        } else if (p->restrict_cpus && p->move_memory && !state.configured.cpus_set) {
+                /* All that it has anyway: restrains nothing, and tells whether it can be restricted before anything is moved for that. */
+                t->probed = t->change.change_cpus = t->change.value.cpus_set = true;
+                t->change.value.cpus = state.effective_cpus;
         } else if (p->restrict_cpus && state.configured.cpus_set && !cpu_mask_is_subset(&home, &state.configured.cpus)) {
                 t->change.change_cpus = t->change.value.cpus_set = true;
                 t->change.value.cpus = state.configured.cpus;
@@ -162,6 +157,9 @@ void transition_narrow(struct transition *t) {
                 c->value.mems = e->before.mems_set ? e->before.mems : state.parent_effective_mems;
                 c->change_mems = !node_set_equal(&c->value.mems, &state.effective_mems);
         }
+        /* With memory left behind the kernel would move it all at once, and hold up whoever writes: first it is counted. */
+        t->mems_wait = c->change_mems && !t->counted && !node_set_is_subset(&state.effective_mems, &c->value.mems);
+        c->change_mems &= !t->mems_wait;
         if (!c->change_cpus && !c->change_mems)
                 transition_enter(t, PHASE_VERIFY);
         else
@@ -177,173 +175,4 @@ void transition_undo(struct transition *t) {
         if (r < 0)
                 log_error(r, "%s: could not begin to give its cpusets back: %s", t->target.unit, strerror(-r));
         transition_enter(t, PHASE_DONE);
-}
-
-/* Pages */
-
-static void add_result(struct move_result *total, const struct move_result *r) {
-        total->moved_bytes += r->moved_bytes;
-        total->moved_pages += r->moved_pages;
-        for (size_t i = 0; i < ARRAY_SIZE(total->moved_from); i++)
-                total->moved_from[i] += r->moved_from[i];
-        total->huge_moved += r->huge_moved;
-        total->asked_pages += r->asked_pages;
-        /* Each pass meets the same stubborn pages again: the last pass's word counts. */
-        total->failed_shared = r->failed_shared;
-        total->failed_busy = r->failed_busy;
-        total->failed_no_memory = r->failed_no_memory;
-        total->failed_gone += r->failed_gone;
-        total->failed_other = r->failed_other;
-        total->skipped_policy_bytes = r->skipped_policy_bytes;
-        total->skipped_room_bytes = r->skipped_room_bytes;
-        total->n_calls += r->n_calls;
-        total->longest_slice_usec = MAX2(total->longest_slice_usec, r->longest_slice_usec);
-        total->process_vanished |= r->process_vanished;
-}
-
-static int run_slice(void *arg) {
-        struct transition *t = arg;
-        return t->m->env->ops->mover_slice(t->mover, t->slice_budget_bytes);
-}
-
-/* Do the home nodes still have room, now? Others allocate too while we move: looked at each second, and whenever what was there is used up. */
-static bool has_room(struct transition *t, uint64_t moved_bytes) {
-        uint64_t now = manager_now(t->m);
-        t->room_left_bytes -= MIN2(t->room_left_bytes, moved_bytes);
-        if (now < t->next_room_check_usec && t->room_left_bytes > 0)
-                return true;
-        t->next_room_check_usec = now + ROOM_CHECK_EVERY_USEC;
-        unsigned keep_free = t->m->config->config->settings.keep_free_permille;
-        struct machine_sample machine = { 0 };
-        if (t->m->env->ops->read_machine(t->m->env->context, t->m->topology, &machine) < 0)
-                return true; /* the mover keeps its own count all the same */
-        t->room_left_bytes = 0;
-        NODE_SET_FOREACH (node, &transition_placement(t)->home_mems)
-                t->room_left_bytes += node_room_bytes(&machine.nodes[node], keep_free);
-        machine_sample_done(&machine);
-        return t->room_left_bytes > 0;
-}
-
-static void end_pass(struct transition *t) {
-        add_result(&t->total, t->m->env->ops->mover_result(t->mover));
-        /* The first pass ends at what the plan gave it. If there were more pages than that, it is no lack of memory. */
-        t->next_room_check_usec = 0;
-        if (t->n_passes == 1 && t->total.skipped_room_bytes > 0 && has_room(t, 0))
-                t->total.skipped_room_bytes = 0;
-        transition_drop_mover(t);
-        t->mover_moved_bytes = 0;
-        transition_enter(t, t->n_passes == 1 ? PHASE_NARROW : PHASE_VERIFY);
-}
-
-static void adapt_slice(struct transition *t, uint64_t took_usec) {
-        if (took_usec > SLICE_TARGET_USEC * 2)
-                t->slice_bytes = MAX2(t->slice_bytes / 2, (uint64_t) SLICE_MIN_BYTES);
-        else if (took_usec < SLICE_TARGET_USEC / 2)
-                t->slice_bytes = MIN2(t->slice_bytes * 2, (uint64_t) SLICE_MAX_BYTES);
-}
-
-static const char *explain_move_error(int error) {
-        switch (error) {
-        case -EACCES: return "the kernel does not allow its memory on the home nodes (its cpuset)";
-        case -EPERM: return "not permitted to move its pages (CAP_SYS_NICE)";
-        case -ENOSYS: return "this kernel cannot move pages";
-        case -ECANCELED: return "the daemon stops";
-        default: return "its pages could not be moved";
-        }
-}
-
-static void done_slice(int result, void *arg) {
-        struct transition *t = arg;
-        struct manager *m = t->m;
-        uint64_t now = manager_now(m);
-        const struct move_result *r = m->env->ops->mover_result(t->mover);
-
-        t->slice_running = false;
-        uint64_t moved = r->moved_bytes - t->mover_moved_bytes;
-        t->mover_moved_bytes = r->moved_bytes;
-        throttle_take(&m->machine_throttle, moved, now);
-        throttle_take(&t->throttle, moved, now);
-        adapt_slice(t, now > t->slice_began_usec ? now - t->slice_began_usec : 0);
-
-        if (t->slice_late) {
-                struct service_note *n = manager_find_note(m, t->target.cgroup);
-                if (n)
-                        n->stuck = false;
-        }
-        if (result < 0) {
-                add_result(&t->total, r);
-                transition_drop_mover(t);
-                transition_fail(t, result, explain_move_error(result));
-        } else if (t->cancelled || result == 0)
-                end_pass(t);
-        else if (!has_room(t, moved)) {
-                t->why_partial = "the home nodes are full up to keep-free";
-                end_pass(t);
-        } else
-                transition_slice_due(t);
-}
-
-static void late_slice(void *arg) {
-        struct transition *t = arg;
-        struct service_note *n = manager_note(t->m, t->target.cgroup);
-        if (n)
-                n->stuck = true;
-        t->slice_late = true;
-        journal_stuck(t->target.unit, t->target.cgroup, "moving its pages");
-        transition_cancel(t, "a process of it did not respond while its pages were moved");
-}
-
-static const struct job_ops slice_ops = { run_slice, done_slice, late_slice };
-
-void transition_slice_due(void *userdata) {
-        struct transition *t = userdata;
-        struct manager *m = t->m;
-        uint64_t now = manager_now(m);
-        uint64_t when =
-                MAX2(throttle_when(&m->machine_throttle, t->slice_bytes, now), throttle_when(&t->throttle, t->slice_bytes, now));
-        int r;
-
-        if (when > now)
-                r = transition_arm(t, when - now);
-        else {
-                uint64_t allowed = MIN2(throttle_available(&m->machine_throttle, now), throttle_available(&t->throttle, now));
-                t->slice_budget_bytes = MIN2(t->slice_bytes, MAX2(allowed, m->host->page_bytes));
-                if (t->room_left_bytes > 0) /* where there is none, the mover's own account ends it */
-                        t->slice_budget_bytes = MIN2(t->slice_budget_bytes, t->room_left_bytes);
-                t->slice_began_usec = now;
-                t->slice_running = true;
-                r = manager_submit(m, &slice_ops, t, SLICE_DEADLINE_USEC);
-                if (r < 0)
-                        t->slice_running = false;
-        }
-        if (r < 0)
-                transition_fail(t, r, "its pages could not be moved");
-}
-
-void transition_move(struct transition *t) {
-        struct manager *m = t->m;
-        const struct placement *p = transition_placement(t);
-        const struct service_sample *s = &t->seen->observation->services[t->seen_index];
-
-        t->n_passes++;
-        if (!p->move_memory || s->n_processes == 0) {
-                transition_enter(t, PHASE_NARROW);
-                return;
-        }
-        _cleanup_(transition_goal_done) struct transition_goal g;
-        int r = transition_make_goal(t, &g);
-        t->room_left_bytes = 0;
-        NODE_SET_FOREACH (node, &p->home_mems)
-                t->room_left_bytes += r >= 0 ? g.room[node] : 0;
-        if (r >= 0)
-                r = m->env->ops->mover_new(m->env->context, manager_act(m), m->topology, t->target.cgroup, s->processes,
-                                           s->n_processes, &g.goal, &t->mover);
-        if (r < 0) {
-                transition_fail(t, r, "its pages could not be moved");
-                return;
-        }
-        if (t->slice_bytes == 0)
-                t->slice_bytes = SLICE_START_BYTES;
-        t->next_room_check_usec = 0;
-        transition_slice_due(t);
 }

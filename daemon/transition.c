@@ -67,86 +67,26 @@ int transition_arm(struct transition *t, uint64_t delay_usec) {
         return r < 0 ? r : env->ops->timer_set(t->timer, manager_now(t->m) + delay_usec);
 }
 
+/* What it found pinned, for the service's next move, which looks what of it is due again. */
+static void keep_stubborn(const struct transition *t) {
+        const struct move_result *r = t->mover ? t->m->env->ops->mover_result(t->mover) : NULL;
+        struct service_note *n = r && r->stubborn ? manager_find_note(t->m, t->target.cgroup) : NULL;
+        struct stubborn *kept;
+        if (!n || stubborn_copy(r->stubborn, 0, &kept) < 0)
+                return;
+        stubborn_free(n->stubborn);
+        n->stubborn = kept;
+}
+
 void transition_drop_mover(struct transition *t) {
+        keep_stubborn(t);
         t->mover = t->m->env->ops->mover_free(t->mover);
-}
-
-static struct node_set nodes_with_bytes(const struct service_sample *s, unsigned n_ids) {
-        struct node_set set = { 0 };
-        for (unsigned n = 0; n < n_ids; n++)
-                if (s->bytes_by_node[n] > 0)
-                        node_set_add(&set, n);
-        return set;
-}
-
-/* Ends it: tells the journal what the kernel says now, and frees it. `now`: the verifying observation, NULL if there is none. */
-static void finish(struct transition *t, const struct service_sample *now) {
-        struct manager *m = t->m;
-        unsigned n_ids = m->topology->n_ids;
-        const struct service_sample *then = transition_sample(t);
-        const struct placement *p = transition_placement(t);
-        struct cpuset_state state;
-        bool have_state =
-                m->host->has_cpuset && manager_act(m)->ops->get_cpuset(manager_act(m)->context, &t->target, &state) >= 0;
-        struct node_set effective =
-                have_state ? topology_nodes_of_cpus(m->topology, &state.effective_cpus) : (struct node_set){ 0 };
-
-        struct move_report report = {
-                .sample = then,
-                .from = nodes_with_bytes(then, n_ids),
-                .to = p->home_mems,
-                .moved = &t->total,
-                .duration_usec = manager_now(m) - t->started_usec,
-                .narrow_usec = t->narrow_usec,
-                .locality_before = sample_locality(then, n_ids),
-                .locality_after = now ? sample_locality(now, n_ids) : 0,
-                .distance_after = now ? sample_distance(now, m->topology) : 0,
-                .verified = now != NULL,
-                .cpus_asked = p->restrict_cpus,
-                .mems_asked = p->narrow_mems,
-                .cpus_in_force = p->restrict_cpus && have_state && node_set_is_subset(&effective, &p->home_cpus),
-                .mems_in_force = p->narrow_mems && have_state && node_set_is_subset(&state.effective_mems, &p->home_mems),
-                .error = t->error,
-                .reason = t->why           ? t->why
-                          : t->why_partial ? t->why_partial
-                                           : p->reason,
-        };
-        if (t->error == 0 && p->restrict_cpus && !report.cpus_in_force) {
-                report.error = -EREMOTEIO;
-                report.reason = "the CPU restriction did not take effect";
-                t->refused = true;
-        }
-        if (t->refused || report.cpus_in_force)
-                history_record_refused(&m->history, t->target.cgroup, t->refused);
-        manager_tell_moved(m, &report);
-        m->stats.moved_bytes += t->total.moved_bytes;
-        if (report.error < 0)
-                m->stats.n_failed++;
-        else
-                m->stats.n_moves++;
-        /* One that ended early has pages that no pass has looked at. */
-        bool interleaved = p->weight_by_node && report.error == 0 && !t->why_partial;
-        if (p->move_memory && (interleaved || p->pages_how != PAGES_INTERLEAVE))
-                history_record_interleaved(&m->history, t->target.cgroup,
-                                           interleaved ? interleave_key(p->weight_by_node, n_ids) : 0);
-        struct service_note *note = manager_find_note(m, t->target.cgroup);
-        /* What the kernel or the service manager refused it will refuse again: not at each cooldown, with a line each. */
-        if (report.error < 0 && !t->cancelled && report.error != -ESRCH && report.error != -ENOENT)
-                history_record_failed(&m->history, t->target.cgroup, manager_now(m));
-        else
-                history_record_settled(&m->history, t->target.cgroup, now && p->move_memory ? transition_left_bytes(t, now) : 0,
-                                       manager_now(m));
-        transition_free(t);
-        manager_restore_waiting(m, note);
-        manager_update_status(m);
-        if (!m->exiting)
-                manager_wake(m, m->config->config->settings.interval_usec);
 }
 
 void transition_enter(struct transition *t, enum phase phase) {
         if (t->cancelled && phase != PHASE_UNDO) {
                 t->error = -ECANCELED;
-                finish(t, NULL);
+                transition_finish(t, NULL);
                 return;
         }
         t->phase = phase;
@@ -159,13 +99,13 @@ void transition_enter(struct transition *t, enum phase phase) {
                 manager_wake(t->m, VERIFY_DELAY_USEC);
                 break;
         case PHASE_UNDO: transition_undo(t); break;
-        case PHASE_DONE: finish(t, NULL); break;
+        case PHASE_DONE: transition_finish(t, NULL); break;
         }
 }
 
 void transition_fail(struct transition *t, int error, const char *why) {
-        /* Its memory does not come: its CPUs, which went ahead, go back. */
-        if (t->tests && t->phase == PHASE_MOVE && !t->cancelled) {
+        /* Its memory does not come: its CPUs, which went ahead, go back, and so does what only tried whether they could. */
+        if ((t->tests || t->probed) && t->phase == PHASE_MOVE && !t->cancelled) {
                 int r = manager_restore_one(t->m, t->target.cgroup);
                 if (r < 0)
                         log_error(r, "%s: could not begin to give its cpusets back: %s", t->target.unit, strerror(-r));
@@ -173,7 +113,7 @@ void transition_fail(struct transition *t, int error, const char *why) {
         /* Why it was cancelled says more than what came of the step that was still under way. */
         t->error = t->cancelled ? -ECANCELED : error;
         t->why = t->cancelled ? t->why : why;
-        finish(t, NULL);
+        transition_finish(t, NULL);
 }
 
 void transition_cancel(struct transition *t, const char *why) {
@@ -183,7 +123,24 @@ void transition_cancel(struct transition *t, const char *why) {
         if (t->slice_running || t->changing)
                 return;
         t->error = -ECANCELED;
-        finish(t, NULL);
+        transition_finish(t, NULL);
+}
+
+bool transition_has_process_of(const struct manager *m, const struct service_sample *s) {
+        const struct transition *t;
+        LIST_FOREACH(t, &m->transitions, entry) {
+                const struct service_sample *o = &t->seen->observation->services[t->seen_index];
+                if (!transition_placement(t)->move_memory || strcmp(o->cgroup, s->cgroup) == 0)
+                        continue;
+                for (size_t i = 0, k = 0; i < o->n_processes && k < s->n_processes;) { /* both ascending */
+                        pid_t a = o->processes[i].pid, b = s->processes[k].pid;
+                        if (a == b && o->processes[i].start_ticks == s->processes[k].start_ticks)
+                                return true;
+                        i += a <= b;
+                        k += b <= a;
+                }
+        }
+        return false;
 }
 
 bool transition_wants_observation(const struct transition *t) {
@@ -200,9 +157,21 @@ static bool wants_another_pass(const struct transition *t, const struct service_
         if (!p->move_memory || t->n_passes >= PASSES_MAX || left <= MAX2(LEFTOVER_BYTES, total / 1000 * LEFTOVER_PERMILLE))
                 return false;
         /* What the last pass could not move will not move now either. */
-        const struct move_result *r = &t->total;
-        uint64_t refused = (r->failed_shared + r->failed_busy + r->failed_no_memory + r->failed_other) * t->m->host->page_bytes;
-        return left > refused + r->skipped_room_bytes;
+        return left > transition_refused_bytes(t);
+}
+
+/* The move has come to rest; memory nodes that are to be narrowed are, if what is left elsewhere allows it. False: nothing is to be narrowed. */
+static bool narrows_late(struct transition *t, const struct service_sample *s) {
+        if (!t->mems_wait || t->counted)
+                return false;
+        t->counted = true;
+        if (transition_may_narrow(t, s))
+                transition_enter(t, PHASE_NARROW);
+        else
+                transition_fail(t, -EBUSY,
+                                "too much of its memory is still elsewhere (pinned, shared, bound or without room), which "
+                                "narrowing its memory nodes would have the kernel move all at once");
+        return true;
 }
 
 void transition_observed(struct transition *t, struct cycle *c, ssize_t index) {
@@ -230,27 +199,25 @@ void transition_observed(struct transition *t, struct cycle *c, ssize_t index) {
                 if (n && n->reading && !n->stuck)
                         return; /* the end of that wakes us */
                 manager_wake(m, VERIFY_DELAY_USEC);
-                if (++t->n_shallow > 3)
-                        finish(t, NULL); /* its memory map cannot be read: reported as not verified */
+                if (++t->n_shallow > 3 && !narrows_late(t, s))
+                        transition_finish(t, NULL); /* its memory map cannot be read: reported as not verified */
                 return;
         }
+        cycle_unref(t->seen);
+        t->seen = cycle_ref(c);
+        t->seen_index = (size_t) index;
         if (wants_another_pass(t, s, transition_left_bytes(t, s))) {
-                cycle_unref(t->seen);
-                t->seen = cycle_ref(c);
-                t->seen_index = (size_t) index;
                 transition_enter(t, PHASE_MOVE);
                 return;
         }
         if (transition_made_worse(t, s)) {
                 t->why = "it made things worse, so its CPUs are given back";
                 t->error = -EXDEV;
-                cycle_unref(t->seen);
-                t->seen = cycle_ref(c);
-                t->seen_index = (size_t) index;
                 transition_enter(t, PHASE_UNDO);
                 return;
         }
-        finish(t, s);
+        if (!narrows_late(t, s))
+                transition_finish(t, s);
 }
 
 const char *transition_describe(const struct transition *t) {
@@ -258,9 +225,14 @@ const char *transition_describe(const struct transition *t) {
         static const char *const words[] = {
                 "widening its cpusets", "moving", "narrowing its cpusets", "verifying", "undoing", "done"
         };
-        uint64_t done = t->total.moved_bytes + (t->slice_running ? t->mover_moved_bytes : 0);
-        (void) snprintf(text, sizeof(text), "%s: %" PRIu64 "M of %" PRIu64 "M moved", words[t->phase], (uint64_t) (done / MIB),
-                        (uint64_t) (transition_placement(t)->bytes_to_move / MIB));
+        uint64_t done = t->total.moved_bytes + (t->mover ? t->mover_moved_bytes : 0);
+        unsigned level = t->phase == PHASE_MOVE ? t->backoff.level : 0;
+        (void) snprintf(text, sizeof(text), "%s: %" PRIu64 "M of %" PRIu64 "M moved%s%s", words[t->phase],
+                        (uint64_t) (done / MIB), (uint64_t) (transition_placement(t)->bytes_to_move / MIB),
+                        level >= BACKOFF_PAUSED ? ", paused for "
+                        : level > 0             ? ", slowed for "
+                                                : "",
+                        level > 0 ? hold_cause_to_string(t->backoff.cause) : "");
         return text;
 }
 
@@ -269,7 +241,8 @@ int transition_start(struct manager *m, struct cycle *c, size_t index) {
         const struct placement *p = &c->plan->placements[index];
         uint64_t now = manager_now(m);
 
-        struct transition *t = calloc(1, sizeof(*t));
+        struct service_note *note = manager_note(m, s->cgroup);
+        struct transition *t = note ? calloc(1, sizeof(*t)) : NULL;
         if (!t)
                 return -ENOMEM;
         /* From here on it is under way, until finish() says otherwise. */
@@ -285,7 +258,8 @@ int transition_start(struct manager *m, struct cycle *c, size_t index) {
         t->seen_index = index;
         t->target = (struct target){ .cgroup = s->cgroup, .unit = s->unit, .owner = s->owner };
         t->started_usec = now;
-        throttle_init(&t->throttle, s->rule->migrate_rate_bytes, now);
+        t->note = note;
+        throttle_set_rate(&note->throttle, s->rule->migrate_rate_bytes, now); /* one that was never set begins full */
         LIST_INSERT_HEAD(&m->transitions, t, entry);
         m->n_transitions++;
         manager_tell_decision(m, s, p, false);

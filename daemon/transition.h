@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Inside of a transition, shared by transition.c (the order of steps) and transition-steps.c (each step). */
+/* Inside of a transition, shared by transition.c (the order of steps), transition-steps.c (cpusets) and transition-move.c (pages). */
 #pragma once
 
 #include "manager.h"
@@ -31,16 +31,36 @@ struct transition {
         bool change_late; /* and does not return: said so */
         bool refused;     /* a change was refused, or came to nothing */
         bool tests;       /* the restriction comes first, because one was refused before */
+        bool probed;      /* a cpuset that restrains nothing was set first, to see whether one can be */
+        bool mems_wait;   /* memory nodes are to be narrowed, once what is left off home was counted; */
+        bool counted;     /* it was, and they may be */
 
+        struct service_note *note; /* with what is remembered from move to move; stays while this does */
         struct env_mover *mover;
         bool slice_running, slice_late;
-        uint64_t slice_bytes, slice_budget_bytes, slice_began_usec; /* slice_bytes adapts to how long slices take */
-        uint64_t mover_moved_bytes;                                 /* of the present mover, as of its last slice */
-        struct throttle throttle;
-        struct move_result total; /* of all passes */
+        uint64_t slice_budget_bytes;                                      /* of the slice that runs; 0: it only looks */
+        uint64_t mover_moved_bytes, mover_failed_pages, mover_calls_usec; /* of the present mover, as of its last slice */
+        struct move_result total;                                         /* of all passes */
         unsigned n_passes, n_shallow;
         uint64_t room_left_bytes; /* of the home nodes, as last seen and less what was moved since */
         uint64_t started_usec, next_room_check_usec, verify_from_usec;
+
+        /* Turns under the machine's rate. */
+        uint64_t served_bytes; /* moved, and what others had moved when it began */
+        uint64_t wanted_bytes; /* the next slice */
+        bool waits_for_machine;
+
+        /* Holding back. */
+        struct backoff backoff;
+        bool looks; /* the job that runs reads the pressure */
+        struct pressure_totals pressure;
+        struct pressure_meter memory_meter, cpu_meter;
+        uint64_t next_look_usec, next_pause_look_usec, rest_until_usec;
+        bool holds; /* the two following hold */
+        enum hold_cause hold_cause;
+        uint64_t hold_began_usec;
+        uint64_t held_usec[_HOLD_CAUSE_MAX];
+        uint64_t pass_began_usec, moving_usec; /* time in all passes that have ended */
 
         struct env_timer *timer;
         bool cancelled;
@@ -57,8 +77,12 @@ void transition_undo(struct transition *t);
 
 void transition_enter(struct transition *t, enum phase phase);
 void transition_fail(struct transition *t, int error, const char *why);
+/* transition-end.c. Ends it: tells the journal what the kernel says now, and frees it. `now`: the verifying observation, NULL if there is none. */
+void transition_finish(struct transition *t, const struct service_sample *now);
+uint64_t transition_refused_bytes(const struct transition *t); /* what the last pass could not move */
 int transition_arm(struct transition *t, uint64_t delay_usec);
-void transition_slice_due(void *userdata); /* the timer: another slice of pages may be moved */
+void transition_slice_due(void *userdata);           /* the timer: another slice of pages may be moved */
+void transition_end_pass_time(struct transition *t); /* counts the time of a pass that ends here */
 void transition_drop_mover(struct transition *t);
 
 /* transition-goal.c */
@@ -74,11 +98,17 @@ int transition_make_goal(const struct transition *t, struct transition_goal *g);
 void transition_goal_done(struct transition_goal *g);
 /* How many movable bytes are not where they belong, by a deep sample; 0 where what is left is not worth another pass by its kind. */
 uint64_t transition_left_bytes(const struct transition *t, const struct service_sample *s);
+/* Is so little of its memory off home that its memory nodes may be narrowed? The kernel moves all that is. */
+bool transition_may_narrow(const struct transition *t, const struct service_sample *s);
 /* Should its CPUs be given back, going by what the placement is for? */
 bool transition_made_worse(const struct transition *t, const struct service_sample *s);
 
 static inline const struct service_sample *transition_sample(const struct transition *t) {
         return &t->decided->observation->services[t->index];
+}
+/* By its rule, over all moves. */
+static inline struct throttle *transition_throttle(const struct transition *t) {
+        return &t->note->throttle;
 }
 static inline const struct placement *transition_placement(const struct transition *t) {
         return &t->decided->plan->placements[t->index];

@@ -29,6 +29,8 @@ bool cpuset_mems_are_free(const struct cpuset_state *s) {
 static bool cpus_in_force(const struct cpuset_state *s, const struct cpuset_value *v) {
         if (!v->cpus_set)
                 return cpu_mask_equal(&s->effective_cpus, &s->parent_effective_cpus);
+        if (!s->configured.cpus_set) /* what is there has the same effect, but was not asked for */
+                return false;
         struct cpu_mask want = v->cpus;
         cpu_mask_and(&want, &s->parent_effective_cpus);
         return cpu_mask_equal(&s->effective_cpus, &want);
@@ -37,6 +39,8 @@ static bool cpus_in_force(const struct cpuset_state *s, const struct cpuset_valu
 static bool mems_in_force(const struct cpuset_state *s, const struct cpuset_value *v) {
         if (!v->mems_set)
                 return node_set_equal(&s->effective_mems, &s->parent_effective_mems);
+        if (!s->configured.mems_set)
+                return false;
         struct node_set want = node_set_intersect(&v->mems, &s->parent_effective_mems);
         return node_set_equal(&s->effective_mems, &want);
 }

@@ -14,7 +14,7 @@ bool cpuset_mems_equal(const struct cpuset_value *a, const struct cpuset_value *
 bool cpuset_cpus_are_free(const struct cpuset_state *s);
 bool cpuset_mems_are_free(const struct cpuset_state *s);
 
-/* Does the state show that the change took effect? A set value is in force when exactly those of its members are effective that the
+/* Does the state show that the change took effect? A set value is in force when it is configured and exactly those of its members are effective that the
  * parent has, and at least one is: of a set wholly outside the parent's the kernel says nothing and uses the parent's (cgroup-v2.rst,
  * cpuset.cpus). An unset one when all that the parent has is effective. */
 bool cpuset_in_force(const struct cpuset_state *s, const struct cpuset_change *c);

@@ -31,7 +31,9 @@ static int init_flow(struct mover *m, const struct move_goal *goal) {
         _cleanup_free_ struct pair *pairs = NULL;
         _cleanup_free_ uint64_t *surplus = calloc(n_ids, sizeof(*surplus)), *deficit = calloc(n_ids, sizeof(*deficit));
         m->flow = calloc(n_ids * n_ids, sizeof(*m->flow));
-        if (!surplus || !deficit || !m->flow)
+        m->surplus = calloc(n_ids, sizeof(*m->surplus));
+        m->deficit = calloc(n_ids, sizeof(*m->deficit));
+        if (!surplus || !deficit || !m->flow || !m->surplus || !m->deficit)
                 return -ENOMEM;
         size_t n_from = 0, n_to = 0;
         for (size_t i = 0; i < n_ids; i++) {
@@ -57,6 +59,8 @@ static int init_flow(struct mover *m, const struct move_goal *goal) {
                 *flow = MIN2(surplus[pairs[i].from], deficit[pairs[i].to]);
                 surplus[pairs[i].from] -= *flow;
                 deficit[pairs[i].to] -= *flow;
+                m->surplus[pairs[i].from] += (int64_t) *flow;
+                m->deficit[pairs[i].to] += (int64_t) *flow;
         }
         return 0;
 }
@@ -148,20 +152,26 @@ bool mover_is_misplaced(const struct mover *m, const struct unit *u) {
         }
 }
 
-/* The nearest node that lacks so much; for a page that may not stay, where a huge one is more than any node lacks, the one that lacks most. */
+/* The nearest node that lacks all of the unit. Where none does, which is where the last huge page of each node's part ends up: the one that lacks most, if that brings
+ * both closer to their parts than they are (as squares: 2u² < 2u (surplus + deficit)), so that halves are not all left where they came from; for a page that may not stay, in any
+ * case. Every such move makes the sum of squares less, so passes come to an end. */
 static int balance_target(const struct mover *m, const struct unit *u, const struct node_set *among) {
         const uint64_t *row = m->flow + (size_t) u->from * m->topology->n_ids;
         unsigned from = (unsigned) u->from;
+        bool may_stay = node_set_has(&m->home, from);
+        int64_t pages = u->pages;
         int nearest = -1, largest = -1;
         NODE_SET_FOREACH (to, among) {
                 bool nearer = nearest < 0 || topology_distance(m->topology, from, (unsigned) to) <
                                                      topology_distance(m->topology, from, (unsigned) nearest);
-                if (row[to] >= u->pages && nearer)
+                if (row[to] >= u->pages && m->deficit[to] >= pages && (!may_stay || m->surplus[from] >= pages) && nearer)
                         nearest = to;
-                if (largest < 0 || row[to] > row[largest])
+                if ((row[to] > 0 || !may_stay) && (largest < 0 || m->deficit[to] > m->deficit[largest]))
                         largest = to;
         }
-        return nearest < 0 && !node_set_has(&m->home, from) ? largest : nearest;
+        if (nearest >= 0 || largest < 0)
+                return nearest;
+        return !may_stay || m->surplus[from] + m->deficit[largest] > pages ? largest : -1;
 }
 
 int mover_division_target(const struct mover *m, const struct unit *u, const struct node_set *among) {
@@ -180,9 +190,14 @@ void mover_division_take(struct mover *m, struct unit *u) {
                 return;
         u->taken = (uint32_t) MIN2(*flow_of(m, u), (uint64_t) u->pages);
         *flow_of(m, u) -= u->taken;
+        m->surplus[u->from] -= u->pages;
+        m->deficit[u->target] -= u->pages;
 }
 
 void mover_division_give_back(struct mover *m, const struct unit *u) {
-        if (m->how == PAGES_BALANCE)
-                *flow_of(m, u) += MIN2(u->taken, u->pages);
+        if (m->how != PAGES_BALANCE)
+                return;
+        *flow_of(m, u) += MIN2(u->taken, u->pages);
+        m->surplus[u->from] += u->pages;
+        m->deficit[u->target] += u->pages;
 }

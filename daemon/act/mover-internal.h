@@ -1,46 +1,62 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Inside of the mover.
  *
- * One process after the other: its mappings with pages off home (mover-ranges.c), in them the pages themselves, a window at a time
- * (mover-scan.c), each with the node it should go to (mover-target.c); the window is moved and looked at again (mover-move.c).
+ * One process after the other: its mappings with pages off home (mover-ranges.c), in them the pages that are present (mover-gather.c, mover-pagemap.c),
+ * which are asked for their nodes when it is their turn (mover-scan.c), each with the node it should go to (mover-target.c); a window of those that must is moved,
+ * and what became of them is found out (mover-move.c, mover-settle.c).
  *
  * How pages are found. numa_maps tells which mappings are worth a look, their policies and page size. Inside a mapping, /proc/PID/pagemap tells which
- * pages are present and mapped here alone, eight bytes a page whether it is present or not, for half the cost of a query by move_pages(2)
- * and in bulk; what is present is then asked for its node. So a mapping of a terabyte with a hundredth resident costs a read of
- * pagemap, and pages that others map too are never offered for moving, which would end the kernel's batch each time. Both bits can be had by
+ * pages are present and mapped here alone, eight bytes a page whether it is present or not, for a tenth of the cost of a query by move_pages(2)
+ * and in bulk; what is present is then asked for its node. From Linux 6.7 PAGEMAP_SCAN skips what is not populated; before, a mapping of a terabyte
+ * with a hundredth resident costs a read of pagemap up to where all has been found that numa_maps counted in it. Pages that others map too are
+ * never offered for moving, which would end the kernel's batch each time. All of this can be had by
  * whoever may call move_pages() for the process; CAP_SYS_ADMIN is needed for frame numbers only (kernel: admin-guide/mm/pagemap.rst).
- * Where there is no pagemap every address is asked for.
+ * Where there is no pagemap every address is asked for. What was found and not moved in a slice is kept for the next, and what is asked is asked right
+ * before it is moved, no more of it than the budget covers.
  *
- * Transparent huge pages. Nothing cheap tells them from 512 small pages (smaps costs three times numa_maps). So of 512 present pages, aligned, all on one wrong
- * node, first one is moved, and then all are asked for: a huge page has moved whole. If it has not, the block is gone over again page by page;
- * after some misses in a row fewer blocks are tried this way. Where pages are balanced or interleaved, which must know what is one page, smaps tells the
- * mappings without any huge page; in others every whole block on one node is first taken for one, and small pages that lie so are interleaved by
- * blocks, as huge ones are: whether a block is at its place must not depend on what cannot be seen.
+ * Transparent huge pages. PAGEMAP_SCAN tells them. Before 6.7 nothing cheap does (smaps costs three times numa_maps). So of 512 present pages, aligned, the first
+ * and the last are asked for. Are both on one wrong node, the first is moved, and the last asked for again: with it a huge page has moved, as no other holds both.
+ * If it has not, the block is gone over again page by page; after some misses in a row fewer blocks are tried this way. Where pages are balanced or interleaved,
+ * which must know what is one page, smaps then tells the mappings without any huge page; in others every whole block on one node is first taken for one, and small
+ * pages that lie so are interleaved by blocks, as huge ones are: whether a block is at its place must not depend on what cannot be seen.
  *
  * Shared pages. Only where they are to be moved, and numa_maps says of a mapping that none of its pages is mapped more often than processes of the
  * service map the same file (host/maps.h); these alone are moved with MPOL_MF_MOVE_ALL. */
 #pragma once
 
+#include <limits.h>
+
 #include "act/mover.h"
 #include "host/host.h"
 #include "host/maps.h"
 
-/* Pages in one call and in one window. Throughput is flat from about 1,280. */
+/* Addresses in one call and in one window. Throughput is flat from about 1,280. */
 #define WINDOW_PAGES 4096u
+/* And no more than so many base pages: 32 huge pages of 2 MiB, from where on each call's own price no longer shows. */
+#define WINDOW_BASE_PAGES 16384u
 /* The largest block that is treated as one possible huge page, in base pages. */
 #define BLOCK_PAGES 512u
 /* A slice that has used this much returns at the next occasion, whatever it has moved. */
 #define SLICE_TIME_LIMIT_USEC 100000u
+/* A slice that has taken so long to read the process's mappings moves nothing: who measures slices is not to take that for the price of moving. */
+#define LOAD_TIME_USEC 10000u
 /* Pages that would not move are tried again this often, at the end of their process, and so many of them. */
 #define RETRY_ROUNDS    2u
 #define RETRY_PAGES_MAX 65536u
+
+/* Mappings that are kept at a time (4 MiB of memory); of a process with more, numa_maps is read again for the next. */
+#define RANGES_MAX 65536u
+/* Blocks under way of which it is not known whether they are huge pages. */
+#define PROBES_MAX 512u
+/* Answers of scan_pages() that are kept. */
+#define STRETCHES_MAX 128u
 
 /* A mapping with pages off home. */
 struct range {
         uint64_t start, end;
         uint64_t page_bytes;
-        uint64_t off_pages; /* of page_bytes, as numa_maps had it: those that may have to move */
-        uint64_t mapmax;    /* the most often that one of its pages is mapped */
+        uint64_t all_pages, off_pages; /* of page_bytes, as numa_maps had it: what is there, and of that what may have to move */
+        uint64_t mapmax;               /* the most often that one of its pages is mapped */
         bool hugetlb;
         bool no_huge; /* certainly without transparent huge pages */
         bool all;     /* shared pages are the service's own: they move too */
@@ -49,19 +65,38 @@ struct range {
 /* What is moved by one address. */
 struct unit {
         uint64_t address;
+        uint32_t range;         /* index */
         uint32_t pages;         /* base pages that should move with it */
         uint32_t counted_pages; /* the size by which it is counted (PAGES_INTERLEAVE) */
         int16_t from, target;
-        bool probe; /* the first of a block that may be one huge page */
+        bool huge;    /* a transparent huge page, as far as could be seen, moved by its first address */
+        bool probe;   /* the first of a block that may be one */
+        bool arrived; /* the first page of either: the rest is to be looked at */
         bool hugetlb, from_pool;
         uint32_t taken; /* of the flow from node to node (PAGES_BALANCE) */
         bool all;       /* by MPOL_MF_MOVE_ALL */
         bool resolved;
 };
 
-/* Addresses still to be looked at. */
-struct stretch {
-        uint64_t from, to;
+/* Something present, which may have to move. */
+enum candidate_kind {
+        CANDIDATE_PAGE,  /* a base page, or a hugetlb page */
+        CANDIDATE_HUGE,  /* a transparent huge page */
+        CANDIDATE_BLOCK, /* 512 base pages that may be one */
+};
+
+struct mover_candidate {
+        uint64_t address;
+        uint32_t range; /* index */
+        uint8_t kind;
+        bool shared; /* with others: it stays, and is counted */
+        bool missed; /* of a block that was no huge page */
+};
+
+/* A block that is to be gone over page by page. */
+struct missed {
+        uint64_t address;
+        uint32_t range;
 };
 
 struct mover {
@@ -72,10 +107,13 @@ struct mover {
         struct process_ref *processes;
         size_t n_processes, current;
         struct move_result result;
+        struct stubborn *stubborn;
         uint64_t page_bytes, block_bytes; /* block_bytes: of a transparent huge page; 0: none */
         uint64_t slice_began_usec;
-        int refused;   /* the last process that could not be dealt with: why */
-        bool accepted; /* some call that moves was accepted */
+        uint64_t slice_limit_usec,
+                load_limit_usec; /* SLICE_TIME_LIMIT_USEC, LOAD_TIME_USEC but in tests, which are not to depend on time */
+        int refused;             /* the last process that could not be dealt with: why */
+        bool accepted;           /* some call that moves was accepted */
 
         /* Where to (mover-target.c, mover-division.c) */
         enum pages_how how;
@@ -86,6 +124,7 @@ struct mover {
         uint64_t *room, *assigned, *pool_pages; /* per node: bytes; base pages; hugetlb pages of the present range */
         uint32_t *weight;                       /* NULL: nearest first */
         uint64_t *flow;                         /* PAGES_BALANCE: pages still to go, n_ids × n_ids, row = from */
+        int64_t *surplus, *deficit;             /* of the flow, by node, in pages; below 0: given or taken more than was to be */
         int16_t *pattern;                       /* PAGES_INTERLEAVE: node by number, n_pattern of them */
         size_t n_pattern;
         struct {
@@ -100,25 +139,33 @@ struct mover {
         bool loaded;
         int pagemap_fd;
         struct range *ranges;
-        size_t n_ranges, ranges_capacity, range;
-        uint64_t cursor; /* all below is done */
+        size_t n_ranges, ranges_capacity, ranges_max, range; /* ranges_max: RANGES_MAX but in tests */
+        uint64_t cursor;                                     /* all below is gathered */
+        uint64_t found_pages;                                /* of this range, certainly of those that numa_maps counted */
+        uint64_t resume_at;                                  /* mappings from here on are to be read yet; 0: none */
         uint64_t *pagemap, pagemap_start;
         size_t n_pagemap;
-        struct stretch missed[WINDOW_PAGES / 16]; /* blocks of this range that were no huge page: to be gone over page by page */
-        unsigned n_missed;
-        unsigned probe_misses, probe_skip, probe_skip_next;
+        bool scans; /* scan_pages() works */
+        struct page_stretch *stretches;
+        size_t n_stretches, stretch;
+        uint64_t scanned_to, scan_ahead;
+        struct mover_candidate *candidates; /* WINDOW_PAGES */
+        size_t n_candidates, candidate;
+        struct missed *missed; /* WINDOW_PAGES */
+        size_t n_missed;
+        unsigned probe_limit, probe_misses, probe_skip, probe_skip_next;
         uint64_t shared_asked;
 
         /* The present window (mover-move.c). Each of the arrays has WINDOW_PAGES entries. */
         struct unit *window;
         size_t n_window;
-        bool has_probes;
+        bool has_probes, has_hugetlb;
         void **addresses;
         int *nodes, *status, *now;
         size_t *pick;
-        void **block_addresses; /* BLOCK_PAGES */
-        int *block_status;
-        bool *block_shared;
+        void **ask_addresses;
+        int *ask_status;
+        size_t *ask_pick;
 
         struct unit *retry;
         size_t n_retry, retry_capacity, retry_next, retry_kept;
@@ -155,6 +202,31 @@ void mover_mark_full(struct mover *m, int node, bool hugetlb);
 bool mover_has_room(const struct mover *m);
 void mover_read_pools(struct mover *m, uint64_t page_bytes);
 
+/* mover-pagemap.c */
+
+#define PAGEMAP_PRESENT   (UINT64_C(1) << 63)
+#define PAGEMAP_EXCLUSIVE (UINT64_C(1) << 56)
+
+/* The entry of one page; where there is no pagemap (any more) as if it were present and nobody else's. `until`: so far it may be read ahead. */
+uint64_t mover_pagemap_entry(struct mover *m, uint64_t address, uint64_t until);
+void mover_forget_pagemap(struct mover *m);
+/* Finds out whether scan_pages() works for this process. */
+void mover_try_scan(struct mover *m);
+/* The stretch of present pages in which `address` is, or the next one of this range. NULL: none, or the time was up; *ret_end: there is nothing before that. */
+const struct page_stretch *mover_next_stretch(struct mover *m, const struct range *r, uint64_t address, uint64_t *ret_end);
+
+/* mover-gather.c */
+
+/* Puts what is present into the list of candidates, which is empty. It stays empty at the end of the process, and may when the time is up. */
+void mover_gather(struct mover *m);
+/* Is there something to be gathered or asked for? */
+bool mover_has_more(const struct mover *m);
+/* A block was no huge page, or was one. */
+void mover_probe_missed(struct mover *m);
+void mover_probe_hit(struct mover *m);
+/* A block is to be gone over page by page. */
+void mover_go_over(struct mover *m, uint64_t address, uint32_t range);
+
 /* mover-scan.c */
 
 uint64_t mover_now_usec(void);
@@ -163,9 +235,17 @@ bool mover_time_is_up(const struct mover *m);
 int mover_ask(struct mover *m, size_t n, void *const *addresses, int *status);
 /* Fills the window with about `budget_pages`; fewer at the end of the process or when the time is up. 0 or negative errno. */
 int mover_fill_window(struct mover *m, uint64_t budget_pages);
-/* A block was no huge page: it is to be gone over page by page. */
-void mover_probe_missed(struct mover *m, uint64_t address);
-void mover_probe_hit(struct mover *m);
+
+/* mover-settle.c */
+
+#define STATUS_NOT_WRITTEN INT_MIN
+
+/* After a call for the units in `pick`, which left `status`: where they are, into `now`. 0 or negative errno. */
+int mover_learn(struct mover *m, size_t n, int target);
+/* What became of one unit. `rc` is the call's result, `status` what it wrote, `now` where the page is. 0 or negative errno. */
+int mover_settle(struct mover *m, struct unit *u, long rc, int status, int now);
+/* What became of the blocks whose first pages arrived. 0 or negative errno. */
+int mover_settle_probes(struct mover *m, struct unit *units, size_t n);
 
 /* mover-move.c */
 
@@ -174,3 +254,5 @@ void mover_probe_hit(struct mover *m);
 int mover_move_window(struct mover *m, uint64_t *ret_used);
 /* One step of the retries. Returns 1: more of this round; 2: a round ended, more follow; 0: none are left; or as above. */
 int mover_retry(struct mover *m, uint64_t budget_pages, uint64_t *ret_used);
+/* Notes a unit for the retries. 0 or -ENOMEM. */
+int mover_keep_for_retry(struct mover *m, const struct unit *u);

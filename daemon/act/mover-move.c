@@ -1,95 +1,28 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Moving a window of pages, and finding out what became of them.
- *
- * What move_pages(2) returns is not enough to know: after a batch that failed in part its status is not written, and what came behind was not
- * tried (kernel: mm/migrate.c, do_pages_move()). So status begins as a value the kernel never writes, and after every call all of its
- * pages are asked for again. Only what then is at home counts as moved; the status of the call tells no more than why the others did not. */
+/* Moving a window of pages, each node's in as few calls as it takes, and again what would not go at once. */
 #include <errno.h>
-#include <limits.h>
-#include <string.h>
 
 #include "act/mover-internal.h"
 #include "core/util.h"
 
-#define STATUS_NOT_WRITTEN INT_MIN
-
-static void count_moved(struct mover *m, const struct unit *u, uint64_t pages) {
-        m->result.moved_pages += pages;
-        m->result.moved_bytes += pages * m->page_bytes;
-        if (m->how == PAGES_INTERLEAVE && !u->hugetlb && m->room[u->from] <= UINT64_MAX - pages * m->page_bytes)
-                m->room[u->from] += pages * m->page_bytes;
-        if ((size_t) u->from < ARRAY_SIZE(m->result.moved_from))
-                m->result.moved_from[u->from] += pages * m->page_bytes;
+/* It stays, and later moves are to know. */
+static int give_up(struct mover *m, const struct unit *u) {
+        m->result.failed_busy += u->pages;
+        return stubborn_add(m->stubborn, &m->processes[m->current], u->address, u->address + u->pages * m->page_bytes,
+                            mover_now_usec());
 }
 
-/* The first page of a block is at home: is all of it? */
-static int look_at_block(struct mover *m, const struct unit *u) {
-        size_t n = u->pages, home = 0;
-        for (size_t i = 0; i < n; i++)
-                m->block_addresses[i] = (void *) (uintptr_t) (u->address + i * m->page_bytes);
-        int r = mover_ask(m, n, m->block_addresses, m->block_status);
-        if (r < 0)
-                return r;
-        for (size_t i = 0; i < n; i++)
-                home += mover_has_arrived(m, u, m->block_status[i]);
-        count_moved(m, u, home);
-        if (home == n) {
-                m->result.huge_moved++;
-                mover_probe_hit(m);
-                return 0;
-        }
-        /* What was reserved for the whole block and not used is free again. */
-        struct unit rest = *u;
-        rest.pages = (uint32_t) (n - MAX2(home, (size_t) 1));
-        mover_unreserve(m, &rest);
-        mover_probe_missed(m, u->address);
-        return 0;
-}
-
-static int keep_for_retry(struct mover *m, const struct unit *u) {
+int mover_keep_for_retry(struct mover *m, const struct unit *u) {
         if (m->retry_kept < m->retry_next) { /* in a round: its place is free already */
                 m->retry[m->retry_kept++] = *u;
                 return 0;
         }
-        if (m->n_retry >= RETRY_PAGES_MAX) {
-                m->result.failed_busy += u->pages;
-                return 0;
-        }
+        if (m->n_retry >= RETRY_PAGES_MAX)
+                return give_up(m, u);
         int r = array_reserve(&m->retry, &m->retry_capacity, m->n_retry + 1, sizeof(*m->retry));
         if (r >= 0)
                 m->retry[m->n_retry++] = *u;
         return r;
-}
-
-/* What became of one unit. `rc` is the call's result, `status` what it wrote, `now` where the page is. */
-static int settle(struct mover *m, struct unit *u, long rc, int status, int now) {
-        u->resolved = true;
-        if (mover_has_arrived(m, u, now)) {
-                if (u->probe)
-                        return look_at_block(m, u);
-                count_moved(m, u, u->pages);
-                m->result.huge_moved += u->hugetlb;
-                return 0;
-        }
-        /* The call ended at a full node: this page may go elsewhere, or was not even tried. */
-        if (now >= 0 && rc < 0 && (status == STATUS_NOT_WRITTEN || status == -ENOMEM)) {
-                u->resolved = false;
-                return 0;
-        }
-        mover_unreserve(m, u);
-        if (now < 0 || status == -ENOENT || status == -EFAULT)
-                m->result.failed_gone += u->probe ? 1 : u->pages;
-        else if (u->probe)
-                mover_probe_missed(m, u->address); /* whatever it was, the others of the block deserve a try of their own */
-        else if (status == -EACCES)
-                m->result.failed_shared += u->pages;
-        else if (status == -ENOMEM)
-                m->result.failed_no_memory += u->pages;
-        else if (status == -EBUSY || status == STATUS_NOT_WRITTEN)
-                return keep_for_retry(m, u);
-        else
-                m->result.failed_other += u->pages;
-        return 0;
 }
 
 /* Gathers those units that go to `target`, with or without the pages that others map. Returns how many. */
@@ -117,6 +50,17 @@ static size_t count_tried(const struct mover *m, const struct unit *units, size_
         return tried > 0 ? tried : n;
 }
 
+static long call_kernel(struct mover *m, size_t n, bool all) {
+        uint64_t began = mover_now_usec();
+        long rc = m->act.ops->move_pages(m->act.context, m->processes[m->current].pid, n, m->addresses, m->nodes, all, m->status);
+        uint64_t took = mover_now_usec() - began;
+        m->result.n_calls++;
+        m->result.asked_pages += n;
+        m->result.calls_usec += took;
+        m->result.longest_call_usec = MAX2(m->result.longest_call_usec, took);
+        return rc;
+}
+
 /* Puts the units that go to `target` to the kernel, in as many calls as it takes to have all tried. 0, or a negative errno that ends the window. */
 static int move_to(struct mover *m, struct unit *units, size_t n_units, int target, bool all) {
         size_t n, tried;
@@ -125,10 +69,7 @@ static int move_to(struct mover *m, struct unit *units, size_t n_units, int targ
                 if (n == 0)
                         return 0;
                 bool hugetlb = units[m->pick[0]].hugetlb;
-                long rc = m->act.ops->move_pages(m->act.context, m->processes[m->current].pid, n, m->addresses, m->nodes, all,
-                                                 m->status);
-                m->result.n_calls++;
-                m->result.asked_pages += n;
+                long rc = call_kernel(m, n, all);
 
                 switch (rc < 0 ? (int) -rc : 0) {
                 case 0: m->accepted = true; break;
@@ -144,12 +85,12 @@ static int move_to(struct mover *m, struct unit *units, size_t n_units, int targ
                 case EINVAL: return -ESRCH; /* a zombie */
                 default: return (int) rc;   /* -ESRCH, -EPERM, -ENOSYS, -EROFS … */
                 }
-                int r = mover_ask(m, n, m->addresses, m->now);
+                int r = mover_learn(m, n, target);
                 if (r < 0)
                         return r;
                 tried = count_tried(m, units, n, rc);
                 for (size_t i = 0; r >= 0 && i < tried; i++)
-                        r = settle(m, &units[m->pick[i]], rc, m->status[i], m->now[i]);
+                        r = mover_settle(m, &units[m->pick[i]], rc, m->status[i], m->now[i]);
                 if (r < 0)
                         return r;
         } while (tried < n);
@@ -187,6 +128,8 @@ static int move_units(struct mover *m, struct unit *units, size_t n, uint64_t *r
                         for (unsigned all = 0; all < 2 && r >= 0; all++)
                                 r = move_to(m, units, n, target, all > 0);
         while (r >= 0 && redirect(m, units, n));
+        if (r >= 0)
+                r = mover_settle_probes(m, units, n);
         if (r < 0) {
                 for (size_t i = 0; i < n; i++)
                         if (!units[i].resolved)
@@ -203,17 +146,19 @@ static int move_units(struct mover *m, struct unit *units, size_t n, uint64_t *r
 int mover_move_window(struct mover *m, uint64_t *ret_used) {
         size_t n = m->n_window;
         m->n_window = 0;
-        m->has_probes = false;
+        m->has_probes = m->has_hugetlb = false;
         *ret_used = 0;
         return n > 0 ? move_units(m, m->window, n, ret_used) : 0;
 }
 
 /* Retries: the list is gone through in rounds; what fails again is kept at its front. */
 
-static void end_retries(struct mover *m) {
-        for (size_t i = 0; i < m->n_retry; i++)
-                m->result.failed_busy += m->retry[i].pages;
+static int end_retries(struct mover *m) {
+        int r = 0;
+        for (size_t i = 0; r >= 0 && i < m->n_retry; i++)
+                r = give_up(m, &m->retry[i]);
         m->n_retry = m->retry_next = m->retry_kept = m->retry_round = 0;
+        return r;
 }
 
 int mover_retry(struct mover *m, uint64_t budget_pages, uint64_t *ret_used) {
@@ -238,6 +183,5 @@ int mover_retry(struct mover *m, uint64_t budget_pages, uint64_t *ret_used) {
         m->retry_next = m->retry_kept = 0;
         if (m->n_retry > 0 && ++m->retry_round < RETRY_ROUNDS)
                 return 2;
-        end_retries(m);
-        return 0;
+        return end_retries(m);
 }

@@ -14,8 +14,8 @@
 #include "host/numa-maps.h"
 #include "host/proc.h"
 
-/* Mappings of one process that are looked at in one go; what is beyond is left to the next pass. */
-#define RANGES_MAX        (1u << 20)
+/* What stops the parser where no more are kept. */
+#define RANGES_ENOUGH     (-ECANCELED)
 #define TEXT_BUFFER_BYTES (32 * KIB)
 
 static int ended(int r) {
@@ -68,6 +68,8 @@ static bool may_leave(const struct mover *m, unsigned node) {
 
 static int on_mapping(const struct numa_mapping *mapping, void *userdata) {
         struct mover *m = userdata;
+        if (mapping->start < m->resume_at)
+                return 0;
         struct range r = { .start = mapping->start, .page_bytes = mapping->kernel_page_bytes, .mapmax = mapping->mapmax };
         r.hugetlb = mapping->is_hugetlb;
         if (!r.hugetlb || r.page_bytes == 0)
@@ -75,6 +77,7 @@ static int on_mapping(const struct numa_mapping *mapping, void *userdata) {
 
         for (unsigned n = 0; n < m->topology->n_ids; n++) {
                 uint64_t pages = mapping->pages_by_node[n];
+                r.all_pages += pages;
                 if (may_leave(m, n))
                         r.off_pages += pages;
                 if (node_set_has(&m->home, n))
@@ -86,8 +89,10 @@ static int on_mapping(const struct numa_mapping *mapping, void *userdata) {
                 m->result.skipped_policy_bytes += r.off_pages * r.page_bytes;
                 return 0;
         }
-        if (m->n_ranges >= RANGES_MAX)
-                return 0;
+        if (m->n_ranges >= m->ranges_max) {
+                m->resume_at = mapping->start;
+                return RANGES_ENOUGH;
+        }
         int k = array_reserve(&m->ranges, &m->ranges_capacity, m->n_ranges + 1, sizeof(*m->ranges));
         if (k < 0)
                 return k;
@@ -135,7 +140,7 @@ static int on_entry(const struct maps_entry *e, void *userdata) {
 }
 
 static int read_maps(struct mover *m, pid_t pid) {
-        bool with_huge = m->how != PAGES_HOME && m->block_bytes > 0;
+        bool with_huge = m->how != PAGES_HOME && m->block_bytes > 0 && !m->scans;
         _cleanup_(close_fdp) int fd = maps_open(m->host, pid, with_huge);
         struct ends ends = { .m = m };
         return fd < 0 ? fd : maps_read(fd, on_entry, &ends);
@@ -155,16 +160,24 @@ int mover_load_ranges(struct mover *m, pid_t pid) {
         _cleanup_free_ char *buffer = malloc(TEXT_BUFFER_BYTES);
         if (!buffer)
                 return -ENOMEM;
-        m->n_ranges = 0;
+        m->n_ranges = m->range = 0;
+        m->cursor = 0;
+        mover_forget_pagemap(m);
         (void) snprintf(path, sizeof(path), "proc/%d/numa_maps", pid);
         int r = read_numa_maps(m, path, buffer);
+        if (r == RANGES_ENOUGH)
+                r = 0;
+        else
+                m->resume_at = 0;
+        if (r >= 0 && m->n_ranges > 0 && m->pagemap_fd < 0) {
+                (void) snprintf(path, sizeof(path), "proc/%d/pagemap", pid);
+                m->pagemap_fd = open_file_at(m->host->root_fd, path);
+                mover_try_scan(m);
+        }
         if (r >= 0 && m->n_ranges > 0)
                 r = read_maps(m, pid);
         if (r < 0)
                 return ended(r);
         drop_endless(m);
-
-        (void) snprintf(path, sizeof(path), "proc/%d/pagemap", pid);
-        m->pagemap_fd = m->n_ranges > 0 ? open_file_at(m->host->root_fd, path) : -EBADF;
         return 0;
 }

@@ -1,23 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Which pages: present, mapped here alone, and off home. */
+/* Which of the candidates must move: asked for their nodes right before, as many as the budget covers. */
 #include <errno.h>
-#include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "act/mover-internal.h"
 #include "core/util.h"
-
-/* Entries of pagemap read at once: 16 MiB of 4 KiB pages. */
-#define PAGEMAP_ENTRIES WINDOW_PAGES
-/* kernel: admin-guide/mm/pagemap.rst */
-#define PAGEMAP_PRESENT   (UINT64_C(1) << 63)
-#define PAGEMAP_EXCLUSIVE (UINT64_C(1) << 56)
-/* Pages that others map too are asked for only to be counted; beyond this many (16 GiB) that is not worth it. */
-#define SHARED_ASKED_MAX (4u << 20)
-/* So many blocks in a row that turn out not to be huge pages, and then every second, every fourth … is tried, at least every 64th. */
-#define PROBE_MISSES_MAX 4u
-#define PROBE_SKIP_MAX   64u
 
 uint64_t mover_now_usec(void) {
         struct timespec ts;
@@ -26,7 +13,7 @@ uint64_t mover_now_usec(void) {
 }
 
 bool mover_time_is_up(const struct mover *m) {
-        return mover_now_usec() - m->slice_began_usec > SLICE_TIME_LIMIT_USEC;
+        return mover_now_usec() - m->slice_began_usec > m->slice_limit_usec;
 }
 
 int mover_ask(struct mover *m, size_t n, void *const *addresses, int *status) {
@@ -36,209 +23,157 @@ int mover_ask(struct mover *m, size_t n, void *const *addresses, int *status) {
         return r == -EINVAL ? -ESRCH : r < 0 ? (int) r : 0;
 }
 
-void mover_probe_missed(struct mover *m, uint64_t address) {
-        if (++m->probe_misses >= PROBE_MISSES_MAX) {
-                m->probe_skip_next = MIN2(MAX2(m->probe_skip_next * 2, 1u), PROBE_SKIP_MAX);
-                m->probe_skip = m->probe_skip_next;
-        }
-        if (m->n_missed < ARRAY_SIZE(m->missed)) /* always: no window has more probes */
-                m->missed[m->n_missed++] = (struct stretch){ address, address + m->block_bytes };
-}
-
-void mover_probe_hit(struct mover *m) {
-        m->probe_misses = m->probe_skip = m->probe_skip_next = 0;
-}
-
-/* pagemap */
-
-/* Returns 1 and the entry, or 0 where there is no pagemap (any more). */
-static int pagemap_entry(struct mover *m, uint64_t address, size_t ahead, uint64_t *ret) {
-        if (m->pagemap_fd < 0)
-                return 0;
-        uint64_t i = address / m->page_bytes;
-        if (i < m->pagemap_start || i - m->pagemap_start >= m->n_pagemap) {
-                ssize_t n;
-                m->n_pagemap = 0;
-                do
-                        n = pread(m->pagemap_fd, m->pagemap, ahead * sizeof(*m->pagemap), (off_t) (i * sizeof(*m->pagemap)));
-                while (n < 0 && errno == EINTR);
-                if (n < 0)
-                        return 0;
-                m->pagemap_start = i;
-                m->n_pagemap = (size_t) n / sizeof(*m->pagemap);
-                if (m->n_pagemap == 0) { /* the process has ended, or that is beyond its address space */
-                        *ret = 0;
-                        return 1;
-                }
-        }
-        *ret = m->pagemap[i - m->pagemap_start];
-        return 1;
-}
-
-/* Puts the present pages from `from` to `to` into the block. Returns how many. */
-static size_t find_present(struct mover *m, const struct range *r, uint64_t from, uint64_t to) {
-        size_t n = 0;
-        size_t ahead = r->hugetlb ? 1 : MIN2((r->end - from) / m->page_bytes, (uint64_t) PAGEMAP_ENTRIES);
-        for (uint64_t a = from; a < to; a += r->page_bytes) {
-                uint64_t entry = PAGEMAP_PRESENT | PAGEMAP_EXCLUSIVE;
-                (void) pagemap_entry(m, a, ahead, &entry);
-                if (!(entry & PAGEMAP_PRESENT))
-                        continue;
-                m->block_shared[n] = !(entry & PAGEMAP_EXCLUSIVE) && !r->all;
-                if (m->block_shared[n] && ++m->shared_asked > SHARED_ASKED_MAX)
-                        continue;
-                m->block_addresses[n++] = (void *) (uintptr_t) a;
-        }
-        return n;
-}
-
-/* Are these all the pages of an aligned block, nobody else's, on one node? */
-static bool may_be_huge(const struct mover *m, const struct range *r, size_t n) {
-        if (r->hugetlb || r->no_huge || m->block_bytes == 0 ||
-            n != m->block_bytes / m->page_bytes) /* no stretch goes past the end of a block */
-                return false;
-        for (size_t i = 0; i < n; i++)
-                if (m->block_shared[i] || m->block_status[i] != m->block_status[0])
-                        return false;
-        return m->block_status[0] >= 0;
-}
-
-static bool wants_probe(struct mover *m) {
-        if (m->probe_skip == 0 || m->how != PAGES_HOME)
-                return true;
-        m->probe_skip--;
-        return false;
-}
-
 /* Returns false where there is no room for it on any home node. */
 static bool add_unit(struct mover *m, struct unit *u) {
         if (!mover_reserve(m, u))
                 return false;
         m->window[m->n_window++] = *u;
         m->has_probes |= u->probe;
+        m->has_hugetlb |= u->hugetlb;
         return true;
 }
 
-/* A whole block that lies on one node, and so may be a huge page, as one unit. Returns true where that settles it. */
-static bool take_block(struct mover *m, const struct range *r, uint64_t address, uint64_t *used) {
-        uint32_t whole = (uint32_t) (m->block_bytes / m->page_bytes);
-        struct unit u = { .address = address,
-                          .pages = whole,
-                          .counted_pages = whole,
-                          .from = (int16_t) m->block_status[0],
-                          .probe = true,
-                          .all = r->all };
-        bool misplaced = mover_is_misplaced(m, &u);
-        if (misplaced && wants_probe(m) && add_unit(m, &u)) {
-                *used += whole;
-                return true;
-        }
-        if (m->how == PAGES_HOME)
-                return false;
-        /* One page of it could take all the others along, past what is to move. */
-        if (misplaced)
-                m->result.skipped_room_bytes += m->block_bytes;
-        return true;
+static uint32_t block_pages(const struct mover *m) {
+        return (uint32_t) (m->block_bytes / m->page_bytes);
 }
 
-/* Looks at one stretch of a range, at most a block, and puts what must move into the window, as far as the budget goes. What is done is cut off
- * the stretch. `missed`: it was taken for a huge page, and is none. */
-static int scan(struct mover *m, const struct range *r, struct stretch *stretch, bool missed, uint64_t budget_pages,
-                uint64_t *used) {
-        uint32_t pages = (uint32_t) (r->page_bytes / m->page_bytes);
-        uint64_t from = stretch->from, to = stretch->to;
+static struct unit unit_of(const struct mover *m, const struct mover_candidate *c, int node) {
+        const struct range *r = &m->ranges[c->range];
+        struct unit u = {
+                .address = c->address, .range = c->range, .from = (int16_t) node, .hugetlb = r->hugetlb, .all = r->all
+        };
+        u.huge = c->kind == CANDIDATE_HUGE;
+        u.probe = c->kind == CANDIDATE_BLOCK;
+        u.pages = c->kind == CANDIDATE_PAGE ? (uint32_t) (r->page_bytes / m->page_bytes) : block_pages(m);
+        u.counted_pages = c->missed ? block_pages(m) : u.pages;
+        return u;
+}
 
-        size_t n = find_present(m, r, from, to);
-        int k = n > 0 ? mover_ask(m, n, m->block_addresses, m->block_status) : 0;
-        if (k < 0)
-                return k;
-        if (!missed && may_be_huge(m, r, n) && take_block(m, r, from, used)) {
-                stretch->from = to;
+/* Would it not move the last time? */
+static bool is_stubborn(const struct mover *m, const struct unit *u) {
+        return stubborn_count(m->stubborn) > 0 && stubborn_has_all(m->stubborn, &m->processes[m->current], u->address,
+                                                                   u->address + u->pages * m->page_bytes, m->slice_began_usec);
+}
+
+/* One candidate that is on `node`, or is not there any more. */
+static void take_candidate(struct mover *m, const struct mover_candidate *c, int node, uint64_t *used) {
+        struct unit u = unit_of(m, c, node);
+        if (!mover_is_misplaced(m, &u))
+                return;
+        if (is_stubborn(m, &u)) {
+                m->result.failed_busy += u.pages;
+                m->result.remembered_pages += u.pages;
+        } else if (c->shared)
+                m->result.failed_shared += u.pages;
+        else if (add_unit(m, &u))
+                *used += u.pages;
+        else
+                m->result.skipped_room_bytes += u.pages * m->page_bytes;
+}
+
+/* A block whose first and last pages are on these nodes. */
+static void take_ends(struct mover *m, const struct mover_candidate *c, int first, int last, uint64_t *used) {
+        struct unit u = unit_of(m, c, first);
+        bool stubborn = stubborn_has_any(m->stubborn, &m->processes[m->current], c->address, c->address + m->block_bytes,
+                                         m->slice_began_usec);
+        if (!stubborn && first == last && mover_is_misplaced(m, &u) && add_unit(m, &u))
+                *used += u.pages;
+        else
+                mover_go_over(m, c->address, c->range);
+}
+
+/* A block, where it must be known whether all of it lies on one node, and so may be a huge page. 0 or negative errno. */
+static int take_whole(struct mover *m, const struct mover_candidate *c, uint64_t *used) {
+        uint32_t n = block_pages(m), same = 1;
+        for (uint32_t i = 0; i < n; i++)
+                m->ask_addresses[i] = (void *) (uintptr_t) (c->address + i * m->page_bytes);
+        int r = mover_ask(m, n, m->ask_addresses, m->ask_status);
+        if (r < 0)
+                return r;
+        while (same < n && m->ask_status[same] == m->ask_status[0])
+                same++;
+        if (same == n && m->ask_status[0] >= 0) {
+                /* Where there is no room it stays: one page of it could take all the others along, past what is to move. */
+                take_candidate(m, c, m->ask_status[0], used);
                 return 0;
         }
-        for (size_t i = 0; i < n; i++) {
-                uint64_t address = (uint64_t) (uintptr_t) m->block_addresses[i];
-                struct unit u = { .address = address,
-                                  .pages = pages,
-                                  .from = (int16_t) m->block_status[i],
-                                  .hugetlb = r->hugetlb,
-                                  .all = r->all };
-                u.counted_pages = missed ? (uint32_t) (m->block_bytes / m->page_bytes) : pages;
-                if (!mover_is_misplaced(m, &u))
-                        continue;
-                if (!m->block_shared[i] && m->n_window > 0 && *used + pages > budget_pages) {
-                        stretch->from = address;
-                        return 0;
-                }
-                if (m->block_shared[i])
-                        m->result.failed_shared += pages;
-                else if (add_unit(m, &u))
-                        *used += pages;
-                else
-                        m->result.skipped_room_bytes += r->page_bytes;
+        for (uint32_t i = 0; i < n; i++) {
+                const struct mover_candidate page = { .address = c->address + i * m->page_bytes, .range = c->range };
+                take_candidate(m, &page, m->ask_status[i], used);
         }
-        stretch->from = to;
         return 0;
 }
 
-/* What is to be looked at next: a block that was no huge page, or from the cursor to the end of its block. */
-static int scan_next(struct mover *m, const struct range *r, uint64_t budget_pages, uint64_t *used) {
-        if (m->n_missed > 0) {
-                struct stretch *missed = &m->missed[m->n_missed - 1];
-                int k = scan(m, r, missed, true, budget_pages, used);
-                if (k >= 0 && missed->from >= missed->to)
-                        m->n_missed--;
-                return k;
+/* How many of the next candidates fit into what is left of window and budget, and the addresses to ask for. */
+static size_t choose(struct mover *m, uint64_t budget_pages, size_t *ret_asked) {
+        uint64_t pages = 0;
+        size_t n = 0, asked = 0;
+        while (m->candidate + n < m->n_candidates && m->n_window + n < WINDOW_PAGES && asked + 2 <= WINDOW_PAGES) {
+                const struct mover_candidate *c = &m->candidates[m->candidate + n];
+                uint32_t size =
+                        c->kind == CANDIDATE_PAGE ? (uint32_t) (m->ranges[c->range].page_bytes / m->page_bytes) : block_pages(m);
+                size = c->shared ? 0 : size;
+                if (pages + size > budget_pages && (n > 0 || m->n_window > 0))
+                        break;
+                if (c->kind == CANDIDATE_BLOCK && m->how != PAGES_HOME)
+                        break;
+                pages += size;
+                m->ask_addresses[asked++] = (void *) (uintptr_t) c->address;
+                if (c->kind == CANDIDATE_BLOCK)
+                        m->ask_addresses[asked++] = (void *) (uintptr_t) (c->address + m->block_bytes - m->page_bytes);
+                n++;
         }
-        uint64_t block = r->hugetlb ? BLOCK_PAGES * r->page_bytes : m->block_bytes ? m->block_bytes : BLOCK_PAGES * m->page_bytes;
-        struct stretch stretch = { m->cursor, MIN2(m->cursor / block * block + block, r->end) };
-        int k = scan(m, r, &stretch, false, budget_pages, used);
-        m->cursor = stretch.from;
-        return k;
+        *ret_asked = asked;
+        return n;
 }
 
-/* Nothing of a range can go anywhere: leave it unread. */
-static bool is_hopeless(struct mover *m, const struct range *r) {
-        if (m->how == PAGES_INTERLEAVE) /* pages that leave make room */
-                return false;
-        if (r->hugetlb || mover_has_room(m))
-                return false;
-        m->result.skipped_room_bytes += r->off_pages * r->page_bytes;
-        return true;
+/* Puts those of the next candidates into the window that must move. 1; 0: no more fit; negative errno. */
+static int take_some(struct mover *m, uint64_t budget_pages, uint64_t *used) {
+        size_t asked, n = choose(m, budget_pages - *used, &asked);
+        if (n == 0) {
+                const struct mover_candidate *c = &m->candidates[m->candidate];
+                if (c->kind != CANDIDATE_BLOCK || m->how == PAGES_HOME ||
+                    (m->n_window > 0 && (m->n_window + BLOCK_PAGES > WINDOW_PAGES || *used + block_pages(m) > budget_pages)))
+                        return 0;
+                m->candidate++;
+                int r = take_whole(m, c, used);
+                return r < 0 ? r : 1;
+        }
+        int r = mover_ask(m, asked, m->ask_addresses, m->ask_status);
+        if (r < 0)
+                return r;
+        for (size_t i = 0, k = 0; i < n; i++) {
+                const struct mover_candidate *c = &m->candidates[m->candidate + i];
+                if (c->kind == CANDIDATE_BLOCK) {
+                        take_ends(m, c, m->ask_status[k], m->ask_status[k + 1], used);
+                        k += 2;
+                } else
+                        take_candidate(m, c, m->ask_status[k++], used);
+        }
+        m->candidate += n;
+        return 1;
 }
 
-static void next_range(struct mover *m) {
-        m->range++;
-        m->cursor = 0;
-        m->probe_misses = m->probe_skip = m->probe_skip_next = 0;
-        m->n_pagemap = 0;
+/* Small mappings share a window. One with probes is dealt with first, as these may send us back; so is one with hugetlb pages, whose pools are of their
+ * range. */
+static bool is_closed(const struct mover *m) {
+        return m->n_window > 0 && (m->has_probes || m->has_hugetlb || (m->range < m->n_ranges && m->ranges[m->range].hugetlb));
 }
 
 int mover_fill_window(struct mover *m, uint64_t budget_pages) {
         uint64_t used = 0;
-        budget_pages = MIN2(budget_pages, (uint64_t) WINDOW_PAGES);
-        while (m->range < m->n_ranges) {
-                const struct range *r = &m->ranges[m->range];
-                if (m->cursor < r->start) {
-                        m->cursor = r->start;
-                        if (r->hugetlb)
-                                mover_read_pools(m, r->page_bytes);
-                        if (is_hopeless(m, r))
-                                m->cursor = r->end;
-                }
-                if (m->cursor >= r->end && m->n_missed == 0) {
-                        /* Small mappings share a window. One with probes is dealt with first, as these may send us back into this range; so is
-                         * one with hugetlb pages, whose pools are of this range. */
-                        if (m->n_window > 0 && (m->has_probes || r->hugetlb || (m->range + 1 < m->n_ranges && r[1].hugetlb)))
+        budget_pages = MIN2(budget_pages, (uint64_t) WINDOW_BASE_PAGES);
+        while (used < budget_pages && m->n_window < WINDOW_PAGES) {
+                if (m->candidate >= m->n_candidates) {
+                        if (is_closed(m))
                                 return 0;
-                        next_range(m);
-                        continue;
+                        mover_gather(m);
+                        if (m->candidate >= m->n_candidates)
+                                return 0;
                 }
-                if (m->n_window > 0 && (used >= budget_pages || m->n_window + BLOCK_PAGES > WINDOW_PAGES))
-                        return 0;
-                int k = scan_next(m, r, budget_pages, &used);
-                if (k < 0)
-                        return k;
+                int r = take_some(m, budget_pages, &used);
+                if (r <= 0)
+                        return r;
                 if (mover_time_is_up(m))
                         return 0;
         }

@@ -32,11 +32,14 @@ static int alloc_window(struct mover *m) {
         m->status = calloc(WINDOW_PAGES, sizeof(*m->status));
         m->now = calloc(WINDOW_PAGES, sizeof(*m->now));
         m->pick = calloc(WINDOW_PAGES, sizeof(*m->pick));
-        m->block_addresses = calloc(BLOCK_PAGES, sizeof(*m->block_addresses));
-        m->block_status = calloc(BLOCK_PAGES, sizeof(*m->block_status));
-        m->block_shared = calloc(BLOCK_PAGES, sizeof(*m->block_shared));
-        return m->pagemap && m->window && m->addresses && m->nodes && m->status && m->now && m->pick && m->block_addresses &&
-                               m->block_status && m->block_shared
+        m->ask_addresses = calloc(WINDOW_PAGES, sizeof(*m->ask_addresses));
+        m->ask_status = calloc(WINDOW_PAGES, sizeof(*m->ask_status));
+        m->ask_pick = calloc(WINDOW_PAGES, sizeof(*m->ask_pick));
+        m->candidates = calloc(WINDOW_PAGES, sizeof(*m->candidates));
+        m->missed = calloc(WINDOW_PAGES, sizeof(*m->missed));
+        m->stretches = calloc(STRETCHES_MAX, sizeof(*m->stretches));
+        return m->pagemap && m->window && m->addresses && m->nodes && m->status && m->now && m->pick && m->ask_addresses &&
+                               m->ask_status && m->ask_pick && m->candidates && m->missed && m->stretches
                        ? 0
                        : -ENOMEM;
 }
@@ -52,18 +55,24 @@ int mover_new(const struct act *act, const struct host *h, const struct topology
         m->page_bytes = h->page_bytes;
         m->block_bytes = read_huge_page_bytes(m);
         m->pagemap_fd = -EBADF;
+        m->ranges_max = RANGES_MAX;
+        m->slice_limit_usec = SLICE_TIME_LIMIT_USEC;
+        m->load_limit_usec = LOAD_TIME_USEC;
         bool lone = strncmp(cgroup, "pid:", 4) == 0;
         m->cgroup = lone ? NULL : strdup(cgroup);
         m->processes = calloc(n_processes + 1, sizeof(*m->processes));
         int r = m->processes && (m->cgroup || lone) ? mover_init_targets(m, goal) : -ENOMEM;
         if (r >= 0)
                 r = alloc_window(m);
+        if (r >= 0)
+                r = stubborn_copy(goal->stubborn, mover_now_usec(), &m->stubborn);
         if (r < 0) {
                 mover_free(m);
                 return r;
         }
         memcpy(m->processes, processes, n_processes * sizeof(*processes));
         m->n_processes = n_processes;
+        m->result.stubborn = m->stubborn;
         *ret = m;
         return 0;
 }
@@ -74,13 +83,15 @@ struct mover *mover_free(struct mover *m) {
         if (m->pagemap_fd >= 0)
                 close(m->pagemap_fd);
         void *const all[] = {
-                m->cgroup,          m->processes,    m->room,         m->assigned,  m->pool_pages, m->weight, m->ranges, m->flow,
-                m->pattern,         m->pagemap,      m->window,       m->addresses, m->nodes,      m->status, m->now,    m->pick,
-                m->block_addresses, m->block_status, m->block_shared, m->retry,
+                m->cgroup,     m->processes, m->room,      m->assigned, m->pool_pages,    m->weight,     m->ranges,
+                m->flow,       m->surplus,   m->deficit,   m->pattern,  m->pagemap,       m->window,     m->addresses,
+                m->nodes,      m->status,    m->now,       m->pick,     m->ask_addresses, m->ask_status, m->ask_pick,
+                m->candidates, m->missed,    m->stretches, m->retry,
         };
         for (size_t i = 0; i < ARRAY_SIZE(all); i++)
                 free(all[i]);
         mappers_free(m->mappers);
+        stubborn_free(m->stubborn);
         free(m);
         return NULL;
 }
@@ -93,10 +104,11 @@ static void leave_process(struct mover *m) {
         if (m->pagemap_fd >= 0)
                 close(m->pagemap_fd);
         m->pagemap_fd = -EBADF;
-        m->n_ranges = m->range = m->n_window = m->n_pagemap = 0;
-        m->cursor = 0;
-        m->has_probes = false;
-        m->n_missed = m->probe_misses = m->probe_skip = m->probe_skip_next = 0;
+        m->n_ranges = m->range = m->n_window = 0;
+        m->n_candidates = m->candidate = m->n_missed = 0;
+        m->cursor = m->resume_at = 0;
+        m->has_probes = m->has_hugetlb = false;
+        mover_forget_pagemap(m);
         m->n_retry = m->retry_next = m->retry_kept = m->retry_round = 0;
         m->denied = (struct node_set){ 0 };
         m->sticky.target = -1;
@@ -106,9 +118,15 @@ static void leave_process(struct mover *m) {
 
 /* What is left of a process that we may not deal with, as numa_maps had it; its window is counted already. */
 static void count_refused(struct mover *m) {
-        for (size_t i = m->range; i < m->n_ranges; i++) {
+        size_t first = m->range;
+        uint64_t cursor = m->cursor;
+        if (m->candidate < m->n_candidates) {
+                first = m->candidates[m->candidate].range;
+                cursor = m->candidates[m->candidate].address;
+        }
+        for (size_t i = first; i < m->n_ranges; i++) {
                 const struct range *r = &m->ranges[i];
-                uint64_t from = i == m->range ? MAX2(m->cursor, r->start) : r->start;
+                uint64_t from = i == first ? MAX2(cursor, r->start) : r->start;
                 m->result.failed_other += MIN2(r->off_pages, (r->end - from) / r->page_bytes) * (r->page_bytes / m->page_bytes);
         }
 }
@@ -123,8 +141,12 @@ static int step(struct mover *m, uint64_t budget_pages, uint64_t *ret_used) {
                 r = mover_move_window(m, ret_used);
                 return r < 0 ? r : 1;
         }
-        if (m->range < m->n_ranges) /* the time was up */
+        if (mover_has_more(m)) /* the time was up */
                 return 2;
+        if (m->resume_at > 0) {
+                r = mover_load_ranges(m, m->processes[m->current].pid);
+                return r < 0 ? r : 1;
+        }
         return m->n_retry > 0 ? mover_retry(m, budget_pages, ret_used) : 0;
 }
 
@@ -135,7 +157,7 @@ static int enter_process(struct mover *m) {
         if (r <= 0 || m->loaded)
                 return r;
         if (m->move_shared && !m->mappers)
-                r = mappers_read(m->host, m->processes, m->n_processes, &m->mappers);
+                r = mappers_read(m->host, m->processes, m->n_processes, NULL, &m->mappers);
         if (r >= 0)
                 r = mover_load_ranges(m, p->pid);
         if (r < 0)
@@ -161,14 +183,21 @@ static int pass_over(struct mover *m, int error) {
         return 0;
 }
 
+static bool load_took_long(const struct mover *m, bool loaded_before) {
+        return !loaded_before && mover_now_usec() - m->slice_began_usec > m->load_limit_usec;
+}
+
 static int run_slice(struct mover *m, uint64_t budget_pages) {
         bool entered = false;
         while (m->current < m->n_processes) {
                 uint64_t used = 0;
                 int r = 1;
+                bool loaded_before = m->loaded;
                 if (!entered)
                         r = enter_process(m);
                 entered = r > 0;
+                if (r > 0 && load_took_long(m, loaded_before))
+                        break;
                 if (r > 0)
                         r = step(m, budget_pages, &used);
                 if (r < 0) {
@@ -192,6 +221,7 @@ static int run_slice(struct mover *m, uint64_t budget_pages) {
 int mover_slice(struct mover *m, uint64_t budget_bytes) {
         m->slice_began_usec = mover_now_usec();
         int r = run_slice(m, MAX2(budget_bytes / m->page_bytes, (uint64_t) 1));
-        m->result.longest_slice_usec = MAX2(m->result.longest_slice_usec, mover_now_usec() - m->slice_began_usec);
+        m->result.last_slice_usec = mover_now_usec() - m->slice_began_usec;
+        m->result.longest_slice_usec = MAX2(m->result.longest_slice_usec, m->result.last_slice_usec);
         return r;
 }

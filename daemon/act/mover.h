@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "act/ops.h"
+#include "act/stubborn.h"
 #include "core/plan.h"
 #include "core/topology.h"
 #include "host/host.h"
@@ -27,7 +28,8 @@ struct move_goal {
         const uint64_t *room_bytes;
         const uint32_t *
                 weight_by_node; /* PAGES_HOME, n_ids entries: how to divide pages among several home nodes; NULL: nearest first */
-        bool respect_own_policy; /* leave mappings with a policy of their own */
+        bool respect_own_policy;         /* leave mappings with a policy of their own */
+        const struct stubborn *stubborn; /* what earlier moves found pinned, see move_result; NULL: nothing is known */
         bool move_shared; /* pages that several of the processes map, and nobody else as far as can be told, are moved too */
 };
 
@@ -40,11 +42,18 @@ struct move_result {
         /* Pages that stay where they are: mapped by others too (asked for their node only, up to a limit: "at least so many"); pinned, or busy
          * each time; no memory on any home node; unmapped meanwhile; everything else (a cpuset that forbids the home nodes). */
         uint64_t failed_shared, failed_busy, failed_no_memory, failed_gone, failed_other; /* pages */
+        uint64_t remembered_pages;     /* of failed_busy: not tried, as they had failed in an earlier move (goal.stubborn) */
         uint64_t skipped_policy_bytes; /* left: explicit policy of the application */
         uint64_t skipped_room_bytes;   /* left: the home nodes have no room */
         uint64_t n_calls;              /* of move_pages(), asking included */
-        uint64_t longest_slice_usec;
+        uint64_t longest_slice_usec, last_slice_usec;
+        /* Of move_pages() calls that move, during which the process waits for each page of the kernel's present batch that it touches: the longest, and all
+         * together. What a slice takes beyond these is reading and asking, which stalls nobody. */
+        uint64_t longest_call_usec, calls_usec;
         bool process_vanished; /* some process ended meanwhile */
+        /* What goal.stubborn had and what would not move now. The mover's: good while no slice runs, and until mover_free(); for the service's next
+         * move keep a stubborn_copy(). NULL: this mover does not tell. */
+        const struct stubborn *stubborn;
 };
 
 struct mover;

@@ -19,6 +19,22 @@ static long null_move_pages(void *context, pid_t pid, size_t n, void *const *add
         return nodes ? -EROFS : inner->ops->move_pages(inner->context, pid, n, addresses, NULL, all, status);
 }
 
+static int null_get_kernel_balancing(void *context, unsigned *ret) {
+        const struct act *inner = context;
+        return inner->ops->get_kernel_balancing(inner->context, ret);
+}
+
+static int null_set_kernel_balancing(void *context, unsigned mode, ops_done done, void *userdata) {
+        return -EROFS;
+}
+
+static long null_scan_pages(void *context, pid_t pid, int pagemap_fd, uint64_t start, uint64_t end, struct page_stretch *ret,
+                            size_t n_max, uint64_t *ret_end) {
+        const struct act *inner = context;
+        return inner->ops->scan_pages ? inner->ops->scan_pages(inner->context, pid, pagemap_fd, start, end, ret, n_max, ret_end)
+                                      : -ENOTTY;
+}
+
 static int null_call_later(void *context, uint64_t delay_usec, ops_later callback, void *userdata) {
         const struct act *inner = context;
         return inner->ops->call_later(inner->context, delay_usec, callback, userdata);
@@ -29,6 +45,9 @@ static const struct act_ops null_ops = {
         .get_cpuset = null_get_cpuset,
         .set_cpuset = null_set_cpuset,
         .move_pages = null_move_pages,
+        .get_kernel_balancing = null_get_kernel_balancing,
+        .set_kernel_balancing = null_set_kernel_balancing,
+        .scan_pages = null_scan_pages,
         .call_later = null_call_later,
 };
 

@@ -46,6 +46,12 @@ typedef void (*ops_done)(int result, void *userdata);
 /* Called once, later, from the event loop. */
 typedef void (*ops_later)(void *userdata);
 
+/* Neighbouring pages that are present in a process's page tables. */
+struct page_stretch {
+        uint64_t start, end;
+        bool huge; /* mapped as huge pages, transparent ones or hugetlb: one address moves each */
+};
+
 struct act_ops {
         const char *name; /* "real", "null", "simulated" */
 
@@ -64,6 +70,17 @@ struct act_ops {
         /* move_pages(2), same conventions; `nodes` NULL asks. From any thread. `all`: MPOL_MF_MOVE_ALL, which also moves pages that other
          * processes map, whosever they are; otherwise MPOL_MF_MOVE. Returns the system call's non-negative result or negative errno. */
         long (*move_pages)(void *context, pid_t pid, size_t n, void *const *addresses, const int *nodes, bool all, int *status);
+
+        /* The kernel's own balancing, kernel.numa_balancing: a bit mask, 0 is off. Returns 0 or negative errno (-ENOENT: a kernel without). */
+        int (*get_kernel_balancing)(void *context, unsigned *ret);
+        /* Starts to set it, as set_cpuset() does: what was asked for is the truth only once get_kernel_balancing() says so. */
+        int (*set_kernel_balancing)(void *context, unsigned mode, ops_done done, void *userdata);
+
+        /* Present pages from `start` to `end`, in order of address, at most n_max stretches; all below *ret_end has been looked at. Costs nothing for
+         * what is not populated. Returns how many, or negative errno: -ENOTTY where the kernel cannot tell (before 6.7; PAGEMAP_SCAN, kernel:
+         * admin-guide/mm/pagemap.rst), -ESRCH where the process has ended. Changes nothing. From any thread. NULL: like -ENOTTY. */
+        long (*scan_pages)(void *context, pid_t pid, int pagemap_fd, uint64_t start, uint64_t end, struct page_stretch *ret,
+                           size_t n_max, uint64_t *ret_end);
 
         /* Calls back once after a delay: how whoever waits for the truth to show looks again. -EOPNOTSUPP where there is no event loop. */
         int (*call_later)(void *context, uint64_t delay_usec, ops_later callback, void *userdata);

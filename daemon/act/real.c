@@ -4,14 +4,17 @@
 #include <numaif.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/queue.h>
 #include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>
 
 #include "act/cgroupfs.h"
+#include "act/kernel-balancing-write.h"
 #include "act/ops.h"
 #include "act/systemd-units.h"
 #include "core/util.h"
+#include "host/kernel-balancing.h"
 
 struct later;
 LIST_HEAD(later_list, later);
@@ -89,6 +92,69 @@ static long real_move_pages(void *context, pid_t pid, size_t n, void *const *add
         return r < 0 ? -errno : r;
 }
 
+/* The kernel's own balancing */
+
+static int real_get_kernel_balancing(void *context, unsigned *ret) {
+        const struct real *real = context;
+        return kernel_balancing_read(real->host, ret);
+}
+
+/* Writing it takes CAP_SYS_ADMIN and a /proc/sys that is not read-only. The shipped unit has neither: a unit of its own, which has nothing else, writes it. */
+static int real_set_kernel_balancing(void *context, unsigned mode, ops_done done, void *userdata) {
+        struct real *real = context;
+        if (!real->host->live)
+                return -EROFS;
+        int r = kernel_balancing_write(real->host, mode);
+        if (r != -EPERM && r != -EACCES && r != -EROFS) {
+                if (r >= 0)
+                        done(0, userdata);
+                return r;
+        }
+        if (!real->options.bus)
+                return r;
+        _cleanup_free_ char *unit = format_string(KERNEL_BALANCING_UNIT, mode);
+        return unit ? systemd_start_unit(real->options.bus, &real->unit_changes, unit, done, userdata) : -ENOMEM;
+}
+
+/* PAGEMAP_SCAN, which the C library's headers may not have yet (kernel: include/uapi/linux/fs.h) */
+struct scan_region {
+        uint64_t start, end, categories;
+};
+
+struct scan_argument {
+        uint64_t size, flags, start, end, walk_end, regions, n_regions, max_pages;
+        uint64_t category_inverted, category_mask, category_anyof_mask, return_mask;
+};
+
+#define SCAN_PAGES   _IOWR('f', 16, struct scan_argument)
+#define SCAN_PRESENT (UINT64_C(1) << 3)
+#define SCAN_HUGE    (UINT64_C(1) << 6)
+#define SCAN_REGIONS 128u
+
+static long real_scan_pages(void *context, pid_t pid, int pagemap_fd, uint64_t start, uint64_t end, struct page_stretch *ret,
+                            size_t n_max, uint64_t *ret_end) {
+        struct scan_region regions[SCAN_REGIONS];
+        struct scan_argument a = {
+                .size = sizeof(a),
+                .start = start,
+                .end = end,
+                .regions = (uint64_t) (uintptr_t) regions,
+                .n_regions = MIN2(n_max, (size_t) SCAN_REGIONS),
+                .category_mask = SCAN_PRESENT,
+                .return_mask = SCAN_PRESENT | SCAN_HUGE,
+        };
+        long n;
+        do
+                n = ioctl(pagemap_fd, SCAN_PAGES, &a);
+        while (n < 0 && errno == EINTR);
+        if (n < 0)
+                return errno == EINVAL || errno == EOPNOTSUPP ? -ENOTTY : -errno;
+        for (long i = 0; i < n; i++)
+                ret[i] = (struct page_stretch){ regions[i].start, regions[i].end, regions[i].categories & SCAN_HUGE };
+        *ret_end = MAX2(a.walk_end, start);
+        return n;
+}
+
 /* Time */
 
 struct later {
@@ -137,6 +203,9 @@ static const struct act_ops real_ops = {
         .get_cpuset = real_get_cpuset,
         .set_cpuset = real_set_cpuset,
         .move_pages = real_move_pages,
+        .get_kernel_balancing = real_get_kernel_balancing,
+        .set_kernel_balancing = real_set_kernel_balancing,
+        .scan_pages = real_scan_pages,
         .call_later = real_call_later,
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* {"version": 1, "entries": [{"cgroup", "unit", "owner", "cpus": {"before", "ours", "seen"}, "mems": {…}}]}: sets in the kernel's list
- * format, null for unset; a side that was not changed is left out. */
+ * format, null for unset; a side that was not changed is left out. Beside "entries",
+ * where kernel.numa_balancing was changed: "kernel_balancing": {"before", "ours"}. */
 #include "act/record-json.h"
 
 #include <errno.h>
@@ -8,6 +9,7 @@
 #include <string.h>
 
 #include "core/util.h"
+#include "host/kernel-balancing.h"
 
 #define RECORD_VERSION   1
 #define STRING_MAX_BYTES 8192u
@@ -77,6 +79,16 @@ static struct json_object *entry_to_json(const struct record_entry *e) {
         return o;
 }
 
+static int add_balancing(struct json_object *root, const struct record *r) {
+        struct json_object *o = json_object_new_object();
+        if (!o || add(o, "before", json_object_new_int64(r->balancing_before)) < 0 ||
+            add(o, "ours", json_object_new_int64(r->balancing_ours)) < 0) {
+                json_object_put(o);
+                return -ENOMEM;
+        }
+        return add(root, "kernel_balancing", o);
+}
+
 char *record_to_json(const struct record *r) {
         char *text = NULL;
         struct json_object *root = json_object_new_object(), *entries = json_object_new_array();
@@ -93,6 +105,8 @@ char *record_to_json(const struct record *r) {
                         goto out;
                 }
         }
+        if (r->balancing_changed && add_balancing(root, r) < 0)
+                goto out;
         const char *s = json_object_to_json_string_ext(root, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE);
         text = s ? format_string("%s\n", s) : NULL;
 out:
@@ -185,6 +199,28 @@ static int entry_from_json(struct json_object *o, struct record *r) {
         return 0;
 }
 
+static int mode_from_json(struct json_object *o, const char *key, unsigned *ret) {
+        struct json_object *value;
+        if (!json_object_object_get_ex(o, key, &value) || !json_object_is_type(value, json_type_int))
+                return -EBADMSG;
+        int64_t number = json_object_get_int64(value);
+        if (number < 0 || number > (int64_t) KERNEL_BALANCING_MODE_MAX)
+                return -EBADMSG;
+        *ret = (unsigned) number;
+        return 0;
+}
+
+static int balancing_from_json(struct json_object *root, struct record *r) {
+        struct json_object *o;
+        if (!json_object_object_get_ex(root, "kernel_balancing", &o))
+                return 0;
+        if (!json_object_is_type(o, json_type_object) || mode_from_json(o, "before", &r->balancing_before) < 0 ||
+            mode_from_json(o, "ours", &r->balancing_ours) < 0)
+                return -EBADMSG;
+        r->balancing_changed = true;
+        return 0;
+}
+
 static int entries_from_json(struct json_object *root, struct record *r) {
         struct json_object *version, *entries;
         if (!json_object_is_type(root, json_type_object) || !json_object_object_get_ex(root, "version", &version) ||
@@ -210,6 +246,8 @@ int record_from_json(const char *text, size_t size, struct record *r) {
         struct json_object *root = size < RECORD_FILE_MAX_BYTES ? json_tokener_parse_ex(tokener, text, (int) size + 1) : NULL;
         if (root)
                 k = entries_from_json(root, r);
+        if (k >= 0)
+                k = balancing_from_json(root, r);
         json_object_put(root);
         json_tokener_free(tokener);
         return k;

@@ -198,3 +198,27 @@ int record_forget(struct record *r, const char *cgroup) {
         r->n_entries++;
         return k;
 }
+
+int record_before_balancing(struct record *r, unsigned before, unsigned ours) {
+        bool was = r->balancing_changed;
+        unsigned former = r->balancing_before, former_ours = r->balancing_ours;
+        r->balancing_changed = true;
+        r->balancing_before = was ? former : before;
+        r->balancing_ours = ours;
+        int k = record_write(r);
+        if (k < 0) {
+                r->balancing_changed = was;
+                r->balancing_before = former;
+                r->balancing_ours = former_ours;
+        }
+        return k;
+}
+
+int record_forget_balancing(struct record *r) {
+        bool was = r->balancing_changed;
+        r->balancing_changed = false;
+        int k = record_write(r);
+        if (k < 0)
+                r->balancing_changed = was;
+        return k;
+}

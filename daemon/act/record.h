@@ -22,6 +22,9 @@ struct record {
         char *path;
         struct record_entry *entries; /* sorted by cgroup */
         size_t n_entries, capacity;
+        /* kernel.numa_balancing, where we have changed it: what it was, and what we set. */
+        bool balancing_changed;
+        unsigned balancing_before, balancing_ours;
 };
 
 /* Loads what an earlier run left (a missing file is an empty record; one that is no record, or of a newer version, gives -EBADMSG and is kept
@@ -43,3 +46,8 @@ bool record_explains_mems(const struct record_entry *e, const struct cpuset_valu
 int record_before_change(struct record *r, const struct target *t, const struct cpuset_state *now, const struct cpuset_change *c);
 /* The cgroup is as it was: forget it. Writes the file; where that fails the entry stays. -ENOENT: no such entry. */
 int record_forget(struct record *r, const char *cgroup);
+
+/* The same for kernel.numa_balancing: noted before it is set; what it was before the first time is kept. Then, when it is as it was, or somebody
+ * else's: forgotten. Both write the file, and leave all as it was where that fails. */
+int record_before_balancing(struct record *r, unsigned before, unsigned ours);
+int record_forget_balancing(struct record *r);

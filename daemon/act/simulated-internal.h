@@ -58,4 +58,6 @@ struct simulated {
 struct sim_process *sim_find_process(const struct simulated *s, pid_t pid);
 uint64_t sim_page_bytes(const struct sim_mapping *m);
 long sim_move_pages(void *context, pid_t pid, size_t n, void *const *addresses, const int *nodes, bool all, int *status);
+long sim_scan_pages(void *context, pid_t pid, int pagemap_fd, uint64_t start, uint64_t end, struct page_stretch *ret,
+                    size_t n_max, uint64_t *ret_end);
 void sim_free_processes(struct simulated *s);

@@ -184,6 +184,38 @@ long sim_move_pages(void *context, pid_t pid, size_t n, void *const *addresses, 
         return p ? move(s, p, n, addresses, nodes, all, status) : -ESRCH;
 }
 
+/* As the kernel does: neighbours of one kind are one stretch, also across mappings; a full answer ends the walk. */
+long sim_scan_pages(void *context, pid_t pid, int pagemap_fd, uint64_t start, uint64_t end, struct page_stretch *ret,
+                    size_t n_max, uint64_t *ret_end) {
+        struct simulated *s = context;
+        const struct sim_process *p = sim_find_process(s, pid);
+        const struct sim_mapping *m;
+        size_t n = 0;
+        s->counts.scan_calls++;
+        if (!s->knobs.scans)
+                return -ENOTTY;
+        if (!p)
+                return -ESRCH;
+        LIST_FOREACH(m, &p->mappings, entry)
+        for (size_t i = 0; i < m->m.n_pages; i++) {
+                uint64_t at = m->m.start + i * sim_page_bytes(m), to = at + sim_page_bytes(m);
+                bool huge = m->m.page_bytes > 0 || m->pages[i].thp;
+                if (at < start || at >= end || m->pages[i].node < 0)
+                        continue;
+                if (n > 0 && ret[n - 1].end == at && ret[n - 1].huge == huge) {
+                        ret[n - 1].end = to;
+                        continue;
+                }
+                if (n == n_max) {
+                        *ret_end = ret[n - 1].end;
+                        return (long) n;
+                }
+                ret[n++] = (struct page_stretch){ at, to, huge };
+        }
+        *ret_end = end;
+        return (long) n;
+}
+
 void simulated_set_free_pages(struct simulated *s, unsigned node, uint64_t pages) {
         s->free_pages[node] = pages;
 }

@@ -285,11 +285,30 @@ int simulated_unit_settings(const struct simulated *s, const char *unit, struct 
         return 0;
 }
 
+static int sim_get_kernel_balancing(void *context, unsigned *ret) {
+        const struct simulated *s = context;
+        *ret = s->knobs.kernel_balancing;
+        return 0;
+}
+
+static int sim_set_kernel_balancing(void *context, unsigned mode, ops_done done, void *userdata) {
+        struct simulated *s = context;
+        if (s->knobs.fail_balancing == 0)
+                s->knobs.kernel_balancing = mode;
+        else if (s->knobs.fail_balancing != -EAGAIN)
+                return s->knobs.fail_balancing;
+        done(0, userdata);
+        return 0;
+}
+
 static const struct act_ops simulated_ops = {
         .name = "simulated",
         .get_cpuset = sim_get_cpuset,
         .set_cpuset = sim_set_cpuset,
         .move_pages = sim_move_pages,
+        .get_kernel_balancing = sim_get_kernel_balancing,
+        .set_kernel_balancing = sim_set_kernel_balancing,
+        .scan_pages = sim_scan_pages,
         .call_later = sim_call_later,
 };
 

@@ -26,9 +26,12 @@ struct simulated_knobs {
         uint64_t apply_usec;         /* … and writes the cgroup this long after the change was asked for */
         bool lose_changes;           /* the service manager answers and never writes */
         int fail_set;                /* set_cpuset() is told this */
+        unsigned kernel_balancing;   /* kernel.numa_balancing */
+        int fail_balancing;          /* set_kernel_balancing() is told this; -EAGAIN: 0, and nothing comes of it */
         struct node_set forbidden;   /* targets outside the cpuset of … */
         pid_t forbidden_pid;         /* … this process; 0: of all */
         int fail_move, fail_ask;     /* move_pages() returns this */
+        bool scans;                  /* scan_pages() works, as from Linux 6.7 */
         void (*on_move)(void *data); /* called before each call that moves */
         void *on_move_data;
 };
@@ -40,6 +43,7 @@ struct simulated_counts {
         uint64_t ask_calls, ask_pages;
         uint64_t moved_home_pages; /* addresses put to it for moving that were on their target already */
         uint64_t largest_call;
+        uint64_t scan_calls;
 };
 
 /* One base page, or one hugetlb page. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Asking systemd to change a unit's cpuset, without ever waiting for it: PID 1 can be busy for long. */
+/* Asking systemd to change a unit's cpuset, or to start one, without ever waiting for it: PID 1 can be busy for long. */
 #include "act/systemd-units.h"
 
 #include <errno.h>
@@ -46,7 +46,8 @@ static int append_set(sd_bus_message *m, const char *property, bool is_set, cons
         return r;
 }
 
-static int append_change(sd_bus_message *m, const char *unit, const struct cpuset_change *c) {
+static int append_change(sd_bus_message *m, const char *unit, const void *arg) {
+        const struct cpuset_change *c = arg;
         const struct cpuset_value *v = &c->value;
         int r = sd_bus_message_append(m, "sb", unit, true /* until the next boot */);
         if (r >= 0)
@@ -81,8 +82,10 @@ static int on_answer(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
         return 0;
 }
 
-int systemd_set_cpuset(sd_bus *bus, struct unit_change_list *pending, const char *unit, const struct cpuset_change *c,
-                       ops_done done, void *userdata) {
+/* A method of the service manager's. `append` gives it its arguments. */
+static int call_manager(sd_bus *bus, struct unit_change_list *pending, const char *method,
+                        int (*append)(sd_bus_message *m, const char *unit, const void *arg), const char *unit, const void *arg,
+                        ops_done done, void *userdata) {
         sd_bus_message *m = NULL;
         if (!bus)
                 return -ENOTCONN;
@@ -92,9 +95,9 @@ int systemd_set_cpuset(sd_bus *bus, struct unit_change_list *pending, const char
         *u = (struct unit_change){ .done = done, .userdata = userdata };
 
         int r = sd_bus_message_new_method_call(bus, &m, "org.freedesktop.systemd1", "/org/freedesktop/systemd1",
-                                               "org.freedesktop.systemd1.Manager", "SetUnitProperties");
+                                               "org.freedesktop.systemd1.Manager", method);
         if (r >= 0)
-                r = append_change(m, unit, c);
+                r = append(m, unit, arg);
         if (r >= 0)
                 r = sd_bus_call_async(bus, &u->slot, m, on_answer, u, ANSWER_LIMIT_USEC);
         sd_bus_message_unref(m);
@@ -104,6 +107,19 @@ int systemd_set_cpuset(sd_bus *bus, struct unit_change_list *pending, const char
         }
         LIST_INSERT_HEAD(pending, u, entry);
         return 0;
+}
+
+int systemd_set_cpuset(sd_bus *bus, struct unit_change_list *pending, const char *unit, const struct cpuset_change *c,
+                       ops_done done, void *userdata) {
+        return call_manager(bus, pending, "SetUnitProperties", append_change, unit, c, done, userdata);
+}
+
+static int append_start(sd_bus_message *m, const char *unit, const void *arg) {
+        return sd_bus_message_append(m, "ss", unit, "replace");
+}
+
+int systemd_start_unit(sd_bus *bus, struct unit_change_list *pending, const char *unit, ops_done done, void *userdata) {
+        return call_manager(bus, pending, "StartUnit", append_start, unit, NULL, done, userdata);
 }
 
 void systemd_abandon(struct unit_change_list *pending) {

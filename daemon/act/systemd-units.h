@@ -15,6 +15,8 @@ LIST_HEAD(unit_change_list, unit_change);
  * Returns and results as act_ops.set_cpuset. */
 int systemd_set_cpuset(sd_bus *bus, struct unit_change_list *pending, const char *unit, const struct cpuset_change *c,
                        ops_done done, void *userdata);
+/* Asks for the unit to be started, and is told that the job was taken, not that it has ended. -ENOENT: there is no such unit. */
+int systemd_start_unit(sd_bus *bus, struct unit_change_list *pending, const char *unit, ops_done done, void *userdata);
 /* Drops the pending calls; their done() is not called. */
 void systemd_abandon(struct unit_change_list *pending);
 

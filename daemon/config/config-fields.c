@@ -119,7 +119,8 @@ static char *join_words(const char *const *words, size_t n) {
 int field_choice(struct config_file *f, const struct key *k, const struct value *v, void *field) {
         static_assert(sizeof(enum place) == sizeof(int) && sizeof(enum memory_mode) == sizeof(int) &&
                               sizeof(enum cpus_mode) == sizeof(int) && sizeof(enum on_exit) == sizeof(int) &&
-                              sizeof(enum shared_pages) == sizeof(int) && sizeof(enum app_policy) == sizeof(int),
+                              sizeof(enum shared_pages) == sizeof(int) && sizeof(enum app_policy) == sizeof(int) &&
+                              sizeof(enum kernel_balancing) == sizeof(int) && sizeof(enum balancing_setting) == sizeof(int),
                       "enums with a negative constant are ints");
         const struct choices *c = k->data;
         _cleanup_free_ char *expected = join_words(c->words, c->n_words);

@@ -212,6 +212,7 @@ enum rule_key {
         RULE_APART_FROM,
         RULE_EXCLUSIVE,
         RULE_PRIORITY,
+        RULE_KERNEL_BALANCING,
         _RULE_KEY_MAX,
 };
 

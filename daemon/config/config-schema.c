@@ -20,6 +20,10 @@ static const char *const memory_words[] = { [MEMORY_PREFER] = "prefer", [MEMORY_
 static const char *const cpus_words[] = { [CPUS_RESTRICT] = "restrict", [CPUS_FREE] = "free" };
 static const char *const shared_words[] = { [SHARED_PAGES_SKIP] = "skip", [SHARED_PAGES_MOVE] = "move" };
 static const char *const policy_words[] = { [APP_POLICY_RESPECT] = "respect", [APP_POLICY_OVERRIDE] = "override" };
+static const char *const kernel_words[] = {
+        [KERNEL_BALANCING_AUTO] = "auto", [KERNEL_BALANCING_RESPECT] = "respect", [KERNEL_BALANCING_OVERRIDE] = "override"
+};
+static const char *const machine_words[] = { [BALANCING_LEAVE] = "leave", [BALANCING_OFF] = "off" };
 static const char *const version_words[] = { "1" };
 
 #define CHOICES(words_)                                                                                                          \
@@ -28,9 +32,11 @@ static const struct choices version_choices = CHOICES(version_words), on_exit_ch
 static const struct choices place_choices = CHOICES(place_words), memory_choices = CHOICES(memory_words);
 static const struct choices cpus_choices = CHOICES(cpus_words), shared_choices = CHOICES(shared_words);
 static const struct choices policy_choices = CHOICES(policy_words);
+static const struct choices kernel_choices = CHOICES(kernel_words), machine_choices = CHOICES(machine_words);
 static_assert(ARRAY_SIZE(on_exit_words) == _ON_EXIT_MAX && ARRAY_SIZE(place_words) == _PLACE_MAX &&
                       ARRAY_SIZE(memory_words) == _MEMORY_MODE_MAX && ARRAY_SIZE(cpus_words) == _CPUS_MODE_MAX &&
-                      ARRAY_SIZE(shared_words) == _SHARED_PAGES_MAX && ARRAY_SIZE(policy_words) == _APP_POLICY_MAX,
+                      ARRAY_SIZE(shared_words) == _SHARED_PAGES_MAX && ARRAY_SIZE(policy_words) == _APP_POLICY_MAX &&
+                      ARRAY_SIZE(kernel_words) == _KERNEL_BALANCING_MAX && ARRAY_SIZE(machine_words) == _BALANCING_SETTING_MAX,
               "a word for each constant");
 
 enum { SETTING_INTERVAL, SETTING_MAX_INTERVAL };
@@ -57,6 +63,7 @@ static const struct key settings_keys[] = {
         KEY("migrate-rate", field_rate, SETTING(migrate_rate_bytes), RATES),
         KEY("keep-free", field_percent, SETTING(keep_free_permille), RANGE(0, 900, "0% to 90% of each node")),
         KEY("on-exit", field_choice, SETTING(on_exit), &on_exit_choices),
+        KEY("kernel-balancing", field_choice, SETTING(kernel_balancing), &machine_choices),
 };
 
 static const struct key match_keys[] = {
@@ -82,6 +89,7 @@ static const struct key rule_keys[] = {
         [RULE_MIGRATE_RATE] = KEY("migrate-rate", field_rate, RULE(migrate_rate_bytes), RATES),
         [RULE_SHARED_PAGES] = KEY("shared-pages", field_choice, RULE(shared_pages), &shared_choices),
         [RULE_APP_POLICY] = KEY("app-policy", field_choice, RULE(app_policy), &policy_choices),
+        [RULE_KERNEL_BALANCING] = KEY("kernel-balancing", field_choice, RULE(kernel_balancing), &kernel_choices),
         [RULE_DEVICE] = KEY("device", field_devices, RULE(devices), NULL),
         [RULE_WEIGHTS] = KEY("weights", field_weights, 0, NULL),
         [RULE_MIN_NODES] = KEY("min-nodes", field_number, RULE(min_nodes), NODE_COUNTS),

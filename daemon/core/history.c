@@ -96,6 +96,8 @@ static int update_fixed(struct history_entry *e, const struct service_sample *s,
         for (unsigned i = 0; i < n_ids; i++)
                 e->fixed_by_node[i] = s->bytes_by_node[i] - MIN2(s->bytes_by_node[i], s->movable_by_node[i]);
         e->deep_usec = MAX2(now_usec, (uint64_t) 1);
+        e->deep_processes = (unsigned) MIN2(s->n_processes, (size_t) UINT32_MAX);
+        e->deep_again = false;
         return 0;
 }
 
@@ -157,7 +159,8 @@ static uint64_t rule_key(const struct rule *r) {
                                      r->priority,
                                      r->min_gain_permille,
                                      (uint64_t) r->shared_pages,
-                                     (uint64_t) r->app_policy };
+                                     (uint64_t) r->app_policy,
+                                     (uint64_t) r->kernel_balancing };
         uint64_t h = UINT64_C(0xcbf29ce484222325);
         for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
                 h = (h ^ numbers[i]) * UINT64_C(0x100000001b3);
@@ -214,6 +217,7 @@ static int update_entry(struct history_entry *e, const struct service_sample *s,
         e->last_seen_usec = now_usec;
         e->seen = true;
         update_rule(e, s->rule, now_usec);
+        history_update_shared(e, s, bytes, now_usec);
         fit_arrays(e, n_ids);
         int r = update_fixed(e, s, n_ids, now_usec);
         if (r >= 0)
@@ -315,6 +319,8 @@ int history_record_placed(struct history *h, const char *cgroup, const struct no
                 e->n_failed_moves = 0;
                 e->failed = false;
                 e->interleave_key = 0;
+                e->kept_known = false;
+                e->n_undone = 0;
                 e->crowded_usec = 0;
                 e->crowded_plans = 0;
         }
@@ -356,10 +362,11 @@ void history_record_failed(struct history *h, const char *cgroup, uint64_t now_u
 void history_forgive(struct history *h) {
         for (size_t i = 0; i < h->n_entries; i++) {
                 struct history_entry *e = &h->entries[i];
-                if (!e->failed)
-                        continue;
+                e->n_undone = 0;
                 e->failed = false;
-                e->n_failed_moves = 0;
+                e->n_failed_moves = e->n_shared_looks = 0;
+                if (e->shared_processes > 0 || e->unmovable_bytes > 0)
+                        history_look_again(e);
                 e->retry_usec = 0;
         }
 }

@@ -34,14 +34,29 @@ struct history_entry {
         uint32_t *share_by_node; /* smoothed share of CPU time in millionths, n_ids entries; NULL: not seen yet */
         uint64_t *fixed_by_node; /* bytes that the last deep read found not ours to move, n_ids entries; NULL: no deep read yet */
         unsigned n_ids;
-        uint64_t peak_bytes;       /* most resident bytes seen, decaying slowly */
-        uint64_t unmovable_bytes;  /* found by the last move: still off home and not worth another try … */
-        uint64_t retry_usec;       /* … before this time */
-        unsigned n_failed_moves;   /* in a row that left something behind: the wait before a retry doubles with each */
-        bool failed;               /* the last transition had no effect at all: nothing is tried before retry_usec */
-        bool refused;              /* so did its last cpuset: the next is tried before anything is moved for it */
-        uint64_t deep_usec;        /* when numa_maps was last read; 0: never */
-        uint64_t deep_start_ticks; /* its first process then: what follows is said of no other */
+        uint64_t peak_bytes;      /* most resident bytes seen, decaying slowly */
+        uint64_t unmovable_bytes; /* found by the last move: still off home and not worth another try … */
+        uint64_t retry_usec;      /* … before this time */
+        unsigned n_failed_moves;  /* in a row that left something behind: the wait before a retry doubles with each */
+        unsigned
+                shared_processes; /* the last move left much that is shared among so many processes, as after a fork; 0: it did not */
+        unsigned n_shared_looks;    /* so often in a row it was found so, … */
+        uint64_t shared_again_usec; /* … and is looked at again at this time */
+        bool failed;                /* the last transition had no effect at all: nothing is tried before retry_usec */
+        bool refused;               /* so did its last cpuset: the next is tried before anything is moved for it */
+        /* As the last move left it, which is what tells whether the kernel's own balancing has undone it since; history-undone.c. */
+        bool kept_known;            /* the following hold */
+        bool kept_own;              /* kept_kernel_bytes is the service's own, not the machine's */
+        uint64_t kept_bytes;        /* resident */
+        uint64_t kept_off_bytes;    /* out of place */
+        uint64_t kept_kernel_bytes; /* had been moved by the kernel */
+        unsigned n_undone;          /* how often it has, of late … */
+        uint64_t undone_usec;       /* … the last time */
+        uint64_t undone_bytes;      /* … and how much then */
+        uint64_t deep_usec;         /* when numa_maps was last read; 0: never */
+        unsigned deep_processes;    /* so many processes it had then */
+        bool deep_again;            /* there is reason to believe that it says something else now */
+        uint64_t deep_start_ticks;  /* its first process then: what follows is said of no other */
         bool self_managed, has_bound_mappings;
         char *own_policy;
         uint64_t interleave_key; /* of the weights by which its pages were last interleaved (plan.h); 0: they were not */
@@ -60,11 +75,16 @@ struct history {
 #define HISTORY_PEAK_TAU_USEC    (3600ULL * 1000000ULL)
 #define HISTORY_FORGET_USEC      (600ULL * 1000000ULL)
 #define HISTORY_RETRY_USEC       (600ULL * 1000000ULL)   /* after a first failed move, then twice that, … */
+#define HISTORY_SHARED_USEC      (120ULL * 1000000ULL)   /* where it was shared after a fork, which often is over soon */
 #define HISTORY_FAILED_USEC      (30ULL * 1000000ULL)    /* after a transition that had no effect, the same way … */
 #define HISTORY_FAILED_DOUBLINGS 11u                     /* … up to 17 hours: each try may move memory for nothing */
 #define HISTORY_PATIENCE_USEC    (900ULL * 1000000ULL)   /* after one change of home, doubled for each further one, … */
 #define HISTORY_CALM_USEC        (14400ULL * 1000000ULL) /* … of which one is forgotten after so long; … */
 #define HISTORY_RESTLESS_MAX     6u                      /* … so many at most */
+#define HISTORY_UNDONE_USEC                                                                                                      \
+        (60ULL * 1000000ULL) /* after a move that the kernel undid, or the rule's cooldown; twice that after the next, … */
+#define HISTORY_UNDONE_DOUBLINGS 10u                     /* … up to 17 hours */
+#define HISTORY_UNDONE_CALM_USEC (14400ULL * 1000000ULL) /* a move that lasted so much longer than that has not been undone */
 #define HISTORY_RETRY_DOUBLINGS  7u                      /* … up to 128 times: a little less than a day */
 
 struct history_entry *history_find(const struct history *h, const char *cgroup);
@@ -93,6 +113,13 @@ int history_record_placed(struct history *h, const char *cgroup, const struct no
 /* It ended: `unmovable_bytes` are still off home and could not be moved (0, or less than 256 KiB: all is home). Does
  * nothing for an unknown service. */
 void history_record_settled(struct history *h, const char *cgroup, uint64_t unmovable_bytes, uint64_t now_usec);
+/* After history_record_settled(): much of what is off home is shared among so many processes, or (0) it is not. That is often over soon (a process forks to
+ * write a snapshot, say): tried again when there are fewer of them, after two minutes, and the later the more often it was in vain. */
+void history_record_shared(struct history *h, const char *cgroup, size_t n_processes, uint64_t now_usec);
+/* For history.c. What would not move may do so now; and its memory map, which says what may be moved, is old. */
+void history_look_again(struct history_entry *e);
+/* Fewer processes than shared it, or it is time: what was shared may be its own again. */
+void history_update_shared(struct history_entry *e, const struct service_sample *s, uint64_t bytes, uint64_t now_usec);
 /* It ended without effect, and not because the service ended: a cpuset was refused, nothing may be moved, … The planner waits longer
  * after each such end in a row before it wants the same again. */
 void history_record_failed(struct history *h, const char *cgroup, uint64_t now_usec);
@@ -104,3 +131,16 @@ void history_record_interleaved(struct history *h, const char *cgroup, uint64_t 
 void history_record_crowded(struct history *h, const char *cgroup, bool crowded, uint64_t now_usec);
 /* The memory nodes that we had narrowed were given back: they stay so for the rule's cooldown. */
 void history_record_widened(struct history *h, const char *cgroup, uint64_t now_usec);
+
+/* history-undone.c: the kernel's own balancing (struct machine_sample) takes back what a move did. */
+/* A move has ended, and this is what it left: `s` was read after it, and `off_bytes` of it are out of place. Does nothing for an unknown service. */
+void history_record_kept(struct history *h, const struct service_sample *s, unsigned n_ids, uint64_t off_bytes,
+                         const struct machine_sample *machine);
+/* `off_bytes` are out of place now (`s` is deep): how many of them the kernel must have put there since; 0: fewer than `tolerated_bytes`, or
+ * it has not moved that much, or nothing is known. What was allocated since is taken to be among those out of place. */
+uint64_t history_undone_bytes(const struct history *h, const struct service_sample *s, unsigned n_ids, uint64_t off_bytes,
+                              uint64_t tolerated_bytes, const struct machine_sample *machine);
+/* So it is: the next move waits, twice as long after each further one. */
+void history_record_undone(struct history *h, const char *cgroup, uint64_t bytes, uint64_t now_usec);
+/* So long its memory is not moved within its home; 0: it may be. `cooldown_usec`: its rule's. */
+uint64_t history_undone_wait_usec(const struct history_entry *e, uint64_t cooldown_usec, uint64_t now_usec);

@@ -6,16 +6,17 @@
 
 /* A cpuset.mems write has the kernel move what is left elsewhere, in one blocking call: not with more than this. */
 #define NARROW_LEFT_MAX_BYTES (64 * MIB)
-/* Memory pressure "some avg10" from which on memory nodes are given back. */
-#define PRESSURE_CENTIPERCENT 1000
 /* With less room than needed, a move is begun for so much at least: 1/16 of it, or this. */
 #define PARTIAL_SHARE     16
 #define PARTIAL_MAX_BYTES (32 * MIB)
 /* A service grows while it is moved: so much more may come, where there is room. */
 #define SLACK_SHARE 16
 #define SLACK_BYTES (2 * MIB)
-/* More than this share of its memory that cannot be moved is worth an administrator's look. */
-#define UNMOVABLE_SHARE 20
+/* More than this share of its memory that cannot be moved is worth an administrator's look; of a small service so much is no more than the libraries that
+ * it shares with others, unless it is a quarter. */
+#define UNMOVABLE_SHARE       20
+#define UNMOVABLE_LEAST_BYTES (16 * MIB)
+#define UNMOVABLE_LEAST_SHARE 4
 
 static uint64_t bytes_left_behind(const struct planner *pl, const struct job *j, const struct node_set *mems) {
         uint64_t left = 0;
@@ -27,13 +28,16 @@ static uint64_t bytes_left_behind(const struct planner *pl, const struct job *j,
         return left > j->chosen.bytes_in ? left - j->chosen.bytes_in : 0;
 }
 
-/* Half of keep-free is gone on all home nodes: others need the memory more than we need it local. */
-static bool home_is_short(const struct planner *pl, const struct node_set *mems) {
-        unsigned keep = pl->in->config->settings.keep_free_permille / 2;
-        NODE_SET_FOREACH (id, mems)
-                if (node_room_bytes(&pl->in->machine->nodes[id], keep) > 0)
+bool plan_nodes_short(const struct machine_sample *m, const struct node_set *nodes, unsigned keep_free_permille) {
+        NODE_SET_FOREACH (id, nodes)
+                if (node_room_bytes(&m->nodes[id], keep_free_permille / 2) > 0)
                         return false;
         return true;
+}
+
+/* Others need the memory more than we need it local. */
+static bool home_is_short(const struct planner *pl, const struct node_set *mems) {
+        return plan_nodes_short(pl->in->machine, mems, pl->in->config->settings.keep_free_permille);
 }
 
 static bool recently_widened(const struct planner *pl, const struct job *j) {
@@ -43,7 +47,7 @@ static bool recently_widened(const struct planner *pl, const struct job *j) {
 }
 
 static bool is_pressed(const struct planner *pl, const struct service_sample *s, const struct node_set *mems) {
-        return s->memory_pressure_centipercent >= PRESSURE_CENTIPERCENT || home_is_short(pl, mems);
+        return s->memory_pressure_centipercent >= PLAN_PRESSURE_CENTIPERCENT || home_is_short(pl, mems);
 }
 
 /* memory: strict, where nothing stands against it. */
@@ -58,7 +62,7 @@ static bool wants_narrow(const struct planner *pl, struct job *j, struct due *d)
                 strbuf_append(&j->notes, "; its memory nodes cannot be narrowed");
         else if (s->has_bound_mappings && j->rule->app_policy == APP_POLICY_RESPECT)
                 strbuf_append(&j->notes, "; its memory nodes are not narrowed, because it bound some of its memory itself");
-        else if (s->memory_pressure_centipercent >= PRESSURE_CENTIPERCENT) {
+        else if (s->memory_pressure_centipercent >= PLAN_PRESSURE_CENTIPERCENT) {
                 d->pressure = true;
                 strbuf_printf(&j->notes, "; memory pressure is %d.%02d%%, so its memory nodes are not narrowed",
                               s->memory_pressure_centipercent / 100, s->memory_pressure_centipercent % 100);
@@ -85,6 +89,11 @@ static void find_move(struct planner *pl, const struct job *j, struct due *d) {
         if (!j->assigned || j->hold_memory)
                 return;
         uint64_t tolerated = job_tolerated_bytes(j), without_room = o->bytes_off - o->bytes_in, worth = o->bytes_in;
+        d->left_to_kernel = kernel_divides(pl, j);
+        if (d->left_to_kernel) {
+                worth = MIN2(worth, j->stray_bytes);
+                without_room = 0;
+        }
         if (d->same_home && h && pl->in->now_usec < h->retry_usec) {
                 d->bytes_unmovable = MIN2(h->unmovable_bytes, o->bytes_off);
                 worth -= MIN2(worth, d->bytes_unmovable);
@@ -94,6 +103,12 @@ static void find_move(struct planner *pl, const struct job *j, struct due *d) {
                 tolerated = MAX2(tolerated, MIN2(o->bytes_off / PARTIAL_SHARE, (uint64_t) PARTIAL_MAX_BYTES));
         }
         d->move = worth > tolerated;
+        d->undone_usec = d->move && d->same_home ? kernel_undone_wait(pl, j) : 0;
+        if (d->undone_usec > 0) {
+                d->bytes_undone = worth;
+                d->move = false;
+                return;
+        }
         /* What the administrator chose is carried out, and who lost its home goes. Where memory is divided, distance is not what it is for. */
         if (!d->move || j->kind == JOB_NODES || j->kind == JOB_NEAR || job_divides(j) || j->home_lost)
                 return;
@@ -178,7 +193,9 @@ static void set_state(struct job *j, const struct due *d) {
         p->wants_deep = any && !j->under_way && !rests && !j->sample->deep;
 
         bool homeless = !j->assigned && !j->declined && !j->waits && !j->unpaid; /* nothing has room for it */
-        bool obstructed = d->bytes_without_room > 0 || d->bytes_unmovable > j->bytes / UNMOVABLE_SHARE;
+        uint64_t some = MIN2(j->bytes / UNMOVABLE_LEAST_SHARE, (uint64_t) UNMOVABLE_LEAST_BYTES);
+        bool obstructed =
+                d->bytes_without_room > 0 || d->bytes_undone > 0 || d->bytes_unmovable > MAX2(j->bytes / UNMOVABLE_SHARE, some);
         if (any)
                 p->state = STATE_PENDING;
         else if (homeless || obstructed)
@@ -200,8 +217,8 @@ static void conclude(struct planner *pl, struct job *j) {
         p->crowded = j->crowded;
         if (d.move) {
                 p->move_memory = true;
-                p->bytes_to_move = j->chosen.bytes_in;
-                if (grant_room(pl, j) < 0 || (job_divides(j) && division_conclude(pl, j) < 0))
+                p->bytes_to_move = d.left_to_kernel ? MIN2(j->chosen.bytes_in, j->stray_bytes) : j->chosen.bytes_in;
+                if (grant_room(pl, j) < 0 || (job_divides(j) && !d.left_to_kernel && division_conclude(pl, j) < 0))
                         pl->failed = true;
         }
         if (j->assigned && (d.move || d.restrict_cpus))

@@ -151,7 +151,16 @@ static void plan_one(struct planner *pl, struct job *j) {
         double gain = best ? option_gain(j->present.cost, j->present.distance, &chosen) : 0;
         j->waits = j->unpaid = j->crowded = false;
         j->patience_usec = 0;
-        bool worth = best && is_worth(j, &chosen, gain), takes = worth && !is_held_back(pl, j, &chosen, gain);
+        bool worth = best && is_worth(j, &chosen, gain);
+        /* The kernel's own balancing brings memory after the threads as well, page by page and sooner: two that do so undo each other's work. */
+        if (worth && kernel_brings_pages(pl, j) && !j->home_lost) {
+                strbuf_append(&j->notes,
+                              "; bringing its memory to its threads is left to the kernel's own balancing, which is on");
+                j->declined = true;
+                stay(pl, j);
+                return;
+        }
+        bool takes = worth && !is_held_back(pl, j, &chosen, gain);
         j->better = chosen;
         if (!worth)
                 say_why_not(pl, j, barred ? &former : NULL);

@@ -9,6 +9,7 @@
  *   plan-nodes       place: nodes: the home is given
  *   plan-near, plan-spread  place: near, place: spread; plan-interleave place: interleave; what memory they divide is in plan-division
  *   plan-follow      memory goes where the threads are: place: follow, or CPUs that are not ours to restrict
+ *   plan-kernel      what is left to the kernel's own balancing, and what it undoes
  *   plan-conclude    what is due now for each job; plan-reason: why
  * When somebody asks: plan-explain: the candidates, and why they lost; plan-verdicts: in words; plan-change: what would change it.
  * plan-score tells what any set of homes is worth, in the terms that the search minimises.
@@ -201,6 +202,9 @@ struct due {
         uint64_t bytes_unmovable; /* would not move when last tried */
         uint64_t bytes_fixed;     /* not ours to move: mapped by others too, or bound */
         uint64_t bytes_unpaid;    /* not worth what moving them takes */
+        uint64_t bytes_undone;    /* left where the kernel's own balancing has put them, … */
+        uint64_t undone_usec;     /* … for so long */
+        bool left_to_kernel;      /* on which of its home nodes each page is */
         double gain_unpaid;
         struct node_set cpus, mems; /* its home, as CPUs (empty: untouched) and memory */
 };
@@ -458,6 +462,16 @@ int job_make_parts(const struct planner *pl, struct job *j);
 void division_evaluate(struct planner *pl, struct job *j, struct option *o);
 /* Puts the division into the placement. -ENOMEM. */
 int division_conclude(const struct planner *pl, struct job *j);
+
+/* plan-kernel.c: the kernel's own balancing */
+/* Does it bring pages to threads, and is it to be respected for this job? Then memory that follows its threads is the kernel's as well. */
+bool kernel_brings_pages(const struct planner *pl, const struct job *j);
+/* Is it left to it on which of the home's nodes each page is? */
+bool kernel_divides(const struct planner *pl, const struct job *j);
+/* So long nothing is moved within the home, because it has undone that of late; 0: it may be. */
+uint64_t kernel_undone_wait(const struct planner *pl, const struct job *j);
+/* What is to be said of it in the reason: "; …", or nothing. */
+void kernel_note(const struct planner *pl, const struct job *j, const struct due *d, struct strbuf *b);
 
 /* plan-near.c: looks up the devices of such jobs, or tells what is wrong with them */
 void plan_near(struct planner *pl);

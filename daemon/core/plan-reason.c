@@ -141,7 +141,8 @@ static void add_standing(struct strbuf *b, const struct planner *pl, const struc
                 strbuf_printf(b, ", distance %.1f", distance);
                 return;
         }
-        strbuf_append(b, "at home on ");
+        uint64_t off = d->bytes_fixed + d->bytes_unmovable + d->bytes_without_room;
+        strbuf_append(b, off > j->bytes / 2 ? "most of its memory is not at its home, " : "at home on ");
         text_nodes(b, &j->chosen.nodes);
         if (j->kind == JOB_NEAR)
                 add_devices(b, j);
@@ -267,6 +268,7 @@ void reason_write(const struct planner *pl, struct job *j, const struct due *d) 
         add_obstacles(&b, pl, j, d);
         if (j->assigned && j->restricts && !j->chosen.fits_cpus && j->kind == JOB_COMPACT)
                 strbuf_printf(&b, "; oversubscribed: %.1f CPUs of load on %.0f", j->chosen.load, j->chosen.n_cpus);
+        kernel_note(pl, j, d, &b);
         if (j->assigned)
                 text_given_up(&b, j);
         add_waiting(&b, j, any);

@@ -154,7 +154,7 @@ bool plan_wants_deep(const struct service_sample *s, const struct history_entry 
                 return false;
         if (!placed)
                 return wants_deep_unplaced(s, previous, n_ids, now_usec);
-        if (previous->deep_usec == 0 || now_usec - MIN2(previous->deep_usec, now_usec) >= DEEP_AGAIN_USEC)
+        if (previous->deep_usec == 0 || previous->deep_again || now_usec - MIN2(previous->deep_usec, now_usec) >= DEEP_AGAIN_USEC)
                 return true;
         for (unsigned i = 0; i < n_ids; i++)
                 if (!node_set_has(&previous->home, i)) {

@@ -190,6 +190,12 @@ int plan_score(const struct plan_input *in, const struct node_set *homes, struct
 int plan_update(const struct plan_input *in, const struct plan *previous, const size_t *changed, size_t n_changed,
                 struct plan **ret);
 
+/* The plan of a cycle that follows others: a whole one, or, where since the last whole plan only few services changed by more than what comes and goes
+ * (and for a minute at most), plan_update() of `previous`, the last plan. `whole`: what the last whole plan was made from; it and `previous`
+ * may be NULL. Returns as plan_make(); `*ret_whole`: this plan was made whole, so `in` is what the next is to be compared with. */
+int plan_next(const struct plan_input *in, const struct plan_input *whole, const struct plan *previous, struct plan **ret,
+              bool *ret_whole);
+
 /* Why one service's placement is as it is. */
 struct explanation {
         struct candidate *candidates; /* the chosen, the best few, then some that cannot be */
@@ -225,6 +231,10 @@ uint64_t division_tolerated_bytes(const struct rule *r, uint64_t movable_bytes);
 /* A number that tells weights from others; never 0. For history_record_interleaved(). */
 uint64_t interleave_key(const uint32_t *weight_by_node, unsigned n_ids);
 
+/* Memory pressure "some avg10", in hundredths of a percent, from which on memory nodes that were narrowed are given back. */
+#define PLAN_PRESSURE_CENTIPERCENT 1000
+/* Half of keep-free is gone on all of these nodes: memory nodes that were narrowed to them are given back, too. */
+bool plan_nodes_short(const struct machine_sample *m, const struct node_set *nodes, unsigned keep_free_permille);
 /* How many bytes a node can still take from us without going below keep_free and its low watermark. Droppable page cache
  * counts by half: dropping all of it would have the kernel look for anonymous memory to swap first. */
 uint64_t node_room_bytes(const struct node_memory *m, unsigned keep_free_permille);

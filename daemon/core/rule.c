@@ -77,6 +77,23 @@ const char *on_exit_to_string(enum on_exit o) {
         return name_of(table, ARRAY_SIZE(table), (int) o);
 }
 
+const char *kernel_balancing_to_string(enum kernel_balancing b) {
+        static const char *const table[_KERNEL_BALANCING_MAX] = {
+                [KERNEL_BALANCING_AUTO] = "auto",
+                [KERNEL_BALANCING_RESPECT] = "respect",
+                [KERNEL_BALANCING_OVERRIDE] = "override",
+        };
+        return name_of(table, ARRAY_SIZE(table), (int) b);
+}
+
+const char *balancing_setting_to_string(enum balancing_setting s) {
+        static const char *const table[_BALANCING_SETTING_MAX] = {
+                [BALANCING_LEAVE] = "leave",
+                [BALANCING_OFF] = "off",
+        };
+        return name_of(table, ARRAY_SIZE(table), (int) s);
+}
+
 int string_list_add(struct string_list *l, const char *text) {
         /* The list keeps no capacity: it grows to the next power of two whenever it has reached one. */
         if ((l->n_items & (l->n_items - 1)) == 0) {
@@ -239,4 +256,17 @@ bool settings_window_open(const struct settings *s, unsigned week_minute) {
                         return true;
         }
         return false;
+}
+
+/* Memory that is divided by us; or on nodes that its threads need not run on, unless its cpuset keeps it there. */
+bool rule_meets_kernel_balancing(const struct rule *r, unsigned mode) {
+        if ((mode & 1) == 0 || r->kernel_balancing == KERNEL_BALANCING_RESPECT)
+                return false;
+        switch (r->place) {
+        case PLACE_SPREAD: return r->kernel_balancing == KERNEL_BALANCING_OVERRIDE;
+        case PLACE_INTERLEAVE: return true;
+        case PLACE_NODES:
+        case PLACE_NEAR: return r->cpus == CPUS_FREE && r->memory != MEMORY_STRICT;
+        default: return false;
+        }
 }

@@ -37,6 +37,18 @@ const char *shared_pages_to_string(enum shared_pages s);
 enum app_policy { APP_POLICY_RESPECT, APP_POLICY_OVERRIDE, _APP_POLICY_MAX, _APP_POLICY_INVALID = -EINVAL };
 const char *app_policy_to_string(enum app_policy p);
 
+/* Where the kernel's own balancing is on (kernel.numa_balancing): for one service. RESPECT: its memory is brought onto its home nodes, and on which of them
+ * each page is, is left to the kernel; OVERRIDE: the memory is divided and brought home as the place says, however often the kernel undoes it; AUTO:
+ * place: spread as by RESPECT, all others as the place says, and more and more rarely where the kernel undoes it. */
+enum kernel_balancing {
+        KERNEL_BALANCING_AUTO,
+        KERNEL_BALANCING_RESPECT,
+        KERNEL_BALANCING_OVERRIDE,
+        _KERNEL_BALANCING_MAX,
+        _KERNEL_BALANCING_INVALID = -EINVAL,
+};
+const char *kernel_balancing_to_string(enum kernel_balancing b);
+
 /* How place: interleave divides pages: as many on each node, by the nodes' read bandwidth (equal where it is not known), or as the rule
  * says. */
 enum interleave_by { INTERLEAVE_EQUAL, INTERLEAVE_BANDWIDTH, INTERLEAVE_GIVEN, _INTERLEAVE_MAX, _INTERLEAVE_INVALID = -EINVAL };
@@ -102,6 +114,7 @@ struct rule {
         size_t n_weights;
         enum shared_pages shared_pages;
         enum app_policy app_policy;
+        enum kernel_balancing kernel_balancing;
         uint64_t min_size_bytes;
         unsigned min_gain_permille; /* of the present expected distance */
         uint64_t cooldown_usec;
@@ -120,6 +133,10 @@ struct week_window {
 enum on_exit { ON_EXIT_KEEP, ON_EXIT_RESTORE, _ON_EXIT_MAX, _ON_EXIT_INVALID = -EINVAL };
 const char *on_exit_to_string(enum on_exit o);
 
+/* The kernel's own balancing for the whole machine: left as it is, or off for as long as the daemon runs. */
+enum balancing_setting { BALANCING_LEAVE, BALANCING_OFF, _BALANCING_SETTING_MAX, _BALANCING_SETTING_INVALID = -EINVAL };
+const char *balancing_setting_to_string(enum balancing_setting s);
+
 struct settings {
         uint64_t interval_usec;      /* 10 s */
         uint64_t max_interval_usec;  /* 5 min */
@@ -130,6 +147,7 @@ struct settings {
         uint64_t migrate_rate_bytes; /* per second, whole machine: 1 GiB */
         unsigned keep_free_permille; /* of each node's memory: 50 */
         enum on_exit on_exit;
+        enum balancing_setting kernel_balancing;
 };
 
 struct config {
@@ -169,6 +187,8 @@ bool config_needs(const struct config *c, enum match_key key);
 const struct rule *config_match(const struct config *c, const struct service_identity *id);
 /* Can a service of this unit fall under a rule that does something with it? Where that hangs on more than the unit's name: true. */
 bool config_may_match_unit(const struct config *c, const char *unit);
+/* Does this rule put memory where the kernel's own balancing, set to `mode`, would bring it away from again? */
+bool rule_meets_kernel_balancing(const struct rule *r, unsigned mode);
 /* Does some rule's `cgroup` list match this path? Used to decide which cgroup is the service. */
 bool config_selects_cgroup(const struct config *c, const char *cgroup);
 /* Changes allowed at this minute of the week? True where no window is set. */

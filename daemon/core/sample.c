@@ -18,6 +18,7 @@ void service_sample_init(struct service_sample *s) {
                 .owner = OWNER_NONE,
                 .memory_pressure_centipercent = -1,
                 .cpu_pressure_centipercent = -1,
+                .cpu_total_usec = USEC_INFINITY,
         };
 }
 

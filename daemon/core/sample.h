@@ -38,6 +38,10 @@ struct node_memory {
 
 struct machine_sample {
         struct node_memory *nodes; /* n_ids entries */
+        /* The kernel's own balancing: kernel.numa_balancing, a bit mask (1: pages go to the threads that use them, 2: from slow memory to fast);
+         * 0: off, or a kernel without. How much it has moved since boot: meaningful where that is not 0. */
+        unsigned kernel_balancing;
+        uint64_t kernel_moved_bytes;
 };
 
 struct service_sample {
@@ -62,6 +66,8 @@ struct service_sample {
         /* CPU time used since the previous sample, by the node of each thread's last CPU, and over which time. */
         uint64_t *cpu_usec_by_node;
         uint64_t cpu_window_usec;
+        uint64_t cpu_total_usec;   /* what its cgroup has used since it was made; USEC_INFINITY: not known */
+        uint64_t threads_age_usec; /* where that was spent is not from this cycle, but from so long ago; 0: it is */
         /* Share of CPU by node in millionths, sums to 1,000,000 (or all 0 for a service without threads): from
          * cpu_usec_by_node; for an idle service from where its threads last ran, within what it is allowed. */
         uint32_t *cpu_share_by_node;
@@ -73,6 +79,10 @@ struct service_sample {
         bool admin_cpus, admin_mems;
         bool whole_cpus,
                 whole_mems; /* its own cpuset leaves out nothing that the cgroup above has: there is nothing to give back */
+
+        /* What the kernel's own balancing has moved of it, ever: from memory.stat, where it is on and this kernel counts it there. */
+        bool kernel_moved_known;
+        uint64_t kernel_moved_bytes;
 
         /* The application's own policy. */
         bool self_managed;       /* a task policy other than default: nothing of it is moved */

@@ -42,11 +42,14 @@ static bool parse_node_pair(const char *word, uint64_t *ret_node, uint64_t *ret_
 }
 
 int cgroup_read_numa_stat(int cgroup_fd, unsigned n_ids, uint64_t *bytes_by_node) {
-        _cleanup_free_ char *text = NULL;
-        int r = read_file_at(cgroup_fd, "memory.numa_stat", NUMA_STAT_LIMIT, &text, NULL);
+        _cleanup_free_ char *long_text = NULL;
+        char text[8192];
+        ssize_t r = read_small_file_at(cgroup_fd, "memory.numa_stat", text, sizeof text);
+        if (r == -EFBIG)
+                r = read_file_at(cgroup_fd, "memory.numa_stat", NUMA_STAT_LIMIT, &long_text, NULL);
         if (r < 0)
-                return r;
-        char *rest = text, *line;
+                return (int) r;
+        char *rest = long_text ? long_text : text, *line;
         while ((line = next_line(&rest))) {
                 char *words = line;
                 const char *name = next_word(&words);
@@ -86,6 +89,28 @@ int cgroup_read_pressure(int cgroup_fd, const char *file) {
             point[2] < '0' || point[2] > '9')
                 return -1;
         return (int) whole * 100 + (point[1] - '0') * 10 + (point[2] - '0');
+}
+
+/* "some avg10=0.00 avg60=0.00 avg300=0.00 total=12345", then "full …". */
+static bool read_stall(int cgroup_fd, const char *file, uint64_t *ret) {
+        char text[512];
+        if (read_small_file_at(cgroup_fd, file, text, sizeof text) < 0 || strncmp(text, "some ", 5) != 0)
+                return false;
+        text[strcspn(text, "\n")] = 0;
+        const char *total = strstr(text, " total=");
+        return total && parse_u64(total + 7, ret) == 0;
+}
+
+void cgroup_read_stalls(const struct host *h, const char *cgroup, struct pressure_totals *ret) {
+        *ret = (struct pressure_totals){ 0 };
+        if (!h->has_psi || cgroup[0] != '/')
+                return;
+        int fd = cgroup_open(h, cgroup);
+        if (fd < 0)
+                return;
+        ret->has_memory = read_stall(fd, "memory.pressure", &ret->memory_usec);
+        ret->has_cpu = read_stall(fd, "cpu.pressure", &ret->cpu_usec);
+        close(fd);
 }
 
 bool cgroup_lists_controller(int cgroup_fd, const char *file, const char *controller) {

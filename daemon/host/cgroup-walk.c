@@ -4,8 +4,10 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "core/util.h"
@@ -16,7 +18,8 @@
 #define NO_CGROUP2 "no cgroup v2 on this machine"
 
 struct level {
-        DIR *dir;
+        int fd;
+        DIR *dir;           /* owns the descriptor; NULL: there are no cgroups in it, so it need not be listed */
         size_t path_length; /* of the cgroup at this level; 0: root */
         struct rights rights;
 };
@@ -29,7 +32,28 @@ struct walk {
         unsigned depth; /* levels[0…depth] are open */
         char path[PATH_MAX];
         size_t n_cgroups, n_pids;
+        bool counts_links; /* a directory's links tell how many there are in it */
 };
+
+/* Opens the directory for listing, where there is something to be found. Takes the descriptor in any case. */
+static int level_open(const struct walk *w, int fd, struct level *l) {
+        struct stat st;
+        l->fd = fd;
+        if (w->counts_links && fstat(fd, &st) == 0 && st.st_nlink == 2)
+                return 0;
+        l->dir = fdopendir(fd);
+        if (l->dir)
+                return 0;
+        (void) close(fd);
+        return -ENOMEM;
+}
+
+static void level_close(struct level *l) {
+        if (l->dir)
+                (void) closedir(l->dir);
+        else
+                (void) close(l->fd);
+}
 
 /* The process ids in the text of cgroup.procs; 0 stands for one outside our pid namespace. */
 static int take_pids(struct walk *w, struct found_service *f, char *text) {
@@ -60,8 +84,8 @@ static int set_owner(const struct walk *w, struct found_service *f, unsigned dep
         }
         bool can = w->host->has_cpuset;
         if (can && f->owner == OWNER_CGROUPFS)
-                can = cgroup_lists_controller(dirfd(l->dir), "cgroup.controllers", "cpuset") ||
-                      cgroup_lists_controller(dirfd(w->levels[depth - 1].dir), "cgroup.controllers", "cpuset");
+                can = cgroup_lists_controller(l->fd, "cgroup.controllers", "cpuset") ||
+                      cgroup_lists_controller(w->levels[depth - 1].fd, "cgroup.controllers", "cpuset");
         if (can)
                 return 0;
         f->owner = OWNER_NONE;
@@ -89,7 +113,10 @@ static int describe(const struct walk *w, const char *path, struct found_service
 static int visit(struct walk *w) {
         const struct level *l = &w->levels[w->depth];
         _cleanup_free_ char *text = NULL;
-        int r = read_file_at(dirfd(l->dir), "cgroup.procs", CGROUP_PROCS_LIMIT, &text, NULL);
+        uint64_t usage_usec = USEC_INFINITY;
+        if (w->depth > 0)
+                (void) cgroup_read_cpu_usec(l->fd, &usage_usec);
+        int r = read_file_at(l->fd, "cgroup.procs", CGROUP_PROCS_LIMIT, &text, NULL);
         if (r == -ENOMEM)
                 return r;
         if (r == -EFBIG)
@@ -105,6 +132,8 @@ static int visit(struct walk *w) {
                 return r;
         unsigned depth;
         r = describe(w, w->path, f, &depth);
+        if (r == 0 && depth == w->depth)
+                f->usage_usec = usage_usec;
         return r < 0 ? r : set_owner(w, f, depth);
 }
 
@@ -116,22 +145,20 @@ static int enter(struct walk *w, const char *name) {
                 w->out->truncated = true;
                 return 0;
         }
-        int fd = open_below(dirfd(parent->dir), name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        int fd = open_below(parent->fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
         if (fd < 0)
                 return 0; /* a file, or gone */
-        DIR *dir = fdopendir(fd);
-        if (!dir) {
-                (void) close(fd);
+        struct level child = { 0 };
+        if (level_open(w, fd, &child) < 0)
                 return -ENOMEM;
-        }
         w->path[parent->path_length] = '/';
         memcpy(w->path + parent->path_length + 1, name, n + 1);
         bool delegated = rights_needs_delegation(&parent->rights, name) && cgroup_is_delegated(fd, name);
         w->depth++;
         w->n_cgroups++;
-        w->levels[w->depth] = (struct level){ .dir = dir,
-                                              .path_length = parent->path_length + 1 + n,
-                                              .rights = rights_of_child(&parent->rights, name, w->depth, delegated) };
+        child.path_length = parent->path_length + 1 + n;
+        child.rights = rights_of_child(&parent->rights, name, w->depth, delegated);
+        w->levels[w->depth] = child;
         return visit(w);
 }
 
@@ -139,26 +166,28 @@ static int walk_tree(struct walk *w) {
         int fd = open_below(w->host->root_fd, w->host->cgroup_mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0)
                 return fd;
-        w->levels[0] = (struct level){ .dir = fdopendir(fd), .rights = rights_of_root(w->host->has_systemd) };
-        if (!w->levels[0].dir) {
-                (void) close(fd);
+        /* The kernel's own file system counts them; one that a captured tree lies on need not. */
+        struct statfs fs;
+        w->counts_links = fstatfs(fd, &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC;
+        w->levels[0] = (struct level){ .rights = rights_of_root(w->host->has_systemd) };
+        if (level_open(w, fd, &w->levels[0]) < 0)
                 return -ENOMEM;
-        }
         int r = visit(w);
         while (r == 0) {
-                const struct dirent *e = readdir(w->levels[w->depth].dir);
+                struct level *l = &w->levels[w->depth];
+                const struct dirent *e = l->dir ? readdir(l->dir) : NULL;
                 if (e) {
                         if (e->d_name[0] != '.' && (e->d_type == DT_DIR || e->d_type == DT_UNKNOWN))
                                 r = enter(w, e->d_name);
                         continue;
                 }
-                (void) closedir(w->levels[w->depth].dir);
+                level_close(l);
                 if (w->depth == 0)
                         return 0;
                 w->depth--;
         }
         for (unsigned i = 0; i <= w->depth; i++)
-                (void) closedir(w->levels[i].dir);
+                level_close(&w->levels[i]);
         return r;
 }
 

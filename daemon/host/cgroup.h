@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include "core/bitmap.h"
+#include "core/pace.h"
 #include "core/rule.h"
 #include "core/sample.h"
 #include "host/host.h"
@@ -27,6 +28,7 @@ struct found_service {
         char *owner_detail; /* NULL unless OWNER_NONE; NULL too where `cgroup` is */
         pid_t *pids;        /* ascending, each once */
         size_t n_pids, pids_capacity;
+        uint64_t usage_usec; /* of its cgroup's cpu.stat, before the processes were listed; USEC_INFINITY: not read */
 };
 struct found_services {
         struct found_service *items; /* sorted by cgroup; the one with NULL first */
@@ -57,6 +59,8 @@ int cgroup_read_numa_stat(int cgroup_fd, unsigned n_ids, uint64_t *bytes_by_node
 int cgroup_read_cpu_usec(int cgroup_fd, uint64_t *ret);
 /* memory.pressure or cpu.pressure: some avg10, in hundredths of a percent; -1 where it cannot be read. */
 int cgroup_read_pressure(int cgroup_fd, const char *file);
+/* The totals of "some" of both. What cannot be read (no PSI, no such cgroup, "pid:…") is marked so. */
+void cgroup_read_stalls(const struct host *h, const char *cgroup, struct pressure_totals *ret);
 /* Does a file like cgroup.controllers list this controller? */
 bool cgroup_lists_controller(int cgroup_fd, const char *file, const char *controller);
 

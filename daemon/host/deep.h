@@ -14,7 +14,7 @@
 #include "host/proc.h"
 #include "host/shared-files.h"
 
-#define DEEP_BUFFER_SIZE 65536u
+#define DEEP_BUFFER_SIZE 32768u /* the kernel returns a page of text at a time, more only where one line is longer */
 
 struct deep_read {
         struct deep_sample *sample;

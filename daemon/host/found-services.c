@@ -24,7 +24,7 @@ void found_services_done(struct found_services *s) {
 struct found_service *found_services_add(struct found_services *s) {
         if (array_reserve(&s->items, &s->capacity, s->n_items + 1, sizeof *s->items) < 0)
                 return NULL;
-        s->items[s->n_items] = (struct found_service){ .owner = OWNER_NONE };
+        s->items[s->n_items] = (struct found_service){ .owner = OWNER_NONE, .usage_usec = USEC_INFINITY };
         return &s->items[s->n_items++];
 }
 
@@ -69,6 +69,7 @@ int found_services_merge(struct found_services *s) {
                 struct found_service *f = &s->items[i];
                 if (kept > 0 && compare_services(&s->items[kept - 1], f) == 0) {
                         int r = append_pids(&s->items[kept - 1], f);
+                        s->items[kept - 1].usage_usec = MIN2(s->items[kept - 1].usage_usec, f->usage_usec);
                         if (r < 0)
                                 return r;
                         found_service_done(f);

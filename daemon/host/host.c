@@ -196,6 +196,18 @@ char **host_limitations(const struct host *h) {
         return TAKE_PTR(lines);
 }
 
+char *host_online(const struct host *h) {
+        static const char *const files[] = { "node/online", "node/has_memory", "cpu/online" };
+        struct strbuf b = { 0 };
+        for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+                char path[64], text[4096];
+                (void) snprintf(path, sizeof path, "sys/devices/system/%s", files[i]);
+                if (read_small_file_at(h->root_fd, path, text, sizeof text) >= 0)
+                        strbuf_printf(&b, "%s %s", files[i], text);
+        }
+        return strbuf_steal(&b);
+}
+
 int host_process_cgroup(const struct host *h, pid_t pid, char **ret) {
         char path[64];
         _cleanup_free_ char *text = NULL;

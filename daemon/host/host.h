@@ -55,6 +55,10 @@ void machine_sample_done(struct machine_sample *m);
  * where there are none. */
 uint64_t hugetlb_bytes_in_use(const struct host *h);
 
+/* Which nodes and CPUs are online, and which nodes have memory, as the kernel lists them: a text that is another one when something was taken away or
+ * added. "" where nothing can be read. Quick. Heap, NULL: no memory. */
+char *host_online(const struct host *h);
+
 /* The cgroup of a process as services are keyed: its path in the v2 hierarchy, or where there is no v2 hierarchy the path in
  * systemd's own v1 hierarchy, or "" where neither exists. Returns 0 or negative errno (host_vanished: it ended). */
 int host_process_cgroup(const struct host *h, pid_t pid, char **ret);

@@ -22,6 +22,9 @@ int open_file_at(int dir_fd, const char *path);
 /* read(2), again after a signal. 0: end of file; negative errno. */
 ssize_t read_some(int fd, char *buffer, size_t size);
 
+/* CPU time of this thread. */
+uint64_t thread_cpu_nsec(void);
+
 /* Cuts the next line off `*text` (its newline becomes NUL), or NULL at the end. */
 static inline char *next_line(char **text) {
         char *line = *text;
@@ -57,6 +60,34 @@ static inline bool leading_number(const char *s, uint64_t *ret) {
                         return false;
         *ret = value;
         return true;
+}
+
+/* The number that a text begins with, whatever follows it: decimal, or hexadecimal of at most 16 digits in lower case. The text need
+ * not end with a NUL. Where the number ends; NULL: there is none, or it does not fit. */
+static inline const char *text_number(const char *s, const char *end, uint64_t *ret) {
+        const char *begin = s;
+        uint64_t value = 0;
+        for (; s < end && (unsigned char) (*s - '0') <= 9; s++) {
+                unsigned digit = (unsigned char) (*s - '0');
+                if (s - begin < 19) /* cannot overflow yet */
+                        value = value * 10 + digit;
+                else if (__builtin_mul_overflow(value, 10u, &value) || __builtin_add_overflow(value, (uint64_t) digit, &value))
+                        return NULL;
+        }
+        *ret = value;
+        return s > begin ? s : NULL;
+}
+static inline const char *text_hex(const char *s, const char *end, uint64_t *ret) {
+        const char *begin = s;
+        uint64_t value = 0;
+        for (; s < end; s++) {
+                unsigned digit = (unsigned char) (*s - '0'), letter = (unsigned char) (*s - 'a');
+                if (digit > 9 && letter > 5)
+                        break;
+                value = value << 4 | (digit <= 9 ? digit : letter + 10);
+        }
+        *ret = value;
+        return s > begin && s - begin <= 16 ? s : NULL;
 }
 
 /* a × b, a + b; UINT64_MAX where it does not fit: numbers from files are not to be trusted. */

@@ -73,7 +73,8 @@ static void read_process(struct mappers *m, const struct host *h, const struct p
         (void) maps_read(fd, take_entry, m);
 }
 
-int mappers_read(const struct host *h, const struct process_ref *processes, size_t n_processes, struct mappers **ret) {
+int mappers_read(const struct host *h, const struct process_ref *processes, size_t n_processes, atomic_size_t *reading,
+                 struct mappers **ret) {
         struct mappers *m = calloc(1, sizeof *m);
         if (!m)
                 return -ENOMEM;
@@ -84,6 +85,8 @@ int mappers_read(const struct host *h, const struct process_ref *processes, size
         }
         for (size_t i = 0; i < n_processes; i++) {
                 m->process = i;
+                if (reading)
+                        atomic_store(reading, i + 1);
                 read_process(m, h, &processes[i]);
         }
         *ret = m;

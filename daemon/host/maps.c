@@ -2,7 +2,6 @@
 /* maps and smaps have the same line for each mapping; smaps has more lines behind it. */
 #include "host/maps.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,9 +26,12 @@ struct reading {
         bool begun;
 };
 
-static bool is_special(const char *line) {
+/* "[vdso]" and the like, at the end of the line. */
+static bool is_special(const char *line, const char *end) {
         static const char *const names[] = { "[vdso]", "[vvar]", "[vvar_vclock]", "[vsyscall]" };
-        const char *name = strrchr(line, ' ');
+        if (end == line || end[-1] != ']')
+                return false;
+        const char *name = memrchr(line, ' ', (size_t) (end - line));
         for (size_t i = 0; name && i < ARRAY_SIZE(names); i++)
                 if (strcmp(name + 1, names[i]) == 0)
                         return true;
@@ -58,24 +60,38 @@ static int tell(struct reading *r) {
         return begun ? r->callback(&r->entry, r->userdata) : 0;
 }
 
-/* One line, possibly cut short. */
-static int take_line(struct reading *r, const char *line) {
-        uint64_t start, end, inode = 0;
-        unsigned major = 0, minor = 0;
-        if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %*s %*x %x:%x %" SCNu64, &start, &end, &major, &minor, &inode) < 2) {
+/* "7f00-7f01 rw-p 00000000 fd:01 1234   /path" */
+static bool parse_mapping(const char *line, const char *end, struct maps_entry *ret) {
+        struct maps_entry e = { 0 };
+        const char *s = text_hex(line, end, &e.start);
+        if (!s || s == end || *s != '-' || !(s = text_hex(s + 1, end, &e.end)))
+                return false;
+        e.special = is_special(s, end);
+        for (unsigned i = 0; i < 3 && s < end; i++) { /* permissions and offset */
+                const char *space = memchr(s, ' ', (size_t) (end - s));
+                s = space ? space + 1 : end;
+        }
+        uint64_t major, minor, inode;
+        if ((s = text_hex(s, end, &major)) && s < end && *s == ':' && (s = text_hex(s + 1, end, &minor)) && s < end &&
+            *s == ' ' && text_number(s + 1, end, &inode)) {
+                e.device = major << 32 | (minor & UINT32_MAX);
+                e.inode = inode;
+        }
+        *ret = e;
+        return true;
+}
+
+/* One line, possibly cut short, with a NUL behind it. */
+static int take_line(struct reading *r, const char *line, const char *end) {
+        struct maps_entry e;
+        if (!parse_mapping(line, end, &e)) {
                 if (r->begun)
                         take_detail(&r->entry, line);
                 return 0;
         }
         int error = tell(r);
-        r->begun = end > start;
-        r->entry = (struct maps_entry){
-                .start = start,
-                .end = end,
-                .device = (uint64_t) major << 32 | minor,
-                .inode = inode,
-                .special = is_special(line),
-        };
+        r->begun = e.end > e.start;
+        r->entry = e;
         return error;
 }
 
@@ -94,7 +110,7 @@ static int take_text(struct reading *r, int fd, char *buffer) {
                 while (error == 0 && (newline = memchr(line, '\n', have - (size_t) (line - buffer)))) {
                         *newline = 0;
                         if (!in_long_line)
-                                error = take_line(r, line);
+                                error = take_line(r, line, newline);
                         in_long_line = false;
                         line = newline + 1;
                 }
@@ -102,7 +118,7 @@ static int take_text(struct reading *r, int fd, char *buffer) {
                 memmove(buffer, line, have);
                 if (have == BUFFER_BYTES - 1) { /* a line that does not fit: its start is enough */
                         if (!in_long_line)
-                                error = take_line(r, buffer);
+                                error = take_line(r, buffer, buffer + have);
                         in_long_line = true;
                         have = 0;
                 }
@@ -112,7 +128,7 @@ static int take_text(struct reading *r, int fd, char *buffer) {
                         continue;
                 buffer[have] = 0;
                 if (have > 0 && !in_long_line)
-                        error = take_line(r, buffer);
+                        error = take_line(r, buffer, buffer + have);
                 return error;
         }
 }

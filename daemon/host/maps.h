@@ -3,6 +3,7 @@
  * service's processes map the same thing. All of it takes the processes' mmap locks: for worker threads. */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -29,8 +30,10 @@ int maps_read(int fd, maps_callback callback, void *userdata);
 
 /* Who maps what, within one service. */
 struct mappers;
-/* Reads the maps of these processes; those that ended or cannot be read count for nothing. 0 or -ENOMEM. */
-int mappers_read(const struct host *h, const struct process_ref *processes, size_t n_processes, struct mappers **ret);
+/* Reads the maps of these processes; those that ended or cannot be read count for nothing. `reading`, where not NULL, is told which (its
+ * index + 1). 0 or -ENOMEM. */
+int mappers_read(const struct host *h, const struct process_ref *processes, size_t n_processes, atomic_size_t *reading,
+                 struct mappers **ret);
 struct mappers *mappers_free(struct mappers *m);
 /* How many of the processes map the same file; for memory of no file, which processes share after a fork, how many map something at the same address.
  * 0: none, or more different mappings than are kept (MAPPERS_MAX). */

@@ -8,6 +8,7 @@
 #include "core/util.h"
 #include "host/host.h"
 #include "host/io.h"
+#include "host/kernel-balancing.h"
 
 #define MEMINFO_LIMIT  (64 * KIB)
 #define ZONEINFO_LIMIT (16 * MIB) /* lists each zone's per-CPU page sets: large on machines with many CPUs */
@@ -122,6 +123,7 @@ int machine_sample_read(const struct host *h, const struct topology *t, struct m
         if (!m->nodes)
                 return -ENOMEM;
         read_watermarks(h, t, m);
+        kernel_balancing_sample(h, m);
         for (unsigned id = 0; id < t->n_ids; id++)
                 if (t->nodes[id].present)
                         read_node(h, t, id, &m->nodes[id]);

@@ -32,7 +32,8 @@ struct numa_mapping {
          * equals `anon` or `dirty`). */
         uint64_t anon_pages, dirty_pages, mapped_pages, mapmax, swapcache_pages, active_pages, writeback_pages;
         uint64_t kernel_page_bytes;    /* kernelpagesize_kB, or where not printed the base page; counts are in these pages */
-        const uint64_t *pages_by_node; /* n_ids entries */
+        const uint64_t *pages_by_node; /* n_ids entries, */
+        unsigned first_node, end_node; /* of which those before the one, and from the other on, are 0 */
         bool truncated;                /* some token could not be understood or was too long, and was passed over or cut */
 };
 

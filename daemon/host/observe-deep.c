@@ -4,20 +4,12 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "core/util.h"
 #include "host/deep.h"
 #include "host/io.h"
 #include "host/recorder.h"
-
-static uint64_t thread_cpu_usec(void) {
-        struct timespec ts;
-        if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts) < 0)
-                return 0;
-        return (uint64_t) ts.tv_sec * USEC_PER_SEC + (uint64_t) ts.tv_nsec / 1000;
-}
 
 int deep_set_policy(struct deep_sample *d, const char *text, size_t length) {
         if (d->own_policy)
@@ -26,8 +18,8 @@ int deep_set_policy(struct deep_sample *d, const char *text, size_t length) {
         return d->own_policy ? 0 : -ENOMEM;
 }
 
-static void add_bytes(uint64_t *into, const struct numa_mapping *m, unsigned n_ids) {
-        for (unsigned i = 0; i < n_ids; i++)
+static void add_bytes(uint64_t *into, const struct numa_mapping *m) {
+        for (unsigned i = m->first_node; i < m->end_node; i++)
                 into[i] = saturating_add(into[i], saturating_mul(m->pages_by_node[i], m->kernel_page_bytes));
 }
 
@@ -36,13 +28,13 @@ static int count_bytes(struct deep_read *r, const struct numa_mapping *m) {
         struct deep_sample *d = r->sample;
         struct shared_files *shared = m->is_hugetlb ? &r->shared_hugetlb : &r->shared;
         if (m->is_file && m->mapmax > 1) {
-                int error = shared_files_add(shared, r->process, m->file, m->file_length, m->pages_by_node, m->kernel_page_bytes);
+                int error = shared_files_add(shared, r->process, m);
                 if (error != -ENOSPC)
                         return error;
         }
-        add_bytes(d->bytes_by_node, m, d->n_ids);
+        add_bytes(d->bytes_by_node, m);
         if (m->is_hugetlb)
-                add_bytes(d->hugetlb_by_node, m, d->n_ids);
+                add_bytes(d->hugetlb_by_node, m);
         return 0;
 }
 
@@ -71,13 +63,13 @@ static int count_movable(struct deep_read *r, const struct numa_mapping *m) {
                 return 0;
         if (m->is_file && m->mapmax > 1) {
                 struct shared_files *shared = m->is_hugetlb ? &r->movable_hugetlb : &r->movable;
-                int error = shared_files_add(shared, r->process, m->file, m->file_length, m->pages_by_node, m->kernel_page_bytes);
+                int error = shared_files_add(shared, r->process, m);
                 if (error != -ENOSPC)
                         return error;
         }
-        add_bytes(d->movable_by_node, m, d->n_ids);
+        add_bytes(d->movable_by_node, m);
         if (m->is_hugetlb)
-                add_bytes(d->hugetlb_movable_by_node, m, d->n_ids);
+                add_bytes(d->hugetlb_movable_by_node, m);
         return 0;
 }
 
@@ -198,7 +190,8 @@ static int read_all(struct deep_read *r, const struct process_ref *processes, si
         struct deep_sample *d = r->sample;
         bool denied = false;
         if (r->options.move_shared) {
-                int error = mappers_read(r->host, processes, MIN2(n_processes, (size_t) DEEP_PROCESSES_MAX), &r->mappers);
+                int error = mappers_read(r->host, processes, MIN2(n_processes, (size_t) DEEP_PROCESSES_MAX), r->options.reading,
+                                         &r->mappers);
                 if (error < 0)
                         return error;
         }
@@ -208,6 +201,8 @@ static int read_all(struct deep_read *r, const struct process_ref *processes, si
                         break;
                 }
                 r->process = i;
+                if (r->options.reading)
+                        atomic_store(r->options.reading, i + 1);
                 int error = read_process(r, &processes[i]);
                 if (error == -ENOMEM)
                         return error;
@@ -267,7 +262,7 @@ static void deep_read_done(struct deep_read *r) {
 
 int observe_deep(const struct host *h, unsigned n_ids, const struct process_ref *processes, size_t n_processes,
                  const struct deep_options *options, struct deep_sample **ret) {
-        uint64_t began = thread_cpu_usec();
+        uint64_t began = thread_cpu_nsec();
         _cleanup_(deep_sample_freep) struct deep_sample *d = deep_sample_new(n_ids);
         _cleanup_(deep_read_done) struct deep_read r = {
                 .sample = d,
@@ -288,7 +283,7 @@ int observe_deep(const struct host *h, unsigned n_ids, const struct process_ref 
         int error = read_all(&r, processes, n_processes);
         if (error < 0)
                 return error;
-        d->cpu_usec = saturating_sub(thread_cpu_usec(), began);
+        d->cpu_usec = (thread_cpu_nsec() - began) / 1000;
         *ret = TAKE_PTR(d);
         return 0;
 }

@@ -7,7 +7,10 @@
 
 #include "core/util.h"
 #include "host/io.h"
+#include "host/kernel-balancing.h"
 #include "host/screen.h"
+
+#define COSTS_LEARNED_FROM 100u /* threads */
 
 int observer_new(const struct host *h, const struct topology *t, struct observer **ret) {
         _cleanup_(observer_freep) struct observer *o = calloc(1, sizeof *o);
@@ -23,6 +26,11 @@ int observer_new(const struct host *h, const struct topology *t, struct observer
                 return o->proc_fd;
         *ret = TAKE_PTR(o);
         return 0;
+}
+
+void observer_set_incremental(struct observer *o, bool sparing) {
+        o->incremental = true;
+        o->sparing = sparing;
 }
 
 int observer_set_host(struct observer *o, const struct host *h) {
@@ -44,6 +52,7 @@ struct observer *observer_free(struct observer *o) {
         user_cache_done(&o->users);
         thread_table_done(&o->threads);
         usage_table_done(&o->usages);
+        known_services_done(&o->known);
         free(o);
         return NULL;
 }
@@ -80,8 +89,10 @@ static int read_services(struct screen *s) {
         if (r < 0)
                 return r;
         s->truncated = found.truncated;
+        r = screen_plan_reading(s, &found);
         for (size_t i = 0; i < found.n_items && r == 0; i++)
-                r = found.items[i].cgroup ? screen_add_service(s, &found.items[i]) : add_lone_processes(s, &found.items[i]);
+                r = found.items[i].cgroup ? screen_add_service(s, &found.items[i], s->plan.needs[i], s->plan.usages_usec[i])
+                                          : add_lone_processes(s, &found.items[i]);
         return r;
 }
 
@@ -100,15 +111,26 @@ static int make_observation(struct screen *s, struct observation **ret) {
                 o->services[o->n_services++] = s->services[i].sample;
                 service_sample_init(&s->services[i].sample);
         }
+        if (o->machine.kernel_balancing != 0)
+                kernel_balancing_sample_services(s->observer->host, o->services, o->n_services);
         o->truncated = s->truncated;
+        o->n_put_off = s->plan.n_put_off;
         *ret = TAKE_PTR(o);
         return 0;
+}
+
+/* What the next screen may expect to pay. One that read little tells nothing of what a thread costs. */
+static void learn_costs(struct observer *o, const struct screen *s, uint64_t whole_nsec) {
+        o->base_usec = saturating_sub(whole_nsec, s->reading_nsec) / 1000;
+        if (s->n_read >= COSTS_LEARNED_FROM || (s->n_read > 0 && o->thread_nsec == 0))
+                o->thread_nsec = MAX2(s->reading_nsec / s->n_read, (uint64_t) 1);
 }
 
 /* Nothing of the observer is changed before all went well. */
 static int run_screen(struct screen *s, uint64_t now_usec, struct observation **ret) {
         struct observer *o = s->observer;
         struct usage_table usages = { 0 };
+        uint64_t began = thread_cpu_nsec();
         int r = read_services(s);
         if (r == 0)
                 r = screen_finish(s, s->have_previous ? saturating_sub(now_usec, o->previous_usec) : 0, &o->usages);
@@ -126,6 +148,8 @@ static int run_screen(struct screen *s, uint64_t now_usec, struct observation **
         s->threads = (struct thread_table){ 0 };
         usage_table_done(&o->usages);
         o->usages = usages;
+        (void) known_services_update(&o->known, &s->known); /* -ENOMEM: then nothing is known, and all is read again */
+        learn_costs(o, s, thread_cpu_nsec() - began);
         o->have_previous = true;
         o->previous_usec = now_usec;
         return 0;
@@ -138,6 +162,7 @@ int observer_screen(struct observer *o, const struct config *config, const struc
                 .config = config,
                 .applied = applied,
                 .n_applied = n_applied,
+                .now_usec = now_usec,
                 .have_previous = o->have_previous,
                 .previous_ticks = o->previous_usec / (USEC_PER_SEC / o->host->ticks_per_sec),
                 .hugetlb_in_use = hugetlb_bytes_in_use(o->host),

@@ -3,6 +3,7 @@
  * (numa_maps, which takes the process's mmap lock) is a separate call per service, made for a worker thread. */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -20,6 +21,10 @@ static inline void observer_freep(struct observer **o) {
         observer_free(*o);
 }
 
+/* From now on, processes of services that used less CPU time than shows in their threads' stat (a tick) are not read again but taken to be as they
+ * were. `sparing`: and of the others only so many as `scan-cpu` of an interval pays for, those first that were not looked at for longest; what
+ * others use is still right, only where is then from an earlier screen (threads_age_usec). Not while a capture is made: it is to have all. */
+void observer_set_incremental(struct observer *o, bool sparing);
 /* The same machine as it was at another moment, for the next screen: a capture has a tree for each. */
 int observer_set_host(struct observer *o, const struct host *h);
 
@@ -27,7 +32,8 @@ struct observation {
         struct machine_sample machine;
         struct service_sample *services; /* sorted by cgroup (strcmp) */
         size_t n_services;
-        bool truncated; /* more services or processes than the limits allow; the rest was left out */
+        bool truncated;   /* more services or processes than the limits allow; the rest was left out */
+        size_t n_put_off; /* services whose threads were not read, although they ran: the budget did not reach to them */
 };
 
 /* Reads everything that is cheap. Services that vanish meanwhile are left out without an error. `now_usec`:
@@ -82,6 +88,8 @@ struct deep_sample {
 struct deep_options {
         bool move_shared; /* mappings that its processes share, and nobody else as far as can be told (host/maps.h): each file once */
         bool override_policy; /* mappings with a policy of the application's */
+        /* Where not NULL: which process is being read, its index + 1, for whoever waits for it in vain. */
+        atomic_size_t *reading;
 };
 static inline struct deep_options deep_options_of(const struct rule *r) {
         return (struct deep_options){

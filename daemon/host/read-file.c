@@ -5,6 +5,7 @@
 #include <linux/openat2.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/util.h"
@@ -37,6 +38,13 @@ ssize_t read_some(int fd, char *buffer, size_t size) {
                 n = read(fd, buffer, size);
         while (n < 0 && errno == EINTR);
         return n < 0 ? -errno : n;
+}
+
+uint64_t thread_cpu_nsec(void) {
+        struct timespec ts;
+        if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts) < 0)
+                return 0;
+        return (uint64_t) ts.tv_sec * 1000000000 + (uint64_t) ts.tv_nsec;
 }
 
 /* Up to `size` bytes, fewer only at the end of the file. */
@@ -92,7 +100,7 @@ ssize_t read_small_file_at(int dir_fd, const char *path, char *buffer, size_t si
         _cleanup_(close_fdp) int fd = open_file_at(dir_fd, path);
         if (fd < 0)
                 return fd;
-        ssize_t n = read_full(fd, buffer, size);
+        ssize_t n = read_some(fd, buffer, size); /* what leaves room has seen the end */
         if (n < 0)
                 return n;
         if ((size_t) n == size)

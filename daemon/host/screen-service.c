@@ -7,16 +7,6 @@
 #include "host/io.h"
 #include "host/screen.h"
 
-struct reading {
-        struct screen *screen;
-        struct screened_service service;
-        struct cgroup_cpuset cpuset;
-        struct string_list users, exes, comms;
-        size_t processes_capacity;
-        struct node_set mems_allowed; /* of the first process */
-        bool have_mems_allowed;
-};
-
 static void screened_service_done(struct screened_service *s) {
         service_sample_done(&s->sample);
         cpu_tally_done(&s->tally);
@@ -29,6 +19,8 @@ void screen_done(struct screen *s) {
                 screened_service_done(&s->services[i]);
         free(s->services);
         thread_table_done(&s->threads);
+        known_services_done(&s->known);
+        reading_plan_done(&s->plan);
         s->services = NULL;
         s->n_services = 0;
 }
@@ -42,7 +34,7 @@ static void reading_done(struct reading *r) {
 
 static int reading_init(struct reading *r, struct screen *s) {
         unsigned n_ids = s->observer->topology->n_ids;
-        *r = (struct reading){ .screen = s };
+        *r = (struct reading){ .screen = s, .since_ticks = s->previous_ticks };
         service_sample_init(&r->service.sample);
         r->service.window_usage_usec = USEC_INFINITY;
         r->service.allowed_cpus = calloc((size_t) n_ids + 1, sizeof *r->service.allowed_cpus);
@@ -104,7 +96,7 @@ static int add_thread(pid_t pid, pid_t tid, const struct proc_stat *st, void *us
                 s->truncated = true;
                 return -EFBIG;
         }
-        uint64_t delta = s->have_previous ? thread_delta(&s->observer->threads, s->previous_ticks, &record) : 0;
+        uint64_t delta = s->have_previous ? thread_delta(&s->observer->threads, r->since_ticks, &record) : 0;
         cpu_tally_add(&r->service.tally, node_of_thread(r, st), delta, st->cpu_ticks);
         return thread_table_add(&s->threads, &record);
 }
@@ -188,7 +180,6 @@ static void read_cgroup_files(struct reading *r, const char *cgroup) {
         if (fd < 0)
                 return;
         (void) cgroup_read_numa_stat(fd, r->screen->observer->topology->n_ids, s->bytes_by_node);
-        r->service.have_usage = cgroup_read_cpu_usec(fd, &r->service.usage_usec) == 0;
         if (h->has_psi) {
                 s->memory_pressure_centipercent = cgroup_read_pressure(fd, "memory.pressure");
                 s->cpu_pressure_centipercent = cgroup_read_pressure(fd, "cpu.pressure");
@@ -220,6 +211,8 @@ static void match_rule(struct reading *r, const char *unit, const char *slice) {
 static int keep(struct reading *r) {
         struct screen *s = r->screen;
         r->service.sample.n_threads = r->service.tally.n_threads;
+        if (r->service.have_usage)
+                r->service.sample.cpu_total_usec = r->service.usage_usec;
         r->service.sample.hugetlb_bytes = MIN2(r->service.sample.hugetlb_bytes, s->hugetlb_in_use);
         set_allowed_mems(r);
         if (array_reserve(&s->services, &s->capacity, s->n_services + 1, sizeof *s->services) < 0)
@@ -229,7 +222,45 @@ static int keep(struct reading *r) {
         return 0;
 }
 
-static int read_service(struct reading *r, const struct found_service *f) {
+static int read_processes(struct reading *r, const struct found_service *f) {
+        struct screen *s = r->screen;
+        uint64_t began = thread_cpu_nsec();
+        for (size_t i = 0; i < f->n_pids; i++) {
+                int error = add_process(r, f->pids[i], NULL, 0);
+                if (error < 0)
+                        return error;
+        }
+        s->reading_nsec += thread_cpu_nsec() - began;
+        s->n_read += r->service.tally.n_threads;
+        return s->observer->incremental && r->service.have_usage ? reading_remember(r, f) : 0;
+}
+
+/* Where CPUs are not told by a cpuset of v2, one of v1 can change what memory a process may use at any time. */
+static void read_mems_allowed(struct reading *r) {
+        const struct service_sample *s = &r->service.sample;
+        struct proc_status status;
+        if (r->screen->observer->host->has_cpuset || s->n_processes == 0 ||
+            proc_status_read(r->screen->observer->proc_fd, s->processes[0].pid, &status) < 0)
+                return;
+        r->mems_allowed = status.mems_allowed;
+        r->have_mems_allowed = status.have_mems;
+}
+
+static int take_processes(struct reading *r, const struct found_service *f, enum reading_need need) {
+        struct known_service *k = known_services_find(&r->screen->observer->known, f->cgroup);
+        if (k)
+                r->since_ticks = k->read_usec / (USEC_PER_SEC / r->screen->observer->host->ticks_per_sec);
+        /* Which CPUs are its own is part of what was counted. */
+        if (need == READ_ALL || !k ||
+            memcmp(k->allowed_cpus, r->service.allowed_cpus, k->tally.n_ids * sizeof *k->allowed_cpus) != 0)
+                return read_processes(r, f);
+        int error = reading_reuse(r, k, need == READ_NOTHING);
+        if (error == 0)
+                read_mems_allowed(r);
+        return error;
+}
+
+static int read_service(struct reading *r, const struct found_service *f, enum reading_need need, uint64_t usage_usec) {
         const struct host *h = r->screen->observer->host;
         struct service_sample *s = &r->service.sample;
         s->cgroup = strdup(f->cgroup);
@@ -239,27 +270,25 @@ static int read_service(struct reading *r, const struct found_service *f) {
         if (!s->cgroup || !s->unit || (f->owner_detail && !s->owner_detail))
                 return -ENOMEM;
         r->service.is_cgroup = true;
+        r->service.have_usage = usage_usec != USEC_INFINITY;
+        r->service.usage_usec = usage_usec;
         if (h->cgroup_mount)
                 cgroup_read_cpuset(h, f->cgroup, &r->cpuset);
         set_allowed(r);
-        for (size_t i = 0; i < f->n_pids; i++) {
-                int error = add_process(r, f->pids[i], NULL, 0);
-                if (error < 0)
-                        return error;
-        }
-        if (s->n_processes == 0)
-                return 0;
+        int error = take_processes(r, f, need);
+        if (error < 0 || s->n_processes == 0)
+                return error;
         if (h->cgroup_mount)
                 read_cgroup_files(r, f->cgroup);
         match_rule(r, f->unit, f->slice);
         return keep(r);
 }
 
-int screen_add_service(struct screen *s, const struct found_service *f) {
+int screen_add_service(struct screen *s, const struct found_service *f, enum reading_need need, uint64_t usage_usec) {
         struct reading r;
         int error = reading_init(&r, s);
         if (error == 0)
-                error = read_service(&r, f);
+                error = read_service(&r, f, need, usage_usec);
         reading_done(&r);
         return error;
 }

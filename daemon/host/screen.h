@@ -10,6 +10,7 @@
 #include "host/cgroup.h"
 #include "host/cpu-tally.h"
 #include "host/host.h"
+#include "host/known-services.h"
 #include "host/observe.h"
 #include "host/proc.h"
 
@@ -36,8 +37,14 @@ struct observer {
         struct user_cache users;
         bool have_previous;
         uint64_t previous_usec;
-        struct thread_table threads; /* at the previous screen */
-        struct usage_table usages;
+        struct thread_table threads; /* at the previous screen, of each process as it was last read */
+        struct usage_table usages;   /* at the previous screen */
+
+        bool incremental; /* services that did nothing are not read again, */
+        bool sparing;     /* and no more than scan-cpu pays for */
+        struct known_services known;
+        uint64_t base_usec;   /* of CPU, that the previous screen cost without reading processes */
+        uint64_t thread_nsec; /* that reading one thread costs; 0: not measured yet */
 };
 
 /* One screen being made. */
@@ -51,6 +58,10 @@ struct screen {
         uint64_t hugetlb_in_use; /* by the whole machine */
         struct cgroup_cpuset root_cpuset;
         struct thread_table threads;
+        struct reading_plan plan;
+        struct known_services known; /* those that were read this time */
+        uint64_t now_usec, reading_nsec;
+        size_t n_read; /* threads */
         struct screened_service {
                 struct service_sample sample;
                 struct cpu_tally tally;
@@ -65,8 +76,29 @@ struct screen {
 };
 void screen_done(struct screen *s);
 
-/* Reads one service and adds it to the screen; nothing is added where none of its processes lives (any more). Returns 0 or -ENOMEM. */
-int screen_add_service(struct screen *s, const struct found_service *f);
+/* One service being read. */
+struct reading {
+        struct screen *screen;
+        struct screened_service service;
+        struct cgroup_cpuset cpuset;
+        struct string_list users, exes, comms;
+        size_t processes_capacity;
+        uint64_t since_ticks;         /* its processes were read last */
+        struct node_set mems_allowed; /* of the first process */
+        bool have_mems_allowed;
+};
+/* Of users, executables and names, and pages in hugetlb pools: what this screen must know (KNOWN_…). */
+unsigned screen_identity(const struct screen *s);
+/* Puts in what is known of a service's processes; `idle`: they did nothing since. 0 or -ENOMEM. */
+int reading_reuse(struct reading *r, struct known_service *k, bool idle);
+/* Keeps what was read of them for the next screens. 0 or -ENOMEM. */
+int reading_remember(struct reading *r, const struct found_service *f);
+/* Which of the services found are to be read. 0 or -ENOMEM. */
+int screen_plan_reading(struct screen *s, const struct found_services *found);
+
+/* Reads one service, as far as `need` says, and adds it to the screen; nothing is added where none of its processes lives (any more).
+ * `usage_usec`: its cpu.stat, USEC_INFINITY where it has none. Returns 0 or -ENOMEM. */
+int screen_add_service(struct screen *s, const struct found_service *f, enum reading_need need, uint64_t usage_usec);
 /* The same for processes that are a service each. */
 int screen_add_lone(struct screen *s, pid_t pid, const char *owner_detail);
 /* After all were added: sorts, takes out of each service what belongs to services inside it, and divides CPU time. */

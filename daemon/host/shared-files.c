@@ -2,6 +2,7 @@
 /* A small hash table by file name, open addressing, at most half full. */
 #include "host/shared-files.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #include "core/util.h"
@@ -9,21 +10,40 @@
 
 #define N_SLOTS (2 * SHARED_FILES_MAX) /* a power of two */
 
-/* FNV-1a (Fowler, Noll, Vo). The names are the service's own choice: the worst that it can do to itself is a slow search among
- * SHARED_FILES_MAX of them. */
-static size_t hash(const char *s, size_t n) {
-        uint64_t h = 14695981039346656037ULL;
-        for (size_t i = 0; i < n; i++)
-                h = (h ^ (unsigned char) s[i]) * 1099511628211ULL;
-        return (size_t) (h % N_SLOTS);
+#define LANES 4u
+
+static inline void mix(uint64_t *lanes, const char *s) {
+        for (unsigned i = 0; i < LANES; i++) {
+                uint64_t word;
+                memcpy(&word, s + i * sizeof word, sizeof word);
+                lanes[i] = (lanes[i] ^ word) * 0x9e3779b97f4a7c15ULL;
+                lanes[i] ^= lanes[i] >> 32;
+        }
+}
+
+/* Eight bytes at a time in each of four lanes, mixed as in the finalizer of splitmix64: names can be 16 KiB long, and each mapping has one.
+ * They are the service's own choice: the worst that it can do to itself is a slow search among SHARED_FILES_MAX of them. */
+static uint64_t hash(const char *s, size_t n) {
+        uint64_t lanes[LANES] = { n, 1, 2, 3 }, h = 0;
+        char rest[LANES * sizeof(uint64_t)] = { 0 };
+        for (; n >= sizeof rest; s += sizeof rest, n -= sizeof rest)
+                mix(lanes, s);
+        memcpy(rest, s, n);
+        mix(lanes, rest);
+        for (unsigned i = 0; i < LANES; i++)
+                h = (h ^ lanes[i]) * 0xbf58476d1ce4e5b9ULL;
+        return h ^ h >> 31;
+}
+
+static bool is_named(const struct shared_file *f, const char *name, size_t length) {
+        return f->name_length == length && memcmp(f->name, name, length) == 0;
 }
 
 /* The slot of a name, or the free one where it belongs. */
 static size_t find_slot(const struct shared_files *s, const char *name, size_t length) {
-        size_t i = hash(name, length);
+        size_t i = (size_t) (hash(name, length) % N_SLOTS);
         while (s->slots[i] > 0) {
-                const struct shared_file *f = &s->files[s->slots[i] - 1];
-                if (f->name_length == length && memcmp(f->name, name, length) == 0)
+                if (is_named(&s->files[s->slots[i] - 1], name, length))
                         break;
                 i = (i + 1) % N_SLOTS;
         }
@@ -58,27 +78,30 @@ static void take_most(struct shared_file *f, unsigned n_ids) {
         }
 }
 
-int shared_files_add(struct shared_files *s, size_t process, const char *name, size_t name_length, const uint64_t *pages_by_node,
-                     uint64_t page_bytes) {
+int shared_files_add(struct shared_files *s, size_t process, const struct numa_mapping *m) {
         if (!s->slots) {
                 s->slots = calloc(N_SLOTS, sizeof *s->slots);
                 if (!s->slots)
                         return -ENOMEM;
         }
-        size_t slot = find_slot(s, name, name_length);
-        if (s->slots[slot] == 0) {
-                int r = add_file(s, name, name_length, process);
-                if (r < 0)
-                        return r;
-                s->slots[slot] = s->n_files;
+        /* Mappings of one file mostly follow each other. */
+        if (s->last >= s->n_files || !is_named(&s->files[s->last], m->file, m->file_length)) {
+                size_t slot = find_slot(s, m->file, m->file_length);
+                if (s->slots[slot] == 0) {
+                        int r = add_file(s, m->file, m->file_length, process);
+                        if (r < 0)
+                                return r;
+                        s->slots[slot] = s->n_files;
+                }
+                s->last = s->slots[slot] - 1;
         }
-        struct shared_file *f = &s->files[s->slots[slot] - 1];
+        struct shared_file *f = &s->files[s->last];
         if (f->process != process) {
                 take_most(f, s->n_ids);
                 f->process = process;
         }
-        for (unsigned i = 0; i < s->n_ids; i++)
-                f->now[i] = saturating_add(f->now[i], saturating_mul(pages_by_node[i], page_bytes));
+        for (unsigned i = m->first_node; i < m->end_node; i++)
+                f->now[i] = saturating_add(f->now[i], saturating_mul(m->pages_by_node[i], m->kernel_page_bytes));
         return 0;
 }
 

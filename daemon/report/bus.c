@@ -274,10 +274,23 @@ static int get_paused(sd_bus *bus, const char *path, const char *interface, cons
         return sd_bus_message_append(reply, "b", is_paused);
 }
 
+static int get_kernel_balancing(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
+                                void *userdata, sd_bus_error *error) {
+        struct bus_service *b = userdata;
+        struct json_object *status = b->callbacks->status(b->userdata), *state;
+        if (!status)
+                return -ENOMEM;
+        bool there = json_object_object_get_ex(status, "kernel_balancing_state", &state);
+        int r = sd_bus_message_append(reply, "s", there ? json_object_get_string(state) : "");
+        json_object_put(status);
+        return r;
+}
+
 static const sd_bus_vtable vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_PROPERTY("Version", "s", get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Paused", "b", get_paused, 0, 0),
+        SD_BUS_PROPERTY("KernelBalancing", "s", get_kernel_balancing, 0, 0),
         SD_BUS_METHOD_WITH_ARGS("Status", SD_BUS_NO_ARGS, SD_BUS_RESULT("a{sv}", status), on_question,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("List", SD_BUS_NO_ARGS, SD_BUS_RESULT("aa{sv}", services), on_question,

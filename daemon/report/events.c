@@ -94,11 +94,40 @@ int events_add_decision(struct events *e, uint64_t time_usec, const struct servi
         return add(e, s->unit, s->cgroup, o);
 }
 
+static void put_percent(struct json_object **o, const char *key, int permille) {
+        if (permille >= 0)
+                json_put_number(o, key, permille / 10.0, 1);
+}
+
+/* What the move was like for the service. */
+static void put_effort(struct json_object **o, const struct move_report *r) {
+        const struct move_effort *f = r->effort;
+        struct json_object *held = json_object_new_object(), *e = json_object_new_object();
+        for (int i = 0; f && i < _HOLD_CAUSE_MAX; i++)
+                if (f->held_usec[i] > 0)
+                        json_put_int(&held, hold_cause_to_string((enum hold_cause) i), f->held_usec[i]);
+        json_put_int(&e, "duration_usec", r->duration_usec);
+        json_put_int(&e, "narrow_usec", r->narrow_usec);
+        json_put_int(&e, "longest_slice_usec", r->moved->longest_slice_usec);
+        json_put_int(&e, "longest_call_usec", r->moved->longest_call_usec);
+        if (f) {
+                json_put_int(&e, "bytes_per_sec", move_report_bytes_per_sec(r));
+                json_put_int(&e, "held_usec", move_effort_held_usec(f));
+                put_percent(&e, "memory_pressure_before_percent", f->memory_before_permille);
+                put_percent(&e, "memory_pressure_during_percent", f->memory_during_permille);
+                put_percent(&e, "cpu_pressure_before_percent", f->cpu_before_permille);
+                put_percent(&e, "cpu_pressure_during_percent", f->cpu_during_permille);
+        }
+        json_put(&e, "held_by", held);
+        json_put(o, "effort", e);
+}
+
 int events_add_moved(struct events *e, uint64_t time_usec, const struct move_report *r) {
         const struct service_sample *s = r->sample;
         struct node_set from = move_report_from(r);
         struct json_object *o = begin(time_usec, s->unit, s->cgroup, s->rule, r->error < 0 ? "failed" : "moved");
         finish(&o, &from, &r->to, r->moved->moved_bytes, r->locality_before, r->verified ? r->locality_after : -1, r->reason);
+        put_effort(&o, r);
         return add(e, s->unit, s->cgroup, o);
 }
 

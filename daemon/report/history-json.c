@@ -58,6 +58,19 @@ static const struct field {
         FIELD(FIELD_BOOL, self_managed),
         FIELD(FIELD_BOOL, refused),
         FIELD(FIELD_BOOL, has_bound_mappings),
+        FIELD(FIELD_UNSIGNED, n_undone),
+        FIELD(FIELD_U64, undone_usec),
+        FIELD(FIELD_U64, undone_bytes),
+        FIELD(FIELD_BOOL, kept_known),
+        FIELD(FIELD_BOOL, kept_own),
+        FIELD(FIELD_U64, kept_bytes),
+        FIELD(FIELD_U64, kept_off_bytes),
+        FIELD(FIELD_U64, kept_kernel_bytes),
+        FIELD(FIELD_UNSIGNED, shared_processes),
+        FIELD(FIELD_UNSIGNED, n_shared_looks),
+        FIELD(FIELD_U64, shared_again_usec),
+        FIELD(FIELD_UNSIGNED, deep_processes),
+        FIELD(FIELD_BOOL, deep_again),
 #undef FIELD
 };
 

@@ -135,6 +135,67 @@ static int priority_of(int error) {
         return error == 0 ? LOG_INFO : error == -ECANCELED || error == -ESRCH ? LOG_NOTICE : LOG_WARNING;
 }
 
+uint64_t move_effort_held_usec(const struct move_effort *e) {
+        uint64_t sum = 0;
+        for (int i = 0; i < _HOLD_CAUSE_MAX; i++)
+                sum += e->held_usec[i];
+        return sum;
+}
+
+char *move_effort_held_by(const struct move_effort *e) {
+        struct strbuf b = { 0 };
+        bool said[_HOLD_CAUSE_MAX] = { false };
+        for (int n = 0; n < _HOLD_CAUSE_MAX; n++) {
+                int most = -1;
+                for (int i = 0; i < _HOLD_CAUSE_MAX; i++)
+                        if (!said[i] && e->held_usec[i] > 0 && (most < 0 || e->held_usec[i] > e->held_usec[most]))
+                                most = i;
+                if (most < 0)
+                        break;
+                said[most] = true;
+                strbuf_printf(&b, "%s%s", b.length > 0 ? "," : "", hold_cause_to_string((enum hold_cause) most));
+        }
+        return b.length > 0 || b.failed ? strbuf_steal(&b) : strdup("");
+}
+
+uint64_t move_report_bytes_per_sec(const struct move_report *r) {
+        uint64_t usec = r->effort ? r->effort->moving_usec : 0;
+        return usec > 0 ? (uint64_t) ((double) r->moved->moved_bytes * USEC_PER_SEC / (double) usec) : 0;
+}
+
+static void put_percent(struct log_entry *e, const char *key, int permille) {
+        if (permille >= 0)
+                log_entry_put(e, key, "%d.%d", permille / 10, permille % 10);
+}
+
+static void put_effort(struct log_entry *e, const struct move_report *r) {
+        const struct move_effort *f = r->effort;
+        if (!f)
+                return;
+        _cleanup_free_ char *by = move_effort_held_by(f);
+        put_u64(e, "BYTES_PER_SEC", move_report_bytes_per_sec(r));
+        put_u64(e, "HELD_USEC", move_effort_held_usec(f));
+        log_entry_put(e, "HELD_BY", "%s", by ? by : "");
+        put_percent(e, "MEMORY_PRESSURE_BEFORE", f->memory_before_permille);
+        put_percent(e, "MEMORY_PRESSURE_DURING", f->memory_during_permille);
+        put_percent(e, "CPU_PRESSURE_BEFORE", f->cpu_before_permille);
+        put_percent(e, "CPU_PRESSURE_DURING", f->cpu_during_permille);
+}
+
+/* Waiting for the rate is as configured; anything else is worth a word. */
+static void say_held(struct log_entry *e, const struct move_effort *f) {
+        uint64_t held = f ? move_effort_held_usec(f) - f->held_usec[HOLD_RATE] : 0;
+        const char *before = " for ";
+        if (held < USEC_PER_SEC)
+                return;
+        log_entry_say(e, ", held back %s", FORMAT_USEC(held));
+        for (int i = HOLD_RATE + 1; i < _HOLD_CAUSE_MAX; i++)
+                if (f->held_usec[i] > 0) {
+                        log_entry_say(e, "%s%s", before, hold_cause_to_string((enum hold_cause) i));
+                        before = ", ";
+                }
+}
+
 static void put_move(struct log_entry *e, const struct move_report *r, const struct node_set *from) {
         const struct move_result *m = r->moved;
         put_service(e, r->sample);
@@ -145,6 +206,7 @@ static void put_move(struct log_entry *e, const struct move_report *r, const str
         put_u64(e, "HUGE_PAGES", m->huge_moved);
         put_u64(e, "ASKED_PAGES", m->asked_pages);
         put_u64(e, "LONGEST_SLICE_USEC", m->longest_slice_usec);
+        put_u64(e, "LONGEST_CALL_USEC", m->longest_call_usec);
         put_u64(e, "FAILED_SHARED", m->failed_shared);
         put_u64(e, "FAILED_BUSY", m->failed_busy);
         put_u64(e, "FAILED_NO_MEMORY", m->failed_no_memory);
@@ -154,6 +216,7 @@ static void put_move(struct log_entry *e, const struct move_report *r, const str
         put_u64(e, "SKIPPED_ROOM_BYTES", m->skipped_room_bytes);
         put_u64(e, "DURATION_USEC", r->duration_usec);
         put_u64(e, "NARROW_USEC", r->narrow_usec);
+        put_effort(e, r);
         log_entry_put(e, "LOCALITY_BEFORE", "%.4f", r->locality_before);
         if (r->verified) {
                 log_entry_put(e, "LOCALITY_AFTER", "%.4f", r->locality_after);
@@ -191,6 +254,7 @@ void journal_moved(const struct move_report *r) {
                 log_entry_say(&e, ", locality %.2f → %.2f", r->locality_before, r->locality_after);
         else if (r->error == 0)
                 log_entry_say(&e, ", locality %.2f before, not measured after", r->locality_before);
+        say_held(&e, r->effort);
         say_left(&e, m);
         log_entry_say(&e, " (rule %s)", rule_name(r->sample));
         log_entry_send(&e);
@@ -247,6 +311,42 @@ void journal_change_late(const char *unit, const char *cgroup, const char *what)
         put_names(&e, unit, cgroup);
         log_entry_put(&e, "REASON", "%s", what);
         log_entry_say(&e, "%s: %s does not come to an end; it is left alone until that does", unit, what);
+        log_entry_send(&e);
+}
+
+void journal_kernel_balancing(unsigned before, unsigned now, const char *why) {
+        struct log_entry e;
+        log_entry_begin(&e, LOG_NOTICE, MESSAGE_ID_KERNEL_BALANCING);
+        log_entry_put(&e, "KERNEL_BALANCING_BEFORE", "%u", before);
+        log_entry_put(&e, "KERNEL_BALANCING", "%u", now);
+        log_entry_put(&e, "REASON", "%s", why);
+        log_entry_say(&e, "kernel.numa_balancing was %u and is %u now (%s)", before, now, why);
+        log_entry_send(&e);
+}
+
+void journal_kernel_balancing_meets(unsigned mode, const char *rules) {
+        struct log_entry e;
+        log_entry_begin(&e, LOG_NOTICE, MESSAGE_ID_KERNEL_BALANCING);
+        log_entry_put(&e, "KERNEL_BALANCING", "%u", mode);
+        log_entry_put(&e, "REASON", "rules %s", rules);
+        log_entry_say(
+                &e,
+                "The kernel's own balancing is on (kernel.numa_balancing=%u) and brings pages to the threads that use them, "
+                "also what is placed by: %s",
+                mode, rules);
+        log_entry_send(&e);
+}
+
+void journal_undone(const struct service_sample *s, uint64_t bytes, unsigned mode, uint64_t wait_usec) {
+        struct log_entry e;
+        log_entry_begin(&e, LOG_NOTICE, MESSAGE_ID_UNDONE);
+        put_service(&e, s);
+        log_entry_put(&e, "BYTES", "%" PRIu64, bytes);
+        log_entry_put(&e, "KERNEL_BALANCING", "%u", mode);
+        log_entry_put(&e, "WAIT_USEC", "%" PRIu64, wait_usec);
+        log_entry_say(&e, "%s: the kernel's own balancing has taken back %s of what was moved; moved again %s%s (rule %s)",
+                      s->unit, FORMAT_BYTES(bytes), wait_usec > 0 ? "in " : "now, as the rule says",
+                      wait_usec > 0 ? FORMAT_USEC(wait_usec) : "", rule_name(s));
         log_entry_send(&e);
 }
 

@@ -9,6 +9,7 @@
 
 #include "act/mover.h"
 #include "act/restore.h"
+#include "core/pace.h"
 #include "core/plan.h"
 #include "core/util.h"
 
@@ -40,11 +41,20 @@ int log_internal(int priority, int error, const char *file, int line, const char
  * DISTANCE_AFTER (expected), REASON, DRY_RUN=yes|no. */
 void journal_decision(const struct service_sample *s, const struct placement *p, unsigned n_ids, bool dry_run);
 
+/* What a move was like for the service. */
+struct move_effort {
+        uint64_t moving_usec;                            /* while pages were moved, or waited to be */
+        uint64_t held_usec[_HOLD_CAUSE_MAX];             /* of that, waited, by what for */
+        int memory_before_permille, cpu_before_permille; /* stalled for so much of the time ("some" of PSI); -1: not known */
+        int memory_during_permille, cpu_during_permille;
+};
+
 /* A completed (or given up) transition, with what the kernel says now. */
 struct move_report {
         const struct service_sample *sample; /* as it was when it began */
         struct node_set from, to;
         const struct move_result *moved;
+        const struct move_effort *effort; /* NULL: no pages were to be moved */
         uint64_t duration_usec, narrow_usec;
         double locality_before, locality_after, distance_after;
         bool verified;                     /* the numbers after were read back; false: they could not be */
@@ -54,11 +64,16 @@ struct move_report {
         const char *reason;                /* why in words; for a give-up what went wrong */
 };
 /* FROM_NODES (where pages came from), TO_NODES, BYTES, PAGES, HUGE_PAGES, FAILED_SHARED, FAILED_BUSY, FAILED_NO_MEMORY, FAILED_GONE, FAILED_OTHER (pages),
- * SKIPPED_POLICY_BYTES, SKIPPED_ROOM_BYTES, DURATION_USEC, NARROW_USEC, LOCALITY_BEFORE, where verified LOCALITY_AFTER and DISTANCE_AFTER,
+ * SKIPPED_POLICY_BYTES, SKIPPED_ROOM_BYTES, DURATION_USEC, NARROW_USEC, LONGEST_SLICE_USEC, LONGEST_CALL_USEC; where there was an effort BYTES_PER_SEC, HELD_USEC, HELD_BY
+ * (longest first), and as far as known MEMORY_PRESSURE_… and CPU_PRESSURE_… BEFORE and DURING in percent; LOCALITY_BEFORE, where verified LOCALITY_AFTER and DISTANCE_AFTER,
  * CPUS_IN_FORCE, MEMS_IN_FORCE (where asked for), REASON, ERRNO. */
 void journal_moved(const struct move_report *r);
 /* Where its pages came from; where none was moved, where it had some off its home. */
 struct node_set move_report_from(const struct move_report *r);
+/* In all, and the words for what it was, longest first ("cpu-pressure,migrate-rate"; the caller frees; NULL: no memory). */
+uint64_t move_effort_held_usec(const struct move_effort *e);
+char *move_effort_held_by(const struct move_effort *e);
+uint64_t move_report_bytes_per_sec(const struct move_report *r);
 /* OUTCOME=restored|gone|changed-by-others|failed, DETAIL. */
 void journal_restored(const char *unit, const char *cgroup, enum restore_outcome outcome, int error, const char *detail);
 void journal_blocked(const struct service_sample *s, const char *reason); /* once per new reason, the caller sees to that */
@@ -66,6 +81,12 @@ void journal_blocked(const struct service_sample *s, const char *reason); /* onc
 void journal_stuck(const char *unit, const char *cgroup, const char *while_doing);
 /* A change of cpusets that does not come to an end; `what`: "changing its cpuset". */
 void journal_change_late(const char *unit, const char *cgroup, const char *what);
+/* kernel.numa_balancing was set, by us; `why`: "kernel-balancing: off", "given back". KERNEL_BALANCING_BEFORE, KERNEL_BALANCING, REASON. */
+void journal_kernel_balancing(unsigned before, unsigned now, const char *why);
+/* It is on, and will take back what these rules ("a, b") have moved. KERNEL_BALANCING, REASON. */
+void journal_kernel_balancing_meets(unsigned mode, const char *rules);
+/* It has done so: BYTES, KERNEL_BALANCING, WAIT_USEC (0: moved again at once, as the rule says). */
+void journal_undone(const struct service_sample *s, uint64_t bytes, unsigned mode, uint64_t wait_usec);
 /* Something this machine cannot do (host_limitations), at start. */
 void journal_limitation(const char *what);
 void journal_config_loaded(const char *what, unsigned n_rules);

@@ -224,6 +224,27 @@ static long sim_move_pages(void *context, pid_t pid, size_t n, void *const *addr
         return -ENOSYS; /* bytes are moved by sim-mover.c: there are no addresses */
 }
 
+unsigned sim_balancing_mode(const struct sim *s) {
+        return s->settings.balancing_rate_bytes > 0 && !s->settings.balancing_off;
+}
+
+static int sim_get_kernel_balancing(void *context, unsigned *ret) {
+        const struct sim *s = context;
+        if (s->settings.balancing_rate_bytes == 0)
+                return -ENOENT;
+        *ret = sim_balancing_mode(s);
+        return 0;
+}
+
+static int sim_set_kernel_balancing(void *context, unsigned mode, ops_done done, void *userdata) {
+        struct sim *s = context;
+        if (s->dead)
+                return -ECANCELED;
+        s->settings.balancing_off = mode == 0;
+        const struct sim_answer answer = { .done = done, .userdata = userdata };
+        return answer_later(s, s->settings.answer_usec, &answer);
+}
+
 static int sim_call_later(void *context, uint64_t delay_usec, ops_later callback, void *userdata) {
         struct sim *s = context;
         if (s->dead)
@@ -237,5 +258,7 @@ const struct act_ops sim_act_ops = {
         .get_cpuset = sim_get_cpuset,
         .set_cpuset = sim_set_cpuset,
         .move_pages = sim_move_pages,
+        .get_kernel_balancing = sim_get_kernel_balancing,
+        .set_kernel_balancing = sim_set_kernel_balancing,
         .call_later = sim_call_later,
 };

@@ -226,6 +226,7 @@ static void begin(struct sim *s, struct sim_service *v) {
         s->totals.least_bytes += sim_least_bytes(s, v);
         v->home = v->home_before = (struct node_set){ 0 };
         v->home_usec = v->first_home_usec = 0;
+        sim_tell_cgroup(s, v);
 }
 
 int sim_add(struct sim *s, const struct sim_spec *spec, struct sim_service **ret) {
@@ -264,6 +265,11 @@ void sim_end(struct sim *s, struct sim_service *v) {
         v->configured = (struct cpuset_value){ 0 };
         if (v->spec.owner != OWNER_SYSTEMD)
                 v->settings = (struct cpuset_value){ 0 };
+        sim_tell_cgroup(s, v);
+}
+
+void sim_disturb(struct sim *s, struct sim_service *v) {
+        sim_tell_cgroup(s, v);
 }
 
 int sim_restart(struct sim *s, struct sim_service *v) {

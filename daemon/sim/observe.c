@@ -108,9 +108,28 @@ static int fill(struct sim *s, struct sim_service *v, const struct config *confi
         fill_cpu(s, v, o);
         o->cpu_window_usec = MIN2(window_usec, s->now_usec - v->started_usec);
         fill_cpuset(s, v, ours, o);
-        o->memory_pressure_centipercent = (int) (v->memory_pressure * 10000);
-        o->cpu_pressure_centipercent = (int) (v->cpu_pressure * 10000);
+        if (s->host.has_psi) {
+                o->memory_pressure_centipercent = (int) (v->memory_pressure * 10000);
+                o->cpu_pressure_centipercent = (int) (v->cpu_pressure * 10000);
+        }
+        o->kernel_moved_known = s->settings.balancing_counts && sim_balancing_mode(s) != 0 && v->managed;
+        o->kernel_moved_bytes = o->kernel_moved_known ? v->kernel_moved_bytes : 0;
         return 0;
+}
+
+void sim_read_pressure(void *context, const char *cgroup, struct pressure_totals *ret) {
+        struct sim *s = context;
+        const struct sim_service *v = sim_by_cgroup(s, cgroup);
+        *ret = (struct pressure_totals){ 0 };
+        if (!v || !v->has_cgroup)
+                return;
+        sim_catch_up(s);
+        *ret = (struct pressure_totals){
+                .has_memory = true,
+                .has_cpu = true,
+                .memory_usec = (uint64_t) (v->memory_stalled_sec * USEC_PER_SEC),
+                .cpu_usec = (uint64_t) (v->cpu_stalled_sec * USEC_PER_SEC),
+        };
 }
 
 int sim_screen(void *context, const struct config *config, const struct applied *applied, size_t n_applied, uint64_t now_usec,
@@ -214,6 +233,8 @@ int sim_read_machine(void *context, const struct topology *t, struct machine_sam
         ret->nodes = calloc(s->n_ids + 1u, sizeof(*ret->nodes));
         if (!ret->nodes)
                 return -ENOMEM;
+        ret->kernel_balancing = sim_balancing_mode(s);
+        ret->kernel_moved_bytes = ret->kernel_balancing != 0 ? s->totals.kernel_moved_bytes : 0;
         for (unsigned n = 0; n < s->n_ids; n++)
                 ret->nodes[n] = (struct node_memory){
                         .bytes_total = s->nodes[n].total,

@@ -114,6 +114,7 @@ static void run_threads(struct sim *s, double sec) {
                 }
                 double lack = v->wanted > 0 ? 1 - v->used / v->wanted : 0;
                 v->cpu_pressure = smooth(v->cpu_pressure, lack > 0 ? lack : 0, sec);
+                v->cpu_stalled_sec += (lack > 0 ? lack : 0) * sec;
         }
 }
 
@@ -172,13 +173,18 @@ static bool is_cramped(const struct sim *s, const struct sim_service *v) {
 
 static void live_on(struct sim *s, struct sim_service *v, double sec) {
         uint64_t have = sim_bytes(s, v), want = wanted_bytes(s, v, sec);
-        v->memory_pressure = smooth(v->memory_pressure, is_cramped(s, v) ? 0.5 : 0, sec);
+        double stall = MAX2(is_cramped(s, v) ? 0.5 : 0, v->memory_stall);
+        v->memory_pressure = smooth(v->memory_pressure, stall, sec);
+        v->memory_stalled_sec += stall * sec;
+        sim_tell_pressure(s, v, stall, v->wanted > 0 ? 1 - v->used / v->wanted : 0);
         if (want > have + 64 * KIB)
                 grow(s, v, want - have);
         else if (want + 64 * KIB < have)
                 shrink(s, v, have - want);
         if (v->unshare_usec > 0 && v->unshare_usec <= s->now_usec) {
                 v->unshare_usec = 0;
+                v->n_processes -= MIN2(v->n_ending, v->n_processes - 1);
+                v->n_ending = 0;
                 for (unsigned n = 0; n < s->n_ids; n++) {
                         uint64_t kept = MIN2(v->bytes[SIM_SHARED][n], v->spec.bytes / 1000 * v->spec.shared_permille / s->n_ids);
                         v->bytes[SIM_PLAIN][n] += v->bytes[SIM_SHARED][n] - kept;
@@ -219,7 +225,7 @@ static void step(struct sim *s, uint64_t usec) {
                 if (!v->running)
                         continue;
                 live_on(s, v, sec);
-                if (s->settings.balancing_rate_bytes > 0 && !v->policy)
+                if (sim_balancing_mode(s) != 0 && !v->policy)
                         balance(s, v, sec);
         }
         sim_measure_tick(s, usec);

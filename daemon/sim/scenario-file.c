@@ -241,7 +241,7 @@ static int read_event(struct config_file *f, const struct value *v, struct scena
         if (r < 0)
                 return r;
         struct scenario_event *e = &file->events[file->n_events++];
-        *e = (struct scenario_event){ 0 };
+        *e = (struct scenario_event){ .line = v->at.line, .column = v->at.column };
         r = mapping_read(f, "an event", v, event_keys, ARRAY_SIZE(event_keys), e, &seen);
         if (r < 0)
                 return r;
@@ -292,6 +292,22 @@ static int field_services(struct config_file *f, const struct key *k, const stru
 
 static int field_events(struct config_file *f, const struct key *k, const struct value *v, void *field) {
         return each_item(f, k, v, field, SCENARIO_EVENTS_MAX, read_event);
+}
+
+/* Services may be written after the events. */
+static int check_names(struct config_file *f, const struct scenario_file *file) {
+        int result = 0;
+        for (size_t i = 0; i < file->n_events; i++) {
+                const struct scenario_event *e = &file->events[i];
+                if (!e->unit || scenario_names(file, e->unit))
+                        continue;
+                const struct position at = { e->line, e->column };
+                int r = complain(f, at, "an event of %s, and no service is called so; expected one of services", e->unit);
+                if (r != -EBADMSG)
+                        return r;
+                result = r;
+        }
+        return result;
 }
 
 /* Read by the configuration's own reader, later. */
@@ -377,6 +393,8 @@ static int parse_tree(struct config_file *f, const char *text, size_t size, stru
                 return complain(f, tree ? tree->at : start,
                                 "the file is no scenario; expected a mapping with services and rules");
         r = mapping_read(f, "the scenario", tree, top_keys, ARRAY_SIZE(top_keys), file, &seen);
+        if (r >= 0 && !seen.bad)
+                r = check_names(f, file);
         if (r < 0)
                 return r;
         file->has_rules = seen.keys[TOP_RULES] || seen.keys[TOP_DAEMON];

@@ -39,6 +39,7 @@ enum scenario_action {
 
 struct scenario_event {
         uint64_t at_usec;
+        unsigned line, column; /* where it is written */
         enum scenario_action action;
         char *unit; /* NULL: of the daemon */
         bool has_cpus, has_memory, has_growth;
@@ -65,5 +66,7 @@ struct scenario_file *scenario_free(struct scenario_file *s);
 static inline void scenario_freep(struct scenario_file **s) {
         scenario_free(*s);
 }
+/* Is there, at some time, a service of that name? */
+bool scenario_names(const struct scenario_file *f, const char *unit);
 /* Puts services and events into the simulation, from its present moment on; the scenario must outlive it. Returns 0 or negative errno. */
 int scenario_begin(const struct scenario_file *f, struct sim *s);

@@ -20,6 +20,31 @@ static char *numbered(const char *unit, unsigned number, unsigned count) {
         return format_string("%.*s%u%s", (int) (percent - unit), unit, number, percent + 1);
 }
 
+/* One of a row is called so: its name begins and ends as the pattern, with a number in between. */
+static bool is_numbered(const struct scenario_service *v, const char *unit) {
+        const char *percent = strchr(v->unit, '%');
+        size_t before = percent ? (size_t) (percent - v->unit) : 0, n = strlen(unit), after = percent ? strlen(percent + 1) : 0;
+        if (!percent || v->count == 1)
+                return strcmp(v->unit, unit) == 0;
+        if (n <= before + after || strncmp(unit, v->unit, before) != 0 || strcmp(unit + n - after, percent + 1) != 0 ||
+            unit[before] == '0')
+                return false;
+        char digits[16];
+        unsigned number;
+        if (n - before - after >= sizeof(digits))
+                return false;
+        memcpy(digits, unit + before, n - before - after);
+        digits[n - before - after] = 0;
+        return parse_uint(digits, &number) == 0 && number <= v->count;
+}
+
+bool scenario_names(const struct scenario_file *f, const char *unit) {
+        for (size_t i = 0; i < f->n_services; i++)
+                if (is_numbered(&f->services[i], unit))
+                        return true;
+        return false;
+}
+
 static void arrive(struct sim *s, void *userdata) {
         const struct arrival *a = userdata;
         _cleanup_free_ char *unit = numbered(a->service->unit, a->number, a->service->count);

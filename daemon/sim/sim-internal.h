@@ -6,6 +6,7 @@
  *     physics.c      what a tick does: threads, growth, the kernel's own balancing
  *     cpusets.c      the kernel's and the service manager's side of act/ops.h
  *     observe.c      what the manager sees
+ *     sim-watch.c    what the manager is told early
  *     sim-mover.c    what move_pages(2) does, by the byte
  *     measure.c      totals
  *     simulation.c   the table of struct environment; starting, killing and running */
@@ -52,6 +53,7 @@ TAILQ_HEAD(sim_laters, sim_later);
 
 struct sim_answer;
 TAILQ_HEAD(sim_answers, sim_answer);
+_Static_assert(SIM_NEWS_MAX == _WATCH_KIND_MAX, "one for each kind");
 
 struct sim_node {
         uint64_t total, free, cache; /* bytes */
@@ -87,6 +89,7 @@ struct sim {
         size_t config_size;
         env_callback after_each;
         void *after_each_userdata;
+        const volatile sig_atomic_t *interrupted; /* NULL: nobody interrupts */
         bool left, dead, stopping;
         int exit_status;
         struct sim_jobs queued, running;
@@ -94,6 +97,7 @@ struct sim {
         uint64_t job_cost_usec; /* of the job that is being run */
         struct sim_answers answers;
         uint64_t screened_usec;
+        struct env_watch *watch; /* the manager's; NULL: it does not watch */
 
         /* Measured */
         struct sim_totals totals;
@@ -138,7 +142,8 @@ unsigned sim_hour_of_day(const struct sim *s);
 void sim_effective(const struct sim *s, const struct sim_service *v, struct cpu_mask *cpus, struct node_set *mems);
 void sim_refresh_allowed(struct sim *s, struct sim_service *v);
 extern const struct act_ops sim_act_ops;
-void sim_finish_answers(struct sim *s); /* all at once: nobody waits for them any more */
+unsigned sim_balancing_mode(const struct sim *s); /* kernel.numa_balancing */
+void sim_finish_answers(struct sim *s);           /* all at once: nobody waits for them any more */
 
 /* observe.c */
 int sim_screen(void *context, const struct config *config, const struct applied *applied, size_t n_applied, uint64_t now_usec,
@@ -148,6 +153,15 @@ int sim_read_deep(void *context, unsigned n_ids, const struct process_ref *proce
 /* Of this kind, as far as the rule allows to move it. */
 bool sim_kind_moves(const struct sim_service *v, enum sim_kind kind, bool move_shared, bool override_policy);
 int sim_read_machine(void *context, const struct topology *t, struct machine_sample *ret);
+void sim_read_pressure(void *context, const char *cgroup, struct pressure_totals *ret);
+
+/* sim-watch.c */
+int sim_watch_new(void *context, watch_callback callback, void *userdata, struct env_watch **ret);
+int sim_watch_set(struct env_watch *w, const struct watch_wish *wishes, size_t n, struct watch_counts *ret);
+struct env_watch *sim_watch_free(struct env_watch *w);
+void sim_tell_cgroup(struct sim *s, struct sim_service *v);
+/* In the last tick it waited for so much of its time. */
+void sim_tell_pressure(struct sim *s, struct sim_service *v, double memory_stall, double cpu_stall);
 
 /* sim-mover.c */
 int sim_mover_new(void *context, const struct act *act, const struct topology *t, const char *cgroup,

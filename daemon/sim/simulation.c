@@ -110,6 +110,9 @@ static const struct environment_ops sim_ops = {
         .after_each = env_after_each,
         .leave = env_leave,
         .notify = env_notify,
+        .watch_new = sim_watch_new,
+        .watch_set = sim_watch_set,
+        .watch_free = sim_watch_free,
         .submit = sim_submit,
         .stop_jobs = sim_stop_jobs,
         .load_topology = env_load_topology,
@@ -118,6 +121,7 @@ static const struct environment_ops sim_ops = {
         .screen = sim_screen,
         .read_deep = sim_read_deep,
         .read_machine = sim_read_machine,
+        .read_pressure = sim_read_pressure,
         .mover_new = sim_mover_new,
         .mover_slice = sim_mover_slice,
         .mover_result = sim_mover_result,
@@ -191,7 +195,7 @@ int sim_new(struct topology *t, const struct sim_settings *settings, struct sim 
                 .has_cpuset = true,
                 .has_memory_controller = true,
                 .has_systemd = true,
-                .has_psi = true,
+                .has_psi = !settings->no_psi,
                 .page_bytes = 4096,
                 .ticks_per_sec = 100,
         };
@@ -318,12 +322,18 @@ void sim_run(struct sim *s, uint64_t usec) {
                 s->now_usec = e->when_usec;
                 sim_disarm(s, e);
                 e->callback(e->userdata);
+                if (s->interrupted && *s->interrupted)
+                        return;
                 if (s->after_each)
                         s->after_each(s->after_each_userdata);
         }
         s->now_usec = until;
         sim_catch_up(s);
         sim_measure_homes(s);
+}
+
+void sim_heed(struct sim *s, const volatile sig_atomic_t *interrupted) {
+        s->interrupted = interrupted;
 }
 
 int sim_at(struct sim *s, uint64_t elapsed_usec, void (*callback)(struct sim *s, void *userdata), void *userdata) {

@@ -12,6 +12,7 @@
  * to allocate is reported as -ENOMEM where a function can, and otherwise ends the program: nothing here runs in the daemon. */
 #pragma once
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -25,6 +26,7 @@
 #define SIM_GROUPS_MAX    8u
 #define SIM_PROCESSES_MAX 64u
 #define SIM_SERVICES_MAX  10000u
+#define SIM_NEWS_MAX      3u /* kinds of struct watch_event */
 /* Virtual time begins here: the machine has been up for a while. */
 #define SIM_START_USEC (1000 * USEC_PER_SEC)
 
@@ -34,10 +36,13 @@ struct sim_settings {
         uint64_t tick_usec;               /* how finely time is cut for threads and growth: 1 s */
         uint64_t wander_usec;             /* a free group of threads changes node about this often: 60 s; 0: never */
         uint64_t move_rate_bytes;         /* what the kernel moves for us per second: 1 GiB */
-        uint64_t balancing_rate_bytes;    /* the kernel's own balancing, per service and second; 0: off */
+        uint64_t balancing_rate_bytes;    /* the kernel's own balancing, per service and second; 0: a kernel without */
+        bool balancing_off;               /* kernel.numa_balancing=0: switched off, by somebody or by us */
+        bool balancing_counts;            /* it counts by service what it moves, as kernels since 6.12 or so */
         unsigned page_cache_permille;     /* of each node, droppable */
         unsigned low_mark_permille;       /* below this the kernel allocates elsewhere: 10 */
         uint64_t answer_usec, apply_usec; /* the service manager: answers, and has written the cgroup, after this */
+        bool no_psi;                      /* a kernel without pressure stall information; before sim_new() */
         bool refuse_clear;                /* ENOSPC for clearing a populated cpuset, as kernels before 7.x */
         uint64_t deep_usec_per_gib;       /* what reading a memory map costs */
 };
@@ -91,10 +96,11 @@ struct sim_service {
 
         unsigned n_groups;
         int16_t group_node[SIM_GROUPS_MAX];
-        uint64_t group_usec[SIM_GROUPS_MAX];  /* since the last screen */
-        double used, wanted;                  /* CPUs, in the last tick */
-        double *used_on;                      /* by node */
-        double cpu_pressure, memory_pressure; /* 0…1, smoothed over ten seconds */
+        uint64_t group_usec[SIM_GROUPS_MAX];        /* since the last screen */
+        double used, wanted;                        /* CPUs, in the last tick */
+        double *used_on;                            /* by node */
+        double cpu_pressure, memory_pressure;       /* 0…1, smoothed over ten seconds */
+        double cpu_stalled_sec, memory_stalled_sec; /* so far */
 
         struct cpuset_value configured, settings; /* the cgroup's files; what the service manager has */
         unsigned *allowed_cpus;                   /* by node, in force */
@@ -105,7 +111,17 @@ struct sim_service {
         uint64_t stuck_usec;   /* reading its map or moving its pages takes this long */
         uint64_t write_usec;   /* a change of its cpuset is answered after so long; 0: at once */
         uint64_t map_usec;     /* reading its map alone takes this long */
-        uint64_t unshare_usec; /* shared by a fork until then */
+        uint64_t unshare_usec; /* shared by a fork until then; */
+        unsigned n_ending;     /* then so many of its processes end */
+        double memory_stall;   /* waits for memory this part of its time, 0…1, for a reason of its own */
+        /* It waits for memory, or for CPUs, for so much of the time that its pages are moved. */
+        unsigned move_stall_permille, move_wait_permille;
+
+        struct {
+                bool memory, cpu;
+        } watched; /* the manager wants to hear of its pressure */
+        bool news[SIM_NEWS_MAX];
+        uint64_t told_memory_usec, told_cpu_usec;
 
         /* Measured. */
         bool managed; /* at the last screen: some rule places it */
@@ -128,7 +144,8 @@ struct sim_totals {
         unsigned n_returns;            /* to the home before, within 15 minutes */
         unsigned n_hasty;              /* within the rule's cooldown */
         unsigned n_cpuset_writes;
-        double locality; /* of all that was managed, by CPU time, since the start */
+        uint64_t n_events; /* told early to the manager, or held back for it */
+        double locality;   /* of all that was managed, by CPU time, since the start */
 };
 
 struct sim;
@@ -158,6 +175,8 @@ uint64_t sim_elapsed(const struct sim *s); /* from 0 */
 unsigned sim_week_minute(const struct sim *s);
 /* Lets time pass. */
 void sim_run(struct sim *s, uint64_t usec);
+/* From now on sim_run() ends early when this is not 0. */
+void sim_heed(struct sim *s, const volatile sig_atomic_t *interrupted);
 /* Calls back at that moment (of sim_elapsed()); in order where several are at the same. */
 int sim_at(struct sim *s, uint64_t elapsed_usec, void (*callback)(struct sim *s, void *userdata), void *userdata);
 /* Called after each whole hour. */
@@ -169,6 +188,8 @@ int sim_add(struct sim *s, const struct sim_spec *spec, struct sim_service **ret
 int sim_restart(struct sim *s, struct sim_service *service);
 void sim_end(struct sim *s, struct sim_service *service); /* and its cgroup */
 void sim_fork(struct sim *s, struct sim_service *service, unsigned n_more, uint64_t share_usec);
+/* Something happens to its cgroup that changes nothing (frozen, thawed). */
+void sim_disturb(struct sim *s, struct sim_service *service);
 struct sim_service *sim_find(const struct sim *s, const char *unit); /* by unit or cgroup; NULL */
 size_t sim_n_services(const struct sim *s);
 struct sim_service *sim_service(const struct sim *s, size_t i); /* sorted by cgroup, ended ones too */

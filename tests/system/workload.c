@@ -30,8 +30,11 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "workload-stats.h"
 
 #define NODES_MAX     1024U
 #define THREADS_MAX   256
@@ -58,6 +61,8 @@ typedef struct Options {
         const char *shm;
         const char *populate_cpus;
         const char *affinity;
+        const char *start_cpus;
+        const char *stats;
         PageKind kind;
         bool keep_policy;
         int threads;
@@ -66,6 +71,9 @@ typedef struct Options {
         size_t grow_limit;     /* bytes in all */
         size_t pin_pages;      /* from the start of the region */
         unsigned exit_after;   /* seconds */
+        size_t churn;          /* bytes of each short-lived process */
+        unsigned churn_count;  /* of them at a time */
+        long churn_ms;         /* that each lives */
 } Options;
 
 typedef struct Worker {
@@ -73,6 +81,8 @@ typedef struct Worker {
         volatile char *start;
         size_t size;
         const Options *options;
+        const cpu_set_t *cpus; /* where it may run once it has begun */
+        StatsSlot *slot;
 } Worker;
 
 static void die(const char *what) {
@@ -91,12 +101,16 @@ static void usage(FILE *to) {
               "  --shm PATH              share the memory with others that map the same file\n"
               "  --cpus LIST             run there while populating only\n"
               "  --affinity LIST         run there for ever\n"
+              "  --start-cpus LIST       the threads begin there, and are free at once\n"
               "  --threads T             threads, each using its part of the memory (default 1)\n"
               "  --duty RUN_MS:SLEEP_MS  of each thread (default 10:90; 0:MS only sleeps)\n"
               "  --grow MB               populate so much more every second ...\n"
               "  --grow-limit MB         ... until it is so much more (default 256)\n"
               "  --pin PAGES             pin the first pages for good (io_uring registered buffers)\n"
-              "  --exit-after S          exit with status 0\n",
+              "  --exit-after S          exit with status 0\n"
+              "  --churn N:MB:MS         N processes beside it all the time that live so long and use so much memory of their "
+              "own\n"
+              "  --stats FILE            say there what each thread has done, and its longest stall (workload-stats.h)\n",
               to);
 }
 
@@ -154,6 +168,19 @@ static void parse_duty(const char *text, Options *o) {
         o->sleep_ms = (long) parse_number(p + 1, NULL);
 }
 
+static void parse_churn(const char *text, Options *o) {
+        const char *p;
+
+        o->churn_count = (unsigned) parse_number(text, &p);
+        if (*p == ':')
+                o->churn = parse_number(p + 1, &p) * MIB;
+        if (o->churn_count > THREADS_MAX || o->churn == 0 || *p != ':') {
+                fprintf(stderr, "workload: --churn '%s': expected N:MB:MS\n", text);
+                exit(2);
+        }
+        o->churn_ms = (long) parse_number(p + 1, NULL);
+}
+
 static void parse_options(int argc, char **argv, Options *o) {
         enum {
                 SIZE = 1,
@@ -173,6 +200,9 @@ static void parse_options(int argc, char **argv, Options *o) {
                 GROW_LIMIT,
                 PIN,
                 EXIT_AFTER,
+                START_CPUS,
+                STATS,
+                CHURN,
                 HELP
         };
         static const struct option table[] = { { "size", required_argument, NULL, SIZE },
@@ -192,6 +222,9 @@ static void parse_options(int argc, char **argv, Options *o) {
                                                { "grow-limit", required_argument, NULL, GROW_LIMIT },
                                                { "pin", required_argument, NULL, PIN },
                                                { "exit-after", required_argument, NULL, EXIT_AFTER },
+                                               { "start-cpus", required_argument, NULL, START_CPUS },
+                                               { "stats", required_argument, NULL, STATS },
+                                               { "churn", required_argument, NULL, CHURN },
                                                { "help", no_argument, NULL, HELP },
                                                {} };
 
@@ -214,6 +247,9 @@ static void parse_options(int argc, char **argv, Options *o) {
                 case GROW_LIMIT: o->grow_limit = parse_number(optarg, NULL) * MIB; break;
                 case PIN: o->pin_pages = parse_number(optarg, NULL); break;
                 case EXIT_AFTER: o->exit_after = (unsigned) parse_number(optarg, NULL); break;
+                case START_CPUS: o->start_cpus = optarg; break;
+                case STATS: o->stats = optarg; break;
+                case CHURN: parse_churn(optarg, o); break;
                 case HELP: usage(stdout); exit(EXIT_SUCCESS);
                 default: usage(stderr); exit(2);
                 }
@@ -369,22 +405,69 @@ static long now_ms(void) {
         return t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-static void *work(void *userdata) {
-        const Worker *w = userdata;
-        const size_t page = (size_t) sysconf(_SC_PAGESIZE), batch = 256 * page;
+/* Touches a part again and again, and sleeps between; until a time by now_ms(), 0 for ever. */
+static void use(volatile char *start, size_t size, const Options *o, StatsSlot *slot, long until) {
+        const size_t batch = 256 * (size_t) sysconf(_SC_PAGESIZE);
+        uint64_t last = stats_now_usec();
         size_t place = 0;
 
-        for (;;) {
-                long end = now_ms() + w->options->run_ms;
+        while (until == 0 || now_ms() < until) {
+                long end = now_ms() + o->run_ms;
 
-                while (w->size > 0 && now_ms() < end) {
-                        size_t n = w->size - place < batch ? w->size - place : batch;
+                while (size > 0 && now_ms() < end) {
+                        size_t n = size - place < batch ? size - place : batch;
 
-                        touch(w->start + place, n);
-                        place = place + n < w->size ? place + n : 0;
+                        touch(start + place, n);
+                        stats_done(slot, &last, n, 0);
+                        place = place + n < size ? place + n : 0;
                 }
-                if (w->options->sleep_ms > 0)
-                        sleep_ms(w->options->sleep_ms);
+                if (o->sleep_ms > 0)
+                        sleep_ms(o->sleep_ms);
+                stats_done(slot, &last, 0, (uint64_t) o->sleep_ms * 1000);
+        }
+}
+
+static void *work(void *userdata) {
+        const Worker *w = userdata;
+
+        atomic_store(&w->slot->start, (uintptr_t) w->start);
+        atomic_store(&w->slot->size, w->size);
+        atomic_store(&w->slot->tid, (uint64_t) syscall(SYS_gettid));
+        if (w->options->start_cpus) {
+                run_on(w->options->start_cpus);
+                if (sched_setaffinity(0, sizeof(*w->cpus), w->cpus) < 0)
+                        die("sched_setaffinity");
+        }
+        use(w->start, w->size, w->options, w->slot, 0);
+        return NULL;
+}
+
+static void short_life(const Options *o, StatsSlot *slot) {
+        char *start = mmap(NULL, o->churn, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+        if (start == MAP_FAILED)
+                _exit(EXIT_FAILURE);
+        use(start, o->churn, o, slot, now_ms() + o->churn_ms);
+        _exit(EXIT_SUCCESS);
+}
+
+/* Has so many short-lived processes beside it, always: a new one for each that ended. */
+static void *churn(void *userdata) {
+        const Worker *w = userdata;
+
+        for (unsigned running = 0;;) {
+                if (running == w->options->churn_count) {
+                        if (waitpid(-1, NULL, 0) < 0)
+                                die("waitpid");
+                        running--;
+                }
+
+                pid_t pid = fork();
+                if (pid < 0)
+                        die("fork");
+                if (pid == 0)
+                        short_life(w->options, w->slot);
+                running++;
         }
         return NULL;
 }
@@ -428,7 +511,8 @@ static void notify_ready(const char *start, size_t size) {
 int main(int argc, char **argv) {
         Options options = { .size = 100 * MIB, .threads = 1, .run_ms = 10, .sleep_ms = 90, .grow_limit = 256 * MIB };
         static Worker workers[THREADS_MAX];
-        cpu_set_t before;
+        static Worker churner;
+        static cpu_set_t before;
         pthread_t grower;
 
         parse_options(argc, argv, &options);
@@ -448,6 +532,10 @@ int main(int argc, char **argv) {
         if (options.populate_cpus && sched_setaffinity(0, sizeof(before), &before) < 0)
                 die("sched_setaffinity");
 
+        StatsSlot *slots = stats_map(options.stats);
+        if (!slots)
+                die(options.stats ? options.stats : "mmap");
+
         /* Whole huge pages for each, so that no two threads share one. */
         size_t part = options.size / (size_t) options.threads & ~(THP_SIZE - 1);
         for (int i = 0; i < options.threads; i++) {
@@ -455,12 +543,17 @@ int main(int argc, char **argv) {
                 bool last = i + 1 == options.threads;
 
                 w->options = &options;
+                w->cpus = &before;
+                w->slot = slots + i;
                 w->start = start + (size_t) i * part;
                 w->size = last ? options.size - (size_t) i * part : part;
                 if (pthread_create(&w->thread, NULL, work, w) != 0)
                         die("pthread_create");
         }
         if (options.grow && pthread_create(&grower, NULL, grow, &options) != 0)
+                die("pthread_create");
+        churner = (Worker){ .options = &options, .slot = slots + THREADS_MAX };
+        if (options.churn && pthread_create(&churner.thread, NULL, churn, &churner) != 0)
                 die("pthread_create");
         notify_ready(start, options.size);
 

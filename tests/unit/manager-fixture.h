@@ -43,13 +43,23 @@ static struct {
                 const struct job_ops *ops;
                 void *arg;
                 uint64_t late_usec; /* 0: never */
+                bool hangs;
         } jobs[JOBS_MAX];
-        bool hangs; /* no job comes to an end */
+        bool hangs;         /* no job comes to an end */
+        pid_t stuck_pid;    /* reading this process's memory map does not, until this is 0 again */
+        size_t n_processes; /* of each service, from 4000 on */
+        size_t n_read;      /* of the last memory map */
         unsigned n_jobs;
         struct env_timer timers[TIMERS_MAX];
         const char *services[SERVICE_MAX]; /* units, in order of name; NULL: no more */
         uint64_t interval_usec;
         bool at_home;
+        struct env_timer each;                /* after_each(): to be called by the test */
+        unsigned balancing, n_balancing_sets; /* kernel.numa_balancing, and how often it was to be set */
+        bool no_balancing, lose_balancing;    /* this kernel has none; what is set has no effect */
+        int fail_balancing;
+        enum balancing_setting balancing_setting; /* of the configuration */
+        bool dry_run;
 } fx;
 
 /* Of the program numabalanced, for --once only. */
@@ -87,6 +97,8 @@ static struct env_timer *fx_timer_free(struct env_timer *t) {
         return NULL;
 }
 static int fx_after_each(void *context, env_callback callback, void *userdata) {
+        fx.each.callback = callback;
+        fx.each.userdata = userdata;
         return 0;
 }
 static int fx_leave(void *context, int status) {
@@ -98,6 +110,7 @@ static void fx_notify(void *context, const char *state) {
 static int fx_submit(void *context, const struct job_ops *ops, void *arg, uint64_t deadline_usec) {
         assert_true(fx.n_jobs < JOBS_MAX);
         fx.jobs[fx.n_jobs].ops = ops;
+        fx.jobs[fx.n_jobs].hangs = false;
         fx.jobs[fx.n_jobs].late_usec = deadline_usec > 0 ? fx.now + deadline_usec : 0;
         fx.jobs[fx.n_jobs++].arg = arg;
         return 0;
@@ -135,6 +148,8 @@ static int fx_load_config(void *context, const char *main_file, const struct top
         struct config *c = config_new();
         assert_non_null(c);
         c->settings.interval_usec = fx.interval_usec;
+        c->settings.kernel_balancing = fx.balancing_setting;
+        c->settings.dry_run = fx.dry_run;
         c->rules = calloc(2, sizeof(*c->rules));
         c->n_rules = 2;
         rule_init(&c->rules[0]);
@@ -159,9 +174,10 @@ static void fx_service(struct service_sample *s, const struct config *config, co
         s->cgroup = format_string("/system.slice/%s", unit);
         s->rule = config_match(config, &id);
         s->owner = OWNER_SYSTEMD;
-        s->processes = calloc(1, sizeof(*s->processes));
-        s->processes[0] = (struct process_ref){ .pid = 4000, .start_ticks = 1 };
-        s->n_processes = 1;
+        s->n_processes = MAX2(fx.n_processes, (size_t) 1);
+        s->processes = calloc(s->n_processes, sizeof(*s->processes));
+        for (size_t i = 0; i < s->n_processes; i++)
+                s->processes[i] = (struct process_ref){ .pid = 4000 + (pid_t) i, .start_ticks = 1 };
         s->n_threads = 4;
         s->bytes_by_node[fx.at_home ? 0 : 1] = GIB;
         s->cpu_window_usec = 10 * USEC_PER_SEC;
@@ -192,6 +208,12 @@ static int fx_screen(void *context, const struct config *config, const struct ap
 
 static int fx_read_deep(void *context, unsigned n_ids, const struct process_ref *processes, size_t n_processes,
                         const struct deep_options *options, struct deep_sample **ret) {
+        for (size_t i = 0; i < n_processes && fx.stuck_pid > 0; i++)
+                if (processes[i].pid == fx.stuck_pid) {
+                        atomic_store(options->reading, i + 1);
+                        return -EINPROGRESS;
+                }
+        fx.n_read = n_processes;
         struct deep_sample *d = calloc(1, sizeof(*d));
         d->n_ids = n_ids;
         d->bytes_by_node = calloc(n_ids, sizeof(uint64_t));
@@ -205,6 +227,9 @@ static int fx_read_deep(void *context, unsigned n_ids, const struct process_ref 
 }
 static int fx_read_machine(void *context, const struct topology *t, struct machine_sample *ret) {
         return -ENOMEM;
+}
+static void fx_read_pressure(void *context, const char *cgroup, struct pressure_totals *ret) {
+        *ret = (struct pressure_totals){ 0 };
 }
 
 /* Any way of changing something ends here. */
@@ -238,30 +263,79 @@ static int fx_set_cpuset(void *context, const struct target *t, const struct cpu
         return -EPERM;
 }
 
+static int fx_get_balancing(void *context, unsigned *ret) {
+        *ret = fx.balancing;
+        return fx.no_balancing ? -ENOENT : 0;
+}
+static int fx_set_balancing(void *context, unsigned mode, ops_done done, void *userdata) {
+        fx.n_balancing_sets++;
+        if (fx.fail_balancing < 0)
+                return fx.fail_balancing;
+        if (!fx.lose_balancing)
+                fx.balancing = mode;
+        done(0, userdata);
+        return 0;
+}
+
 static const struct environment_ops fx_ops = {
-        fx_now,       fx_week_minute,  fx_timer_new, fx_timer_set,     fx_timer_free,   fx_after_each,  fx_leave,
-        fx_notify,    fx_submit,       fx_stop_jobs, fx_load_topology, fx_use_topology, fx_load_config, fx_screen,
-        fx_read_deep, fx_read_machine, fx_mover_new, fx_mover_slice,   fx_mover_result, fx_mover_free,
+        .now = fx_now,
+        .week_minute = fx_week_minute,
+        .timer_new = fx_timer_new,
+        .timer_set = fx_timer_set,
+        .timer_free = fx_timer_free,
+        .after_each = fx_after_each,
+        .leave = fx_leave,
+        .notify = fx_notify,
+        .submit = fx_submit,
+        .stop_jobs = fx_stop_jobs,
+        .load_topology = fx_load_topology,
+        .use_topology = fx_use_topology,
+        .load_config = fx_load_config,
+        .screen = fx_screen,
+        .read_deep = fx_read_deep,
+        .read_machine = fx_read_machine,
+        .read_pressure = fx_read_pressure,
+        .mover_new = fx_mover_new,
+        .mover_slice = fx_mover_slice,
+        .mover_result = fx_mover_result,
+        .mover_free = fx_mover_free,
 };
-static const struct act_ops fx_act_ops = { .name = "counting", .get_cpuset = fx_get_cpuset, .set_cpuset = fx_set_cpuset };
+static const struct act_ops fx_act_ops = { .name = "counting",
+                                           .get_cpuset = fx_get_cpuset,
+                                           .set_cpuset = fx_set_cpuset,
+                                           .get_kernel_balancing = fx_get_balancing,
+                                           .set_kernel_balancing = fx_set_balancing };
+
+/* The first job that does not hang; a read that gets stuck goes on hanging, as its thread would. */
+static inline bool fx_run_job(void) {
+        for (unsigned i = 0; i < fx.n_jobs; i++) {
+                if (fx.jobs[i].hangs && fx.stuck_pid > 0)
+                        continue;
+                const struct job_ops *ops = fx.jobs[i].ops;
+                void *arg = fx.jobs[i].arg;
+                int result = ops->run(arg);
+                if (result == -EINPROGRESS) {
+                        fx.jobs[i].hangs = true;
+                        continue;
+                }
+                memmove(fx.jobs + i, fx.jobs + i + 1, (--fx.n_jobs - i) * sizeof(fx.jobs[0]));
+                ops->done(result, arg);
+                return true;
+        }
+        return false;
+}
 
 /* Lets everything happen that is due at this moment: jobs, timers, messages. */
 static inline void fx_settle(void) {
         for (bool busy = true; busy;) {
                 busy = false;
-                for (unsigned i = 0; i < fx.n_jobs && fx.hangs; i++)
-                        if (fx.jobs[i].late_usec > 0 && fx.now >= fx.jobs[i].late_usec) {
+                for (unsigned i = 0; i < fx.n_jobs; i++)
+                        if ((fx.hangs || fx.jobs[i].hangs) && fx.jobs[i].late_usec > 0 && fx.now >= fx.jobs[i].late_usec) {
                                 fx.jobs[i].late_usec = 0;
                                 if (fx.jobs[i].ops->late)
                                         fx.jobs[i].ops->late(fx.jobs[i].arg);
                         }
-                if (fx.n_jobs > 0 && !fx.hangs) {
-                        const struct job_ops *ops = fx.jobs[0].ops;
-                        void *arg = fx.jobs[0].arg;
-                        memmove(fx.jobs, fx.jobs + 1, --fx.n_jobs * sizeof(fx.jobs[0]));
-                        ops->done(ops->run(arg), arg);
-                        busy = true;
-                }
+                busy = (!fx.hangs && fx_run_job()) || busy;
                 for (size_t i = 0; i < TIMERS_MAX; i++)
                         if (fx.timers[i].armed && fx.timers[i].at_usec <= fx.now) {
                                 fx.timers[i].armed = false;
@@ -283,6 +357,9 @@ static inline void fx_pass(uint64_t usec) {
                 for (size_t i = 0; i < TIMERS_MAX; i++)
                         if (fx.timers[i].armed && fx.timers[i].at_usec < next)
                                 next = MAX2(fx.timers[i].at_usec, fx.now + 1);
+                for (unsigned i = 0; i < fx.n_jobs; i++)
+                        if (fx.jobs[i].hangs && fx.jobs[i].late_usec > fx.now && fx.jobs[i].late_usec < next)
+                                next = fx.jobs[i].late_usec;
                 fx.now = next;
                 fx_settle();
         }

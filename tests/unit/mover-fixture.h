@@ -2,7 +2,7 @@
 /* A simulated machine with one process, as a directory that the mover reads and a kernel that it calls. */
 #pragma once
 
-#include "act/mover.h"
+#include "act/mover-internal.h"
 
 #include "act-fixture.h"
 #include "act/simulated.h"
@@ -44,6 +44,13 @@ static inline int setup_without_pagemap(void **state) {
         return setup_with(false);
 }
 
+/* As from Linux 6.7, where the kernel tells what is present and what is huge. */
+static inline int setup_with_scan(void **state) {
+        setup_with(true);
+        simulated_knobs(sim)->scans = true;
+        return 0;
+}
+
 static inline int teardown(void **state) {
         simulated_free(sim);
         fixture_done(&fx);
@@ -67,6 +74,7 @@ static inline struct mover *make(const char *home, const struct process_ref *pro
         assert_int_equal(mover_new(&act, &fx.host, simulated_topology(sim), CGROUP, processes ? processes : &one,
                                    processes ? n : 1, &goal, &m),
                          0);
+        m->slice_limit_usec = m->load_limit_usec = UINT64_MAX;
         return m;
 }
 
@@ -89,4 +97,5 @@ static inline struct move_result move_home(const char *home, int expected) {
 }
 
 #define PAGEMAP(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-#define BOTH(f)    PAGEMAP(f), cmocka_unit_test_setup_teardown(f, setup_without_pagemap, teardown)
+#define SCAN(f)    cmocka_unit_test_setup_teardown(f, setup_with_scan, teardown)
+#define ALL(f)     PAGEMAP(f), cmocka_unit_test_setup_teardown(f, setup_without_pagemap, teardown), SCAN(f)

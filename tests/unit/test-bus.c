@@ -481,14 +481,18 @@ static int nobody(const char *path) {
         json_object_put(call(&f, "Restore", error, "s", ""));
         if (strcmp(error, SD_BUS_ERROR_ACCESS_DENIED) != 0)
                 return 22;
-        /* In a loop: answered at first, then turned away for the most part. */
+        /* In a loop: answered at first, then turned away again and again. How soon depends on what else the machine does. */
         unsigned n_told = 0, n_busy = 0;
-        for (unsigned i = 0; i < 200; i++) {
+        for (unsigned i = 0; i < 20000 && (n_told < 10 || n_busy < 50); i++) {
                 json_object_put(call(&f, "Explain", error, "s", "expensive.service"));
-                n_told += !*error;
-                n_busy += strcmp(error, BUS_ERROR_BUSY) == 0;
+                if (!*error)
+                        n_told++;
+                else if (strcmp(error, BUS_ERROR_BUSY) == 0)
+                        n_busy++;
+                else
+                        return 31;
         }
-        if (n_told < 10 || n_busy < 50 || n_told + n_busy != 200)
+        if (n_told < 10 || n_busy < 50)
                 return 30;
         sd_bus_flush_close_unref(bus);
         return 0;

@@ -196,6 +196,23 @@ static void test_same_plan(void **state) {
         tree_done(&m.copy);
 }
 
+/* So does whether the kernel's own balancing is on. */
+static void test_kernel_balancing(void **state) {
+        struct machine m;
+        put_machine(&m);
+        tree_put(&m.tree, "proc/sys/kernel/numa_balancing", "1\n");
+        tree_put(&m.tree, "proc/vmstat", "nr_secret 1\nnuma_pages_migrated 77\nnuma_x 2\n");
+        tree_put(&m.tree, "sys/fs/cgroup/system.slice/redis-server.service/memory.stat", "anon 1\nnuma_pages_migrated 78\n");
+        take(&m, NULL, NULL);
+        travel(&m);
+        _cleanup_free_ char *mode = slurp(&m.copy, "proc/sys/kernel/numa_balancing"), *all = slurp(&m.copy, "proc/vmstat"),
+                            *own = slurp(&m.copy, "sys/fs/cgroup/system.slice/redis-server.service/memory.stat");
+        assert_string_equal(mode, "1\n");
+        assert_string_equal(all, "numa_pages_migrated 77\n");
+        assert_string_equal(own, "numa_pages_migrated 78\n");
+        tree_done(&m.copy);
+}
+
 /* What the daemon remembered decides too: every field of it has to come along. */
 static void test_history(void **state) {
         static uint64_t fixed[] = { 5, 6, 7, 8 };
@@ -230,12 +247,25 @@ static void test_history(void **state) {
                                      .n_failed_moves = 9,
                                      .failed = true,
                                      .deep_usec = 10,
+                                     .deep_processes = 18,
+                                     .deep_again = true,
+                                     .shared_processes = 19,
+                                     .n_shared_looks = 20,
+                                     .shared_again_usec = 21,
                                      .interleave_key = 16,
                                      .deep_start_ticks = 17,
                                      .self_managed = true,
                                      .refused = true,
                                      .restless = 3,
                                      .has_bound_mappings = true,
+                                     .kept_known = true,
+                                     .kept_own = true,
+                                     .kept_bytes = 18,
+                                     .kept_off_bytes = 19,
+                                     .kept_kernel_bytes = 20,
+                                     .n_undone = 4,
+                                     .undone_usec = 21,
+                                     .undone_bytes = 22,
                                      .own_policy = (char[]){ "bind:0" },
                                      .last_seen_usec = 11 };
         struct json_object *o = history_to_json(&h);
@@ -247,7 +277,7 @@ static void test_history(void **state) {
         assert_memory_equal(b->fixed_by_node, fixed, sizeof fixed);
 #ifdef __x86_64__
         /* A field was added? Then it belongs into report/history-json.c too, and into this test. */
-        assert_int_equal(sizeof(struct history_entry), 504);
+        assert_int_equal(sizeof(struct history_entry), 584);
 #endif
         struct history_entry x = *e, y = *b;
         x.cgroup = y.cgroup = NULL;
@@ -265,6 +295,10 @@ static void test_history(void **state) {
         assert_int_equal(y.interleave_key, 16);
         assert_int_equal(y.deep_start_ticks, 17);
         assert_true(y.refused && y.self_managed && y.has_bound_mappings);
+        assert_true(y.kept_known && y.kept_own);
+        assert_int_equal(y.kept_bytes + y.kept_off_bytes + y.kept_kernel_bytes, 18 + 19 + 20);
+        assert_int_equal(y.n_undone, 4);
+        assert_int_equal(y.undone_usec + y.undone_bytes, 21 + 22);
         assert_string_equal(y.own_policy, "bind:0");
         history_done(&back);
         json_object_put(again);
@@ -339,7 +373,7 @@ static void test_stuck(void **state) {
                 .paused = time_passes,
                 .userdata = &m,
                 .read_deep = stuck_deep,
-                .deep_usec = 400 * USEC_PER_MSEC,
+                .deep_usec = 3 * USEC_PER_SEC,
         };
         char *why = NULL;
         assert_int_equal(capture_take(&options, &m.capture, &why), 0);
@@ -363,9 +397,8 @@ static void test_stuck(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_same_plan),
-                cmocka_unit_test(test_history),
-                cmocka_unit_test(test_one_file),
+                cmocka_unit_test(test_same_plan), cmocka_unit_test(test_kernel_balancing),
+                cmocka_unit_test(test_history),   cmocka_unit_test(test_one_file),
                 cmocka_unit_test(test_stuck),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -471,6 +471,40 @@ static void test_cpusets(void **state) {
         tree_done(&t);
 }
 
+static void test_stalls(void **state) {
+        struct tree t;
+        tree_make(&t, "bookworm");
+        _cleanup_(host_freep) struct host *h = NULL;
+        assert_int_equal(host_open(t.root, &h), 0);
+        const char *redis = "/system.slice/redis-server.service";
+        struct pressure_totals p;
+        tree_put(&t, REDIS "memory.pressure", "some avg10=0.00 avg60=0.00 avg300=0.00 total=12345\nfull avg10=0.00 total=99\n");
+        tree_put(&t, REDIS "cpu.pressure", "some avg10=0.00 avg60=0.00 avg300=0.00 total=18446744073709551615\n");
+        h->has_psi = true;
+        cgroup_read_stalls(h, redis, &p);
+        assert_true(p.has_memory && p.has_cpu && p.memory_usec == 12345 && p.cpu_usec == UINT64_MAX);
+        static const char *const odd[] = { "",
+                                           "some",
+                                           "full avg10=0.00 total=1",
+                                           "some avg10=0.00\nfull total=1",
+                                           "some total=x",
+                                           "some a total=99999999999999999999",
+                                           "some a total=-1" };
+        for (size_t i = 0; i < ARRAY_SIZE(odd); i++) {
+                tree_put(&t, REDIS "memory.pressure", odd[i]);
+                cgroup_read_stalls(h, redis, &p);
+                assert_true(!p.has_memory && p.has_cpu);
+        }
+        cgroup_read_stalls(h, "/system.slice/not-there", &p);
+        assert_true(!p.has_memory && !p.has_cpu);
+        cgroup_read_stalls(h, "pid:1", &p);
+        assert_true(!p.has_memory && !p.has_cpu);
+        h->has_psi = false;
+        cgroup_read_stalls(h, redis, &p);
+        assert_true(!p.has_memory && !p.has_cpu);
+        tree_done(&t);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_components),
@@ -484,6 +518,7 @@ int main(void) {
                 cmocka_unit_test(test_hybrid_and_legacy),
                 cmocka_unit_test(test_files),
                 cmocka_unit_test(test_cpusets),
+                cmocka_unit_test(test_stalls),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

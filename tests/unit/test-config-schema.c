@@ -174,6 +174,18 @@ static void test_words(void **state) {
                 assert_int_equal(c->settings.on_exit, o);
                 config_free(c);
         }
+        for (int b = 0; b < _BALANCING_SETTING_MAX; b++)
+                for (int k = 0; k < _KERNEL_BALANCING_MAX; k++) {
+                        _cleanup_free_ char *text =
+                                format_string("daemon: {kernel-balancing: %s}\nrules: [{name: a, match: {unit: a.service}, "
+                                              "place: spread, kernel-balancing: %s}]\n",
+                                              balancing_setting_to_string((enum balancing_setting) b),
+                                              kernel_balancing_to_string((enum kernel_balancing) k));
+                        struct config *c = parse_ok(text, NULL);
+                        assert_int_equal(c->settings.kernel_balancing, b);
+                        assert_int_equal(c->rules[0].kernel_balancing, k);
+                        config_free(c);
+                }
         for (int k = 0; k < _MATCH_KEY_MAX; k++) {
                 _cleanup_free_ char *text = format_string("rules: [{name: a, match: {%s: \"*\"}, place: ignore}]\n",
                                                           match_key_to_string((enum match_key) k));

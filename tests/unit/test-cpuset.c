@@ -219,6 +219,7 @@ static void test_in_force(void **state) {
                 { "0-1", "2", false },                                               /* taken, and ignored */
                 { "0-1", "", true },    { "1", "", false },
         };
+        s.configured.cpus_set = s.configured.mems_set = true;
         for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
                 struct cpuset_change c = change_to(NULL, cases[i].wanted);
                 assert_int_equal(node_set_parse(cases[i].effective, &s.effective_mems), 0);
@@ -227,6 +228,14 @@ static void test_in_force(void **state) {
         struct cpuset_change c = change_to("1-2", NULL);
         assert_int_equal(cpu_mask_parse("1-2", &s.effective_cpus), 0);
         assert_true(cpuset_in_force(&s, &c));
+        /* What is asked for happens to be so: it must have been written all the same. */
+        s.configured.cpus_set = false;
+        assert_false(cpuset_in_force(&s, &c));
+        c = change_to(NULL, "0-1");
+        assert_int_equal(node_set_parse("0-1", &s.effective_mems), 0);
+        assert_true(cpuset_in_force(&s, &c));
+        s.configured.mems_set = false;
+        assert_false(cpuset_in_force(&s, &c));
         c = change_to("", "");
         assert_false(cpuset_in_force(&s, &c));
 }

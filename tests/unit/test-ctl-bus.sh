@@ -63,7 +63,9 @@ expect 3 status && has_err 'not running' status
 cat >"$work/status.json" <<'JSON'
 {"version":"0.1.0","uptime_usec":12000000000,"paused":false,"dry_run":false,"config":"/etc/numabalanced/numabalanced.yaml","rules":2,
  "interval_usec":10000000,"next_cycle_usec":3400000,"services":3,"managed":2,
- "states":{"observed":1,"stable":1,"pending":0,"moving":1,"blocked":0},"cycles":120,"last_cycle_cpu_usec":4200,"observe_cpu_usec":500000,
+ "states":{"observed":1,"stable":1,"pending":0,"moving":1,"blocked":0},"cycles":120,"last_cycle_reason":"pressure",
+ "cycles_by_reason":{"timer":100,"unit":0,"pressure":20},"watched":{"cgroups":2,"directories":3,"memory_pressure":1,"memory_pressure_above":0,
+ "cpu_pressure":2,"left_out":4},"last_cycle_cpu_usec":4200,"observe_cpu_usec":500000,
  "moves":7,"moves_failed":1,"moved_bytes":1073741824,"changed_cgroups":2,"limitations":["no PSI: pressure is not seen"]}
 JSON
 cat >"$work/list.json" <<'JSON'
@@ -114,7 +116,9 @@ cat >"$work/history.json" <<'JSON'
 [{"time_usec":1700000000000000,"unit":"redis-server.service","cgroup":"/system.slice/redis-server.service","rule":"cache","event":"decided",
   "from_nodes":[3],"to_nodes":[1],"bytes":102760448,"locality_before":0.0,"locality_after":null,"reason":"its memory is on node 3"},
  {"time_usec":1700000003000000,"unit":"redis-server.service","cgroup":"/system.slice/redis-server.service","rule":"cache","event":"moved",
-  "from_nodes":[3],"to_nodes":[1],"bytes":102760448,"locality_before":0.0,"locality_after":1.0,"reason":"its memory is on node 3"},
+  "from_nodes":[3],"to_nodes":[1],"bytes":102760448,"locality_before":0.0,"locality_after":1.0,"reason":"its memory is on node 3",
+  "effort":{"duration_usec":3400000,"narrow_usec":5000,"longest_slice_usec":21000,"longest_call_usec":9000,"bytes_per_sec":34253482,"held_usec":1200000,
+   "held_by":{"cpu-pressure":1000000,"migrate-rate":200000},"cpu_pressure_before_percent":0.5,"cpu_pressure_during_percent":12.5}},
  {"time_usec":1700000009000000,"unit":"b.service","cgroup":"/b.service","rule":null,"event":"restored",
   "from_nodes":[],"to_nodes":[],"bytes":0,"locality_before":null,"locality_after":null,"reason":"has its former cpusets back"}]
 JSON
@@ -129,6 +133,8 @@ has_out '^numabalanced 0.1.0, running for 3h 20min$' status
 has_out '^Mode:  *changes are made$' status
 has_out '1 observed, 1 stable, 0 pending, 1 moving, 0 blocked' status
 has_out '^Cycle:  *every 10s, next in 3.4s, 120 so far$' status
+has_out '^Woken by:  *pressure; so far timer 100, pressure 20$' status
+has_out '^Watched:  *2 services, 3 places for new ones, memory pressure of 1, CPU pressure of 2; 4 left out$' status
 has_out '^Moved:  *1.0G in 7 moves, 1 failed$' status
 has_out '^Limitations:  *no PSI' status
 expect 0 status --json=short && json 'v["moved_bytes"] == 1 << 30 and v["states"]["moving"] == 1 and v["paused"] is False'
@@ -159,6 +165,11 @@ has_out '^  Rule  *cache (nodes), /etc/numabalanced/numabalanced.yaml:7$' explai
 has_out '^  Movable by node  *3:98.0M$' explain
 has_out '^  Distance  *21.0 now, 10.0 expected$' explain
 has_out '^ *1  *10.0  *chosen: the rule says so$' explain
+has_out '^Last move$' explain
+has_out '^  Longest slice  *21.*ms$' explain
+has_out '^  Longest call  *9.*ms$' explain
+has_out '^  Held back  *1.*s for cpu-pressure$' explain
+has_out '^  CPU pressure  *stalled 12.5% of the time, 0.5% before$' explain
 has_out '^ *0  *-  *rejected: not in nodes$' explain
 grep -q BANDWIDTH "$work/out" && fail "columns for terms that this daemon does not tell"
 expect 0 explain redis-server.service --json=short
@@ -225,12 +236,12 @@ expect 0 advise 99 && has_err 'oversubscribed' advise && has_out '^1$' advise
 
 # history
 expect 0 history
-has_out '^TIME  *UNIT  *EVENT  *NODES  *BYTES  *LOCALITY  *REASON' history
-has_out '^2023-11-1[45] .*  *redis-server.service  *moved  *3 → 1  *98.0M  *0.00 → 1.00  *its memory' history
-has_out ' decided  *3 → 1  *98.0M  *0.00  *its memory' history
-has_out ' b.service  *restored  *-  *-  *-  *has its former' history
+has_out '^TIME  *UNIT  *EVENT  *NODES  *BYTES  *LOCALITY  *STALL  *HELD  *REASON' history
+has_out '^2023-11-1[45] .*  *redis-server.service  *moved  *3 → 1  *98.0M  *0.00 → 1.00  *9.*ms  *1.2s  *its memory' history
+has_out ' decided  *3 → 1  *98.0M  *0.00  *-  *-  *its memory' history
+has_out ' b.service  *restored  *-  *-  *-  *-  *-  *has its former' history
 expect 0 history redis-server.service --json=short
-json 'v[0]["locality_after"] is None and v[1]["locality_after"] == 1.0 and v[2]["rule"] is None and v[0]["time_usec"] == 1700000000000000'
+json 'v[0]["locality_after"] is None and v[1]["locality_after"] == 1.0 and v[2]["rule"] is None and v[0]["time_usec"] == 1700000000000000 and v[0]["effort"] is None and v[1]["effort"]["held_by"]["cpu-pressure"] == 1000000'
 expect 0 history quiet.service && has_out '^Nothing was decided about quiet.service since' history
 expect 0 history quiet.service --no-legend
 [ ! -s "$work/out" ] || fail "history --no-legend of nothing"

@@ -35,12 +35,25 @@ static void test_events(void **state) {
         _cleanup_(service_sample_done) struct service_sample s;
         struct events *e = events_new();
         struct placement p = { .home_mems = node_set_of(1), .bytes_to_move = 3 * MIB, .reason = (char *) "nearer" };
-        struct move_result moved = { .moved_bytes = 3 * MIB, .moved_from = { [2] = 3 * MIB } };
+        struct move_result moved = {
+                .moved_bytes = 3 * MIB, .moved_from = { [2] = 3 * MIB }, .longest_slice_usec = 21000, .longest_call_usec = 9000
+        };
         sample(&s, "a.service");
+        const struct move_effort effort = {
+                .moving_usec = 2 * USEC_PER_SEC,
+                .held_usec = { [HOLD_RATE] = 300, [HOLD_CPU] = 1200 },
+                .memory_before_permille = -1,
+                .memory_during_permille = -1,
+                .cpu_before_permille = 5,
+                .cpu_during_permille = 125,
+        };
         struct move_report r = {
                 .sample = &s,
                 .to = node_set_of(1),
                 .moved = &moved,
+                .effort = &effort,
+                .duration_usec = 3000000,
+                .narrow_usec = 5000,
                 .locality_before = 0.25,
                 .locality_after = 1,
                 .verified = true,
@@ -53,6 +66,7 @@ static void test_events(void **state) {
         r.verified = false;
         r.error = -EPERM;
         r.reason = "not permitted";
+        r.effort = NULL;
         assert_int_equal(events_add_moved(e, 4, &r), 0);
         assert_int_equal(events_add_blocked(e, 5, &s, "no room"), 0);
         assert_int_equal(events_add_restored(e, 6, "b.service", "/b.service", RESTORE_DONE, NULL), 0);
@@ -64,9 +78,15 @@ static void test_events(void **state) {
                     "{\"time_usec\":2," A ",\"event\":\"would-act\",\"from_nodes\":[2],\"to_nodes\":[1],\"bytes\":3145728,"
                     "\"locality_before\":0.25,\"locality_after\":null,\"reason\":\"nearer\"},"
                     "{\"time_usec\":3," A ",\"event\":\"moved\",\"from_nodes\":[2],\"to_nodes\":[1],\"bytes\":3145728,"
-                    "\"locality_before\":0.25,\"locality_after\":1.0,\"reason\":\"nearer\"},"
+                    "\"locality_before\":0.25,\"locality_after\":1.0,\"reason\":\"nearer\",\"effort\":{\"duration_usec\":3000000,"
+                    "\"narrow_usec\":5000,\"longest_slice_usec\":21000,\"longest_call_usec\":9000,\"bytes_per_sec\":1572864,"
+                    "\"held_usec\":1500,"
+                    "\"cpu_pressure_before_percent\":0.5,\"cpu_pressure_during_percent\":12.5,"
+                    "\"held_by\":{\"migrate-rate\":300,\"cpu-pressure\":1200}}},"
                     "{\"time_usec\":4," A ",\"event\":\"failed\",\"from_nodes\":[2],\"to_nodes\":[1],\"bytes\":3145728,"
-                    "\"locality_before\":0.25,\"locality_after\":null,\"reason\":\"not permitted\"},"
+                    "\"locality_before\":0.25,\"locality_after\":null,\"reason\":\"not "
+                    "permitted\",\"effort\":{\"duration_usec\":3000000,"
+                    "\"narrow_usec\":5000,\"longest_slice_usec\":21000,\"longest_call_usec\":9000,\"held_by\":{}}},"
                     "{\"time_usec\":5," A ",\"event\":\"blocked\",\"from_nodes\":[],\"to_nodes\":[],\"bytes\":0,"
                     "\"locality_before\":null,\"locality_after\":null,\"reason\":\"no room\"}]");
 #define B "\"unit\":\"b.service\",\"cgroup\":\"/b.service\",\"rule\":null"
@@ -166,7 +186,7 @@ static void test_completing(void **state) {
         assert_json(plan, "{\"services\":[{\"unit\":\"a\",\"rule\":null,\"place\":null,\"cpus\":null},7]}");
         struct json_object *events = json_tokener_parse("[{\"rule\":\"x\"},[]]");
         view_complete_history(events);
-        assert_json(events, "[{\"rule\":\"x\",\"locality_before\":null,\"locality_after\":null},[]]");
+        assert_json(events, "[{\"rule\":\"x\",\"locality_before\":null,\"locality_after\":null,\"effort\":null},[]]");
         static const char *const others[] = { "7", "[]", "{}", "{\"services\":7}", "\"x\"" };
         for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
                 struct json_object *o = json_tokener_parse(others[i]);

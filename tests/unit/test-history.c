@@ -320,9 +320,72 @@ static void test_forgive(void **state) {
         assert_int_equal(history_record_placed(&h, "/b", &one, 0), 0);
         history_record_failed(&h, "/a", 100);
         history_record_settled(&h, "/b", MIB, 100);
+        assert_true(history_find(&h, "/b")->retry_usec > 0);
         history_forgive(&h);
         assert_true(!history_find(&h, "/a")->failed && history_find(&h, "/a")->retry_usec == 0);
-        assert_true(history_find(&h, "/b")->retry_usec > 0); /* pages that would not move are another matter */
+        const struct history_entry *b = history_find(&h, "/b");
+        assert_true(b->retry_usec == 0 && b->unmovable_bytes == 0 && b->deep_again);
+        assert_false(history_find(&h, "/a")->deep_again); /* nothing was left behind: its memory map is as good as it was */
+}
+
+/* Much of it is shared: looked at again in two minutes, then later and later, and at once when processes have ended. */
+static void test_shared(void **state) {
+        _cleanup_(history_done) struct history h = { 0 };
+        struct service_sample s;
+        struct node_set one = node_set_of(1);
+        service_sample_init(&s);
+        assert_int_equal(service_sample_alloc(&s, 3), 0);
+        s.cgroup = strdup("/a");
+        s.deep = true;
+        s.n_processes = 3;
+        s.processes = calloc(3, sizeof(*s.processes));
+        s.bytes_by_node[0] = GIB;
+        uint64_t now = 1000 * USEC_PER_SEC;
+        assert_int_equal(history_record_placed(&h, "/a", &one, now), 0);
+        assert_int_equal(history_update(&h, &s, 1, 3, now), 0);
+        history_record_settled(&h, "/a", 512 * MIB, now);
+        history_record_shared(&h, "/a", 3, now);
+        const struct history_entry *e = history_find(&h, "/a");
+        assert_true(e->retry_usec == now + HISTORY_SHARED_USEC);
+        s.deep = false;
+        unsigned looks = 0;
+        for (unsigned i = 0; i < 180; i++) { /* half an hour, each look in vain */
+                now += 10 * USEC_PER_SEC;
+                assert_int_equal(history_update(&h, &s, 1, 3, now), 0);
+                if (!e->deep_again)
+                        continue;
+                looks++;
+                assert_true(e->retry_usec == 0);
+                s.deep = true;
+                assert_int_equal(history_update(&h, &s, 1, 3, now), 0);
+                s.deep = false;
+                assert_false(e->deep_again);
+        }
+        assert_int_equal(looks, 4); /* after 2, 6, 14 and 30 minutes */
+        s.n_processes = 2;
+        assert_int_equal(history_update(&h, &s, 1, 3, now), 0);
+        assert_true(e->deep_again);
+        history_record_settled(&h, "/a", 0, now);
+        history_record_shared(&h, "/a", 0, now);
+        s.deep = true;
+        s.movable_by_node[0] = GIB;
+        assert_int_equal(history_update(&h, &s, 1, 3, now), 0);
+        s.deep = false;
+        now += HISTORY_FORGET_USEC;
+        assert_int_equal(history_update(&h, &s, 1, 3, now), 0);
+        assert_false(e->deep_again);
+        /* Never found by a move of ours, but by its memory map: looked at again when processes have ended. */
+        s.deep = true;
+        s.movable_by_node[0] = 0;
+        assert_int_equal(history_update(&h, &s, 1, 3, now), 0);
+        s.deep = false;
+        s.n_processes = 1;
+        assert_int_equal(history_update(&h, &s, 1, 3, now + USEC_PER_SEC), 0);
+        assert_false(e->deep_again); /* not more often than once in a minute */
+        assert_int_equal(history_update(&h, &s, 1, 3, now + USEC_PER_MINUTE), 0);
+        assert_true(e->deep_again);
+        history_record_shared(&h, "/unknown", 3, now);
+        service_sample_done(&s);
 }
 
 static void test_widened(void **state) {
@@ -351,6 +414,7 @@ int main(void) {
                 cmocka_unit_test(test_rule_that_changed),
                 cmocka_unit_test(test_copy),
                 cmocka_unit_test(test_forgive),
+                cmocka_unit_test(test_shared),
                 cmocka_unit_test(test_widened),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

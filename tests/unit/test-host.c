@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "core/util.h"
+#include "host/kernel-balancing.h"
 #include "test-host-tree.h"
 #include "unit.h"
 
@@ -278,6 +279,83 @@ static void test_node_memory(void **state) {
         tree_done(&t);
 }
 
+static void test_online(void **state) {
+        struct tree t;
+        tree_make(&t, "");
+        _cleanup_(host_freep) struct host *h = NULL;
+        assert_int_equal(host_open(t.root, &h), 0);
+        _cleanup_free_ char *none = host_online(h);
+        assert_string_equal(none, "");
+        tree_put(&t, "sys/devices/system/node/online", "0-3\n");
+        tree_put(&t, "sys/devices/system/cpu/online", "0-7\n");
+        _cleanup_free_ char *all = host_online(h);
+        assert_string_equal(all, "node/online 0-3\ncpu/online 0-7\n");
+        tree_put(&t, "sys/devices/system/cpu/online", "0-6\n");
+        _cleanup_free_ char *less = host_online(h);
+        assert_string_not_equal(all, less);
+        tree_done(&t);
+}
+
+static void test_kernel_balancing(void **state) {
+        struct tree t;
+        _cleanup_(host_freep) struct host *h = open_tree(&t, "bookworm");
+        unsigned mode = 7;
+        assert_int_equal(kernel_balancing_read(h, &mode), -ENOENT); /* a kernel without */
+        static const struct {
+                const char *text;
+                int result;
+                unsigned mode;
+        } cases[] = { { "0\n", 0, 0 },         { "1\n", 0, 1 },          { "3", 0, 3 },           { "", -EBADMSG, 7 },
+                      { "-1\n", -EBADMSG, 7 }, { "256\n", -EBADMSG, 7 }, { "on\n", -EBADMSG, 7 }, { "1 1\n", -EBADMSG, 7 } };
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                mode = 7;
+                tree_put(&t, "proc/sys/kernel/numa_balancing", cases[i].text);
+                assert_int_equal(kernel_balancing_read(h, &mode), cases[i].result);
+                assert_int_equal(mode, cases[i].mode);
+        }
+        struct machine_sample m = { 0 };
+        h->page_bytes = 4096;
+        tree_put(&t, "proc/vmstat", "nr_free_pages 5\nnuma_hint_faults 9\nnuma_pages_migrated 1000\npgmigrate_success 3\n");
+        tree_put(&t, "proc/sys/kernel/numa_balancing", "0\n");
+        kernel_balancing_sample(h, &m);
+        assert_int_equal(m.kernel_balancing, 0);
+        assert_int_equal(m.kernel_moved_bytes, 0); /* off: not even read */
+        tree_put(&t, "proc/sys/kernel/numa_balancing", "2\n");
+        kernel_balancing_sample(h, &m);
+        assert_int_equal(m.kernel_balancing, 2);
+        assert_int_equal(m.kernel_moved_bytes, 1000 * 4096);
+        tree_put(&t, "proc/vmstat", "numa_pages_migrated x\n");
+        kernel_balancing_sample(h, &m);
+        assert_int_equal(m.kernel_moved_bytes, 0);
+
+        /* By service, where the kernel counts so; a rule's alone. */
+        struct rule placed, ignored;
+        rule_init(&placed);
+        rule_init(&ignored);
+        ignored.place = PLACE_IGNORE;
+        struct service_sample s[4];
+        for (size_t i = 0; i < ARRAY_SIZE(s); i++)
+                service_sample_init(&s[i]);
+        s[0].cgroup = (char[]){ "/a.service" };
+        s[1].cgroup = (char[]){ "/b.service" };
+        s[2].cgroup = (char[]){ "/gone.service" };
+        s[3].cgroup = (char[]){ "pid:1" };
+        s[0].rule = s[2].rule = s[3].rule = &placed;
+        s[1].rule = &ignored;
+        tree_put(&t, "sys/fs/cgroup/a.service/memory.stat", "anon 5\nnuma_pages_migrated 12\n");
+        tree_put(&t, "sys/fs/cgroup/b.service/memory.stat", "anon 5\nnuma_pages_migrated 12\n");
+        kernel_balancing_sample_services(h, s, ARRAY_SIZE(s));
+        assert_true(s[0].kernel_moved_known);
+        assert_int_equal(s[0].kernel_moved_bytes, 12 * 4096);
+        assert_false(s[1].kernel_moved_known || s[2].kernel_moved_known || s[3].kernel_moved_known);
+        s[1].rule = &placed;
+        tree_put(&t, "sys/fs/cgroup/a.service/memory.stat", "anon 5\n"); /* an older kernel: no need to ask for others */
+        s[0].kernel_moved_known = false;
+        kernel_balancing_sample_services(h, s, ARRAY_SIZE(s));
+        assert_false(s[0].kernel_moved_known || s[1].kernel_moved_known);
+        tree_done(&t);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_read_file),
@@ -290,6 +368,8 @@ int main(void) {
                 cmocka_unit_test(test_live),
                 cmocka_unit_test(test_process_cgroup),
                 cmocka_unit_test(test_node_memory),
+                cmocka_unit_test(test_online),
+                cmocka_unit_test(test_kernel_balancing),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

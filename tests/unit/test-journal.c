@@ -154,6 +154,35 @@ static void test_moved(void **state) {
         assert_no_field("MEMS_IN_FORCE"); /* nobody asked for that: "no" would look like a failure */
         assert_no_field("ERRNO");
 
+        assert_no_field("BYTES_PER_SEC"); /* nothing is known of how it went */
+
+        struct move_effort effort = {
+                .moving_usec = 2 * USEC_PER_SEC,
+                .held_usec = { [HOLD_RATE] = 500000, [HOLD_MEMORY] = 400000, [HOLD_CPU] = 1600000 },
+                .memory_before_permille = 0,
+                .memory_during_permille = 43,
+                .cpu_before_permille = -1,
+                .cpu_during_permille = -1,
+        };
+        r.effort = &effort;
+        moved.longest_slice_usec = 21000;
+        moved.longest_call_usec = 9000;
+        journal_moved(&r);
+        assert_field("LONGEST_SLICE_USEC=21000");
+        assert_field("LONGEST_CALL_USEC=9000");
+        assert_field("BYTES_PER_SEC=51483033");
+        assert_field("HELD_USEC=2500000");
+        assert_field("HELD_BY=cpu-pressure,migrate-rate,memory-pressure");
+        assert_field("MEMORY_PRESSURE_BEFORE=0.0");
+        assert_field("MEMORY_PRESSURE_DURING=4.3");
+        assert_no_field("CPU_PRESSURE_BEFORE");
+        assert_no_field("CPU_PRESSURE_DURING");
+        assert_non_null(strstr(caught, "locality 0.02 → 1.00, held back 2s for memory-pressure, cpu-pressure (rule cache)"));
+        effort.held_usec[HOLD_CPU] = 0; /* waiting for the rate is no news */
+        journal_moved(&r);
+        assert_null(strstr(caught, "held back"));
+        r.effort = NULL;
+
         r.cpus_asked = false;
         r.mems_asked = true;
         journal_moved(&r);

@@ -290,9 +290,9 @@ static void test_no_node_with_memory(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                BOTH(test_node_full),
-                BOTH(test_full_node_overflows_to_the_next),
-                BOTH(test_room),
+                ALL(test_node_full),
+                ALL(test_full_node_overflows_to_the_next),
+                ALL(test_room),
                 PAGEMAP(test_no_room_at_all),
                 PAGEMAP(test_room_comes_back),
                 PAGEMAP(test_room_for_half_a_huge_page),
@@ -309,7 +309,7 @@ int main(void) {
                 PAGEMAP(test_process_ends_while_moved),
                 PAGEMAP(test_several_processes),
                 PAGEMAP(test_errors),
-                BOTH(test_forbidden_node),
+                ALL(test_forbidden_node),
                 PAGEMAP(test_one_of_two_is_refused),
                 PAGEMAP(test_dry_run),
                 PAGEMAP(test_no_node_with_memory),

@@ -33,6 +33,9 @@ static int take(const struct numa_mapping *m, void *userdata) {
         strbuf_append(&s->text, "\n");
         s->last = *m;
         memcpy(s->last_pages, m->pages_by_node, sizeof s->last_pages);
+        assert_true(m->first_node <= m->end_node && m->end_node <= N_IDS);
+        for (unsigned i = 0; i < N_IDS; i++)
+                assert_true(m->pages_by_node[i] == 0 || (i >= m->first_node && i < m->end_node));
         return (int) ++s->n == s->fail_at ? -ECANCELED : 0;
 }
 
@@ -245,6 +248,10 @@ static void test_long_lines(void **state) {
                 assert_int_equal(s.n, 2);
                 assert_false(s.last.truncated);
                 assert_false(s.last.is_file);
+                /* The same where the line stands in one piece, before another. */
+                _cleanup_(seen_done) struct seen in_place = { 0 };
+                assert_int_equal(parse(text, &in_place), 0);
+                assert_string_equal(in_place.text.text, s.text.text);
                 char *first_end = strchr(s.text.text, '\n');
                 *first_end = 0;
                 assert_int_equal(strstr(s.text.text, " t1 7 0") != NULL, k == 2);

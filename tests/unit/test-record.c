@@ -196,6 +196,39 @@ static void test_left_temporary_file(void **state) {
         record_free(r);
 }
 
+/* kernel.numa_balancing is on record beside the cgroups, and keeps what it was before the first time. */
+static void test_kernel_balancing(void **state) {
+        struct record *r = reopen(NULL);
+        assert_false(r->balancing_changed);
+        assert_int_equal(record_before_balancing(r, 3, 0), 0);
+        r = reopen(r);
+        assert_true(r->balancing_changed);
+        assert_int_equal(r->balancing_before, 3);
+        assert_int_equal(r->balancing_ours, 0);
+        note(r, NULL, NULL, "0-1", NULL);
+        assert_int_equal(record_before_balancing(r, 1, 2), 0);
+        r = reopen(r);
+        assert_int_equal(r->n_entries, 1);
+        assert_int_equal(r->balancing_before, 3);
+        assert_int_equal(r->balancing_ours, 2);
+        assert_int_equal(record_forget_balancing(r), 0);
+        r = reopen(r);
+        assert_false(r->balancing_changed);
+        assert_int_equal(r->n_entries, 1);
+
+        /* What cannot be written is not on record. */
+        assert_int_equal(mkdir(temporary, 0700), 0);
+        assert_true(record_before_balancing(r, 1, 0) < 0);
+        assert_false(r->balancing_changed);
+        assert_int_equal(rmdir(temporary), 0);
+        assert_int_equal(record_before_balancing(r, 1, 0), 0);
+        assert_int_equal(mkdir(temporary, 0700), 0);
+        assert_true(record_forget_balancing(r) < 0);
+        assert_true(r->balancing_changed);
+        assert_int_equal(rmdir(temporary), 0);
+        record_free(r);
+}
+
 static void test_damaged_files_are_kept_aside(void **state) {
 #define ENTRY                                                                                                                    \
         "\"cgroup\": \"/a\", \"unit\": \"a\", \"owner\": \"systemd\", \"cpus\": {\"before\": null, \"ours\": \"1\", \"seen\": "  \
@@ -228,6 +261,10 @@ static void test_damaged_files_are_kept_aside(void **state) {
                 "{\"version\": 1, \"entries\": [{\"cgroup\": \"/a\", \"unit\": \"a\", \"owner\": \"systemd\", \"cpus\": "
                 "{\"before\": "
                 "null, \"ours\": \"1\"}}]}",
+                "{\"version\": 1, \"entries\": [], \"kernel_balancing\": 1}",
+                "{\"version\": 1, \"entries\": [], \"kernel_balancing\": {\"before\": 1}}",
+                "{\"version\": 1, \"entries\": [], \"kernel_balancing\": {\"before\": -1, \"ours\": 0}}",
+                "{\"version\": 1, \"entries\": [], \"kernel_balancing\": {\"before\": 1, \"ours\": 256}}",
                 "[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]",
         };
         struct record *r = NULL;
@@ -262,6 +299,7 @@ int main(void) {
                 TEST(test_a_value_that_restrains_nothing_is_unset),
                 TEST(test_failed_write_changes_nothing),
                 TEST(test_left_temporary_file),
+                TEST(test_kernel_balancing),
                 TEST(test_damaged_files_are_kept_aside),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

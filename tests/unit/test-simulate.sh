@@ -86,6 +86,29 @@ printf 'services:\n- {unit: a.service}\n- {unit: b.service, count: 3}\n' | wrong
 printf 'services:\n- {unit: a.service, starts-on: "7"}\n' | wrong '2:32' 'no node 7'
 printf 'services:\n- {unit: a.service, duty: {"08-25": 1%%}}\n' | wrong '2:28' 'span of hours'
 printf 'services:\n- {unit: a.service, memory: 1G, memory: 2G}\n' | wrong '2:33' 'memory'
+printf 'events:\n- {at: 1h, do: end, unit: b.service}\nservices:\n- {unit: a.service}\n' | wrong '2:3' 'b.service'
+printf 'services:\n- {unit: w-%%.service, count: 3}\nevents:\n- {at: 1h, do: end, unit: w-4.service}\n' | wrong '4:3' 'w-4.service'
+cat >"$work/names.yaml" <<'END'
+services: [{unit: w-%.service, count: 3}, {unit: b.service}]
+events: [{at: 1s, do: end, unit: w-3.service}, {at: 1s, do: end, unit: b.service}]
+END
+expect 0 simulate --scenario "$work/names.yaml" --topology "$machine" --until 5min --json=short
+json 'len(v["services"]) == 2'
+expect 78 simulate --scenario "$work/nowhere.yaml" --topology "$machine"
+has_err 'cannot read .*nowhere.yaml' 'a scenario that is not there'
+expect 78 simulate --scenario "$office" --topology "$machine" --config "$work/nowhere.yaml"
+# Interrupted: nothing is left of it.
+sed 's/^- {at: 6min.*/- {at: 365d, do: start}/' "$work/killed.yaml" >"$work/endless.yaml"
+mkdir "$work/temporary"
+TMPDIR=$work/temporary "$ctl" simulate --scenario "$work/endless.yaml" --topology "$machine" --until 366d >"$work/out" 2>"$work/err" &
+simulation=$!
+n=0
+until [ -n "$(ls -A "$work/temporary")" ] || [ $n -ge 600 ]; do sleep 0.05; n=$((n + 1)); done
+kill -TERM $simulation
+wait $simulation
+[ $? -eq 143 ] || fail 'not ended by the signal'
+rmdir "$work/temporary" || fail 'something is left of an interrupted simulation'
+
 printf 'events:\n- {at: 1h, do: explode}\n' | wrong '2:16' 'unknown'
 printf 'events:\n- {at: 1h, do: end}\n' | wrong '2:3' 'needs a unit'
 printf 'events:\n- {at: 1h, do: pause, unit: a.service}\n' | wrong '2:3' 'no unit'
@@ -101,6 +124,6 @@ expect 2 simulate --scenario "$office" --until forever
 expect 2 simulate --scenario "$office" --until 0s
 expect 2 simulate extra --scenario "$office"
 expect 2 list --scenario "$office"
-expect 1 simulate --scenario "$work/none.yaml" --topology "$machine"
+expect 78 simulate --scenario "$work/none.yaml" --topology "$machine"
 expect 1 simulate --scenario "$office" --topology 'node:zero'
 exit $failed

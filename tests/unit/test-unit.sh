@@ -23,6 +23,19 @@ systemd-analyze security --no-pager --offline=true --threshold=20 "$work/numabal
         { grep -v '✓' "$work/security"; fail "exposure is above 2.0"; }
 tail -n 1 "$work/security"
 
+# The one that writes kernel.numa_balancing for it: nothing but that.
+writer=${srcdir:-.}/systemd/numabalanced-kernel-balancing@.service
+sed -e 's,^\(Exec[A-Za-z]*\)=[^ ]*,\1=/bin/true,' "$writer" >"$work/numabalanced-kernel-balancing@.service"
+output=$(systemd-analyze verify --man=no "$work/numabalanced-kernel-balancing@0.service" 2>&1) || fail "systemd-analyze verify of the writer"
+[ -z "$output" ] || fail "systemd-analyze verify says of the writer: $output"
+systemd-analyze security --no-pager --offline=true --threshold=15 "$work/numabalanced-kernel-balancing@.service" >"$work/security" 2>&1 ||
+        { grep -v '✓' "$work/security"; fail "exposure of the writer is above 1.5"; }
+tail -n 1 "$work/security"
+grep -q '^CapabilityBoundingSet=CAP_SYS_ADMIN$' "$writer" || fail "the writer cannot write, or can do more"
+grep -q '^CapabilityBoundingSet=.*CAP_SYS_ADMIN' "$unit" && fail "the daemon itself has CAP_SYS_ADMIN"
+name=$(sed -n 's/^#define KERNEL_BALANCING_UNIT *"\(.*\)%u\.service"$/\1/p' "${srcdir:-.}/daemon/act/kernel-balancing-write.h")
+[ "$name" = "numabalanced-kernel-balancing@" ] || fail "the daemon asks for another unit: $name"
+
 # What it cannot work without: an option that takes it away would only be noticed on a machine with several nodes.
 for needed in CAP_SYS_PTRACE CAP_SYS_NICE CAP_DAC_OVERRIDE; do
         grep -q "^CapabilityBoundingSet=.*$needed" "$unit" || fail "$needed is missing"

@@ -6,6 +6,7 @@
 
 import os
 import pathlib
+import time
 
 import pytest
 
@@ -14,6 +15,9 @@ import lib
 import numa
 
 NUMA_BALANCING = pathlib.Path('/proc/sys/kernel/numa_balancing')
+# What else of the kernel moves pages, and so would change frames that a case compares: khugepaged, and compaction ahead of need.
+MOVES_PAGES = {pathlib.Path('/sys/kernel/mm/transparent_hugepage/khugepaged/scan_sleep_millisecs'): '4294967295',
+               pathlib.Path('/proc/sys/vm/compaction_proactiveness'): '0'}
 
 
 def pytest_configure(config):
@@ -30,13 +34,33 @@ def pytest_collection_modifyitems(config, items):
         items[:] = [item for item in items if fits(item)]
 
 
+@pytest.fixture(scope='session', autouse=True)
+def still():
+    """Nobody but us and the daemon moves pages, and what we use of the CPUs ourselves is always on node 0: a planner that avoids crowds
+    finds the other nodes as the cases make them."""
+    for file, value in MOVES_PAGES.items():
+        if file.exists():
+            file.write_text(value)
+    os.sched_setaffinity(0, numa.cpus_of(0))
+
+
+@pytest.fixture(scope='module')
+def unfragmented():
+    """Free memory in large pieces: without them the kernel splits huge pages, or cannot make any."""
+    pathlib.Path('/proc/sys/vm/drop_caches').write_text('3')
+    pathlib.Path('/proc/sys/vm/compact_memory').write_text('1')
+
+
 @pytest.fixture(autouse=True)
-def tidy():
-    """Every service that a case started ends with it, and the kernel's own balancing, which would move pages that a case
-    counts, is off; a case that wants it writes 1."""
+def tidy(request):
+    """Every service that a case started ends with it, unless a whole file shares them, and the kernel's own balancing, which would move
+    pages that a case counts, is off; a case that wants it writes 1."""
     NUMA_BALANCING.write_text('0')
     yield
-    lib.stop_all()
+    if 'side_by_side' not in request.fixturenames:
+        lib.stop_all()
+    elif getattr(request.node, 'failed', False):
+        show_daemon(request.getfixturevalue('side_by_side').began)
 
 
 @pytest.fixture
@@ -48,20 +72,44 @@ def nodes():
     return found
 
 
-@pytest.fixture
-def fresh_daemon(request):
-    """As freshly installed before and after a case: no daemon, no configuration, nothing on record. A failure shows what the daemon said."""
+@pytest.fixture(scope='session')
+def installed_daemon():
     daemon.reset()
-    cursor = lib.journal_cursor()
+
+
+def show_daemon(since):
+    print(daemon.run('journalctl', '--no-pager', f'--since=@{since:.3f}', '-o', 'short-monotonic', '-u', daemon.UNIT, check=False).stdout)
+    print(daemon.run('numabalancectl', 'list', check=False).stdout)
+
+
+@pytest.fixture(scope='module')
+def side_by_side(installed_daemon):
+    """The daemon's journal from here on, for a file whose cases share one daemon and the services beside each other."""
+    yield daemon.Journal()
+    lib.stop_all()
+    daemon.reset()
+
+
+@pytest.fixture
+def fresh_daemon(request, installed_daemon):
+    """As freshly installed before and after a case: no daemon, no configuration, nothing on record. A failure shows what the daemon said."""
+    began = time.time()
     yield
     if getattr(request.node, 'failed', False):
-        print(daemon.run('journalctl', '--no-pager', f'--after-cursor={cursor}', '-o', 'short-monotonic', '-u', daemon.UNIT, check=False).stdout)
-        print(daemon.run('numabalancectl', 'list', check=False).stdout)
+        show_daemon(began)
     lib.stop_all()
     daemon.reset()
 
 
 @pytest.hookimpl(tryfirst=True, hookwrapper=True)
 def pytest_runtest_makereport(item, call):
-    outcome = yield
-    item.failed = getattr(item, 'failed', False) or outcome.get_result().failed
+    report = (yield).get_result()
+    item.failed = getattr(item, 'failed', False) or report.failed
+    item.took = getattr(item, 'took', 0) + call.duration
+    report.took = item.took
+
+
+def pytest_report_teststatus(report):
+    """Says what each case took as it ends: a run that is interrupted tells too."""
+    if report.when == 'call' and report.passed and not hasattr(report, 'wasxfail'):
+        return 'passed', '.', f'PASSED ({report.took:.1f} s)'

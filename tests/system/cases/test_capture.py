@@ -10,7 +10,7 @@ import pytest
 
 import daemon
 import lib
-from daemon import start_service, wait_for
+from daemon import at_home, start_service, wait_for
 
 OUT = pathlib.Path('/out')
 pytestmark = [pytest.mark.usefixtures('fresh_daemon'), pytest.mark.machine('4x2', 'devices')]
@@ -26,15 +26,17 @@ def decided(text):
 
 def test_capture_replays_to_the_same_plan_and_keeps_secrets(tmp_path):
     # Memory on node 2 and a rule that wants node 1; another on which its threads decide; one that no rule matches.
-    pinned = start_service('pinned', size=72, node=2, threads=2, duty='10:90', properties={'Environment': 'PASSWORD=hunter2-in-environment'})
-    packed = start_service('packed', size=72, node=3, threads=1, duty='10:90')
+    pinned = start_service('pinned', size=66, node=2, threads=2, duty='10:90', properties={'Environment': 'PASSWORD=hunter2-in-environment'})
+    packed = start_service('packed', size=66, node=3, threads=1, duty='10:90')
     start_service('loose', size=20, node=0, threads=1, duty='5:95')
     secret = pathlib.Path('/run/hunter2-mapped-file')
     secret.write_bytes(b'hunter2-content' * 1000)
-    lib.run('systemd-run', '--quiet', '--unit=secretive', 'python3', '-c',
+    lib.run('systemd-run', '--quiet', '--unit=secretive', '-pType=exec', 'python3', '-c',
             'import mmap, time\n'
             f'f = open("{secret}", "r+b"); m = mmap.mmap(f.fileno(), 0); x = m[:]; time.sleep(1000)', 'hunter2-in-arguments')
     try:
+        pid = lib.Service('secretive').pid
+        wait_for('the file is mapped', lambda: str(secret) in pathlib.Path(f'/proc/{pid}/maps').read_text())
         daemon.configure([{'name': 'one', 'match': {'unit': pinned.unit}, 'place': 'nodes', 'nodes': '1'},
                           {'name': 'pack', 'match': {'unit': packed.unit}, 'place': 'compact', 'shared-pages': 'move'},
                           {'name': 'by-user', 'match': {'unit': 'secretive.service', 'user': 'root', 'exe': '/usr/bin/python3*'},
@@ -73,10 +75,10 @@ def test_capture_replays_to_the_same_plan_and_keeps_secrets(tmp_path):
 
 def test_capture_beside_the_daemon():
     # What the daemon has changed is known to the capture: its cpusets are not taken for the administrator's.
-    moved = start_service('moved', size=72, node=2, threads=1, duty='5:95')
-    daemon.configure([{'name': 'one', 'match': {'unit': moved.unit}, 'place': 'nodes', 'nodes': '1', 'memory': 'strict'}])
+    moved = start_service('moved', size=16, node=2, threads=1, duty='5:95', no_thp=True)
+    daemon.configure([{'name': 'one', 'match': {'unit': moved.unit}, 'place': 'nodes', 'nodes': '1', 'memory': 'strict', 'min-size': '8M'}])
     daemon.start()
-    wait_for('at home', lambda: daemon.state(moved.unit) == 'stable' and daemon.cpusets(moved.cgroup)[3] == '1', 400)
+    wait_for('at home', lambda: at_home(moved, [1])() and daemon.cpusets(moved.cgroup)[3] == '1')
     archive = pathlib.Path('/run/beside.tar')
     daemon.ctl('capture', str(archive))
     lib.run('tar', 'xf', archive, '-C', '/run')

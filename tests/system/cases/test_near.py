@@ -9,8 +9,8 @@ import pytest
 
 import daemon
 import machine
-from daemon import settled, start_service, wait_for
-from test_constraints import SMALL, home_of, rule
+from daemon import start_service, wait_for
+from test_constraints import SMALL, home_of, rule, sits, wait_for_homes
 
 pytestmark = [pytest.mark.usefixtures('fresh_daemon'), pytest.mark.machine('devices')]
 SIOCSIFNAME = 0x8923
@@ -39,8 +39,9 @@ def test_near_a_card_a_disk_and_a_pci_function():
     services = {name: start_service(f'by-{name}', node=0, **SMALL) for name in named}
     daemon.configure([near(f'by-{name}', device) for name, device in named.items()])
     daemon.start()
+    wait_for_homes(services.values(), lambda homes: homes == [[devices[name][2]] for name in services])
     for name, service in services.items():
-        assert home_of(service) == [devices[name][2]]
+        assert f'closest to {named[name]}' in daemon.ctl('explain', service.unit).stdout
 
 
 def test_near_several_devices():
@@ -56,11 +57,10 @@ def test_near_obeys_constraints_and_grows_to_the_next_node():
     card = machine.device('card')
     elsewhere = start_service('elsewhere', node=0, **SMALL)
     # Three threads that are busy most of the time want more than the two CPUs there: the nearest other node is 3.
-    busy = start_service('busy', size=16, node=2, threads=3, duty='60:10')
+    busy = start_service('busy', size=10, node=2, threads=3, duty='60:10', no_thp=True)
     daemon.configure([near('elsewhere', card[0], avoid_nodes=str(card[2])), near('busy', card[0])])
     daemon.start()
-    assert home_of(elsewhere) == [3]
-    wait_for('both nodes', lambda: home_of(busy) == [2, 3], 300)
+    wait_for_homes((elsewhere, busy), lambda homes: homes == [[3], [2, 3]])
 
 
 def test_device_that_comes_later():
@@ -70,13 +70,12 @@ def test_device_that_comes_later():
     frames = service.frames()
     daemon.configure([near('waits', 'net/late0')])
     daemon.start()
-    wait_for('blocked', lambda: daemon.state(service.unit) == 'blocked', 60)
+    wait_for('blocked', lambda: daemon.state(service.unit) == 'blocked')
     assert 'no device net/late0' in daemon.service(service.unit)['reason']
     assert service.frames() == frames
     rename(old, 'late0')
     try:
         daemon.ctl('reload')
-        wait_for('by its device', settled(service.unit, [node]), 120)
-        assert home_of(service) == [node]
+        wait_for('by its device', lambda: sits(service) == [node])
     finally:
         rename('late0', old)

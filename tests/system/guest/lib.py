@@ -58,30 +58,37 @@ class Service:
 
     def __init__(self, unit):
         self.unit = unit if '.' in unit else unit + '.service'
+        self._lasting = {}
 
     def show(self, name):
         return show(self.unit, name).get(name, '')
+
+    def _told(self, name):
+        """A property that lasts as long as the service runs: asked for once, as asking costs a tenth of a second under emulation."""
+        if not self._lasting:
+            found = show(self.unit, 'MainPID', 'ControlGroup', 'StatusText')
+            if not found.get('ControlGroup') or int(found['MainPID']) == 0:
+                raise AssertionError(f'{self.unit} is not running')
+            self._lasting = found
+        return self._lasting[name]
 
     def is_active(self):
         return self.show('ActiveState') == 'active'
 
     @property
     def pid(self):
-        return int(self.show('MainPID'))
+        return int(self._told('MainPID'))
 
     @property
     def cgroup(self):
-        path = self.show('ControlGroup')
-        if not path:
-            raise AssertionError(f'{self.unit} has no cgroup: it is not running')
-        return numa.CGROUP / path.lstrip('/')
+        return numa.CGROUP / self._told('ControlGroup').lstrip('/')
 
     def pids(self):
         return numa.cgroup_pids(self.cgroup)
 
     def region(self):
         """(start, size) of the workload's memory, which it reports in its status text."""
-        start, size = re.search(r'region (0x[0-9a-f]+) (\d+)', self.show('StatusText')).groups()
+        start, size = re.search(r'region (0x[0-9a-f]+) (\d+)', self._told('StatusText')).groups()
         return int(start, 16), int(size)
 
     # ---- where it is ----
@@ -130,30 +137,26 @@ class Service:
 
     def restart(self):
         run('systemctl', 'restart', self.unit)
+        self._lasting = {}
 
     def stop(self):
-        run('systemctl', 'stop', self.unit, check=False)
-        run('systemctl', 'reset-failed', self.unit, check=False)
-        file = UNITS / self.unit
-        if file.exists():
-            file.unlink()
-            run('systemctl', 'daemon-reload')
+        stop(self)
 
 
 _started = []
 
 
 def start(name, *arguments, transient=True, properties=None, command='workload'):
-    """Starts a service that runs `workload` with arguments, and returns when it has populated its memory.
+    """Starts a service that runs `workload` (or a command with its whole path) with arguments, and returns when it has populated its memory.
 
     transient services go by systemd-run; the others get a unit file in /run, and so can be restarted. properties are
     those of the [Service] section.
     """
     service = Service(name)
     properties = {'Type': 'notify', **(properties or {})}
-    words = [f'/usr/local/bin/{command}', *map(str, arguments)]
+    words = [str(pathlib.Path('/usr/local/bin') / command), *map(str, arguments)]
     if transient:
-        run('systemd-run', '--quiet', f'--unit={service.unit}', *(f'-p{key}={value}' for key, value in properties.items()),
+        run('systemd-run', '--quiet', '--collect', f'--unit={service.unit}', *(f'-p{key}={value}' for key, value in properties.items()),
             *words)
     else:
         settings = ''.join(f'{key}={value}\n' for key, value in properties.items())
@@ -165,10 +168,25 @@ def start(name, *arguments, transient=True, properties=None, command='workload')
     return service
 
 
+def stop(*services):
+    """Stops services, and takes away what start() made for them."""
+    if not services:
+        return
+    for service in services:
+        if service in _started:
+            _started.remove(service)
+    run('systemctl', 'stop', *(service.unit for service in services), check=False)
+    files = [UNITS / service.unit for service in services if (UNITS / service.unit).exists()]
+    for file in files:
+        file.unlink()
+    if files:
+        run('systemctl', 'reset-failed', *(file.name for file in files), check=False)
+        run('systemctl', 'daemon-reload')
+
+
 def stop_all():
     """Stops every service that start() made."""
-    while _started:
-        _started.pop().stop()
+    stop(*_started)
 
 
 atexit.register(stop_all)
@@ -176,6 +194,7 @@ atexit.register(stop_all)
 
 def journal(unit=None, cursor=None, **fields):
     """Journal entries of this boot as dicts, e.g. journal('numabalanced', MESSAGE_ID='…'). cursor: only later ones."""
+    run('journalctl', '--sync', check=False)    # what was sent and not written yet, too
     command = ['journalctl', '--boot', '--output=json', '--no-pager', '--quiet']
     if unit:
         command.append(f'--unit={unit}')

@@ -4,10 +4,12 @@
 import argparse
 import os
 import pathlib
+import resource
 import shlex
 import shutil
 import sys
 import tempfile
+import time
 
 from . import TOP, VmError, archive, image, machine, session, topology, tree
 
@@ -119,12 +121,16 @@ def _run(options, scratch, say):
     limits = session.Limits(options.boot_timeout, total if options.timeout is None else options.timeout,
                             silence if options.silence is None else options.silence)
     console = open(options.console, 'wb') if options.console else None
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
     try:
         return session.boot(make_machine, machine.accelerators(options.accel), limits, say, interactive=interactive,
                             console_log=console)
     finally:
         if console:
             console.close()
+        now = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds, elapsed = now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime, time.monotonic() - limits.started
+        say(f'the machine took {elapsed:.0f} s, and {seconds:.0f} s of CPU time')
 
 
 def main(arguments):

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What is present in the process's mappings: the list of candidates, filled some thousand at a time and kept from slice to slice. */
+#include <string.h>
+
+#include "act/mover-internal.h"
+#include "core/util.h"
+
+/* Pages that others map too are asked for only to be counted; beyond this many (16 GiB) that is not worth it. */
+#define SHARED_ASKED_MAX (4u << 20)
+/* So many blocks in a row that turn out not to be huge pages, and then every second, every fourth … is tried, at least every 64th. */
+#define PROBE_MISSES_MAX 4u
+#define PROBE_SKIP_MAX   64u
+/* So many blocks are tried at first; more where they are huge pages. */
+#define PROBES_FIRST 4u
+/* So often the time is looked at: reading a block of pagemap takes some microseconds. */
+#define BLOCKS_PER_LOOK 16u
+/* Where all is found that numa_maps counted, a rest of the mapping that is larger than this is not read. */
+#define REST_MAX (64 * MIB)
+
+void mover_probe_missed(struct mover *m) {
+        m->probe_limit = PROBES_FIRST;
+        if (++m->probe_misses < PROBE_MISSES_MAX)
+                return;
+        m->probe_skip_next = MIN2(MAX2(m->probe_skip_next * 2, 1u), PROBE_SKIP_MAX);
+        m->probe_skip = m->probe_skip_next;
+}
+
+void mover_probe_hit(struct mover *m) {
+        m->probe_limit = MIN2(m->probe_limit * 2, PROBES_MAX);
+        m->probe_misses = m->probe_skip = m->probe_skip_next = 0;
+}
+
+void mover_go_over(struct mover *m, uint64_t address, uint32_t range) {
+        if (m->n_missed < WINDOW_PAGES) /* always: there are no more candidates */
+                m->missed[m->n_missed++] = (struct missed){ address, range };
+}
+
+static bool wants_probe(struct mover *m) {
+        if (m->probe_skip == 0 || m->how != PAGES_HOME)
+                return true;
+        m->probe_skip--;
+        return false;
+}
+
+static void add_candidate(struct mover *m, struct mover_candidate c) {
+        m->candidates[m->n_candidates++] = c;
+}
+
+/* So far pagemap may be read ahead: small mappings that lie together are read at once. */
+static uint64_t read_until(const struct mover *m, const struct range *r, uint64_t address, uint64_t end) {
+        uint64_t limit = address + (uint64_t) WINDOW_PAGES * m->page_bytes;
+        if (r->hugetlb)
+                return address + m->page_bytes;
+        if (end < r->end) { /* stretches are known */
+                for (size_t i = m->stretch; i < m->n_stretches && m->stretches[i].start < limit; i++)
+                        end = MAX2(end, m->stretches[i].end);
+                return MIN2(end, r->end);
+        }
+        for (; r < m->ranges + m->n_ranges && r->start < limit && !r->hugetlb; r++)
+                end = r->end;
+        return end;
+}
+
+/* Adds the present pages from `from` to `to`, at most a block. Returns whether every one is present, and nobody else's. */
+static bool add_pages(struct mover *m, uint32_t range, uint64_t from, uint64_t to, bool missed) {
+        const struct range *r = &m->ranges[range];
+        uint64_t until = read_until(m, r, from, to);
+        bool whole = true;
+        for (uint64_t a = from; a < to; a += r->page_bytes) {
+                uint64_t entry = mover_pagemap_entry(m, a, until);
+                bool exclusive = entry & PAGEMAP_EXCLUSIVE, shared = !exclusive && !r->all;
+                whole &= (entry & PAGEMAP_PRESENT) && !shared;
+                if (!(entry & PAGEMAP_PRESENT))
+                        continue;
+                m->found_pages += exclusive && !missed;
+                if (!shared || ++m->shared_asked <= SHARED_ASKED_MAX)
+                        add_candidate(
+                                m, (struct mover_candidate){ .address = a, .range = range, .shared = shared, .missed = missed });
+        }
+        return whole;
+}
+
+static void add_huge(struct mover *m, uint32_t range, uint64_t address) {
+        bool shared = !(mover_pagemap_entry(m, address, 0) & PAGEMAP_EXCLUSIVE) && !m->ranges[range].all;
+        add_candidate(m,
+                      (struct mover_candidate){ .address = address, .range = range, .kind = CANDIDATE_HUGE, .shared = shared });
+}
+
+/* Could it have huge pages, or large holes? Then it is worth a scan. */
+static bool is_worth_a_scan(const struct mover *m, const struct range *r) {
+        uint64_t block = m->block_bytes ? m->block_bytes : BLOCK_PAGES * m->page_bytes;
+        return m->scans && r->end - r->start >= block;
+}
+
+/* Looks at one block from the cursor on, or a part of it. */
+static void gather_block(struct mover *m, const struct range *r, unsigned *n_probes) {
+        uint64_t block = r->hugetlb ? BLOCK_PAGES * r->page_bytes : m->block_bytes ? m->block_bytes : BLOCK_PAGES * m->page_bytes;
+        uint64_t to = MIN2(m->cursor / block * block + block, r->end);
+        bool scan = is_worth_a_scan(m, r);
+        if (scan) {
+                uint64_t start;
+                const struct page_stretch *s = mover_next_stretch(m, r, m->cursor, &start);
+                m->cursor = MIN2(MAX2(m->cursor, start), r->end);
+                if (!s || m->cursor >= r->end)
+                        return;
+                to = MIN2(MIN2(m->cursor / block * block + block, r->end), s->end);
+                if (s->huge && !r->hugetlb && m->cursor % block == 0 && to == m->cursor + block && m->block_bytes > 0) {
+                        add_huge(m, (uint32_t) m->range, m->cursor);
+                        m->cursor = to;
+                        return;
+                }
+        }
+        size_t before = m->n_candidates;
+        uint64_t from = m->cursor;
+        bool whole = add_pages(m, (uint32_t) m->range, from, to, false);
+        m->cursor = to;
+        if (scan || !whole || r->hugetlb || r->no_huge || m->block_bytes == 0 || from % block != 0 || to != from + block ||
+            !wants_probe(m))
+                return;
+        m->n_candidates = before;
+        add_candidate(m, (struct mover_candidate){ .address = from, .range = (uint32_t) m->range, .kind = CANDIDATE_BLOCK });
+        (*n_probes)++;
+}
+
+/* Nothing of a range can go anywhere: leave it unread. */
+static bool is_hopeless(struct mover *m, const struct range *r) {
+        if (m->how == PAGES_INTERLEAVE) /* pages that leave make room */
+                return false;
+        if (r->hugetlb || mover_has_room(m))
+                return false;
+        m->result.skipped_room_bytes += r->off_pages * r->page_bytes;
+        return true;
+}
+
+static void enter_range(struct mover *m, const struct range *r) {
+        m->cursor = r->start;
+        m->found_pages = 0;
+        m->probe_limit = PROBES_FIRST;
+        m->probe_misses = m->probe_skip = m->probe_skip_next = 0;
+        m->n_stretches = m->stretch = 0;
+        m->scanned_to = 0;
+        if (r->hugetlb)
+                mover_read_pools(m, r->page_bytes);
+        if (is_hopeless(m, r))
+                m->cursor = r->end;
+}
+
+/* All that was there is found: what is left of it is not read, where that is much. */
+static bool is_exhausted(const struct mover *m, const struct range *r) {
+        return m->cursor >= r->end || (!m->scans && m->pagemap_fd >= 0 && !r->hugetlb && m->found_pages >= r->all_pages &&
+                                       r->end - m->cursor > REST_MAX);
+}
+
+bool mover_has_more(const struct mover *m) {
+        return m->candidate < m->n_candidates || m->n_missed > 0 || m->range < m->n_ranges;
+}
+
+void mover_gather(struct mover *m) {
+        unsigned n_probes = 0, n_blocks = 0;
+        m->n_candidates = m->candidate = 0;
+        while (m->n_missed > 0 && m->n_candidates + BLOCK_PAGES <= WINDOW_PAGES) {
+                const struct missed *b = &m->missed[--m->n_missed];
+                (void) add_pages(m, b->range, b->address, b->address + m->block_bytes, true);
+        }
+        if (m->n_candidates > 0)
+                return;
+        while (m->range < m->n_ranges && m->n_candidates + BLOCK_PAGES <= WINDOW_PAGES && n_probes < MAX2(m->probe_limit, 1u)) {
+                const struct range *r = &m->ranges[m->range];
+                if (m->cursor < r->start) {
+                        if (r->hugetlb && m->n_candidates > 0) /* whose pools are of this range */
+                                return;
+                        enter_range(m, r);
+                }
+                if (is_exhausted(m, r)) {
+                        if (m->n_candidates > 0 && (r->hugetlb || n_probes > 0))
+                                return;
+                        m->range++;
+                        m->cursor = 0;
+                        continue;
+                }
+                gather_block(m, r, &n_probes);
+                if (++n_blocks % BLOCKS_PER_LOOK == 0 && mover_time_is_up(m))
+                        return;
+        }
+}

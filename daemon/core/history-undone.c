@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Does the kernel's own balancing undo our moves? The evidence is twofold: pages that a move had brought to their place are out of it again though nothing of ours
+ * moved them and the service did not grow by so much, and the kernel has moved as much meanwhile, by its own count. */
+#include "core/history.h"
+
+#include "core/util.h"
+
+/* The kernel counts what it moves in either direction, and misses what a huge page brings along on some versions: half of it is enough. */
+#define COUNTED_SHARE 2u
+
+static uint64_t less(uint64_t a, uint64_t b) {
+        return a > b ? a - b : 0;
+}
+
+void history_record_kept(struct history *h, const struct service_sample *s, unsigned n_ids, uint64_t off_bytes,
+                         const struct machine_sample *machine) {
+        struct history_entry *e = history_find(h, s->cgroup);
+        if (!e)
+                return;
+        e->kept_known = true;
+        e->kept_own = s->kernel_moved_known;
+        e->kept_bytes = sum_by_node(s->bytes_by_node, n_ids);
+        e->kept_off_bytes = off_bytes;
+        e->kept_kernel_bytes = s->kernel_moved_known ? s->kernel_moved_bytes : machine->kernel_moved_bytes;
+}
+
+uint64_t history_undone_bytes(const struct history *h, const struct service_sample *s, unsigned n_ids, uint64_t off_bytes,
+                              uint64_t tolerated_bytes, const struct machine_sample *machine) {
+        const struct history_entry *e = history_find(h, s->cgroup);
+        /* Where the count is not of the same thing as then (it was switched on meanwhile), nothing can be said. */
+        if (!e || !e->kept_known || !s->deep || machine->kernel_balancing == 0 || e->kept_own != s->kernel_moved_known)
+                return 0;
+        uint64_t grown = less(sum_by_node(s->bytes_by_node, n_ids), e->kept_bytes);
+        uint64_t undone = less(less(off_bytes, e->kept_off_bytes), grown);
+        uint64_t by_kernel = less(e->kept_own ? s->kernel_moved_bytes : machine->kernel_moved_bytes, e->kept_kernel_bytes);
+        return undone > tolerated_bytes && by_kernel >= undone / COUNTED_SHARE ? undone : 0;
+}
+
+static uint64_t wait_usec(const struct history_entry *e, uint64_t cooldown_usec) {
+        return MAX2(cooldown_usec, (uint64_t) HISTORY_UNDONE_USEC) << MIN2(e->n_undone, HISTORY_UNDONE_DOUBLINGS);
+}
+
+void history_record_undone(struct history *h, const char *cgroup, uint64_t bytes, uint64_t now_usec) {
+        struct history_entry *e = history_find(h, cgroup);
+        if (!e)
+                return;
+        if (now_usec - MIN2(e->undone_usec, now_usec) > wait_usec(e, 0) + HISTORY_UNDONE_CALM_USEC)
+                e->n_undone = 0;
+        e->n_undone++;
+        e->undone_usec = now_usec;
+        e->undone_bytes = bytes;
+        e->kept_known = false; /* told once of each move */
+}
+
+uint64_t history_undone_wait_usec(const struct history_entry *e, uint64_t cooldown_usec, uint64_t now_usec) {
+        if (!e || e->n_undone == 0)
+                return 0;
+        uint64_t until = e->undone_usec + wait_usec(e, cooldown_usec);
+        return less(until, now_usec);
+}

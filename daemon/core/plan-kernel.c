@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Beside the kernel's own balancing. It knows pages and threads, not services: we choose the nodes, it sorts within them. Restricted to its home nodes a service's
+ * threads touch its pages from there, so nothing is undone. Where threads run elsewhere than the memory is to be (memory that is interleaved, or
+ * on nodes that they do not run on), each access brings a page back to the thread; that is noticed (history-undone.c), and then left. */
+#include "core/plan-internal.h"
+
+/* kernel.numa_balancing: pages go to the threads that use them. */
+#define MODE_THREADS 1u
+/* Pages that are used go from slow memory to fast: from nodes without CPUs, as far as we know. */
+#define MODE_TIERS 2u
+
+bool kernel_brings_pages(const struct planner *pl, const struct job *j) {
+        return (pl->in->machine->kernel_balancing & MODE_THREADS) != 0 && j->rule->kernel_balancing != KERNEL_BALANCING_OVERRIDE;
+}
+
+/* place: spread wants memory with the threads, which are everywhere: that is what it does, and dividing by amounts would only tear apart what it has sorted. */
+bool kernel_divides(const struct planner *pl, const struct job *j) {
+        return job_divides(j) && kernel_brings_pages(pl, j) &&
+               (j->rule->kernel_balancing == KERNEL_BALANCING_RESPECT || j->kind == JOB_SPREAD);
+}
+
+uint64_t kernel_undone_wait(const struct planner *pl, const struct job *j) {
+        if (pl->in->machine->kernel_balancing == 0 || j->rule->kernel_balancing == KERNEL_BALANCING_OVERRIDE)
+                return 0;
+        return history_undone_wait_usec(j->history, j->rule->cooldown_usec, pl->in->now_usec);
+}
+
+/* Do its threads, or some of them, run where none of its memory is to be? Only narrowed memory nodes keep the kernel from going after them. */
+static bool runs_elsewhere(const struct planner *pl, const struct job *j, const struct due *d) {
+        if (j->placement->narrow_mems || j->kind == JOB_FOLLOW || j->kind == JOB_TOLD)
+                return false;
+        if ((pl->in->machine->kernel_balancing & MODE_THREADS) == 0)
+                return !node_set_is_subset(&d->mems, &pl->cpu_nodes);
+        struct node_set all = node_set_intersect(&pl->cpu_nodes, &j->may_cpus);
+        struct node_set cpus = node_set_is_empty(&d->cpus) ? all : d->cpus;
+        return !node_set_is_subset(&cpus, &d->mems);
+}
+
+void kernel_note(const struct planner *pl, const struct job *j, const struct due *d, struct strbuf *b) {
+        unsigned mode = pl->in->machine->kernel_balancing;
+        if (mode == 0 || !j->assigned)
+                return;
+        if (d->bytes_undone > 0) {
+                strbuf_printf(b,
+                              "; the kernel's own balancing (kernel.numa_balancing=%u) has taken back what was moved, %u time%s "
+                              "of late: ",
+                              mode, j->history->n_undone, j->history->n_undone == 1 ? "" : "s");
+                text_bytes(b, d->bytes_undone);
+                strbuf_append(b, " stay where it puts them for ");
+                text_duration(b, d->undone_usec);
+        } else if (d->left_to_kernel)
+                strbuf_append(b, "; on which of them each page is, is left to the kernel's own balancing");
+        else if ((mode & (MODE_THREADS | MODE_TIERS)) != 0 &&
+                 (((mode & MODE_THREADS) != 0 && j->kind == JOB_INTERLEAVE) || runs_elsewhere(pl, j, d)))
+                strbuf_printf(b,
+                              "; the kernel's own balancing is on (kernel.numa_balancing=%u) and brings pages back to the "
+                              "threads that use them",
+                              mode);
+}

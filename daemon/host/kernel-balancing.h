@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The kernel's own NUMA balancing, as it can be read. Changing it: struct act_ops. */
+#pragma once
+
+#include <stddef.h>
+
+#include "core/sample.h"
+#include "host/host.h"
+
+#define KERNEL_BALANCING_FILE     "proc/sys/kernel/numa_balancing"
+#define KERNEL_BALANCING_MODE_MAX 255u /* two bits are in use */
+
+/* Returns 0, -ENOENT (a kernel without) or another negative errno. */
+int kernel_balancing_read(const struct host *h, unsigned *ret);
+/* Fills in the machine's part; what cannot be read is 0. */
+void kernel_balancing_sample(const struct host *h, struct machine_sample *m);
+/* And that of services that a rule places, one small file for each. To be called only where it is on. */
+void kernel_balancing_sample_services(const struct host *h, struct service_sample *samples, size_t n);

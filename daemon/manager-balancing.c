@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The kernel's own balancing, kernel.numa_balancing: seen at every cycle; off while the daemon runs where the configuration says so, recorded before and put
+ * back after; and noticed where it takes back what was moved. */
+#include <errno.h>
+#include <string.h>
+
+#include "manager.h"
+#include "report/journal.h"
+
+/* Setting it can take a unit of the service manager's: we look so often, and wait so long, whether it is in force. */
+#define LOOK_USEC  (100 * USEC_PER_MSEC)
+#define LIMIT_USEC (20 * USEC_PER_SEC)
+/* What failed is tried again after this, doubled each time. */
+#define AGAIN_USEC      USEC_PER_MINUTE
+#define AGAIN_DOUBLINGS 7u
+#define OFF             0u
+#define NAME            "kernel.numa_balancing"
+
+/* Always the real operations: what was set must be given back in a dry run, too. */
+int manager_balancing_look(struct manager *m) {
+        struct balancing *b = &m->balancing;
+        const struct act *act = &m->env->act;
+        unsigned mode = 0;
+        int r = act->ops->get_kernel_balancing ? act->ops->get_kernel_balancing(act->context, &mode) : -ENOENT;
+        b->there = r >= 0;
+        b->mode = mode;
+        return r;
+}
+
+static void forget(struct manager *m) {
+        m->balancing.in_force = false;
+        int r = record_forget_balancing(m->record);
+        if (r < 0)
+                log_warning(r, "Could not take " NAME " off the record: %s", strerror(-r));
+}
+
+/* Changing it */
+
+static void finish_giving_back(struct manager *m, int result) {
+        struct record *record = m->record;
+        if (result >= 0) {
+                journal_kernel_balancing(record->balancing_ours, record->balancing_before, "given back");
+                forget(m);
+        } else
+                log_warning(result, "Could not set " NAME " back to %u, it stays on record: %s", record->balancing_before,
+                            strerror(-result));
+        manager_restore_result(m, NAME, "", result >= 0 ? "restored" : "failed", result >= 0 ? NULL : strerror(-result));
+        manager_restore_ended(m);
+}
+
+static void finish(struct manager *m, int result) {
+        struct balancing *b = &m->balancing;
+        b->changing = false;
+        if (result >= 0)
+                b->n_failed = 0;
+        else {
+                b->again_usec = manager_now(m) + (AGAIN_USEC << MIN2(b->n_failed, AGAIN_DOUBLINGS));
+                b->n_failed++;
+        }
+        if (b->giving_back) {
+                b->giving_back = false;
+                finish_giving_back(m, result);
+                return;
+        }
+        b->in_force = result >= 0;
+        if (result >= 0) {
+                journal_kernel_balancing(m->record->balancing_before, b->mode, "kernel-balancing: off");
+                return;
+        }
+        log_warning(result, "Could not set " NAME " to %u, tried again later: %s", b->wanted, strerror(-result));
+        if (b->there && b->mode == m->record->balancing_before)
+                forget(m);
+}
+
+static void on_look(void *userdata) {
+        struct manager *m = userdata;
+        struct balancing *b = &m->balancing;
+        if (!b->changing)
+                return;
+        int r = manager_balancing_look(m);
+        if (r >= 0 && b->mode == b->wanted)
+                finish(m, 0);
+        else if (r < 0 || manager_now(m) >= b->until_usec)
+                finish(m, r < 0 ? r : -ETIMEDOUT);
+        else if ((r = m->env->ops->timer_set(b->timer, manager_now(m) + LOOK_USEC)) < 0)
+                finish(m, r);
+}
+
+/* What the writer was told. That it worked is the truth only once the kernel says so. */
+static void on_set(int result, void *userdata) {
+        struct manager *m = userdata;
+        if (m->balancing.changing && result < 0)
+                finish(m, result);
+}
+
+static int begin(struct manager *m, unsigned mode, bool giving_back) {
+        struct balancing *b = &m->balancing;
+        const struct environment *env = m->env;
+        int r = b->timer ? 0 : env->ops->timer_new(env->context, 0, on_look, m, &b->timer);
+        if (r >= 0)
+                r = env->ops->timer_set(b->timer, manager_now(m));
+        if (r < 0)
+                return r;
+        b->changing = true;
+        b->giving_back = giving_back;
+        b->wanted = mode;
+        b->until_usec = manager_now(m) + LIMIT_USEC;
+        r = env->act.ops->set_kernel_balancing(env->act.context, mode, on_set, m);
+        if (r < 0)
+                b->changing = b->giving_back = false;
+        return r;
+}
+
+int manager_balancing_restore(struct manager *m) {
+        struct balancing *b = &m->balancing;
+        const struct record *record = m->record;
+        if (!record->balancing_changed)
+                return -ENOENT;
+        if (b->changing && b->giving_back)
+                return -EALREADY;
+        b->changing = false; /* being switched off: what comes of that is undone by this */
+        int r = manager_balancing_look(m);
+        if (r == -ENOENT || (r >= 0 && b->mode != record->balancing_ours && b->mode != record->balancing_before)) {
+                manager_restore_result(m, NAME, "", "changed-by-others", "somebody has set it since");
+                forget(m);
+                return 0;
+        }
+        m->n_restoring++;
+        r = begin(m, record->balancing_before, true);
+        if (r < 0) {
+                log_warning(r, "Could not begin to set " NAME " back to %u: %s", record->balancing_before, strerror(-r));
+                manager_restore_result(m, NAME, "", "failed", strerror(-r));
+                manager_restore_ended(m);
+        }
+        return r;
+}
+
+static void switch_off(struct manager *m) {
+        struct balancing *b = &m->balancing;
+        int r = record_before_balancing(m->record, b->mode, OFF);
+        if (r >= 0)
+                r = begin(m, OFF, false);
+        if (r < 0)
+                finish(m, r);
+}
+
+static void yield_to_others(struct manager *m) {
+        struct balancing *b = &m->balancing;
+        b->yielded = true;
+        log_notice(NAME " was set to %u by somebody else: it is left so, and will not be put back", b->mode);
+        forget(m);
+}
+
+/* Which rules meet it, once for each configuration and setting. */
+static void tell_rules(struct manager *m) {
+        struct balancing *b = &m->balancing;
+        const struct config *c = m->config->config;
+        if (b->told && b->told_mode == b->mode && b->told_of == c)
+                return;
+        b->told = true;
+        b->told_mode = b->mode;
+        b->told_of = c;
+        struct strbuf names = { 0 };
+        for (size_t i = 0; i < c->n_rules; i++)
+                if (rule_meets_kernel_balancing(&c->rules[i], b->mode))
+                        strbuf_printf(&names, "%s%s", names.length > 0 ? ", " : "", c->rules[i].name ? c->rules[i].name : "?");
+        _cleanup_free_ char *list = names.length > 0 ? strbuf_steal(&names) : NULL;
+        strbuf_done(&names);
+        if (list)
+                journal_kernel_balancing_meets(b->mode, list);
+}
+
+void manager_balancing_check(struct manager *m, bool may_change) {
+        struct balancing *b = &m->balancing;
+        if (m->options.once || m->exiting || b->changing || manager_balancing_look(m) < 0)
+                return;
+        const struct record *record = m->record;
+        bool wanted = m->config->config->settings.kernel_balancing == BALANCING_OFF;
+        bool may = !manager_is_dry(m) && !m->paused && b->again_usec <= manager_now(m);
+        if (record->balancing_changed && b->mode != record->balancing_ours && !manager_is_dry(m) &&
+            (b->in_force || b->mode != record->balancing_before))
+                yield_to_others(m);
+        else if (record->balancing_changed && b->mode == record->balancing_ours)
+                b->in_force = true;
+        if (record->balancing_changed && !wanted && may)
+                (void) manager_balancing_restore(m);
+        else if (wanted && may && may_change && !b->yielded && b->mode != OFF)
+                switch_off(m);
+        else if (!wanted || b->yielded || !may)
+                tell_rules(m);
+}
+
+void manager_balancing_forgive(struct manager *m) {
+        m->balancing.yielded = false;
+        m->balancing.n_failed = 0;
+        m->balancing.again_usec = 0;
+}
+
+void manager_balancing_done(struct manager *m) {
+        m->balancing.changing = false;
+        m->balancing.timer = m->env->ops->timer_free(m->balancing.timer);
+}
+
+char *manager_balancing_describe(const struct manager *m) {
+        const struct balancing *b = &m->balancing;
+        const struct record *record = m->record;
+        if (!b->there)
+                return strdup("this kernel has none");
+        if (b->changing)
+                return format_string("%u, being set to %u", b->mode, b->wanted);
+        if (record->balancing_changed && b->mode == record->balancing_ours)
+                return format_string("off while this runs, was %u", record->balancing_before);
+        if (b->mode == OFF)
+                return strdup("off");
+        return format_string("on (%u), %s", b->mode,
+                             b->yielded ? "set by somebody else after it was off for us"
+                             : m->config->config->settings.kernel_balancing == BALANCING_OFF
+                                     ? "to be switched off once changes may be made"
+                                     : "left so: it sorts pages within homes, and undoes what is interleaved");
+}
+
+/* What it undoes */
+
+/* Out of place by this placement: how much of that the kernel has put there since what is remembered. Says and remembers that it has. */
+static uint64_t find_undone(struct manager *m, const struct placement *p, const struct service_sample *s,
+                            const struct machine_sample *machine) {
+        unsigned n_ids = m->topology->n_ids;
+        if (!s->rule || machine->kernel_balancing == 0)
+                return 0;
+        /* Pages go to threads: where all of these are at home, none is called away, whatever else has brought some elsewhere. */
+        if (p->pages_how == PAGES_HOME && node_set_is_subset(&s->effective_cpu_nodes, &p->home_mems))
+                return 0;
+        uint64_t tolerated = division_tolerated_bytes(s->rule, sum_by_node(s->movable_by_node, n_ids));
+        uint64_t bytes = history_undone_bytes(&m->history, s, n_ids, placement_misplaced_bytes(p, s, n_ids), tolerated, machine);
+        if (bytes == 0)
+                return 0;
+        history_record_undone(&m->history, s->cgroup, bytes, manager_now(m));
+        uint64_t wait = 0;
+        if (s->rule->kernel_balancing != KERNEL_BALANCING_OVERRIDE)
+                wait = history_undone_wait_usec(history_find(&m->history, s->cgroup), s->rule->cooldown_usec, manager_now(m));
+        journal_undone(s, bytes, machine->kernel_balancing, wait);
+        return bytes;
+}
+
+bool manager_balancing_undid(struct manager *m, const struct cycle *c, size_t i) {
+        const struct service_sample *s = &c->observation->services[i];
+        const struct placement *p = &c->plan->placements[i];
+        const struct history_entry *e = history_find(&m->history, s->cgroup);
+        if (!p->move_memory || !e || !e->placed || !node_set_equal(&e->home, &p->home))
+                return false;
+        return find_undone(m, p, s, &c->observation->machine) > 0 && s->rule->kernel_balancing != KERNEL_BALANCING_OVERRIDE;
+}
+
+uint64_t manager_balancing_settled(struct manager *m, const struct cycle *then, size_t then_index, const struct cycle *now,
+                                   size_t now_index, uint64_t refused_bytes) {
+        const struct service_sample *s = &now->observation->services[now_index];
+        const struct placement *p = &then->plan->placements[then_index];
+        const struct machine_sample *machine = &now->observation->machine;
+        unsigned n_ids = m->topology->n_ids;
+        if (machine->kernel_balancing == 0)
+                return 0;
+        history_record_kept(&m->history, &then->observation->services[then_index], n_ids, refused_bytes,
+                            &then->observation->machine);
+        uint64_t undone = find_undone(m, p, s, machine);
+        history_record_kept(&m->history, s, n_ids, placement_misplaced_bytes(p, s, n_ids), machine);
+        return undone;
+}

@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The step of a transition that moves pages: slice by slice on a worker, each as large as its time allows (core/pace.h), at the allowed rate, in turn with
+ * others, and held back where the service's pressure rises or its home fills up. */
+#include <errno.h>
+#include <string.h>
+
+#include "report/journal.h"
+#include "transition.h"
+
+/* The home nodes' free memory is looked at so often, and more often where it runs out; so is what a paused move waits for. */
+#define ROOM_CHECK_EVERY_USEC USEC_PER_SEC
+#define LOOK_EVERY_USEC       (250 * USEC_PER_MSEC)
+/* With less room than this it is about to run out, whatever the rate. */
+#define ROOM_NEAR_BYTES (32 * MIB)
+/* Whoever waits for its turn looks again after this at the least. */
+#define TURN_LEAST_USEC (2 * USEC_PER_MSEC)
+
+static void add_result(struct move_result *total, const struct move_result *r) {
+        total->moved_bytes += r->moved_bytes;
+        total->moved_pages += r->moved_pages;
+        for (size_t i = 0; i < ARRAY_SIZE(total->moved_from); i++)
+                total->moved_from[i] += r->moved_from[i];
+        total->huge_moved += r->huge_moved;
+        total->asked_pages += r->asked_pages;
+        /* Each pass meets the same stubborn pages again: the last pass's word counts. */
+        total->failed_shared = r->failed_shared;
+        total->failed_busy = r->failed_busy;
+        total->failed_no_memory = r->failed_no_memory;
+        total->failed_gone += r->failed_gone;
+        total->failed_other = r->failed_other;
+        total->skipped_policy_bytes = r->skipped_policy_bytes;
+        total->skipped_room_bytes = r->skipped_room_bytes;
+        total->n_calls += r->n_calls;
+        total->remembered_pages = r->remembered_pages;
+        total->calls_usec += r->calls_usec;
+        total->longest_call_usec = MAX2(total->longest_call_usec, r->longest_call_usec);
+        total->longest_slice_usec = MAX2(total->longest_slice_usec, r->longest_slice_usec);
+        total->process_vanished |= r->process_vanished;
+}
+
+/* Room on the home nodes */
+
+/* Others allocate too while we move: looked at each second, and whenever what was there is used up. Returns whether it was looked at. */
+static bool look_at_room(struct transition *t, uint64_t moved_bytes) {
+        uint64_t now = manager_now(t->m);
+        t->room_left_bytes -= MIN2(t->room_left_bytes, moved_bytes);
+        if (now < t->next_room_check_usec && t->room_left_bytes > 0)
+                return false;
+        unsigned keep_free = t->m->config->config->settings.keep_free_permille;
+        struct machine_sample machine = { 0 };
+        t->next_room_check_usec = now + ROOM_CHECK_EVERY_USEC;
+        if (t->m->env->ops->read_machine(t->m->env->context, t->m->topology, &machine) < 0) {
+                t->room_left_bytes = MAX2(t->room_left_bytes, UINT64_C(1)); /* the mover keeps its own count all the same */
+                return false;
+        }
+        t->room_left_bytes = 0;
+        NODE_SET_FOREACH (node, &transition_placement(t)->home_mems)
+                t->room_left_bytes += node_room_bytes(&machine.nodes[node], keep_free);
+        machine_sample_done(&machine);
+        return true;
+}
+
+/* What is moved in the time between two looks, at the speed so far. */
+static uint64_t near_bytes(const struct transition *t) {
+        uint64_t in_all = t->total.moved_bytes + t->mover_moved_bytes;
+        uint64_t usec = t->moving_usec + manager_now(t->m) - t->pass_began_usec;
+        uint64_t per_sec = usec >= USEC_PER_MSEC ? in_all / (usec / 1000) * 1000 : 0;
+        return MAX2(per_sec * (ROOM_CHECK_EVERY_USEC / USEC_PER_SEC), (uint64_t) ROOM_NEAR_BYTES);
+}
+
+/* Passes */
+
+/* How long the service was held back, by what it waited for. */
+static void begin_hold(struct transition *t, enum hold_cause cause) {
+        t->holds = true;
+        t->hold_cause = cause;
+        t->hold_began_usec = manager_now(t->m);
+}
+
+static void end_hold(struct transition *t) {
+        if (t->holds)
+                t->held_usec[t->hold_cause] += manager_now(t->m) - t->hold_began_usec;
+        t->holds = false;
+}
+
+void transition_end_pass_time(struct transition *t) {
+        end_hold(t);
+        if (t->pass_began_usec > 0)
+                t->moving_usec += manager_now(t->m) - t->pass_began_usec;
+        t->pass_began_usec = 0;
+        t->waits_for_machine = false;
+}
+
+static void end_pass(struct transition *t) {
+        transition_end_pass_time(t);
+        add_result(&t->total, t->m->env->ops->mover_result(t->mover));
+        /* The first pass ends at what the plan gave it. If there were more pages than that, it is no lack of memory. */
+        t->next_room_check_usec = 0;
+        if (t->n_passes == 1 && t->total.skipped_room_bytes > 0) {
+                (void) look_at_room(t, 0);
+                if (t->room_left_bytes > 0)
+                        t->total.skipped_room_bytes = 0;
+        }
+        transition_drop_mover(t);
+        t->mover_moved_bytes = 0;
+        transition_enter(t, t->n_passes == 1 ? PHASE_NARROW : PHASE_VERIFY);
+}
+
+static const char *explain_move_error(int error) {
+        switch (error) {
+        case -EACCES: return "the kernel does not allow its memory on the home nodes (its cpuset)";
+        case -EPERM: return "not permitted to move its pages (CAP_SYS_NICE)";
+        case -ENOSYS: return "this kernel cannot move pages";
+        case -ECANCELED: return "the daemon stops";
+        default: return "its pages could not be moved";
+        }
+}
+
+/* Moving does more harm than good. What has come home stays; where that is not all, whatever else was planned is not done. */
+static void give_up(struct transition *t) {
+        if (t->backoff.cause == HOLD_ROOM || t->n_passes > 1) {
+                t->why_partial = t->backoff.give_up;
+                end_pass(t);
+                return;
+        }
+        add_result(&t->total, t->m->env->ops->mover_result(t->mover));
+        transition_drop_mover(t);
+        transition_fail(t, -EBUSY, t->backoff.give_up);
+}
+
+/* Slices */
+
+static int run_slice(void *arg) {
+        struct transition *t = arg;
+        const struct environment *env = t->m->env;
+        if (t->looks)
+                env->ops->read_pressure(env->context, t->target.cgroup, &t->pressure);
+        return t->slice_budget_bytes > 0 ? env->ops->mover_slice(t->mover, t->slice_budget_bytes) : 1;
+}
+
+/* Takes in what the slice's job has seen beside moving. */
+static void look_around(struct transition *t, uint64_t moved_bytes) {
+        uint64_t now = manager_now(t->m);
+        struct backoff_look look = {
+                .now_usec = now, .memory_permille = -1, .cpu_permille = -1, .room_bytes = UINT64_MAX, .near_bytes = near_bytes(t)
+        };
+        if (t->looks && t->pressure.has_memory)
+                look.memory_permille = pressure_share(&t->memory_meter, t->pressure.memory_usec, now);
+        if (t->looks && t->pressure.has_cpu)
+                look.cpu_permille = pressure_share(&t->cpu_meter, t->pressure.cpu_usec, now);
+        if (t->looks)
+                t->next_look_usec = now + LOOK_EVERY_USEC;
+        if (look_at_room(t, moved_bytes))
+                look.room_bytes = t->room_left_bytes;
+        if (t->room_left_bytes < look.near_bytes)
+                t->next_room_check_usec = MIN2(t->next_room_check_usec, now + LOOK_EVERY_USEC);
+        backoff_look(&t->backoff, &look);
+}
+
+/* Pages that it dealt with in vain; those that are only remembered as such cost nothing. */
+static uint64_t failed_pages(const struct move_result *r) {
+        uint64_t failed = r->failed_shared + r->failed_busy + r->failed_no_memory + r->failed_other;
+        return failed - MIN2(failed, r->remembered_pages);
+}
+
+/* What a slice teaches: what it dealt with, and how long the service could be kept from that. Reading and asking keep it from nothing. */
+static void learn_from_slice(struct transition *t, const struct move_result *r, uint64_t moved_bytes) {
+        uint64_t failed = failed_pages(r), calls_usec = r->calls_usec - t->mover_calls_usec;
+        uint64_t more = failed > t->mover_failed_pages ? failed - t->mover_failed_pages : 0;
+        pace_slice_done(&t->note->pace, moved_bytes + more * t->m->host->page_bytes,
+                        calls_usec > 0 ? calls_usec : r->last_slice_usec);
+        t->mover_calls_usec = r->calls_usec;
+        t->mover_failed_pages = failed;
+}
+
+static void account_slice(struct transition *t, const struct move_result *r, uint64_t moved) {
+        struct manager *m = t->m;
+        uint64_t now = manager_now(m);
+        if (t->slice_budget_bytes > 0) {
+                learn_from_slice(t, r, moved);
+                t->rest_until_usec = now + backoff_rest_usec(&t->backoff, r->last_slice_usec);
+        }
+        t->mover_moved_bytes = r->moved_bytes;
+        throttle_take(&m->machine_throttle, moved, now);
+        throttle_take(transition_throttle(t), moved, now);
+        t->served_bytes += moved;
+}
+
+static void done_slice(int result, void *arg) {
+        struct transition *t = arg;
+        const struct move_result *r = t->m->env->ops->mover_result(t->mover);
+        uint64_t moved = r->moved_bytes - t->mover_moved_bytes;
+
+        t->slice_running = false;
+        account_slice(t, r, moved);
+        if (t->slice_late)
+                t->note->stuck = false;
+        if (result < 0) {
+                add_result(&t->total, r);
+                transition_drop_mover(t);
+                transition_fail(t, result, explain_move_error(result));
+                return;
+        }
+        if (t->cancelled || result == 0) {
+                end_pass(t);
+                return;
+        }
+        look_around(t, moved);
+        if (t->backoff.give_up)
+                give_up(t);
+        else
+                transition_slice_due(t);
+}
+
+static void late_slice(void *arg) {
+        struct transition *t = arg;
+        t->note->stuck = true;
+        t->slice_late = true;
+        journal_stuck(t->target.unit, t->target.cgroup, "moving its pages");
+        transition_cancel(t, "a process of it did not respond while its pages were moved");
+}
+
+static const struct job_ops slice_ops = { run_slice, done_slice, late_slice };
+
+/* Turns */
+
+/* Who has been moved less goes first where the machine's rate does not reach for all. */
+static bool goes_before(const struct transition *a, const struct transition *b) {
+        return a->served_bytes != b->served_bytes ? a->served_bytes < b->served_bytes : a->started_usec < b->started_usec;
+}
+
+/* What those who go before are waiting for. */
+static uint64_t bytes_ahead(const struct transition *t) {
+        uint64_t ahead = 0;
+        const struct transition *o;
+        LIST_FOREACH(o, &t->m->transitions, entry)
+        if (o != t && o->waits_for_machine && goes_before(o, t))
+                ahead += o->wanted_bytes;
+        return ahead;
+}
+
+/* Whoever did not ask for a while saves up no claim beyond one burst. */
+static void limit_claim(struct transition *t) {
+        uint64_t most = 0;
+        const struct transition *o;
+        LIST_FOREACH(o, &t->m->transitions, entry)
+        if (o != t && o->phase == PHASE_MOVE)
+                most = MAX2(most, o->served_bytes);
+        uint64_t burst = t->m->machine_throttle.burst_bytes;
+        t->served_bytes = MAX2(t->served_bytes, most - MIN2(most, burst));
+}
+
+/* When the next slice may begin, and what it waits for until then; now: at once. */
+static uint64_t next_slice_usec(struct transition *t, uint64_t now, enum hold_cause *ret_cause) {
+        struct throttle *machine = &t->m->machine_throttle;
+        *ret_cause = HOLD_RATE;
+        t->waits_for_machine = false;
+        if (t->rest_until_usec > now) {
+                *ret_cause = t->backoff.cause;
+                return t->rest_until_usec;
+        }
+        uint64_t when = throttle_when(transition_throttle(t), t->wanted_bytes, now);
+        if (when > now)
+                return when;
+        when = throttle_when(machine, t->wanted_bytes, now);
+        limit_claim(t);
+        uint64_t ahead = bytes_ahead(t);
+        if (ahead > 0 && throttle_available(machine, now) < ahead + t->wanted_bytes)
+                when = MAX2(throttle_when(machine, t->wanted_bytes + ahead, now), now + TURN_LEAST_USEC);
+        t->waits_for_machine = when > now;
+        return when;
+}
+
+static int begin_job(struct transition *t, uint64_t budget_bytes, uint64_t now) {
+        t->slice_budget_bytes = budget_bytes;
+        t->looks = t->m->host->has_psi && now >= t->next_look_usec;
+        t->slice_running = true;
+        int r = manager_submit(t->m, &slice_ops, t, SLICE_DEADLINE_USEC);
+        if (r < 0)
+                t->slice_running = false;
+        return r;
+}
+
+static int begin_slice(struct transition *t, uint64_t now) {
+        uint64_t allowed =
+                MIN2(throttle_available(&t->m->machine_throttle, now), throttle_available(transition_throttle(t), now));
+        uint64_t budget = MIN2(t->wanted_bytes, MAX2(allowed, t->m->host->page_bytes));
+        if (t->room_left_bytes > 0) /* where there is none, the mover's own account ends it */
+                budget = MIN2(budget, MAX2(t->room_left_bytes, t->m->host->page_bytes));
+        return begin_job(t, budget, now);
+}
+
+void transition_slice_due(void *userdata) {
+        struct transition *t = userdata;
+        uint64_t now = manager_now(t->m);
+        enum hold_cause cause;
+        int r;
+
+        end_hold(t);
+        if (t->backoff.level >= BACKOFF_PAUSED) {
+                t->waits_for_machine = false;
+                if (now < t->next_pause_look_usec) {
+                        begin_hold(t, t->backoff.cause);
+                        r = transition_arm(t, t->next_pause_look_usec - now);
+                } else {
+                        t->next_pause_look_usec = now + LOOK_EVERY_USEC;
+                        begin_hold(t, t->backoff.cause);
+                        r = begin_job(t, 0, now);
+                }
+        } else {
+                t->wanted_bytes = pace_slice_bytes(&t->note->pace);
+                uint64_t when = next_slice_usec(t, now, &cause);
+                if (when > now) {
+                        begin_hold(t, cause);
+                        r = transition_arm(t, when - now);
+                } else
+                        r = begin_slice(t, now);
+        }
+        if (r < 0)
+                transition_fail(t, r, "its pages could not be moved");
+}
+
+/* Once its CPUs are restricted it may wait for them because of that, which is no reason to move slowly. */
+static void begin_backoff(struct transition *t) {
+        const struct service_sample *s = transition_sample(t);
+        bool restricted = transition_placement(t)->restrict_cpus && (t->tests || t->n_passes > 1);
+        backoff_init(&t->backoff, s->memory_pressure_centipercent / 10, restricted ? 1000 : s->cpu_pressure_centipercent / 10);
+}
+
+void transition_move(struct transition *t) {
+        struct manager *m = t->m;
+        const struct placement *p = transition_placement(t);
+        const struct service_sample *s = &t->seen->observation->services[t->seen_index];
+
+        t->n_passes++;
+        if (!p->move_memory || s->n_processes == 0) {
+                transition_enter(t, PHASE_NARROW);
+                return;
+        }
+        _cleanup_(transition_goal_done) struct transition_goal g;
+        int r = transition_make_goal(t, &g);
+        t->room_left_bytes = 0;
+        NODE_SET_FOREACH (node, &p->home_mems)
+                t->room_left_bytes += r >= 0 ? g.room[node] : 0;
+        if (r >= 0)
+                r = m->env->ops->mover_new(m->env->context, manager_act(m), m->topology, t->target.cgroup, s->processes,
+                                           s->n_processes, &g.goal, &t->mover);
+        if (r < 0) {
+                transition_fail(t, r, "its pages could not be moved");
+                return;
+        }
+        t->mover_failed_pages = t->mover_calls_usec = 0;
+        begin_backoff(t);
+        t->pass_began_usec = manager_now(m);
+        t->next_room_check_usec = 0;
+        transition_slice_due(t);
+}

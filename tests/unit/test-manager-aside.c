@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A process that does not let itself be read: it alone is left out, nobody else waits, and nothing of its service is moved until it answers. */
+#include "manager-fixture.h"
+
+#define UNIT   "managed.service"
+#define CGROUP "/system.slice/" UNIT
+
+static const struct service_note *note(void) {
+        const struct service_note *n = manager_find_note(fx.manager, CGROUP);
+        assert_non_null(n);
+        return n;
+}
+
+static void begin(size_t n_processes, pid_t stuck) {
+        fx.services[0] = "another.service";
+        fx.services[1] = UNIT;
+        fx.n_processes = n_processes;
+        fx.stuck_pid = stuck;
+        fx_start_manager();
+        fx_pass(DEEP_DEADLINE_USEC - USEC_PER_SEC);
+}
+
+static void test_one_process(void **state) {
+        begin(3, 4001);
+        assert_int_equal(fx.n_screens, 1); /* not late yet: the cycle waits for it */
+        assert_int_equal(fx.n_jobs, 1);
+        fx_pass(2 * USEC_PER_MINUTE);
+        assert_int_equal(note()->n_aside, 1);
+        assert_int_equal(note()->aside[0].pid, 4001);
+        assert_false(note()->stuck);
+        assert_int_equal(fx.n_read, 2); /* the others are read */
+        assert_int_equal(fx.n_jobs, 1); /* and no second thread hangs */
+        assert_int_equal(fx.n_changes, 0);
+        unsigned before = fx.n_screens;
+        fx_pass(10 * USEC_PER_MINUTE);
+        assert_true(fx.n_screens > before); /* cycles go on */
+        assert_int_equal(fx.n_jobs, 1);
+        assert_int_equal(fx.n_changes, 0);
+
+        fx.stuck_pid = 0;
+        fx_pass(10 * USEC_PER_MINUTE);
+        assert_int_equal(note()->n_aside, 0);
+        assert_int_equal(fx.n_read, 3);
+        assert_true(fx.n_changes > 0); /* what was held back is done */
+}
+
+/* Without it there is no service: so that waits as a whole. */
+static void test_only_process(void **state) {
+        begin(1, 4000);
+        fx_pass(2 * USEC_PER_MINUTE);
+        assert_int_equal(note()->n_aside, 0);
+        assert_true(note()->stuck);
+        assert_int_equal(fx.n_changes, 0);
+        fx.stuck_pid = 0;
+        fx_pass(10 * USEC_PER_MINUTE);
+        assert_false(note()->stuck);
+        assert_true(fx.n_changes > 0);
+}
+
+static void test_limits(void **state) {
+        struct process_ref processes[ASIDE_MAX + 2];
+        struct service_sample s = { .processes = processes, .n_processes = ARRAY_SIZE(processes) };
+        struct service_note n = { 0 };
+        for (size_t i = 0; i < ARRAY_SIZE(processes); i++)
+                processes[i] = (struct process_ref){ .pid = 10 + (pid_t) i, .start_ticks = 7 };
+        assert_false(aside_add(&n, &s, ARRAY_SIZE(processes)));
+        for (size_t i = 0; i < ASIDE_MAX; i++)
+                assert_true(aside_add(&n, &s, i));
+        assert_false(aside_add(&n, &s, ASIDE_MAX)); /* too many: the service itself */
+        processes[1].start_ticks = 8;               /* another process by the same number */
+        aside_leave_out(&n, &s);
+        assert_int_equal(s.n_processes, 3);
+        assert_int_equal(processes[0].pid, 11);
+        assert_int_equal(processes[1].pid, 10 + ASIDE_MAX);
+        aside_remove(&n, &(struct process_ref){ .pid = 12, .start_ticks = 7 });
+        aside_remove(&n, &(struct process_ref){ .pid = 12, .start_ticks = 7 });
+        assert_int_equal(n.n_aside, ASIDE_MAX - 1);
+
+        /* A service that has only such processes keeps them. */
+        struct process_ref only[] = { { .pid = 10, .start_ticks = 7 } };
+        struct service_sample small = { .processes = only, .n_processes = 1 };
+        aside_leave_out(&n, &small);
+        assert_int_equal(small.n_processes, 1);
+        assert_false(aside_add(&n, &small, 0));
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(test_one_process, fx_setup, fx_teardown),
+                cmocka_unit_test_setup_teardown(test_only_process, fx_setup, fx_teardown),
+                cmocka_unit_test(test_limits),
+        };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* kernel-balancing: off. The kernel's own balancing is off while the manager runs, on record before, and back after; unless somebody else has a say. */
+#include "manager-fixture.h"
+
+#include "report/bus-names.h"
+
+static void start(enum balancing_setting setting, unsigned mode) {
+        fx.balancing_setting = setting;
+        fx.balancing = mode;
+        fx_start_manager();
+        fx_pass(30 * USEC_PER_SEC);
+}
+
+static void leave(void) {
+        manager_begin_exit(fx.manager, 0);
+        fx_pass(USEC_PER_SEC);
+        fx.each.callback(fx.each.userdata);
+}
+
+static void assert_on_record(unsigned before) {
+        assert_true(fx.manager->record->balancing_changed);
+        assert_int_equal(fx.manager->record->balancing_before, before);
+}
+
+static void call(const char *member, const char *types, ...) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        va_list args;
+        assert_true(sd_bus_message_new_method_call(fx.client, &m, NULL, BUS_PATH, BUS_INTERFACE, member) >= 0);
+        va_start(args, types);
+        assert_true(sd_bus_message_appendv(m, types, args) >= 0);
+        va_end(args);
+        assert_true(sd_bus_call_async(fx.client, NULL, m, NULL, NULL, 0) >= 0);
+        fx_pass(USEC_PER_SEC);
+}
+
+static void test_left_alone(void **state) {
+        start(BALANCING_LEAVE, 1);
+        assert_int_equal(fx.balancing, 1);
+        assert_int_equal(fx.manager->balancing.mode, 1);
+        leave();
+        assert_int_equal(fx.n_balancing_sets, 0);
+}
+
+static void test_off_while_it_runs(void **state) {
+        start(BALANCING_OFF, 3);
+        assert_int_equal(fx.balancing, 0);
+        assert_int_equal(fx.n_balancing_sets, 1);
+        assert_on_record(3);
+        _cleanup_free_ char *text = manager_balancing_describe(fx.manager);
+        assert_string_equal(text, "off while this runs, was 3");
+        leave();
+        assert_int_equal(fx.balancing, 3);
+        assert_false(fx.manager->record->balancing_changed);
+}
+
+static void test_nothing_to_switch_off(void **state) {
+        start(BALANCING_OFF, 0);
+        leave();
+        assert_int_equal(fx.n_balancing_sets, 0);
+        fx_stop_manager();
+        fx_connect();
+        fx.no_balancing = true;
+        start(BALANCING_OFF, 1);
+        leave();
+        assert_int_equal(fx.n_balancing_sets, 0);
+}
+
+/* Killed: the next one knows what was before, and does what its own configuration says. */
+static void test_after_a_kill(void **state) {
+        start(BALANCING_OFF, 1);
+        fx_restart();
+        fx_pass(30 * USEC_PER_SEC);
+        assert_int_equal(fx.balancing, 0);
+        assert_on_record(1);
+        fx.balancing_setting = BALANCING_LEAVE;
+        fx_restart();
+        fx_pass(30 * USEC_PER_SEC);
+        assert_int_equal(fx.balancing, 1);
+        assert_false(fx.manager->record->balancing_changed);
+        assert_int_equal(fx.n_balancing_sets, 2);
+}
+
+/* Killed between the record and the change. */
+static void test_killed_before_the_change(void **state) {
+        fx.lose_balancing = true;
+        start(BALANCING_OFF, 1);
+        fx.lose_balancing = false;
+        fx_stop_manager();
+        fx_connect();
+        struct record *r = NULL;
+        _cleanup_free_ char *path = format_string("%s/record.json", fx.directory);
+        assert_int_equal(record_open(path, &r), 0);
+        assert_int_equal(record_before_balancing(r, 1, 0), 0);
+        record_free(r);
+        fx_start_manager();
+        fx_pass(30 * USEC_PER_SEC);
+        assert_int_equal(fx.balancing, 0);
+        assert_on_record(1);
+        leave();
+        assert_int_equal(fx.balancing, 1);
+}
+
+static void test_somebody_else_sets_it(void **state) {
+        start(BALANCING_OFF, 1);
+        fx.balancing = 2;
+        fx_pass(2 * USEC_PER_MINUTE);
+        assert_int_equal(fx.balancing, 2);
+        assert_int_equal(fx.n_balancing_sets, 1);
+        assert_false(fx.manager->record->balancing_changed);
+        /* The configuration, read again, is the administrator's latest word. */
+        assert_int_equal(manager_reload(fx.manager, NULL), 0);
+        fx_pass(30 * USEC_PER_SEC);
+        assert_int_equal(fx.balancing, 0);
+        assert_on_record(2);
+        fx.balancing = 1;
+        leave();
+        assert_int_equal(fx.balancing, 1);
+        assert_int_equal(fx.n_balancing_sets, 2);
+}
+
+static void test_reload_changes_it(void **state) {
+        start(BALANCING_LEAVE, 1);
+        fx.balancing_setting = BALANCING_OFF;
+        assert_int_equal(manager_reload(fx.manager, NULL), 0);
+        fx_pass(30 * USEC_PER_SEC);
+        assert_int_equal(fx.balancing, 0);
+        fx.balancing_setting = BALANCING_LEAVE;
+        assert_int_equal(manager_reload(fx.manager, NULL), 0);
+        fx_pass(30 * USEC_PER_SEC);
+        assert_int_equal(fx.balancing, 1);
+        assert_false(fx.manager->record->balancing_changed);
+}
+
+static void test_dry_run_and_pause(void **state) {
+        fx.dry_run = true;
+        start(BALANCING_OFF, 1);
+        assert_int_equal(fx.n_balancing_sets, 0);
+        call("Pause", "b", 1);
+        fx.dry_run = false;
+        assert_int_equal(manager_reload(fx.manager, NULL), 0);
+        fx_pass(2 * USEC_PER_MINUTE);
+        assert_int_equal(fx.n_balancing_sets, 0);
+        call("Pause", "b", 0);
+        fx_pass(30 * USEC_PER_SEC);
+        assert_int_equal(fx.balancing, 0);
+}
+
+/* All is given back, and stays so until resume; one service is another matter. */
+static void test_restore(void **state) {
+        start(BALANCING_OFF, 1);
+        call("Restore", "s", "managed.service");
+        assert_int_equal(fx.balancing, 0);
+        call("Restore", "s", "");
+        assert_int_equal(fx.balancing, 1);
+        assert_false(fx.manager->record->balancing_changed);
+        fx_pass(5 * USEC_PER_MINUTE);
+        assert_int_equal(fx.balancing, 1);
+        call("Pause", "b", 0);
+        fx_pass(30 * USEC_PER_SEC);
+        assert_int_equal(fx.balancing, 0);
+}
+
+/* What is refused is tried more and more rarely, and is not on record. */
+static void test_refused(void **state) {
+        fx.fail_balancing = -EPERM;
+        start(BALANCING_OFF, 1);
+        assert_int_equal(fx.n_balancing_sets, 1);
+        assert_false(fx.manager->record->balancing_changed);
+        fx_pass(6 * 60 * USEC_PER_MINUTE);
+        assert_in_range(fx.n_balancing_sets, 3, 12);
+        fx.fail_balancing = 0;
+        assert_int_equal(manager_reload(fx.manager, NULL), 0);
+        fx_pass(30 * USEC_PER_SEC);
+        assert_int_equal(fx.balancing, 0);
+}
+
+/* Taken, and nothing comes of it. */
+static void test_without_effect(void **state) {
+        fx.lose_balancing = true;
+        start(BALANCING_OFF, 1);
+        assert_false(fx.manager->balancing.changing);
+        assert_false(fx.manager->record->balancing_changed);
+        /* Given back without effect: stays on record, and is no reason not to leave. */
+        fx.lose_balancing = false;
+        assert_int_equal(manager_reload(fx.manager, NULL), 0);
+        fx_pass(30 * USEC_PER_SEC);
+        assert_int_equal(fx.balancing, 0);
+        fx.lose_balancing = true;
+        leave();
+        fx_pass(30 * USEC_PER_SEC);
+        assert_on_record(1);
+        assert_int_equal(fx.manager->n_restoring, 0);
+}
+
+int main(void) {
+#define TEST(f) cmocka_unit_test_setup_teardown(f, fx_setup, fx_teardown)
+        const struct CMUnitTest tests[] = {
+                TEST(test_left_alone),        TEST(test_off_while_it_runs),        TEST(test_nothing_to_switch_off),
+                TEST(test_after_a_kill),      TEST(test_killed_before_the_change), TEST(test_somebody_else_sets_it),
+                TEST(test_reload_changes_it), TEST(test_dry_run_and_pause),        TEST(test_restore),
+                TEST(test_refused),           TEST(test_without_effect),
+        };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The mover in large address spaces, and in small steps: what is not populated costs nothing, what was found is not looked for again, and a process that
+ * grows and shrinks meanwhile does no harm. */
+#include "mover-fixture.h"
+
+/* 16 GiB with a page here and there, and one whole block. */
+static void test_large_and_hardly_populated(void **state) {
+        const size_t n = 4u << 20;
+        add(PID, BASE, n, -1);
+        for (size_t i = 0; i < n; i += n / 64)
+                simulated_page(sim, PID, BASE + (i + 77) * 4096)->node = 2;
+        for (size_t i = 0; i < 512; i++)
+                simulated_page(sim, PID, BASE + (n / 2 / 512 * 512 + i) * 4096)->node = 2;
+        struct move_result r = move_home("1", 0);
+        assert_int_equal(r.moved_pages, 64 + 512 - 1);
+        assert_int_equal(r.asked_pages, r.moved_pages);
+        assert_int_equal(simulated_pages_on(sim, PID, 2), 0);
+        assert_true(simulated_counts(sim)->ask_pages < 4 * r.moved_pages + 2 * 512);
+        assert_true(!simulated_knobs(sim)->scans || simulated_counts(sim)->scan_calls < 300);
+}
+
+/* numa_maps is read again where what is kept of it has been dealt with. */
+static void test_more_mappings_than_are_kept(void **state) {
+        for (size_t i = 0; i < 100; i++)
+                add(PID, BASE + i * MIB, 10, i % 10 == 3 ? 0 : 1);
+        struct mover *m = make("0", NULL, 0);
+        m->ranges_max = 7;
+        assert_int_equal(run(m, 64 * 4096), 0);
+        assert_int_equal(mover_result(m)->moved_pages, 900);
+        assert_int_equal(mover_result(m)->asked_pages, 900);
+        assert_true(m->ranges_capacity <= 64);
+        assert_int_equal(simulated_pages_on(sim, PID, 0), 1000);
+        mover_free(m);
+}
+
+/* Slices of a few pages: each page is asked for once before it is moved, and looked at again at most once. */
+static void test_small_steps(void **state) {
+        add(PID, BASE, 5000, 1);
+        for (size_t i = 0; i < 5000; i += 2)
+                simulated_page(sim, PID, BASE + i * 4096)->node = 0;
+        struct mover *m = make("0", NULL, 0);
+        assert_int_equal(run(m, 10 * 4096), 0);
+        assert_int_equal(mover_result(m)->moved_pages, 2500);
+        assert_int_equal(mover_result(m)->asked_pages, 2500);
+        assert_in_range(simulated_counts(sim)->move_calls, 250, 256);
+        assert_true(simulated_counts(sim)->ask_pages <= 5000 + 2500 + 64);
+        assert_true(simulated_counts(sim)->scan_calls <= 3);
+        mover_free(m);
+}
+
+/* Huge pages in slices smaller than one: one a slice. */
+static void test_small_steps_of_huge_pages(void **state) {
+        struct simulated_mapping map = { .start = BASE, .n_pages = 40 * 512, .node = 2, .thp = true };
+        assert_int_equal(simulated_add_mapping(sim, PID, &map), 0);
+        struct mover *m = make("1", NULL, 0);
+        for (size_t i = 1; i <= 5; i++) {
+                assert_int_equal(mover_slice(m, 100 * 4096), 1);
+                assert_int_equal(mover_result(m)->moved_pages, i * 512);
+        }
+        assert_int_equal(run(m, UINT64_MAX), 0);
+        assert_int_equal(mover_result(m)->huge_moved, 40);
+        assert_int_equal(mover_result(m)->asked_pages, 40);
+        assert_true(simulated_counts(sim)->ask_pages <= 40 * 32);
+        mover_free(m);
+}
+
+/* What was found and has gone meanwhile is neither moved nor counted; what has come home meanwhile is not moved. */
+static void test_pages_that_went(void **state) {
+        add(PID, BASE, 1000, 1);
+        struct mover *m = make("0", NULL, 0);
+        assert_int_equal(mover_slice(m, 100 * 4096), 1);
+        for (size_t i = 200; i < 300; i++)
+                simulated_page(sim, PID, BASE + i * 4096)->node = -1;
+        for (size_t i = 300; i < 400; i++)
+                simulated_page(sim, PID, BASE + i * 4096)->node = 0;
+        assert_int_equal(run(m, 100 * 4096), 0);
+        assert_int_equal(mover_result(m)->moved_pages, 800);
+        assert_int_equal(mover_result(m)->asked_pages, 800);
+        assert_int_equal(mover_result(m)->failed_gone, 0);
+        assert_int_equal(simulated_counts(sim)->moved_home_pages, 0);
+        mover_free(m);
+}
+
+/* A huge page that was split after it had been seen: its other pages are gone over one by one. */
+static void test_huge_page_that_was_split(void **state) {
+        struct simulated_mapping map = { .start = BASE, .n_pages = 4 * 512, .node = 2, .thp = true };
+        assert_int_equal(simulated_add_mapping(sim, PID, &map), 0);
+        struct mover *m = make("1", NULL, 0);
+        assert_int_equal(mover_slice(m, 4096), 1);
+        assert_int_equal(mover_result(m)->huge_moved, 1);
+        for (size_t i = 2 * 512; i < 3 * 512; i++)
+                simulated_page(sim, PID, BASE + i * 4096)->thp = false;
+        assert_int_equal(run(m, 16 * MIB), 0);
+        assert_int_equal(mover_result(m)->moved_pages, 4 * 512);
+        assert_int_equal(mover_result(m)->huge_moved, 3);
+        assert_int_equal(simulated_pages_on(sim, PID, 1), 4 * 512);
+        mover_free(m);
+}
+
+/* A heap that grows is moved as far as it was seen; what came later is the next pass's, which has nothing else to do. */
+static void test_heap_that_grows(void **state) {
+        add(PID, BASE, 1000, 1);
+        struct mover *m = make("0", NULL, 0);
+        assert_int_equal(mover_slice(m, 100 * 4096), 1);
+        add(PID, BASE + 1000 * 4096, 500, 1);
+        assert_int_equal(run(m, MIB), 0);
+        assert_int_equal(mover_result(m)->moved_pages, 1000);
+        mover_free(m);
+        struct move_result r = move_home("0", 0);
+        assert_int_equal(r.moved_pages, 500);
+        assert_int_equal(r.asked_pages, 500);
+        assert_int_equal(move_home("0", 0).asked_pages, 0);
+}
+
+/* Where reading the mappings takes long, that is a slice of its own; and where the time is up at once, every slice still gets on. */
+static void test_slow_machine(void **state) {
+        add(PID, BASE, 3000, 1);
+        struct mover *m = make("0", NULL, 0);
+        m->load_limit_usec = m->slice_limit_usec = 0;
+        assert_int_equal(mover_slice(m, UINT64_MAX), 1);
+        assert_int_equal(mover_result(m)->asked_pages, 0);
+        assert_int_equal(run(m, UINT64_MAX), 0);
+        assert_int_equal(mover_result(m)->moved_pages, 3000);
+        assert_int_equal(mover_result(m)->asked_pages, 3000);
+        mover_free(m);
+}
+
+static void test_giant_pages(void **state) {
+        struct simulated_mapping map = { .start = GIB, .n_pages = 3, .page_bytes = GIB, .node = 3 };
+        assert_int_equal(simulated_add_mapping(sim, PID, &map), 0);
+        simulated_page(sim, PID, 2 * GIB)->node = 0;
+        fixture_write(&fx, "sys/devices/system/node/node0/hugepages/hugepages-1048576kB/free_hugepages", "2\n");
+        room[0] = 0; /* they come from the pool */
+        struct move_result r = move_home("0", 0);
+        assert_int_equal(r.asked_pages, 2);
+        assert_int_equal(r.huge_moved, 2);
+        assert_int_equal(r.moved_bytes, 2 * GIB);
+        assert_int_equal(simulated_pages_on(sim, PID, 0), 3 * GIB / 4096);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                PAGEMAP(test_large_and_hardly_populated),
+                SCAN(test_large_and_hardly_populated),
+                ALL(test_more_mappings_than_are_kept),
+                ALL(test_small_steps),
+                ALL(test_small_steps_of_huge_pages),
+                ALL(test_pages_that_went),
+                ALL(test_huge_page_that_was_split),
+                ALL(test_heap_that_grows),
+                ALL(test_slow_machine),
+                SCAN(test_giant_pages),
+                cmocka_unit_test_setup_teardown(test_giant_pages, setup_without_pagemap, teardown),
+        };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Slices find the size that takes their time and stay there; moves hold back for pressure and for room, and not for what is none of their doing. */
+#include "core/pace.h"
+
+#include <string.h>
+
+#include "unit.h"
+
+/* A kernel: what a slice of that many bytes takes. */
+struct kernel {
+        uint64_t fixed_usec, bytes_per_sec, page_bytes;
+};
+
+static uint64_t slice(struct pace *p, const struct kernel *k) {
+        uint64_t bytes = pace_slice_bytes(p);
+        if (k->page_bytes > 0) /* whole pages only */
+                bytes = (bytes + k->page_bytes - 1) / k->page_bytes * k->page_bytes;
+        uint64_t usec = k->fixed_usec + bytes * USEC_PER_SEC / k->bytes_per_sec;
+        pace_slice_done(p, bytes, usec);
+        return usec;
+}
+
+static void slices(struct pace *p, const struct kernel *k, unsigned n) {
+        for (unsigned i = 0; i < n; i++)
+                (void) slice(p, k);
+}
+
+static void test_begins_small_and_grows(void **state) {
+        struct pace p = { 0 };
+        const struct kernel k = { 200, GIB, 0 };
+        assert_true(pace_slice_bytes(&p) == PACE_START_BYTES);
+        uint64_t before = PACE_START_BYTES;
+        for (unsigned i = 0; i < 20; i++) {
+                assert_true(slice(&p, &k) <= PACE_SLICE_USEC * 3 / 2);
+                assert_true(pace_slice_bytes(&p) <= before * 2);
+                before = pace_slice_bytes(&p);
+        }
+        assert_true(before == PACE_MAX_BYTES);
+}
+
+static void test_finds_its_size_and_stays(void **state) {
+        /* 400 KiB to 300 MiB a second. */
+        for (uint64_t rate = 400 * KIB; rate < 300 * MIB; rate = rate * 3 / 2) {
+                struct pace p = { 0 };
+                const struct kernel k = { 100, rate, 4 * KIB };
+                slices(&p, &k, 40);
+                uint64_t size = pace_slice_bytes(&p), most = 0;
+                for (unsigned i = 0; i < 100; i++) {
+                        most = MAX2(most, slice(&p, &k));
+                        assert_true(pace_slice_bytes(&p) == size); /* never oscillates */
+                }
+                if (size > PACE_MIN_BYTES)
+                        assert_true(most <= PACE_SLICE_USEC * 3 / 2 && (most >= PACE_SLICE_USEC / 2 || size == PACE_MAX_BYTES));
+        }
+}
+
+/* 100 pages a second: the floor, and it goes on. */
+static void test_slow_kernel(void **state) {
+        struct pace p = { 0 };
+        const struct kernel k = { 0, 400 * KIB, 4 * KIB };
+        uint64_t first = slice(&p, &k);
+        assert_true(first < USEC_PER_SEC); /* because it begins small */
+        slices(&p, &k, 30);
+        assert_true(pace_slice_bytes(&p) == PACE_MIN_BYTES);
+        assert_true(slice(&p, &k) < 200 * USEC_PER_MSEC);
+}
+
+static void test_cliff(void **state) {
+        struct pace p = { 0 };
+        const struct kernel fast = { 100, GIB, 0 }, slow = { 100, 10 * MIB, 0 };
+        slices(&p, &fast, 30);
+        uint64_t spent = 0;
+        for (unsigned i = 0; i < 3; i++)
+                spent += slice(&p, &slow);
+        assert_true(slice(&p, &slow) <= PACE_SLICE_USEC * 3 / 2);
+        assert_true(spent < 2 * USEC_PER_SEC); /* the first one of 16 MiB cannot be helped */
+        slices(&p, &slow, 20);
+        uint64_t size = pace_slice_bytes(&p);
+        assert_true(size >= 100 * KIB && size <= 300 * KIB);
+        slices(&p, &fast, 30); /* and back */
+        assert_true(pace_slice_bytes(&p) == PACE_MAX_BYTES);
+}
+
+static void test_one_outlier(void **state) {
+        struct pace p = { 0 };
+        const struct kernel k = { 100, 200 * MIB, 0 };
+        slices(&p, &k, 30);
+        uint64_t size = pace_slice_bytes(&p);
+        pace_slice_done(&p, size, 2 * USEC_PER_SEC);
+        assert_true(pace_slice_bytes(&p) >= size / 8 && pace_slice_bytes(&p) < size / 4); /* careful … */
+        slices(&p, &k, 4);
+        assert_true(pace_slice_bytes(&p) >= size * 3 / 4); /* … and over it */
+        slices(&p, &k, 20);
+        assert_true(pace_slice_bytes(&p) <= size * 5 / 4 && pace_slice_bytes(&p) >= size * 3 / 4);
+}
+
+/* Every second slice is of pages ten times as dear: settles at what is right for these, and does not swing. */
+static void test_mixed_pages(void **state) {
+        struct pace p = { 0 };
+        const struct kernel cheap = { 100, GIB, 0 }, dear = { 100, 100 * MIB, 0 };
+        for (unsigned i = 0; i < 40; i++)
+                (void) slice(&p, i % 2 ? &cheap : &dear);
+        uint64_t least = UINT64_MAX, most = 0;
+        for (unsigned i = 0; i < 100; i++) {
+                uint64_t usec = slice(&p, i % 2 ? &cheap : &dear);
+                assert_true(usec <= PACE_SLICE_USEC * 3 / 2);
+                least = MIN2(least, pace_slice_bytes(&p));
+                most = MAX2(most, pace_slice_bytes(&p));
+        }
+        assert_true(least == most && least >= MIB);
+}
+
+/* Each call waits for every CPU: small slices would take as long and move nothing. */
+static void test_dear_calls(void **state) {
+        struct pace p = { 0 };
+        const struct kernel k = { 40 * USEC_PER_MSEC, GIB, 0 };
+        slices(&p, &k, 60);
+        uint64_t bytes = 0, usec = 0;
+        for (unsigned i = 0; i < 300; i++) {
+                bytes += pace_slice_bytes(&p);
+                uint64_t took = slice(&p, &k);
+                usec += took;
+                assert_true(took <= 5 * PACE_SLICE_USEC);
+        }
+        assert_true(bytes / (usec / 1000) * 1000 >= 200 * MIB); /* a second; the floor would give 1.6 */
+}
+
+static void test_huge_pages(void **state) {
+        struct pace p = { 0 };
+        const struct kernel slow = { 0, 50 * MIB, 2 * MIB }; /* 40 ms each */
+        slices(&p, &slow, 30);
+        assert_true(slice(&p, &slow) == 40 * USEC_PER_MSEC); /* one at a time */
+        const struct kernel quick = { 500, 2 * GIB, 2 * MIB };
+        slices(&p, &quick, 30);
+        assert_true(pace_slice_bytes(&p) == PACE_MAX_BYTES);
+}
+
+/* 1 GiB cannot be split. That a slice was long says nothing of what other pages would take. */
+static void test_giant_pages(void **state) {
+        struct pace p = { 0 };
+        const struct kernel giant = { 100, 2 * GIB, GIB }, base = { 100, 2 * GIB, 4 * KIB };
+        slices(&p, &giant, 10);
+        assert_true(pace_slice_bytes(&p) == PACE_START_BYTES); /* no reason to ask for more */
+        slices(&p, &base, 20);
+        assert_true(pace_slice_bytes(&p) == PACE_MAX_BYTES);
+        slices(&p, &giant, 10);
+        assert_true(pace_slice_bytes(&p) == PACE_MAX_BYTES);
+}
+
+static void test_nothing_tried_teaches_nothing(void **state) {
+        struct pace p = { 0 };
+        pace_slice_done(&p, 0, USEC_PER_SEC);
+        assert_true(pace_slice_bytes(&p) == PACE_START_BYTES && p.n_costs == 0);
+        pace_slice_done(&p, 4 * KIB, 10); /* the end of a process: too little to grow by */
+        assert_true(pace_slice_bytes(&p) == PACE_START_BYTES);
+        pace_slice_done(&p, UINT64_MAX, UINT64_MAX);
+        pace_slice_done(&p, UINT64_MAX, 0);
+        pace_slice_done(&p, 1, UINT64_MAX);
+        assert_true(pace_slice_bytes(&p) >= PACE_MIN_BYTES && pace_slice_bytes(&p) <= PACE_MAX_BYTES);
+}
+
+/* Whatever comes, sizes stay within their limits. */
+static void test_any_course(void **state) {
+        struct pace p = { 0 };
+        uint64_t seed = 1;
+        for (unsigned i = 0; i < 100000; i++) {
+                seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+                pace_slice_done(&p, (seed >> 20) >> (seed % 40), (seed >> 24) >> (seed / 64 % 40));
+                assert_true(pace_slice_bytes(&p) >= PACE_MIN_BYTES && pace_slice_bytes(&p) <= PACE_MAX_BYTES);
+        }
+}
+
+/* The kernel's totals come in lumps, every two seconds. */
+static void test_pressure_meter(void **state) {
+        struct pressure_meter m = { 0 };
+        uint64_t total = 1000;
+        assert_int_equal(pressure_share(&m, total, 500 * USEC_PER_MSEC), -1);
+        assert_int_equal(pressure_share_of_all(&m), -1);
+        unsigned n = 0;
+        for (uint64_t now = 750 * USEC_PER_MSEC; now < 20 * USEC_PER_SEC; now += 250 * USEC_PER_MSEC) {
+                if (now % (2 * USEC_PER_SEC) == 0)
+                        total += 600 * USEC_PER_MSEC; /* 30 % */
+                int share = pressure_share(&m, total, now);
+                if (share >= 0) {
+                        assert_int_equal(share, 300);
+                        n++;
+                }
+        }
+        assert_int_equal(n, 9);
+        assert_in_range(pressure_share_of_all(&m), 290, 320);
+        assert_int_equal(pressure_share(&m, total, 30 * USEC_PER_SEC), 0); /* it stands still */
+        assert_int_equal(pressure_share(&m, total + 60 * USEC_PER_SEC, 34 * USEC_PER_SEC), 1000);
+        assert_int_equal(pressure_share(&m, 0, 36 * USEC_PER_SEC), -1); /* another cgroup of that name */
+}
+
+static const struct backoff_look nothing = { .memory_permille = -1, .cpu_permille = -1, .room_bytes = UINT64_MAX };
+
+static void look(struct backoff *b, uint64_t *now, int memory, int cpu) {
+        *now += 2 * USEC_PER_SEC;
+        struct backoff_look l = nothing;
+        l.now_usec = *now;
+        l.memory_permille = memory;
+        l.cpu_permille = cpu;
+        backoff_look(b, &l);
+}
+
+static void test_pressure_slows_and_recovers(void **state) {
+        struct backoff b;
+        uint64_t now = 0;
+        backoff_init(&b, 50, -1);
+        look(&b, &now, 90, 10);
+        assert_int_equal(b.level, 0);
+        assert_int_equal(backoff_rest_usec(&b, 1000), 0);
+        look(&b, &now, 160, 10);
+        assert_int_equal(b.level, 1);
+        assert_int_equal(b.cause, HOLD_MEMORY);
+        assert_int_equal(backoff_rest_usec(&b, 1000), 1000);
+        look(&b, &now, 120, 10); /* neither good nor bad: as it is */
+        assert_int_equal(b.level, 1);
+        look(&b, &now, 160, 10);
+        look(&b, &now, 160, 10);
+        assert_int_equal(b.level, BACKOFF_SLOWEST);
+        assert_int_equal(backoff_rest_usec(&b, 1000), 7000);
+        look(&b, &now, -1, 10); /* nothing new of what it is held back for */
+        assert_int_equal(b.level, BACKOFF_SLOWEST);
+        for (unsigned i = 0; i < 3; i++)
+                look(&b, &now, 60, 10);
+        assert_int_equal(b.level, 0);
+        assert_null(b.give_up);
+        assert_true(backoff_rest_usec(&b, UINT64_MAX) == 0);
+}
+
+static void test_memory_pressure_pauses_and_gives_up(void **state) {
+        struct backoff b;
+        uint64_t now = 0;
+        backoff_init(&b, 0, 0);
+        look(&b, &now, 400, 0);
+        assert_int_equal(b.level, BACKOFF_PAUSED);
+        look(&b, &now, 0, 0);
+        assert_int_equal(b.level, BACKOFF_SLOWEST); /* carefully on */
+        look(&b, &now, 400, 0);
+        for (unsigned i = 0; i < 29; i++) {
+                look(&b, &now, 300, 0);
+                assert_null(b.give_up);
+        }
+        look(&b, &now, 300, 0);
+        assert_non_null(b.give_up);
+        assert_non_null(strstr(b.give_up, "memory"));
+}
+
+/* It rises whenever we move and falls whenever we do not: our doing, and tried so often only. */
+static void test_each_try_hurts(void **state) {
+        struct backoff b;
+        uint64_t now = 0;
+        unsigned n = 0;
+        backoff_init(&b, 0, 100);
+        for (; !b.give_up && n < 100; n++)
+                look(&b, &now, 0, b.level >= BACKOFF_PAUSED ? 100 : 700);
+        assert_non_null(b.give_up);
+        assert_non_null(strstr(b.give_up, "CPU"));
+        assert_in_range(n, BACKOFF_PAUSES_MAX, 4 * BACKOFF_PAUSES_MAX);
+}
+
+/* It waits for CPUs whether we move or not: that is how it is now, and no reason to wait. */
+static void test_load_of_its_own(void **state) {
+        struct backoff b;
+        uint64_t now = 0;
+        backoff_init(&b, 0, 0);
+        for (unsigned i = 0; i < 12; i++)
+                look(&b, &now, 0, 600);
+        assert_null(b.give_up);
+        assert_true(b.level < BACKOFF_PAUSED);
+        for (unsigned i = 0; i < 200; i++) {
+                look(&b, &now, 0, 600);
+                assert_null(b.give_up);
+        }
+        assert_int_equal(b.level, 0);
+        assert_int_equal(b.before_cpu, 600);
+}
+
+static void room(struct backoff *b, uint64_t *now, uint64_t bytes) {
+        *now += USEC_PER_SEC;
+        struct backoff_look l = nothing;
+        l.now_usec = *now;
+        l.room_bytes = bytes;
+        l.near_bytes = 100 * MIB;
+        backoff_look(b, &l);
+}
+
+static void test_room(void **state) {
+        struct backoff b;
+        uint64_t now = 0;
+        backoff_init(&b, -1, -1);
+        room(&b, &now, GIB);
+        assert_int_equal(b.level, 0);
+        for (unsigned i = 0; i < 60; i++) { /* slowly it goes on, however long that takes */
+                room(&b, &now, 50 * MIB);
+                assert_int_equal(b.level, 2);
+        }
+        room(&b, &now, 0);
+        assert_int_equal(b.level, BACKOFF_PAUSED);
+        assert_int_equal(b.cause, HOLD_ROOM);
+        room(&b, &now, MIB); /* too little to begin again */
+        assert_int_equal(b.level, BACKOFF_PAUSED);
+        room(&b, &now, 200 * MIB);
+        assert_int_equal(b.level, 0);
+        assert_null(b.give_up);
+        for (unsigned i = 0; i < 10; i++) {
+                room(&b, &now, 0);
+                assert_null(b.give_up);
+        }
+        room(&b, &now, 0);
+        assert_non_null(b.give_up);
+}
+
+/* What told of the pressure is gone: it does not wait for ever. */
+static void test_nothing_is_known_any_more(void **state) {
+        struct backoff b;
+        uint64_t now = 0;
+        backoff_init(&b, 0, 0);
+        look(&b, &now, 900, -1);
+        for (unsigned i = 0; i < 40; i++)
+                look(&b, &now, -1, -1);
+        assert_int_equal(b.level, BACKOFF_SLOWEST);
+        assert_null(b.give_up);
+}
+
+static void test_words(void **state) {
+        for (int i = 0; i < _HOLD_CAUSE_MAX; i++)
+                assert_true(strlen(hold_cause_to_string((enum hold_cause) i)) > 0);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_begins_small_and_grows),
+                cmocka_unit_test(test_finds_its_size_and_stays),
+                cmocka_unit_test(test_slow_kernel),
+                cmocka_unit_test(test_cliff),
+                cmocka_unit_test(test_one_outlier),
+                cmocka_unit_test(test_mixed_pages),
+                cmocka_unit_test(test_dear_calls),
+                cmocka_unit_test(test_huge_pages),
+                cmocka_unit_test(test_giant_pages),
+                cmocka_unit_test(test_nothing_tried_teaches_nothing),
+                cmocka_unit_test(test_any_course),
+                cmocka_unit_test(test_pressure_meter),
+                cmocka_unit_test(test_pressure_slows_and_recovers),
+                cmocka_unit_test(test_memory_pressure_pauses_and_gives_up),
+                cmocka_unit_test(test_each_try_hurts),
+                cmocka_unit_test(test_load_of_its_own),
+                cmocka_unit_test(test_room),
+                cmocka_unit_test(test_nothing_is_known_any_more),
+                cmocka_unit_test(test_words),
+        };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -4,15 +4,12 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "list-table.h"
 #include "manager.h"
 #include "report/format.h"
 
 #define ONCE_CYCLES_MAX 50u
-/* So many single processes are listed. */
-#define LONE_SHOWN_MAX 10u
 
 bool once_is_complete(const struct manager *m) {
         if (m->stats.n_cycles < 2 || manager_n_active(m) > 0 || m->n_restoring > 0)
@@ -68,27 +65,6 @@ static void print_decisions(const struct manager *m) {
         }
 }
 
-/* A process by itself, of no interest to any rule. */
-static bool is_lone(struct json_object *service) {
-        struct json_object *cgroup, *rule;
-        return json_object_object_get_ex(service, "cgroup", &cgroup) && strncmp(json_object_get_string(cgroup), "pid:", 4) == 0 &&
-               json_object_object_get_ex(service, "rule", &rule) && !rule;
-}
-
-/* Where nothing puts processes into cgroups there are hundreds of them, one a line, and what matters is lost among them. Returns how many
- * were taken out: all or none. */
-static size_t leave_out_lone(struct json_object *services) {
-        size_t n = json_object_array_length(services), n_lone = 0;
-        for (size_t i = 0; i < n; i++)
-                n_lone += is_lone(json_object_array_get_idx(services, i));
-        if (n_lone <= LONE_SHOWN_MAX)
-                return 0;
-        for (size_t i = n; i-- > 0;)
-                if (is_lone(json_object_array_get_idx(services, i)))
-                        (void) json_object_array_del_idx(services, i, 1);
-        return n_lone;
-}
-
 int once_print(struct manager *m) {
         int r = print_machine(m);
         if (r < 0)
@@ -98,10 +74,7 @@ int once_print(struct manager *m) {
         if (!services)
                 return -ENOMEM;
         const struct options options = { .json = JSON_OFF, .legend = true, .colour = false };
-        size_t n_lone = leave_out_lone(services);
         int status = list_table_print(services, &options);
-        if (n_lone > 0)
-                (void) printf("Not listed: %zu processes in no cgroup that could be a service, matched by no rule.\n", n_lone);
         json_object_put(services);
         if (status != 0)
                 return -EIO;

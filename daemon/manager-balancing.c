@@ -227,6 +227,9 @@ static uint64_t find_undone(struct manager *m, const struct placement *p, const 
         unsigned n_ids = m->topology->n_ids;
         if (!s->rule || machine->kernel_balancing == 0)
                 return 0;
+        /* Pages go to threads: where all of these are at home, none is called away, whatever else has brought some elsewhere. */
+        if (p->pages_how == PAGES_HOME && node_set_is_subset(&s->effective_cpu_nodes, &p->home_mems))
+                return 0;
         uint64_t tolerated = division_tolerated_bytes(s->rule, sum_by_node(s->movable_by_node, n_ids));
         uint64_t bytes = history_undone_bytes(&m->history, s, n_ids, placement_misplaced_bytes(p, s, n_ids), tolerated, machine);
         if (bytes == 0)

@@ -23,6 +23,11 @@ static bool narrows_mems(const struct manager *m, const struct record_entry *e) 
         return e->changed_mems && e->ours.mems_set && !node_set_is_subset(&all, &e->ours.mems);
 }
 
+/* And whoever it is about is there: the record keeps services that have ended, too. */
+static bool narrows_now(const struct manager *m, const struct record_entry *e) {
+        return narrows_mems(m, e) && m->last && cycle_find(m->last, e->cgroup) >= 0;
+}
+
 static bool narrows_cpus(const struct manager *m, const struct record_entry *e) {
         struct node_set nodes = topology_nodes(m->topology);
         struct cpu_mask all = e->before.cpus;
@@ -101,7 +106,7 @@ static void on_glance(void *userdata) {
         }
         for (size_t i = 0; i < m->record->n_entries; i++) {
                 const struct record_entry *e = &m->record->entries[i];
-                if (!narrows_mems(m, e))
+                if (!narrows_now(m, e))
                         continue;
                 if (plan_nodes_short(&machine, &e->ours.mems, keep_free) && !transition_find(m, e->cgroup))
                         manager_wake_urgently(m, WAKE_NODE, e->cgroup);
@@ -126,7 +131,7 @@ static void glance_later(struct manager *m, uint64_t delay_usec) {
 
 static bool has_narrowed(const struct manager *m) {
         for (size_t i = 0; i < m->record->n_entries; i++)
-                if (narrows_mems(m, &m->record->entries[i]))
+                if (narrows_now(m, &m->record->entries[i]))
                         return true;
         return false;
 }

@@ -114,7 +114,7 @@ void job_assign(struct planner *pl, struct job *j, const struct option *o) {
         traffic_take(pl, j);
         job_evaluate(pl, j, &o->nodes, &fresh); /* leaves the division of bytes in pl->incoming */
         j->chosen = fresh;
-        j->assigned = true;
+        j->assigned = j->has_incoming = true;
         for (unsigned i = 0; i < pl->n_nodes; i++) {
                 j->incoming[i] = pl->incoming[i];
                 j->incoming_huge[i] = pl->incoming_huge[i];
@@ -148,12 +148,11 @@ void job_unassign(struct planner *pl, struct job *j) {
         constraints_leave(pl, j);
         traffic_take(pl, j);
         move_load(pl, j, -1);
-        for (unsigned i = 0; i < pl->n_nodes; i++) {
+        for (unsigned i = 0; i < pl->n_nodes && j->has_incoming; i++) {
                 pl->nodes[i].room_bytes += j->incoming[i];
                 pl->nodes[i].huge_room_bytes += j->incoming_huge[i];
-                j->incoming[i] = j->incoming_huge[i] = 0;
         }
-        j->assigned = false;
+        j->assigned = j->has_incoming = false;
 }
 
 void job_release(struct planner *pl, struct job *j) {

@@ -206,6 +206,7 @@ static void put_move(struct log_entry *e, const struct move_report *r, const str
         put_u64(e, "HUGE_PAGES", m->huge_moved);
         put_u64(e, "ASKED_PAGES", m->asked_pages);
         put_u64(e, "LONGEST_SLICE_USEC", m->longest_slice_usec);
+        put_u64(e, "LONGEST_CALL_USEC", m->longest_call_usec);
         put_u64(e, "FAILED_SHARED", m->failed_shared);
         put_u64(e, "FAILED_BUSY", m->failed_busy);
         put_u64(e, "FAILED_NO_MEMORY", m->failed_no_memory);

@@ -89,15 +89,29 @@ static bool is_populated(const struct watch *w, const char *cgroup) {
         return fd >= 0 && read_small_file_at(fd, "cgroup.events", text, sizeof(text)) >= 0 && strstr(text, "populated 1") != NULL;
 }
 
+static void give_up(struct watch *w, struct cgroup_watch *c) {
+        (void) inotify_rm_watch(w->inotify_fd, c->wd);
+        forget(w, c);
+}
+
+static bool is_gone(const struct watch *w, const struct cgroup_watch *c) {
+        _cleanup_(close_fdp) int fd = cgroup_open(w->host, c->cgroup);
+        return fd < 0;
+}
+
+/* Is there room for another new one, once those that have come and gone (a timer's short work) are given up? */
+static bool has_room_for_new(struct watch *w) {
+        for (size_t i = w->n_cgroups; w->n_new + 2 > WATCH_NEW_MAX && i > 0; i--)
+                if (w->cgroups[i - 1].is_new && is_gone(w, &w->cgroups[i - 1]))
+                        give_up(w, &w->cgroups[i - 1]);
+        return w->n_new + 2 <= WATCH_NEW_MAX;
+}
+
 /* A cgroup has appeared: told when it has processes, which can be by now. `cgroup` is consumed. */
 static int follow(struct watch *w, char *cgroup) {
         _cleanup_free_ char *owned = cgroup;
         for (unsigned directory = 0; directory < 2; directory++) {
                 struct cgroup_watch *c;
-                if (w->n_new >= WATCH_NEW_MAX) { /* so many at once: look, and be asked anew */
-                        tell(w, "");
-                        return 0;
-                }
                 int r = watch_one(w, owned, directory, &c);
                 if (r < 0)
                         tell(w, "");
@@ -131,11 +145,12 @@ static bool take_event(struct watch *w, const struct inotify_event *e) {
         if (!(e->mask & IN_ISDIR) || e->len == 0)
                 return true;
         char *child = format_string("%s/%s", c->cgroup, e->name);
-        if (child && w->n_new < WATCH_NEW_MAX)
+        if (child && has_room_for_new(w))
                 return follow(w, child) >= 0;
+        /* So many at once: look, and be asked anew. */
         free(child);
         tell(w, "");
-        return child != NULL && w->n_new < WATCH_NEW_MAX;
+        return false;
 }
 
 static int on_inotify(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
@@ -224,10 +239,20 @@ static int set_all(struct watch *w, const struct watch_wish *wishes, size_t n, s
         return r;
 }
 
-/* New ones are followed as long as they are there. */
-static bool is_gone(const struct watch *w, const struct cgroup_watch *c) {
-        _cleanup_(close_fdp) int fd = cgroup_open(w->host, c->cgroup);
-        return fd < 0;
+/* New ones that have processes by now are known to whoever wishes; the others are followed as long as they are there. */
+static bool is_named(const char *cgroup, const struct watch_wish *wishes, size_t n) {
+        size_t low = 0, high = n;
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
+                int order = strcmp(wishes[middle].cgroup, cgroup);
+                if (order == 0)
+                        return true;
+                if (order < 0)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        return false;
 }
 
 int watch_set_cgroups(struct watch *w, const struct watch_wish *wishes, size_t n, struct watch_counts *counts) {
@@ -236,10 +261,8 @@ int watch_set_cgroups(struct watch *w, const struct watch_wish *wishes, size_t n
         int r = set_all(w, wishes, n, counts);
         for (size_t i = w->n_cgroups; i > 0; i--) {
                 struct cgroup_watch *c = &w->cgroups[i - 1];
-                if (c->wanted || (c->is_new && !is_gone(w, c)))
-                        continue;
-                (void) inotify_rm_watch(w->inotify_fd, c->wd);
-                forget(w, c);
+                if (!c->wanted && !(c->is_new && !is_named(c->cgroup, wishes, n) && !is_gone(w, c)))
+                        give_up(w, c);
         }
         return r;
 }

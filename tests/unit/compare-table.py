@@ -77,7 +77,7 @@ class Output(unittest.TestCase):
         self.addCleanup(scratch.cleanup)
         self.directory = pathlib.Path(scratch.name)
         for path in FIXTURES.glob('*.csv'):
-            shutil.copy(path, self.directory)
+            shutil.copyfile(path, self.directory / path.name)     # not its mode: a distributed tree may be read-only
 
     def compare(self, *words):
         return subprocess.run([sys.executable, '-B', COMPARE, *words], capture_output=True, text=True)

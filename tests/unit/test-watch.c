@@ -283,11 +283,36 @@ static void test_new(void **state) {
         make("/box/inner", true);
         run_until_told(3);
         assert_string_equal(fx.last, "/box/inner");
-        /* Those that are gone are not followed any more. */
+        /* Those that are known by now, and those that are gone, are not followed any more. */
         assert_int_equal(fx.watch->n_new, 6);
+        const struct watch_wish more[] = { { .cgroup = "/a.slice/full.service" }, { .cgroup = "/a.slice/x.service" } };
+        set(more, ARRAY_SIZE(more));
+        assert_int_equal(fx.watch->n_new, 4);
         tree_remove(&fx.tree, MOUNT "/box");
         set(&wish, 1);
-        assert_int_equal(fx.watch->n_new, 2);
+        assert_int_equal(fx.watch->n_new, 0);
+}
+
+/* Short work of units that nobody cares for, all day long: those that are gone make room. */
+static void test_new_come_and_go(void **state) {
+        set(NULL, 0);
+        for (unsigned i = 0; i < 5 * WATCH_NEW_MAX; i++) {
+                _cleanup_free_ char *cgroup = format_string("/job%u.service", i),
+                                    *path = format_string("%s/" MOUNT "%s", fx.tree.root, cgroup),
+                                    *away = format_string("%s/away%u", fx.tree.root, i);
+                assert_true(cgroup && path && away);
+                make(cgroup, false);
+                /* As if each had a second of its own. */
+                assert_true(sd_event_source_set_ratelimit(fx.watch->inotify_source, 0, 0) >= 0);
+                while (sd_event_run(fx.event, 0) > 0)
+                        ;
+                /* Of a cgroup that is removed inotify does not tell its watchers, other than of a directory: it is only not there. */
+                assert_int_equal(rename(path, away), 0);
+        }
+        assert_int_equal(fx.n_told, 0);
+        make("/last.service", true);
+        run_until_told(1);
+        assert_string_equal(fx.last, "/last.service");
 }
 
 static void test_new_flood(void **state) {
@@ -316,6 +341,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_populated, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_populated_often, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_new, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_new_come_and_go, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_new_flood, setup, teardown),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,7 +9,7 @@ from . import cells
 
 GOALS = (0.90, 0.95, 0.99)
 HOLD = 3                # rows in a row that a goal must be held for, to count as reached
-END_SECONDS = 10        # the last so many seconds are "the end"
+END_SECONDS = 10        # the last so many seconds are "the end", or the last quarter of a shorter time
 PAGE = 4096
 PER_THREAD = {'i'}      # where each thread has its own memory, locality is what each thread finds on its own node
 
@@ -76,7 +76,8 @@ def time_to(goal, series):
 
 
 def _mean_at_end(series, name):
-    last = [getattr(point, name) for point in series if point.seconds > series[-1].seconds - END_SECONDS]
+    ended = series[-1].seconds
+    last = [getattr(point, name) for point in series if point.seconds >= ended - min(END_SECONDS, ended / 4)]
     return sum(last) / len(last)
 
 

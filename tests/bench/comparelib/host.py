@@ -33,7 +33,7 @@ def boot(out, wanted, image_packages, options):
         command += ['--qemu', VIRTUAL_TIME]
     if image_packages:
         command += ['--install', ','.join(image_packages)]
-    command += [HERE / 'guest.py', '--seconds', options.seconds, '--mib', options.mib, *wanted]
+    command += [HERE / 'guest.py', '--seconds', options.seconds, '--mib', options.mib, *(['--hurry'] if options.hurry else []), *wanted]
     stop = cells.stop_file(out)
     stop.unlink(missing_ok=True)
     timer = threading.Timer(options.boot_minutes * 60, stop.touch)      # by our clock: the guest's may be far behind

@@ -3,21 +3,20 @@
 
 import pathlib
 
-import lib
 import numa
 from comparelib import programs, sampler
 
 STATS = pathlib.Path('/run/compare')
 MIB = 1 << 20
-DUTY = '10:20'                  # each thread works a third of the time: two of them are more than half a CPU, which numad asks for
+DUTY = '5:20'                   # of each thread, nominally: a busy machine makes it more. Two of them are to be more than half a CPU, which numad asks for
 HUGETLB_MIB = 64                # a pool of that size on every node
 
 
 def start(name, best, mib, *words, own=True, per_thread=False):
     STATS.mkdir(exist_ok=True)
-    path = STATS / f'{name}.stats'
-    service = lib.start(name, '--size', mib, '--stats', path, *words)
-    return sampler.Placed(service, best, sampler.WorkloadStats(path, mib * MIB), own, per_thread)
+    path, unit = STATS / f'{name}.stats', f'{name}.service'
+    programs.launch(unit, '/usr/local/bin/workload', '--size', mib, '--stats', path, *words)
+    return sampler.Placed(unit, best, sampler.WorkloadStats(path, mib * MIB), own, per_thread)
 
 
 def cpus(*nodes):
@@ -78,9 +77,9 @@ def begin(workload, name, mib):
     if workload == 'g':
         return [one(name, mib, '--no-thp', '--churn', '2:16:1500', threads=1)]
     if workload == 'h1':
-        return [programs.redis(name)]
+        return [programs.redis(f'{name}.service')]
     if workload == 'h2':
-        return [programs.postgres(name)]
+        return [programs.postgres(f'{name}.service')]
     if workload == 'i':
         return large(name, mib)
     raise ValueError(workload)
@@ -89,7 +88,7 @@ def begin(workload, name, mib):
 def end():
     """Nothing is left of any workload."""
     programs.stop_clients()
-    lib.stop_all()
+    programs.stop_services('cmp-*.service')
     pathlib.Path('/dev/shm/compare').unlink(missing_ok=True)
     for node in numa.online_nodes():
         pool = numa.NODES / f'node{node}/hugepages/hugepages-2048kB/nr_hugepages'
@@ -101,7 +100,7 @@ def rules(workload, services):
     """The rules of an administrator who knows the services, and not the nodes."""
     rule = {'name': 'compared', 'match': {'unit': 'cmp-*.service'}, 'place': 'compact', 'min-size': '16M'}
     if workload == 'f':
-        first, second = (service.service.unit for service in services)
+        first, second = (service.unit for service in services)
         return [{**rule, 'name': 'first', 'match': {'unit': first}, 'shared-pages': 'move'},
                 {**rule, 'name': 'second', 'match': {'unit': second}, 'shared-pages': 'move', 'together-with': 'first'}]
     return [rule]

@@ -117,6 +117,9 @@ def load(directory, cell):
     rows = cells.read_csv(path)
     facts = {row['what']: row['value'] for row in cells.read_csv(cells.facts_file(directory, cell))}
     try:
+        missing = [what for what in ALIKE if what not in facts]
+        if missing:
+            raise ValueError(f'no {missing[0]}')
         series = points(rows, facts, cell.workload in PER_THREAD)
         if not any(point.seconds >= 0 for point in series):
             raise ValueError('no samples')
@@ -131,7 +134,7 @@ def load_directory(directory):
     order = {name: place for place, name in enumerate([*cells.WORKLOADS, *cells.SYSTEMS])}
     found = sorted((cells.Cell.parse(name) for name in names), key=lambda cell: (order[cell.workload], order[cell.system], cell.run))
     kept = [load(directory, cell) for cell in found]
-    for one in kept:
+    for one in kept:            # in order, so that the first of a workload is named
         first = next(other for other in kept if other.cell.workload == one.cell.workload)
         for what in ALIKE:
             if one.facts[what] != first.facts[what]:

@@ -211,6 +211,7 @@ static void print_last_move(struct json_object *events) {
         (void) printf("\nLast move\n");
         line_owned("Moved", format_string("%s in %s, %s a second", FORMAT_BYTES(get_u64(move, "bytes")),
                                           FORMAT_USEC(get_u64(e, "duration_usec")), FORMAT_BYTES(get_u64(e, "bytes_per_sec"))));
+        line_owned("Longest call", format_string("%s", FORMAT_USEC(get_u64(e, "longest_call_usec"))));
         line_owned("Longest slice", format_string("%s", FORMAT_USEC(get_u64(e, "longest_slice_usec"))));
         line_owned("Narrowing", format_string("%s", FORMAT_USEC(get_u64(e, "narrow_usec"))));
         struct json_object *by = get_object(e, "held_by");

@@ -183,9 +183,8 @@ static int on_pause(bool paused, void *userdata) {
         if (!paused) {
                 for (size_t i = 0; i < m->n_notes; i++)
                         m->notes[i]->held = false;
-                history_forgive(&m->history);
+                manager_forgive(m);
                 manager_balancing_forgive(m);
-                manager_forget_stubborn(m);
                 manager_wake_for(m, 0, WAKE_REQUEST);
         } else {
                 struct transition *t, *next;

@@ -80,9 +80,8 @@ int manager_reload(struct manager *m, char **ret_error) {
                         next = transition_next(t);
                         transition_cancel(t, "the configuration was reloaded");
                 }
-                history_forgive(&m->history);
+                manager_forgive(m);
                 manager_balancing_forgive(m);
-                manager_forget_stubborn(m);
                 if (!manager_is_dry(m)) {
                         int q = manager_take_lock(m);
                         if (q < 0)

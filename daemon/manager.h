@@ -182,6 +182,8 @@ struct manager {
         unsigned n_deep_pending;
         size_t deep_turn; /* index of the service whose memory map is read next where the budget does not reach to all */
         bool screen_running, screen_late; /* late: said so */
+        unsigned n_complete_screens;      /* in a row, while `sparing` */
+        bool sparing;                     /* the budget for observing does not pay for all threads: said so */
         uint64_t cycle_cpu_usec,
                 screen_cpu_usec; /* of the cycle; of its screen alone, which is what the next will cost at least */
 
@@ -243,6 +245,8 @@ void manager_wake_urgently(struct manager *m, enum wake why, const char *who);
 void manager_woken(struct manager *m, enum wake why); /* a cycle begins */
 void manager_begin_exit(struct manager *m, int status);
 void manager_update_status(struct manager *m); /* sd_notify STATUS= */
+/* What failed, or would not move, is tried anew without waiting: the administrator changed something, or asks for it. */
+void manager_forgive(struct manager *m);
 void service_note_free(struct service_note *n);
 struct service_note *manager_note(struct manager *m, const char *cgroup); /* finds or makes; NULL: no memory */
 int manager_watch_exit(struct manager *m);                                /* manager-exit.c */
@@ -309,7 +313,6 @@ void manager_balancing_check(struct manager *m, bool may_change);
 int manager_balancing_look(struct manager *m); /* 0, -ENOENT: this kernel has none, or another negative errno */
 /* Gives back what is on record; counts in n_restoring until that is done. -ENOENT: nothing is; -EALREADY: under way. */
 int manager_balancing_restore(struct manager *m);
-void manager_forget_stubborn(struct manager *m);   /* the same for pages that would not move */
 void manager_balancing_forgive(struct manager *m); /* a reload, or resume: tried anew */
 void manager_balancing_done(struct manager *m);
 char *manager_balancing_describe(const struct manager *m); /* one sentence; NULL: no memory */

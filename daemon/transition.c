@@ -260,7 +260,6 @@ int transition_start(struct manager *m, struct cycle *c, size_t index) {
         t->started_usec = now;
         t->note = note;
         throttle_set_rate(&note->throttle, s->rule->migrate_rate_bytes, now); /* one that was never set begins full */
-        backoff_init(&t->backoff, s->memory_pressure_centipercent / 10, s->cpu_pressure_centipercent / 10);
         LIST_INSERT_HEAD(&m->transitions, t, entry);
         m->n_transitions++;
         manager_tell_decision(m, s, p, false);

@@ -16,6 +16,10 @@
 #define TELLING_PERCENT 150u
 #define FORGET_SHARE    64u
 
+/* What is beyond these is of no other meaning, and arithmetic stays exact enough. */
+#define TOOK_MAX_USEC   (60 * USEC_PER_MINUTE)
+#define TRIED_MAX_BYTES (UINT64_C(1) << 50)
+
 #define PSI_PERIOD_USEC (2 * USEC_PER_SEC)
 /* Without an answer for so long the total stands still, and is not only late. */
 #define PSI_STILL_USEC (PSI_PERIOD_USEC + USEC_PER_SEC / 2)
@@ -71,9 +75,10 @@ static uint64_t scale(uint64_t bytes, uint64_t a, uint64_t b) {
 void pace_slice_done(struct pace *p, uint64_t tried_bytes, uint64_t took_usec) {
         if (tried_bytes == 0)
                 return;
-        uint64_t took = MAX2(took_usec, (uint64_t) 1), size = pace_slice_bytes(p);
+        uint64_t took = MIN2(MAX2(took_usec, (uint64_t) 1), (uint64_t) TOOK_MAX_USEC), size = pace_slice_bytes(p);
+        tried_bytes = MIN2(tried_bytes, (uint64_t) TRIED_MAX_BYTES);
         double cost = (double) took * 1000.0 / ((double) tried_bytes / KIB);
-        p->costs[p->next_cost] = cost < 1e15 ? MAX2((uint64_t) cost, (uint64_t) 1) : (uint64_t) 1e15;
+        p->costs[p->next_cost] = MAX2((uint64_t) cost, (uint64_t) 1);
         p->next_cost = (p->next_cost + 1) % PACE_WINDOW;
         p->n_costs = MIN2(p->n_costs + 1, PACE_WINDOW);
         learn_fixed(p, tried_bytes, took);

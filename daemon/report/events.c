@@ -109,6 +109,7 @@ static void put_effort(struct json_object **o, const struct move_report *r) {
         json_put_int(&e, "duration_usec", r->duration_usec);
         json_put_int(&e, "narrow_usec", r->narrow_usec);
         json_put_int(&e, "longest_slice_usec", r->moved->longest_slice_usec);
+        json_put_int(&e, "longest_call_usec", r->moved->longest_call_usec);
         if (f) {
                 json_put_int(&e, "bytes_per_sec", move_report_bytes_per_sec(r));
                 json_put_int(&e, "held_usec", move_effort_held_usec(f));

@@ -9,7 +9,7 @@ from . import cells
 
 GOALS = (0.90, 0.95, 0.99)
 HOLD = 3                # rows in a row that a goal must be held for, to count as reached
-END_SECONDS = 10        # the last so many seconds are "the end", or the last quarter of a shorter time
+END_SECONDS = 10        # the last so many seconds are "the end", or the last sixth of a shorter time
 ALIKE = ('kernel', 'mib', 'duty')       # what cells of a workload must have in common
 PER_THREAD = {'i'}      # where each thread has its own memory, locality is what each thread finds on its own node
 
@@ -77,7 +77,7 @@ def time_to(goal, series):
 
 def _mean_at_end(series, name):
     ended = series[-1].seconds
-    last = [getattr(point, name) for point in series if point.seconds >= ended - min(END_SECONDS, ended / 4)]
+    last = [getattr(point, name) for point in series if point.seconds >= ended - min(END_SECONDS, ended / 6)]
     return sum(last) / len(last)
 
 

@@ -26,6 +26,9 @@ struct process_ref {
         pid_t pid;
         uint64_t start_ticks; /* field 22 of /proc/PID/stat: together with pid unique until reboot */
 };
+static inline bool process_ref_equal(const struct process_ref *a, const struct process_ref *b) {
+        return a->pid == b->pid && a->start_ticks == b->start_ticks;
+}
 
 /* One node's memory at this moment. */
 struct node_memory {

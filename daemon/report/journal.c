@@ -59,17 +59,9 @@ static const char *rule_name(const struct service_sample *s) {
         return s->rule && s->rule->name ? s->rule->name : "none";
 }
 
-static struct node_set nodes_with_bytes(const struct service_sample *s, unsigned n_ids) {
-        struct node_set nodes = { 0 };
-        for (unsigned i = 0; i < n_ids; i++)
-                if (s->bytes_by_node[i] > 0)
-                        node_set_add(&nodes, i);
-        return nodes;
-}
-
 void journal_decision(const struct service_sample *s, const struct placement *p, unsigned n_ids, bool dry_run) {
         struct node_set home = node_set_is_empty(&p->home_mems) ? p->home_cpus : p->home_mems;
-        struct node_set with_bytes = nodes_with_bytes(s, n_ids), from = node_set_subtract(&with_bytes, &home);
+        struct node_set with_bytes = sample_nodes_with_bytes(s, n_ids), from = node_set_subtract(&with_bytes, &home);
         _cleanup_free_ char *to_text = format_nodes(&home);
         struct log_entry e;
 
@@ -341,9 +333,9 @@ void journal_undone(const struct service_sample *s, uint64_t bytes, unsigned mod
         struct log_entry e;
         log_entry_begin(&e, LOG_NOTICE, MESSAGE_ID_UNDONE);
         put_service(&e, s);
-        log_entry_put(&e, "BYTES", "%" PRIu64, bytes);
+        put_u64(&e, "BYTES", bytes);
         log_entry_put(&e, "KERNEL_BALANCING", "%u", mode);
-        log_entry_put(&e, "WAIT_USEC", "%" PRIu64, wait_usec);
+        put_u64(&e, "WAIT_USEC", wait_usec);
         log_entry_say(&e, "%s: the kernel's own balancing has taken back %s of what was moved; moved again %s%s (rule %s)",
                       s->unit, FORMAT_BYTES(bytes), wait_usec > 0 ? "in " : "now, as the rule says",
                       wait_usec > 0 ? FORMAT_USEC(wait_usec) : "", rule_name(s));

@@ -235,9 +235,8 @@ int manager_restore_request(struct manager *m, const char *unit, sd_bus_message 
         /* One more than there are: what ends at once must not send the answer while others are still begun. */
         m->n_restoring++;
         unsigned started = all ? restore_some(m, want_all, NULL) : restore_some(m, want_unit, unit);
-        int r = all ? manager_balancing_restore(m) : -ENOENT;
-        if (r < 0 && r != -ENOENT && r != -EALREADY)
-                log_warning(r, "Could not begin to give kernel.numa_balancing back: %s", strerror(-r));
+        if (all)
+                (void) manager_balancing_restore(m); /* says itself what goes wrong */
         m->n_restoring--;
         manager_update_status(m);
         if (!all && started == 0) {

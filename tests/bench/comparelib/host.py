@@ -14,7 +14,7 @@ VM = HERE.parents[1] / 'system' / 'vm'
 # and changes nothing in it. Where the guest idles its clock goes as ours does.
 VIRTUAL_TIME = '-icount shift=4'
 
-SILENCE = 1500          # seconds in which a machine must end a cell
+SILENCE = 600           # seconds in which a machine must begin another cell
 INTERRUPTED = 130
 
 

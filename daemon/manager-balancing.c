@@ -54,6 +54,21 @@ static void put_off(struct manager *m) {
         b->n_failed++;
 }
 
+static void finish_switching_off(struct manager *m, int result) {
+        struct balancing *b = &m->balancing;
+        b->in_force = result >= 0;
+        if (result >= 0) {
+                journal_kernel_balancing(m->record->balancing_before, b->mode, "kernel-balancing: off");
+                return;
+        }
+        log_warning(result, "Could not set " NAME " to %u, tried again later: %s", b->wanted, strerror(-result));
+        /* A writer that has not answered may write yet. */
+        if (b->answered && b->there && b->mode == m->record->balancing_before)
+                forget(m);
+}
+
+static void give_back_now(struct manager *m);
+
 static void finish(struct manager *m, int result) {
         struct balancing *b = &m->balancing;
         b->changing = false;
@@ -66,14 +81,9 @@ static void finish(struct manager *m, int result) {
                 finish_giving_back(m, result);
                 return;
         }
-        b->in_force = result >= 0;
-        if (result >= 0) {
-                journal_kernel_balancing(m->record->balancing_before, b->mode, "kernel-balancing: off");
-                return;
-        }
-        log_warning(result, "Could not set " NAME " to %u, tried again later: %s", b->wanted, strerror(-result));
-        if (b->there && b->mode == m->record->balancing_before)
-                forget(m);
+        finish_switching_off(m, result);
+        if (b->give_back_next)
+                give_back_now(m);
 }
 
 static void on_look(void *userdata) {
@@ -93,6 +103,7 @@ static void on_look(void *userdata) {
 /* What the writer was told. That it worked is the truth only once the kernel says so. */
 static void on_set(int result, void *userdata) {
         struct manager *m = userdata;
+        m->balancing.answered = true;
         if (m->balancing.changing && result < 0)
                 finish(m, result);
 }
@@ -106,23 +117,21 @@ static int begin(struct manager *m, unsigned mode, bool giving_back) {
         if (r < 0)
                 return r;
         b->changing = true;
+        b->answered = false;
         b->giving_back = giving_back;
         b->wanted = mode;
         b->until_usec = manager_now(m) + LIMIT_USEC;
         r = env->act.ops->set_kernel_balancing(env->act.context, mode, on_set, m);
-        if (r < 0)
+        if (r < 0) {
                 b->changing = b->giving_back = false;
+                b->answered = true;
+        }
         return r;
 }
 
-int manager_balancing_restore(struct manager *m) {
+static int give_back(struct manager *m) {
         struct balancing *b = &m->balancing;
         const struct record *record = m->record;
-        if (!record->balancing_changed)
-                return -ENOENT;
-        if (b->changing && b->giving_back)
-                return -EALREADY;
-        b->changing = false; /* being switched off: what comes of that is undone by this */
         int r = manager_balancing_look(m);
         if (r == -ENOENT || (r >= 0 && b->mode != record->balancing_ours && b->mode != record->balancing_before)) {
                 manager_restore_result(m, NAME, "", "changed-by-others", "somebody has set it since");
@@ -138,6 +147,28 @@ int manager_balancing_restore(struct manager *m) {
                 manager_restore_ended(m);
         }
         return r;
+}
+
+static void give_back_now(struct manager *m) {
+        m->balancing.give_back_next = false;
+        if (m->record->balancing_changed) /* else nothing came of it */
+                (void) give_back(m);      /* says itself what goes wrong */
+        manager_restore_ended(m);
+}
+
+int manager_balancing_restore(struct manager *m) {
+        struct balancing *b = &m->balancing;
+        if (!m->record->balancing_changed)
+                return -ENOENT;
+        if (b->changing && (b->giving_back || b->give_back_next))
+                return -EALREADY;
+        if (b->changing && !b->answered) {
+                b->give_back_next = true;
+                m->n_restoring++;
+                return 0;
+        }
+        b->changing = false;
+        return give_back(m);
 }
 
 static void switch_off(struct manager *m) {

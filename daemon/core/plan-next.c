@@ -43,6 +43,8 @@ static bool same_sample(const struct service_sample *a, const struct service_sam
                same_array(a->bytes_by_node, b->bytes_by_node, n_ids, bytes) &&
                is_same(a->hugetlb_bytes, b->hugetlb_bytes, bytes) &&
                is_same(a->memory_pressure_centipercent, b->memory_pressure_centipercent, SAME_CENTIPERCENT) &&
+               (a->memory_pressure_centipercent >= PLAN_PRESSURE_CENTIPERCENT) ==
+                       (b->memory_pressure_centipercent >= PLAN_PRESSURE_CENTIPERCENT) &&
                is_same(a->cpu_pressure_centipercent, b->cpu_pressure_centipercent, SAME_CENTIPERCENT);
 }
 
@@ -93,6 +95,13 @@ static bool same_machine(const struct plan_input *a, const struct plan_input *b)
         return true;
 }
 
+/* Memory nodes that are narrowed are given back when they run short, however little it was that did it. */
+static bool same_shortness(const struct plan_input *a, const struct service_sample *then, const struct plan_input *b,
+                           const struct service_sample *now) {
+        return plan_nodes_short(a->machine, &then->effective_mems, a->config->settings.keep_free_permille) ==
+               plan_nodes_short(b->machine, &now->effective_mems, b->config->settings.keep_free_permille);
+}
+
 /* The same services under the same rules on the same machine, with the same cpusets of ours. */
 static bool is_comparable(const struct plan_input *whole, const struct plan_input *in) {
         if (whole->topology != in->topology || whole->config != in->config || whole->n_samples != in->n_samples ||
@@ -118,7 +127,7 @@ int plan_next(const struct plan_input *in, const struct plan_input *whole, const
                 return -ENOMEM;
         for (size_t i = 0; few && i < in->n_samples; i++) {
                 const struct service_sample *then = &whole->samples[i], *now = &in->samples[i];
-                if (same_sample(then, now, n_ids) &&
+                if (same_sample(then, now, n_ids) && same_shortness(whole, then, in, now) &&
                     same_history(history_find(whole->history, then->cgroup), history_find(in->history, now->cgroup),
                                  whole->now_usec, in->now_usec))
                         continue;

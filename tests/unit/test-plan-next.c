@@ -37,10 +37,11 @@ static uint64_t *copy_array(const uint64_t *from, unsigned n) {
 }
 
 /* Of the samples only what the comparison reads is made anew. */
-static void setup(struct kept *k) {
+static void setup_with(struct kept *k, enum memory_mode memory) {
         *k = (struct kept){ .w = world_new(16, 8, 8, 16 * GIB) };
         struct world *w = k->w;
         struct rule *web = named_rule(w, PLACE_COMPACT, "web", 100);
+        web->memory = memory;
         for (unsigned i = 0; i < SERVICES; i++) {
                 _cleanup_free_ char *name = format_string("s%02u", i);
                 service_on(w, name, web, i % 16, 2 * GIB, 0.5);
@@ -66,6 +67,10 @@ static void setup(struct kept *k) {
         k->in.machine = &k->machine;
         k->in.history = &k->history;
         w->now_usec += 10 * USEC_PER_SEC;
+}
+
+static void setup(struct kept *k) {
+        setup_with(k, MEMORY_PREFER);
 }
 
 static void done(struct kept *k) {
@@ -169,6 +174,45 @@ static void test_time_and_machine(void **state) {
         done(&k);
 }
 
+/* What was looked at again for a change that is over by now is looked at once more. */
+static void test_there_and_back(void **state) {
+        struct kept k;
+        setup(&k);
+        struct plan_input in = input_of(k.w);
+        bool was_whole;
+        for (unsigned i = 0; i < 2; i++) {
+                struct plan *p;
+                k.w->samples[3].self_managed = i == 0;
+                assert_int_equal(plan_next(&in, &k.in, k.plan, &p, &was_whole), 0);
+                assert_false(was_whole);
+                plan_free(k.plan);
+                k.plan = p;
+                _cleanup_(plan_freep) struct plan *whole = NULL;
+                assert_int_equal(plan_make(&in, &whole), 0);
+                assert_int_equal(p->placements[3].state, whole->placements[3].state);
+                assert_true(node_set_equal(&p->placements[3].home, &whole->placements[3].home));
+                assert_string_equal(p->placements[3].reason, whole->placements[3].reason);
+        }
+        done(&k);
+}
+
+/* A small change is one where it crosses what memory nodes are given back for. */
+static void test_pressure(void **state) {
+        struct kept k;
+        setup_with(&k, MEMORY_STRICT);
+        assert_true(k.w->applied[3].mems);
+        k.samples[3].memory_pressure_centipercent = PLAN_PRESSURE_CENTIPERCENT - 50;
+        k.w->samples[3].memory_pressure_centipercent = PLAN_PRESSURE_CENTIPERCENT + 50;
+        assert_false(next_is_whole(&k));
+        k.samples[3].memory_pressure_centipercent = k.w->samples[3].memory_pressure_centipercent = 0;
+        /* Half of keep-free is what its node runs short at. */
+        uint64_t short_bytes = k.machine.nodes[3].bytes_total / 1000 * (k.w->config->settings.keep_free_permille / 2);
+        k.machine.nodes[3].bytes_free = short_bytes + 8 * MIB;
+        k.w->machine.nodes[3].bytes_free = short_bytes - 8 * MIB;
+        assert_false(next_is_whole(&k));
+        done(&k);
+}
+
 static void test_other_services(void **state) {
         struct kept k;
         setup(&k);
@@ -188,6 +232,7 @@ int main(void) {
                 cmocka_unit_test(test_one_changed),      cmocka_unit_test(test_one_went_elsewhere),
                 cmocka_unit_test(test_many_changed),     cmocka_unit_test(test_creeping),
                 cmocka_unit_test(test_time_and_machine), cmocka_unit_test(test_other_services),
+                cmocka_unit_test(test_there_and_back),   cmocka_unit_test(test_pressure),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -258,6 +258,6 @@ const struct verb verb_explain = {
         .summary = "one service: what was seen, decided, and why",
         .help = "Shows one service, by its unit's name or its cgroup's path: what was seen of it, what was decided and why, and "
                 "each place that was "
-                "considered with what was for or against it.",
+                "considered with what was for or against it; of its last move how fast it was and what it did to the service.",
         .run = run,
 };

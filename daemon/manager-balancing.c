@@ -48,6 +48,12 @@ static void finish_giving_back(struct manager *m, int result) {
         manager_restore_ended(m);
 }
 
+static void put_off(struct manager *m) {
+        struct balancing *b = &m->balancing;
+        b->again_usec = manager_now(m) + (AGAIN_USEC << MIN2(b->n_failed, AGAIN_DOUBLINGS));
+        b->n_failed++;
+}
+
 static void finish_switching_off(struct manager *m, int result) {
         struct balancing *b = &m->balancing;
         b->in_force = result >= 0;
@@ -68,10 +74,8 @@ static void finish(struct manager *m, int result) {
         b->changing = false;
         if (result >= 0)
                 b->n_failed = 0;
-        else {
-                b->again_usec = manager_now(m) + (AGAIN_USEC << MIN2(b->n_failed, AGAIN_DOUBLINGS));
-                b->n_failed++;
-        }
+        else
+                put_off(m);
         if (b->giving_back) {
                 b->giving_back = false;
                 finish_giving_back(m, result);
@@ -137,6 +141,7 @@ static int give_back(struct manager *m) {
         m->n_restoring++;
         r = begin(m, record->balancing_before, true);
         if (r < 0) {
+                put_off(m); /* as after one that was begun and failed: not in every cycle, with a line each */
                 log_warning(r, "Could not begin to set " NAME " back to %u: %s", record->balancing_before, strerror(-r));
                 manager_restore_result(m, NAME, "", "failed", strerror(-r));
                 manager_restore_ended(m);

@@ -134,7 +134,7 @@ bool transition_has_process_of(const struct manager *m, const struct service_sam
                         continue;
                 for (size_t i = 0, k = 0; i < o->n_processes && k < s->n_processes;) { /* both ascending */
                         pid_t a = o->processes[i].pid, b = s->processes[k].pid;
-                        if (a == b && o->processes[i].start_ticks == s->processes[k].start_ticks)
+                        if (process_ref_equal(&o->processes[i], &s->processes[k]))
                                 return true;
                         i += a <= b;
                         k += b <= a;

@@ -174,6 +174,23 @@ static void test_refused(void **state) {
         assert_int_equal(fx.balancing, 0);
 }
 
+/* So is giving back, which stays on record until it is done. */
+static void test_giving_back_refused(void **state) {
+        start(BALANCING_OFF, 1);
+        unsigned before = fx.n_balancing_sets;
+        fx.fail_balancing = -EPERM;
+        fx.balancing_setting = BALANCING_LEAVE;
+        assert_int_equal(manager_reload(fx.manager, NULL), 0);
+        fx_pass(6 * 60 * USEC_PER_MINUTE);
+        assert_in_range(fx.n_balancing_sets - before, 3, 12);
+        assert_on_record(1);
+        fx.fail_balancing = 0;
+        assert_int_equal(manager_reload(fx.manager, NULL), 0);
+        fx_pass(30 * USEC_PER_SEC);
+        assert_int_equal(fx.balancing, 1);
+        assert_false(fx.manager->record->balancing_changed);
+}
+
 /* Taken, and nothing comes of it. */
 static void test_without_effect(void **state) {
         fx.lose_balancing = true;
@@ -250,6 +267,7 @@ int main(void) {
                 TEST(test_dry_run_and_pause),
                 TEST(test_restore),
                 TEST(test_refused),
+                TEST(test_giving_back_refused),
                 TEST(test_without_effect),
                 TEST(test_left_while_switched_off),
                 TEST(test_restored_while_switched_off),

@@ -11,10 +11,13 @@
 #define GROW_MAX     2u
 #define SHRINK_MAX   8u
 /* Where calls are dear by themselves, slices may take up to so many times as long. */
-#define DEAR_FACTOR_MAX 5u
+#define DEAR_FACTOR_MAX 25u
 /* Sizes that differ so much tell what a call costs by itself; without that it is forgotten bit by bit, so that it is tried again. */
 #define TELLING_PERCENT 150u
-#define FORGET_SHARE    64u
+/* After so many of the smallest slices that were too slow, one is so much larger: only sizes that differ can tell that it is not the size. */
+#define LEAST_TRIES  3u
+#define LEAST_FACTOR 4u
+#define FORGET_SHARE 64u
 
 /* What is beyond these is of no other meaning, and arithmetic stays exact enough. */
 #define TOOK_MAX_USEC   (60 * USEC_PER_MINUTE)
@@ -95,6 +98,12 @@ void pace_slice_done(struct pace *p, uint64_t tried_bytes, uint64_t took_usec) {
                         size = MIN2(want, size * GROW_MAX);
         }
         p->slice_bytes = MIN2(MAX2(size, (uint64_t) PACE_MIN_BYTES), PACE_MAX_BYTES);
+        bool split = tried_bytes <= 2 * PACE_MIN_BYTES; /* or it was of one page that cannot be */
+        p->n_least = p->slice_bytes == PACE_MIN_BYTES && took > allowed && split ? p->n_least + 1 : 0;
+        if (p->n_least > LEAST_TRIES) {
+                p->n_least = 0;
+                p->slice_bytes = LEAST_FACTOR * PACE_MIN_BYTES;
+        }
 }
 
 int pressure_share(struct pressure_meter *m, uint64_t total_usec, uint64_t now_usec) {

@@ -201,7 +201,7 @@ static bool cheapest_nodes(struct planner *pl, const struct asking *a) {
                 size_t before = pl->n_options;
                 bool roomy = push_for(pl, a, &s, pl->n_options);
                 const struct option *o = pl->n_options > before ? &pl->options[before] : NULL;
-                if (roomy && (best < 0 || o->cost < best))
+                if (roomy && o && (best < 0 || o->cost < best))
                         best = o->cost;
                 if (o && o->fits_memory && o->standing == STANDING_FREE)
                         add_cost(&seeds, o->cost);

@@ -1,6 +1,6 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Runs cells in the guest: guest.py [--seconds S] [--mib N] [--hurry] CELL… Results go to /out, a cell's when it is done."""
+"""Runs cells in the guest: guest.py [--seconds S] [--mib N] [--duty MS:MS] [--hurry] CELL… Results go to /out, a cell's when it is done."""
 
 import argparse
 import pathlib
@@ -21,7 +21,7 @@ from comparelib import cells, figures, sampler, systems, workloads
 OUT = pathlib.Path('/out')
 POLL, ROW = 0.4, 1.0            # seconds between looks at CPU time, and between rows
 SETTLED_ROWS = 5
-QUIET_SECONDS = 12              # in a hurry: that doing nothing is watched
+QUIET_SECONDS = 10              # in a hurry: that doing nothing is watched
 COUNTERS = ('pgmigrate_success', 'numa_pages_migrated', 'numa_hint_faults', 'numa_pte_updates')
 PACKAGED = ('numad', 'redis-server', 'postgresql', 'postgresql@*')       # what packages start at boot is not part of any cell
 CONTROL = pathlib.Path('/run/systemd/system.control')
@@ -114,7 +114,7 @@ def run_cell(cell, seconds, mib, hurry):
     finally:
         system.stop()
     facts = {
-        'workload': cell.workload, 'system': cell.system, 'run': cell.run, 'seconds': f'{lasted:.2f}', 'mib': mib,
+        'workload': cell.workload, 'system': cell.system, 'run': cell.run, 'seconds': f'{lasted:.2f}', 'mib': mib, 'duty': workloads.duty,
         'kernel': re.search(r'version (\S+)', pathlib.Path('/proc/version').read_text())[1],
         'nodes': ' '.join(map(str, nodes)),
         'distances': ';'.join(' '.join(map(str, row)) for row in sampler.online_distances(nodes)),
@@ -144,9 +144,11 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument('--seconds', type=float, default=60)
     parser.add_argument('--mib', type=int, default=320)
+    parser.add_argument('--duty', default=workloads.duty)
     parser.add_argument('--hurry', action='store_true', help='end a cell where there is nothing more to see')
     parser.add_argument('cells', nargs='+', type=cells.Cell.parse)
     options = parser.parse_args()
+    workloads.duty = options.duty
     lib.run('systemctl', 'stop', *PACKAGED, check=False)
     daemon.reset()
     failed = 0

@@ -12,12 +12,12 @@ from daemon import at_home, start_service, wait_for
 IDS = daemon.message_ids()
 pytestmark = [pytest.mark.usefixtures('fresh_daemon'), pytest.mark.machine('4x2', 'devices')]
 # Small pages: one that is busy for a moment is a small part of the service.
-SMALL = dict(size=16, threads=1, duty='5:95', no_thp=True)
+SMALL = dict(size=8, threads=1, duty='5:95', no_thp=True)
 
 
 def rule(name, **keys):
     """For the services NAME and NAME-1, NAME-2 …"""
-    return {'name': name, 'match': {'unit': [f'{name}.service', f'{name}-*.service']}, 'place': 'compact', 'min-size': '8M', 'cooldown': '2s',
+    return {'name': name, 'match': {'unit': [f'{name}.service', f'{name}-*.service']}, 'place': 'compact', 'min-size': '4M', 'cooldown': '2s',
             **{key.replace('_', '-'): value for key, value in keys.items()}}
 
 

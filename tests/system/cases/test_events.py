@@ -11,8 +11,8 @@ import pytest
 import daemon
 import numa
 from daemon import start_service, wait_for
-from numa import MIB
 
+MIB = 1 << 20
 IDS = daemon.message_ids()
 pytestmark = [pytest.mark.usefixtures('fresh_daemon'), pytest.mark.machine('4x2', 'devices')]
 CPU7 = pathlib.Path('/sys/devices/system/cpu/cpu7/online')

@@ -63,7 +63,7 @@ static void finish_switching_off(struct manager *m, int result) {
         }
         log_warning(result, "Could not set " NAME " to %u, tried again later: %s", b->wanted, strerror(-result));
         /* A writer that has not answered may write yet. */
-        if (b->answered && b->there && b->mode == m->record->balancing_before)
+        if (!b->unanswered && b->there && b->mode == m->record->balancing_before)
                 forget(m);
 }
 
@@ -103,7 +103,7 @@ static void on_look(void *userdata) {
 /* What the writer was told. That it worked is the truth only once the kernel says so. */
 static void on_set(int result, void *userdata) {
         struct manager *m = userdata;
-        m->balancing.answered = true;
+        m->balancing.unanswered = false;
         if (m->balancing.changing && result < 0)
                 finish(m, result);
 }
@@ -117,15 +117,13 @@ static int begin(struct manager *m, unsigned mode, bool giving_back) {
         if (r < 0)
                 return r;
         b->changing = true;
-        b->answered = false;
+        b->unanswered = true;
         b->giving_back = giving_back;
         b->wanted = mode;
         b->until_usec = manager_now(m) + LIMIT_USEC;
         r = env->act.ops->set_kernel_balancing(env->act.context, mode, on_set, m);
-        if (r < 0) {
-                b->changing = b->giving_back = false;
-                b->answered = true;
-        }
+        if (r < 0)
+                b->changing = b->giving_back = b->unanswered = false;
         return r;
 }
 
@@ -162,7 +160,7 @@ int manager_balancing_restore(struct manager *m) {
                 return -ENOENT;
         if (b->changing && (b->giving_back || b->give_back_next))
                 return -EALREADY;
-        if (b->changing && !b->answered) {
+        if (b->changing && b->unanswered) {
                 b->give_back_next = true;
                 m->n_restoring++;
                 return 0;

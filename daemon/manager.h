@@ -133,7 +133,7 @@ struct balancing {
         bool in_force; /* what is on record as ours was seen in force by this process */
         bool yielded;  /* somebody else set it after us: left alone until a reload or resume */
         bool changing, giving_back;
-        bool answered;                /* with changing: the writer has ended, whatever came of it */
+        bool unanswered;              /* a writer was begun and has not ended */
         bool give_back_next;          /* with changing: only once that is over, so that the two writers cannot pass each other */
         unsigned wanted;              /* with changing: what was asked for … */
         uint64_t until_usec;          /* … and how long that may take */

@@ -208,8 +208,8 @@ void backoff_look(struct backoff *b, const struct backoff_look *l) {
                         worst = words[i];
                         cause = (enum hold_cause) i;
                 }
-        /* What it was held back for says nothing new: others being calm is no reason to go on. */
-        if (worst == CALM && b->level > 0 && words[b->cause] == UNKNOWN)
+        /* What it was held back for says nothing new: others being calm is no reason to go on, nor that there is still room. */
+        if (words[b->cause] == UNKNOWN && ((worst == CALM && b->level > 0) || (worst == STEADY && b->level >= BACKOFF_PAUSED)))
                 worst = UNKNOWN;
         uint64_t paused = b->level >= BACKOFF_PAUSED ? l->now_usec - MIN2(b->paused_usec, l->now_usec) : 0;
         switch (worst) {

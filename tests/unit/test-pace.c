@@ -343,6 +343,21 @@ static void test_nothing_is_known_any_more(void **state) {
         assert_null(b.give_up);
 }
 
+/* Paused for its memory pressure, of which nothing is heard yet: that little room is left is no reason to go on. */
+static void test_paused_with_little_room(void **state) {
+        struct backoff b;
+        uint64_t now = 0;
+        backoff_init(&b, 0, 0);
+        look(&b, &now, 400, 0);
+        assert_int_equal(b.level, BACKOFF_PAUSED);
+        for (unsigned i = 0; i < 5; i++)
+                room(&b, &now, 50 * MIB);
+        assert_int_equal(b.level, BACKOFF_PAUSED);
+        look(&b, &now, 0, 0);
+        assert_int_equal(b.level, BACKOFF_SLOWEST);
+        assert_null(b.give_up);
+}
+
 static void test_words(void **state) {
         for (int i = 0; i < _HOLD_CAUSE_MAX; i++)
                 assert_true(strlen(hold_cause_to_string((enum hold_cause) i)) > 0);
@@ -369,6 +384,7 @@ int main(void) {
                 cmocka_unit_test(test_load_of_its_own),
                 cmocka_unit_test(test_room),
                 cmocka_unit_test(test_nothing_is_known_any_more),
+                cmocka_unit_test(test_paused_with_little_room),
                 cmocka_unit_test(test_words),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

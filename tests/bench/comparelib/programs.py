@@ -96,7 +96,7 @@ def _misplace(unit):
                 for tid in numa.threads(pid):
                     os.sched_setaffinity(tid, set(cpus))
         except (AssertionError, OSError):
-            if os.path.exists(f'/proc/{pid}'):      # else it ended: a server's helpers come and go
+            if os.path.exists(f'/proc/{pid}'):      # else it ended: processes of a server come and go
                 raise
 
 

@@ -30,20 +30,6 @@ void rule_rename(struct rule *r, const char *prefix, size_t number) {
                 abort();
 }
 
-struct plan_input world_input(const struct world *w) {
-        return (struct plan_input){
-                .topology = w->topology,
-                .machine = &w->machine,
-                .config = w->config,
-                .samples = w->samples,
-                .n_samples = w->n_samples,
-                .history = &w->history,
-                .applied = w->applied,
-                .n_applied = w->n_samples,
-                .now_usec = w->now_usec,
-        };
-}
-
 void random_parts(uint64_t *seed, const struct node_set *nodes, unsigned n_ids, double *ret) {
         unsigned how = (unsigned) random_below(seed, 3), n = node_set_count(nodes), k = 0;
         unsigned pile = n > 0 ? (unsigned) random_below(seed, n) : 0;

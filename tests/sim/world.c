@@ -346,7 +346,7 @@ char *world_check_plan(const struct world *w, const struct plan *p) {
         return broken ? broken : check_room(w, p);
 }
 
-static struct plan_input input_of(const struct world *w) {
+struct plan_input world_input(const struct world *w) {
         return (struct plan_input){
                 .topology = w->topology,
                 .machine = &w->machine,
@@ -361,7 +361,7 @@ static struct plan_input input_of(const struct world *w) {
 }
 
 struct plan *world_plan(struct world *w) {
-        struct plan_input in = input_of(w);
+        struct plan_input in = world_input(w);
         struct plan *p = NULL;
         need_zero(history_update(&w->history, w->samples, w->n_samples, w->topology->n_ids, w->now_usec));
         need_zero(plan_make(&in, &p));
@@ -391,7 +391,7 @@ static const char *check_explanation(const struct explanation *e) {
 }
 
 struct explanation world_explain(struct world *w, size_t index) {
-        struct plan_input in = input_of(w);
+        struct plan_input in = world_input(w);
         struct explanation e;
         need_zero(plan_explain(&in, index, &e));
         const char *broken = check_explanation(&e);

@@ -14,20 +14,6 @@ struct kept {
         struct plan *plan;
 };
 
-static struct plan_input input_of(struct world *w) {
-        return (struct plan_input){
-                .topology = w->topology,
-                .machine = &w->machine,
-                .config = w->config,
-                .samples = w->samples,
-                .n_samples = w->n_samples,
-                .history = &w->history,
-                .applied = w->applied,
-                .n_applied = w->n_samples,
-                .now_usec = w->now_usec,
-        };
-}
-
 static uint64_t *copy_array(const uint64_t *from, unsigned n) {
         uint64_t *to = calloc(n, sizeof *to);
         assert_non_null(to);
@@ -62,7 +48,7 @@ static void setup_with(struct kept *k, enum memory_mode memory) {
                 k->samples[i].bytes_by_node = copy_array(w->samples[i].bytes_by_node, n);
         }
         assert_int_equal(history_copy(&w->history, &k->history), 0);
-        k->in = input_of(w);
+        k->in = world_input(w);
         k->in.samples = k->samples;
         k->in.machine = &k->machine;
         k->in.history = &k->history;
@@ -85,7 +71,7 @@ static void done(struct kept *k) {
 
 /* Is the next plan made whole? Checks that it is a plan, and the same as a whole one for all that acts. */
 static bool next_is_whole(struct kept *k) {
-        struct plan_input in = input_of(k->w);
+        struct plan_input in = world_input(k->w);
         _cleanup_(plan_freep) struct plan *p = NULL, *whole = NULL;
         bool was_whole;
         assert_int_equal(history_update(&k->w->history, k->w->samples, k->w->n_samples, k->w->topology->n_ids, k->w->now_usec),
@@ -103,7 +89,7 @@ static bool next_is_whole(struct kept *k) {
 static void test_nothing_before(void **state) {
         struct kept k;
         setup(&k);
-        struct plan_input in = input_of(k.w);
+        struct plan_input in = world_input(k.w);
         _cleanup_(plan_freep) struct plan *p = NULL;
         bool whole = false;
         assert_int_equal(plan_next(&in, NULL, NULL, &p, &whole), 0);
@@ -178,7 +164,7 @@ static void test_time_and_machine(void **state) {
 static void test_there_and_back(void **state) {
         struct kept k;
         setup(&k);
-        struct plan_input in = input_of(k.w);
+        struct plan_input in = world_input(k.w);
         bool was_whole;
         for (unsigned i = 0; i < 2; i++) {
                 struct plan *p;

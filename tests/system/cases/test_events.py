@@ -73,6 +73,7 @@ def test_a_cgroup_of_nobody_is_seen_when_it_has_processes():
     daemon.configure([rule(match={'cgroup': '/box'})], interval='6s', max_interval='5min')
     daemon.start()
     wait_for('at rest', lambda: daemon.status()['next_cycle_usec'] > 12e6)
+    (numa.CGROUP / 'cgroup.subtree_control').write_text('+cpuset')      # the root is systemd's: the daemon would not
     box = numa.CGROUP / 'box'
     box.mkdir()
     CPU7.write_text('0')

@@ -211,6 +211,7 @@ static void print_last_move(struct json_object *events) {
         (void) printf("\nLast move\n");
         line_owned("Moved", format_string("%s in %s, %s a second", FORMAT_BYTES(get_u64(move, "bytes")),
                                           FORMAT_USEC(get_u64(e, "duration_usec")), FORMAT_BYTES(get_u64(e, "bytes_per_sec"))));
+        line_owned("Longest call", format_string("%s", FORMAT_USEC(get_u64(e, "longest_call_usec"))));
         line_owned("Longest slice", format_string("%s", FORMAT_USEC(get_u64(e, "longest_slice_usec"))));
         line_owned("Narrowing", format_string("%s", FORMAT_USEC(get_u64(e, "narrow_usec"))));
         struct json_object *by = get_object(e, "held_by");
@@ -257,6 +258,6 @@ const struct verb verb_explain = {
         .summary = "one service: what was seen, decided, and why",
         .help = "Shows one service, by its unit's name or its cgroup's path: what was seen of it, what was decided and why, and "
                 "each place that was "
-                "considered with what was for or against it.",
+                "considered with what was for or against it; of its last move how fast it was and what it did to the service.",
         .run = run,
 };

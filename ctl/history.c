@@ -49,7 +49,7 @@ static char *locality_text(struct json_object *row) {
 /* The longest that the service was kept from its pages at a time, at most; and what it was held back. */
 static char *stall_text(struct json_object *row) {
         struct json_object *e = get_object(row, "effort");
-        uint64_t usec = get_u64(e, "longest_slice_usec");
+        uint64_t usec = get_u64(e, "longest_call_usec");
         return usec > 0 ? format_string("%s", FORMAT_USEC(usec)) : strdup("-");
 }
 
@@ -103,7 +103,7 @@ const struct verb verb_history = {
         .summary = "the last decisions and moves",
         .help = "Lists the last 256 decisions, moves, blocks and restores since the daemon started, of one unit or of all, "
                 "oldest "
-                "first: where memory came from and went to, how much, locality before and after, the longest slice of a move, "
+                "first: where memory came from and went to, how much, locality before and after, the longest call of a move, "
                 "how long it "
                 "was held back, and why. Older ones are in the journal.",
         .run = run,

@@ -88,7 +88,8 @@ const struct verb verb_restore = {
                 "before the daemon's "
                 "first change, reads them back from the kernel and prints what came of it. Restored units are left alone until "
                 "\"resume\"; without a "
-                "name the daemon pauses. Pages stay where they are. It works after a crash of the daemon too. Exit status 1: one "
+                "name the daemon pauses, and gives kernel.numa_balancing back where it has set that. Pages stay where they are. "
+                "It works after a crash of the daemon too. Exit status 1: one "
                 "was not restored.",
         .run = run,
 };

@@ -103,9 +103,10 @@ const struct verb verb_status = {
         .name = "status",
         .arguments = "",
         .summary = "the daemon: mode, services by state, what it cost and moved",
-        .help = "Shows how the daemon runs: version, mode, configuration, services by state, the interval now, what wakes it, "
+        .help = "Shows how the daemon runs: version, mode, configuration, services by state, the interval now, what is watched "
+                "and what woke it, "
                 "what the last "
                 "cycle cost, what was moved "
-                "so far, and what this machine cannot do.",
+                "so far, what the kernel's own balancing does, and what this machine cannot do.",
         .run = run,
 };

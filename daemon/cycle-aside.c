@@ -3,10 +3,6 @@
  * lets go; the service's other processes are read and counted without it. */
 #include "manager.h"
 
-static bool is_same(const struct process_ref *a, const struct process_ref *b) {
-        return a->pid == b->pid && a->start_ticks == b->start_ticks;
-}
-
 bool aside_add(struct service_note *n, const struct service_sample *s, size_t process) {
         /* Without its only process a service would seem to be gone. */
         if (process >= s->n_processes || s->n_processes < 2 || n->n_aside >= ASIDE_MAX)
@@ -17,7 +13,7 @@ bool aside_add(struct service_note *n, const struct service_sample *s, size_t pr
 
 void aside_remove(struct service_note *n, const struct process_ref *p) {
         for (unsigned i = 0; i < n->n_aside; i++)
-                if (is_same(&n->aside[i], p)) {
+                if (process_ref_equal(&n->aside[i], p)) {
                         n->aside[i] = n->aside[--n->n_aside];
                         return;
                 }
@@ -28,7 +24,7 @@ void aside_leave_out(const struct service_note *n, struct service_sample *s) {
         for (size_t i = 0; i < s->n_processes; i++) {
                 bool aside = false;
                 for (unsigned k = 0; k < n->n_aside; k++)
-                        aside = aside || is_same(&n->aside[k], &s->processes[i]);
+                        aside = aside || process_ref_equal(&n->aside[k], &s->processes[i]);
                 if (!aside)
                         s->processes[kept++] = s->processes[i];
         }

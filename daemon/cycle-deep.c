@@ -191,7 +191,7 @@ static int start_deep(struct manager *m, struct cycle *c, size_t index) {
 
 static bool has_process(const struct service_sample *s, const struct process_ref *p) {
         for (size_t i = 0; i < s->n_processes; i++)
-                if (s->processes[i].pid == p->pid && s->processes[i].start_ticks == p->start_ticks)
+                if (process_ref_equal(&s->processes[i], p))
                         return true;
         return false;
 }

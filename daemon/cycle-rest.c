@@ -74,7 +74,7 @@ static bool has_same_processes(const struct rest *r, const struct service_sample
         if (r->n_processes != s->n_processes)
                 return false;
         for (size_t i = 0; i < s->n_processes; i++)
-                if (r->processes[i].pid != s->processes[i].pid || r->processes[i].start_ticks != s->processes[i].start_ticks)
+                if (!process_ref_equal(&r->processes[i], &s->processes[i]))
                         return false;
         return true;
 }

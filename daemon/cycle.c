@@ -9,6 +9,9 @@
 #include "report/format.h"
 #include "report/journal.h"
 
+/* So many looks that read everything, until it counts as affordable again. */
+#define COMPLETE_SCREENS 10u
+
 struct screen_job {
         struct manager *m;
         struct cycle *cycle;
@@ -74,6 +77,23 @@ static void recall(const struct manager *m, struct observation *o) {
                 log_warning(r, "Could not recall what earlier memory maps said: %s", strerror(-r));
 }
 
+/* Once when it begins, and once when it was over for a while: at the limit it comes and goes. */
+static void tell_sparing(struct manager *m, const struct observation *o) {
+        if (o->n_put_off > 0) {
+                m->n_complete_screens = 0;
+                if (m->sparing)
+                        return;
+                m->sparing = true;
+                log_notice("Looking at all threads costs more than scan-cpu allows (%.1f%% of a CPU): in each cycle some "
+                           "services are read, in "
+                           "turn, and cycles come less often. Of %zu services %zu wait for their turn now",
+                           m->config->config->settings.scan_cpu_permille / 10.0, o->n_services, o->n_put_off);
+        } else if (m->sparing && ++m->n_complete_screens >= COMPLETE_SCREENS) {
+                m->sparing = false;
+                log_notice("All services are read in each cycle again");
+        }
+}
+
 static void done_screen(int result, void *arg) {
         struct screen_job *j = arg;
         struct manager *m = j->m;
@@ -95,6 +115,7 @@ static void done_screen(int result, void *arg) {
                 m->cycle = cycle_unref(m->cycle);
         else {
                 recall(m, m->cycle->observation);
+                tell_sparing(m, m->cycle->observation);
                 /* One more than there are, so that a read that ends at once does not end the cycle while others are started. */
                 m->n_deep_pending = 1;
                 cycle_read_maps(m, m->cycle);

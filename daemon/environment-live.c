@@ -11,6 +11,7 @@
 
 #include "core/util.h"
 #include "host/cgroup.h"
+#include "host/io.h"
 #include "report/journal.h"
 
 /* Reading numa_maps and moving pages each get their own company; more threads would only contend for the same mmap locks. */
@@ -183,18 +184,12 @@ static int live_load_config(void *context, const char *main_file, const struct t
         return config_load(&source, ret, errors);
 }
 
-static uint64_t thread_cpu_usec(void) {
-        struct timespec ts;
-        (void) clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
-        return (uint64_t) ts.tv_sec * USEC_PER_SEC + (uint64_t) ts.tv_nsec / 1000;
-}
-
 static int live_screen(void *context, const struct config *config, const struct applied *applied, size_t n_applied,
                        uint64_t now_usec, struct observation **ret, uint64_t *ret_cpu_usec) {
         const struct live *l = context;
-        uint64_t before = thread_cpu_usec();
+        uint64_t before = thread_cpu_nsec();
         int r = observer_screen(l->observer, config, applied, n_applied, now_usec, ret);
-        *ret_cpu_usec = thread_cpu_usec() - before;
+        *ret_cpu_usec = (thread_cpu_nsec() - before) / 1000;
         return r;
 }
 

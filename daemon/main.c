@@ -125,7 +125,7 @@ static int check(const struct arguments *a) {
         if (r == -ENOMEM)
                 (void) fprintf(stderr, "numabalanced: out of memory\n");
         if (r >= 0)
-                (void) printf("Configuration is fine: %zu rules.\n", config->n_rules);
+                (void) printf("Configuration is fine: %zu %s.\n", config->n_rules, config->n_rules == 1 ? "rule" : "rules");
         return r >= 0 ? EXIT_SUCCESS : r == -ENOMEM ? EXIT_FAILURE : EXIT_CONFIG;
 }
 

@@ -48,28 +48,42 @@ static void finish_giving_back(struct manager *m, int result) {
         manager_restore_ended(m);
 }
 
-static void finish(struct manager *m, int result) {
+static void put_off(struct manager *m) {
         struct balancing *b = &m->balancing;
-        b->changing = false;
-        if (result >= 0)
-                b->n_failed = 0;
-        else {
-                b->again_usec = manager_now(m) + (AGAIN_USEC << MIN2(b->n_failed, AGAIN_DOUBLINGS));
-                b->n_failed++;
-        }
-        if (b->giving_back) {
-                b->giving_back = false;
-                finish_giving_back(m, result);
-                return;
-        }
+        b->again_usec = manager_now(m) + (AGAIN_USEC << MIN2(b->n_failed, AGAIN_DOUBLINGS));
+        b->n_failed++;
+}
+
+static void finish_switching_off(struct manager *m, int result) {
+        struct balancing *b = &m->balancing;
         b->in_force = result >= 0;
         if (result >= 0) {
                 journal_kernel_balancing(m->record->balancing_before, b->mode, "kernel-balancing: off");
                 return;
         }
         log_warning(result, "Could not set " NAME " to %u, tried again later: %s", b->wanted, strerror(-result));
-        if (b->there && b->mode == m->record->balancing_before)
+        /* A writer that has not answered may write yet. */
+        if (!b->unanswered && b->there && b->mode == m->record->balancing_before)
                 forget(m);
+}
+
+static void give_back_now(struct manager *m);
+
+static void finish(struct manager *m, int result) {
+        struct balancing *b = &m->balancing;
+        b->changing = false;
+        if (result >= 0)
+                b->n_failed = 0;
+        else
+                put_off(m);
+        if (b->giving_back) {
+                b->giving_back = false;
+                finish_giving_back(m, result);
+                return;
+        }
+        finish_switching_off(m, result);
+        if (b->give_back_next)
+                give_back_now(m);
 }
 
 static void on_look(void *userdata) {
@@ -89,6 +103,7 @@ static void on_look(void *userdata) {
 /* What the writer was told. That it worked is the truth only once the kernel says so. */
 static void on_set(int result, void *userdata) {
         struct manager *m = userdata;
+        m->balancing.unanswered = false;
         if (m->balancing.changing && result < 0)
                 finish(m, result);
 }
@@ -102,23 +117,19 @@ static int begin(struct manager *m, unsigned mode, bool giving_back) {
         if (r < 0)
                 return r;
         b->changing = true;
+        b->unanswered = true;
         b->giving_back = giving_back;
         b->wanted = mode;
         b->until_usec = manager_now(m) + LIMIT_USEC;
         r = env->act.ops->set_kernel_balancing(env->act.context, mode, on_set, m);
         if (r < 0)
-                b->changing = b->giving_back = false;
+                b->changing = b->giving_back = b->unanswered = false;
         return r;
 }
 
-int manager_balancing_restore(struct manager *m) {
+static int give_back(struct manager *m) {
         struct balancing *b = &m->balancing;
         const struct record *record = m->record;
-        if (!record->balancing_changed)
-                return -ENOENT;
-        if (b->changing && b->giving_back)
-                return -EALREADY;
-        b->changing = false; /* being switched off: what comes of that is undone by this */
         int r = manager_balancing_look(m);
         if (r == -ENOENT || (r >= 0 && b->mode != record->balancing_ours && b->mode != record->balancing_before)) {
                 manager_restore_result(m, NAME, "", "changed-by-others", "somebody has set it since");
@@ -128,11 +139,34 @@ int manager_balancing_restore(struct manager *m) {
         m->n_restoring++;
         r = begin(m, record->balancing_before, true);
         if (r < 0) {
+                put_off(m); /* as after one that was begun and failed: not in every cycle, with a line each */
                 log_warning(r, "Could not begin to set " NAME " back to %u: %s", record->balancing_before, strerror(-r));
                 manager_restore_result(m, NAME, "", "failed", strerror(-r));
                 manager_restore_ended(m);
         }
         return r;
+}
+
+static void give_back_now(struct manager *m) {
+        m->balancing.give_back_next = false;
+        if (m->record->balancing_changed) /* else nothing came of it */
+                (void) give_back(m);      /* says itself what goes wrong */
+        manager_restore_ended(m);
+}
+
+int manager_balancing_restore(struct manager *m) {
+        struct balancing *b = &m->balancing;
+        if (!m->record->balancing_changed)
+                return -ENOENT;
+        if (b->changing && (b->giving_back || b->give_back_next))
+                return -EALREADY;
+        if (b->changing && b->unanswered) {
+                b->give_back_next = true;
+                m->n_restoring++;
+                return 0;
+        }
+        b->changing = false;
+        return give_back(m);
 }
 
 static void switch_off(struct manager *m) {
@@ -226,6 +260,9 @@ static uint64_t find_undone(struct manager *m, const struct placement *p, const 
                             const struct machine_sample *machine) {
         unsigned n_ids = m->topology->n_ids;
         if (!s->rule || machine->kernel_balancing == 0)
+                return 0;
+        /* Pages go to threads: where all of these are at home, none is called away, whatever else has brought some elsewhere. */
+        if (p->pages_how == PAGES_HOME && node_set_is_subset(&s->effective_cpu_nodes, &p->home_mems))
                 return 0;
         uint64_t tolerated = division_tolerated_bytes(s->rule, sum_by_node(s->movable_by_node, n_ids));
         uint64_t bytes = history_undone_bytes(&m->history, s, n_ids, placement_misplaced_bytes(p, s, n_ids), tolerated, machine);

@@ -10,14 +10,20 @@
 #include "report/format.h"
 #include "report/history-json.h"
 #include "report/journal.h"
+#include "report/json.h"
 #include "report/view.h"
+
+/* What it is at this moment, which the last plan cannot know. */
+static enum service_state state_of(const struct placement *p, const struct transition *t) {
+        return t ? STATE_MOVING : p->state == STATE_MOVING ? STATE_STABLE : p->state;
+}
 
 static struct json_object *view(struct manager *m, size_t i, bool explain) {
         const struct cycle *c = m->last;
         const struct service_sample *s = &c->observation->services[i];
         const struct placement *p = &c->plan->placements[i];
         const struct transition *t = transition_find(m, s->cgroup);
-        enum service_state state = t ? STATE_MOVING : p->state == STATE_MOVING ? STATE_STABLE : p->state;
+        enum service_state state = state_of(p, t);
         const char *reason = t ? transition_describe(t) : NULL;
         if (!explain)
                 return view_service(m->topology, s, p, state, reason);
@@ -33,18 +39,19 @@ static struct json_object *view(struct manager *m, size_t i, bool explain) {
         return o;
 }
 
+/* An array or NULL, which lack of memory makes of it. */
+static void append(struct json_object **array, struct json_object *item) {
+        if (*array && item && json_object_array_add(*array, item) == 0)
+                return;
+        json_object_put(item);
+        json_object_put(*array);
+        *array = NULL;
+}
+
 struct json_object *manager_list_json(struct manager *m) {
         struct json_object *array = json_object_new_array();
-        if (!array || !m->last)
-                return array;
-        for (size_t i = 0; i < m->last->observation->n_services; i++) {
-                struct json_object *o = view(m, i, false);
-                if (!o) {
-                        json_object_put(array);
-                        return NULL;
-                }
-                json_object_array_add(array, o);
-        }
+        for (size_t i = 0; array && m->last && i < m->last->observation->n_services; i++)
+                append(&array, view(m, i, false));
         return array;
 }
 
@@ -70,104 +77,98 @@ static struct json_object *on_explain(const char *unit, void *userdata) {
         return found < 0 ? NULL : view(m, (size_t) found, true);
 }
 
-static void add_int(struct json_object *o, const char *key, uint64_t value) {
-        json_object_object_add(o, key, json_object_new_int64((int64_t) MIN2(value, (uint64_t) INT64_MAX)));
-}
-
-static void add_stuck(struct json_object *array, const char *who, const char *what) {
+static void append_stuck(struct json_object **array, const char *who, const char *what) {
         _cleanup_free_ char *text = format_string("%s: %s", who, what);
-        if (text)
-                json_object_array_add(array, json_object_new_string(text));
+        append(array, text ? json_object_new_string(text) : NULL);
 }
 
 /* What has begun and does not come to an end, in sentences. */
-static void add_all_stuck(struct manager *m, struct json_object *array) {
+static struct json_object *stuck_json(struct manager *m) {
+        struct json_object *array = json_object_new_array();
         if (m->screen_late)
-                add_stuck(array, "looking at the machine", "has not come to an end, and nothing is decided until it does");
+                append_stuck(&array, "looking at the machine", "has not come to an end, and nothing is decided until it does");
         for (size_t i = 0; i < m->n_notes; i++) {
                 const struct service_note *n = m->notes[i];
                 const struct transition *t = transition_find(m, n->cgroup);
                 if (n->stuck)
-                        add_stuck(array, n->cgroup, "a process of it does not respond");
+                        append_stuck(&array, n->cgroup, "a process of it does not respond");
                 if (n->restore_late || (t && transition_is_changing(t) && transition_is_late(t)))
-                        add_stuck(array, n->cgroup, "a change of its cpuset has not come to an end");
+                        append_stuck(&array, n->cgroup, "a change of its cpuset has not come to an end");
         }
+        return array;
+}
+
+static struct json_object *limitations_json(struct manager *m) {
+        struct json_object *array = json_object_new_array();
+        for (char **l = m->limitations; *l; l++)
+                append(&array, json_object_new_string(*l));
+        if (manager_hotplugged(m))
+                append(&array, json_object_new_string(HOTPLUGGED_TEXT));
+        return array;
 }
 
 static struct json_object *cycles_by_reason(const struct manager *m) {
         struct json_object *o = json_object_new_object();
-        for (int w = 0; o && w < _WAKE_MAX; w++)
-                add_int(o, wake_to_string((enum wake) w), m->stats.by_wake[w]);
+        for (int w = 0; w < _WAKE_MAX; w++)
+                json_put_int(&o, wake_to_string((enum wake) w), m->stats.by_wake[w]);
         return o;
+}
+
+static void put_services(struct manager *m, struct json_object **o) {
+        uint64_t counts[_SERVICE_STATE_MAX] = { 0 };
+        size_t n_services = m->last ? m->last->observation->n_services : 0, n_managed = 0;
+        for (size_t i = 0; i < n_services; i++) {
+                const struct service_sample *s = &m->last->observation->services[i];
+                n_managed += s->rule != NULL;
+                counts[state_of(&m->last->plan->placements[i], transition_find(m, s->cgroup))]++;
+        }
+        struct json_object *states = json_object_new_object();
+        for (int s = 0; s < _SERVICE_STATE_MAX; s++)
+                json_put_int(&states, service_state_to_string((enum service_state) s), counts[s]);
+        json_put_int(o, "services", n_services);
+        json_put_int(o, "managed", n_managed);
+        json_put(o, "states", states);
+}
+
+static void put_balancing(struct manager *m, struct json_object **o) {
+        (void) manager_balancing_look(m); /* as it is now; what this kernel does not have is told as such */
+        _cleanup_free_ char *state = manager_balancing_describe(m);
+        json_put_int(o, "kernel_balancing", m->balancing.mode);
+        json_put_string(o, "kernel_balancing_setting", balancing_setting_to_string(m->config->config->settings.kernel_balancing));
+        json_put_string(o, "kernel_balancing_state", state ? state : "");
+        if (m->record->balancing_changed)
+                json_put_int(o, "kernel_balancing_before", m->record->balancing_before);
 }
 
 static struct json_object *on_status(void *userdata) {
         struct manager *m = userdata;
-        struct json_object *o = json_object_new_object(), *states = json_object_new_object(), *limits = json_object_new_array(),
-                           *stuck = json_object_new_array();
-        if (!o || !states || !limits || !stuck) {
-                json_object_put(o);
-                json_object_put(states);
-                json_object_put(limits);
-                json_object_put(stuck);
-                return NULL;
-        }
-        uint64_t now = manager_now(m), counts[_SERVICE_STATE_MAX] = { 0 };
-        size_t n_services = 0, n_managed = 0;
-        if (m->last) {
-                n_services = m->last->observation->n_services;
-                for (size_t i = 0; i < n_services; i++) {
-                        const struct service_sample *s = &m->last->observation->services[i];
-                        enum service_state state = m->last->plan->placements[i].state;
-                        n_managed += s->rule != NULL;
-                        if (transition_find(m, s->cgroup))
-                                state = STATE_MOVING;
-                        else if (state == STATE_MOVING)
-                                state = STATE_STABLE;
-                        counts[state]++;
-                }
-        }
-        json_object_object_add(o, "version", json_object_new_string(PACKAGE_VERSION));
-        add_int(o, "uptime_usec", now - m->stats.started_usec);
-        json_object_object_add(o, "paused", json_object_new_boolean(m->paused));
-        json_object_object_add(o, "dry_run", json_object_new_boolean(manager_is_dry(m)));
-        json_object_object_add(o, "config",
-                               json_object_new_string(m->options.config_file ? m->options.config_file
-                                                                             : SYSCONFDIR "/numabalanced/numabalanced.yaml"));
-        add_int(o, "rules", m->config->config->n_rules);
-        add_int(o, "interval_usec", m->interval_usec);
-        add_int(o, "next_cycle_usec",
-                m->next_cycle_usec == USEC_INFINITY || m->next_cycle_usec < now ? 0 : m->next_cycle_usec - now);
-        add_int(o, "services", n_services);
-        add_int(o, "managed", n_managed);
-        for (int s = 0; s < _SERVICE_STATE_MAX; s++)
-                add_int(states, service_state_to_string((enum service_state) s), counts[s]);
-        json_object_object_add(o, "states", states);
-        add_int(o, "cycles", m->stats.n_cycles);
-        json_object_object_add(o, "last_cycle_reason", json_object_new_string(wake_to_string(m->last_wake)));
-        json_object_object_add(o, "cycles_by_reason", cycles_by_reason(m));
-        json_object_object_add(o, "watched", manager_watch_json(m));
-        add_int(o, "last_cycle_cpu_usec", m->stats.last_cycle_cpu_usec);
-        add_int(o, "observe_cpu_usec", m->stats.total_observe_cpu_usec);
-        add_int(o, "moves", m->stats.n_moves);
-        add_int(o, "moves_failed", m->stats.n_failed);
-        add_int(o, "moved_bytes", m->stats.moved_bytes);
-        add_int(o, "changed_cgroups", m->record->n_entries);
-        (void) manager_balancing_look(m); /* as it is now; what this kernel does not have is told as such */
-        _cleanup_free_ char *balancing = manager_balancing_describe(m);
-        add_int(o, "kernel_balancing", m->balancing.mode);
-        json_object_object_add(o, "kernel_balancing_setting",
-                               json_object_new_string(balancing_setting_to_string(m->config->config->settings.kernel_balancing)));
-        json_object_object_add(o, "kernel_balancing_state", json_object_new_string(balancing ? balancing : ""));
-        if (m->record->balancing_changed)
-                add_int(o, "kernel_balancing_before", m->record->balancing_before);
-        for (char **l = m->limitations; *l; l++)
-                json_object_array_add(limits, json_object_new_string(*l));
-        if (manager_hotplugged(m))
-                json_object_array_add(limits, json_object_new_string(HOTPLUGGED_TEXT));
-        json_object_object_add(o, "limitations", limits);
-        add_all_stuck(m, stuck);
-        json_object_object_add(o, "stuck", stuck);
+        struct json_object *o = json_object_new_object();
+        uint64_t now = manager_now(m);
+        json_put_string(&o, "version", PACKAGE_VERSION);
+        json_put_int(&o, "uptime_usec", now - m->stats.started_usec);
+        json_put_bool(&o, "paused", m->paused);
+        json_put_bool(&o, "dry_run", manager_is_dry(m));
+        json_put_string(&o, "config",
+                        m->options.config_file ? m->options.config_file : SYSCONFDIR "/numabalanced/numabalanced.yaml");
+        json_put_int(&o, "rules", m->config->config->n_rules);
+        json_put_int(&o, "interval_usec", m->interval_usec);
+        json_put_int(&o, "next_cycle_usec",
+                     m->next_cycle_usec == USEC_INFINITY || m->next_cycle_usec < now ? 0 : m->next_cycle_usec - now);
+        put_services(m, &o);
+        json_put_int(&o, "cycles", m->stats.n_cycles);
+        json_put_string(&o, "last_cycle_reason", wake_to_string(m->last_wake));
+        json_put(&o, "cycles_by_reason", cycles_by_reason(m));
+        json_put(&o, "watched", manager_watch_json(m));
+        json_put_int(&o, "last_cycle_cpu_usec", m->stats.last_cycle_cpu_usec);
+        json_put_int(&o, "observe_cpu_usec", m->stats.total_observe_cpu_usec);
+        json_put_int(&o, "moves", m->stats.n_moves);
+        json_put_int(&o, "moves_failed", m->stats.n_failed);
+        json_put_int(&o, "moved_bytes", m->stats.moved_bytes);
+        json_put_int(&o, "changed_cgroups", m->record->n_entries);
+        put_balancing(m, &o);
+        json_put(&o, "limitations", limitations_json(m));
+        json_put(&o, "stuck", stuck_json(m));
+        errno = ENOMEM;
         return o;
 }
 
@@ -183,7 +184,7 @@ static int on_pause(bool paused, void *userdata) {
         if (!paused) {
                 for (size_t i = 0; i < m->n_notes; i++)
                         m->notes[i]->held = false;
-                history_forgive(&m->history);
+                manager_forgive(m);
                 manager_balancing_forgive(m);
                 manager_wake_for(m, 0, WAKE_REQUEST);
         } else {

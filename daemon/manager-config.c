@@ -80,7 +80,7 @@ int manager_reload(struct manager *m, char **ret_error) {
                         next = transition_next(t);
                         transition_cancel(t, "the configuration was reloaded");
                 }
-                history_forgive(&m->history);
+                manager_forgive(m);
                 manager_balancing_forgive(m);
                 if (!manager_is_dry(m)) {
                         int q = manager_take_lock(m);

@@ -86,6 +86,12 @@ struct service_note *manager_note(struct manager *m, const char *cgroup) {
         return n;
 }
 
+void manager_forgive(struct manager *m) {
+        history_forgive(&m->history);
+        for (size_t i = 0; i < m->n_notes; i++)
+                m->notes[i]->stubborn = stubborn_free(m->notes[i]->stubborn); /* movers have their own copies */
+}
+
 void service_note_free(struct service_note *n) {
         free(n->cgroup);
         deep_sample_free(n->kept);

@@ -7,6 +7,7 @@
 #include "manager.h"
 #include "report/format.h"
 #include "report/journal.h"
+#include "report/json.h"
 
 /* A recorded cgroup that is not seen for this long is given back (or, gone, forgotten). */
 #define ABSENT_LIMIT_USEC (10 * USEC_PER_MINUTE)
@@ -36,14 +37,17 @@ static void answer_when_complete(struct manager *m) {
 }
 
 void manager_restore_result(struct manager *m, const char *unit, const char *cgroup, const char *outcome, const char *detail) {
-        struct json_object *o = m->restore_results ? json_object_new_object() : NULL;
-        if (!o)
+        if (!m->restore_results)
                 return;
-        json_object_object_add(o, "unit", json_object_new_string(unit));
-        json_object_object_add(o, "cgroup", json_object_new_string(cgroup));
-        json_object_object_add(o, "outcome", json_object_new_string(outcome));
-        json_object_object_add(o, "detail", json_object_new_string(detail ? detail : ""));
-        json_object_array_add(m->restore_results, o);
+        struct json_object *o = json_object_new_object();
+        json_put_string(&o, "unit", unit);
+        json_put_string(&o, "cgroup", cgroup);
+        json_put_string(&o, "outcome", outcome);
+        json_put_string(&o, "detail", detail ? detail : "");
+        if (!o || json_object_array_add(m->restore_results, o) != 0) {
+                json_object_put(o);
+                log_warning(-ENOMEM, "%s: %s, which the answer to who asked does not say: out of memory", unit, outcome);
+        }
 }
 
 void manager_restore_ended(struct manager *m) {
@@ -231,9 +235,8 @@ int manager_restore_request(struct manager *m, const char *unit, sd_bus_message 
         /* One more than there are: what ends at once must not send the answer while others are still begun. */
         m->n_restoring++;
         unsigned started = all ? restore_some(m, want_all, NULL) : restore_some(m, want_unit, unit);
-        int r = all ? manager_balancing_restore(m) : -ENOENT;
-        if (r < 0 && r != -ENOENT && r != -EALREADY)
-                log_warning(r, "Could not begin to give kernel.numa_balancing back: %s", strerror(-r));
+        if (all)
+                (void) manager_balancing_restore(m); /* says itself what goes wrong */
         m->n_restoring--;
         manager_update_status(m);
         if (!all && started == 0) {

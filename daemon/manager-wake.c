@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* When the next cycle begins, and why. Whatever happens, and however often, there is a bound: events make one cycle in an interval; memory that runs out for
  * a service that we narrowed makes a few at once, and then counts like any event. */
+#include <string.h>
+
 #include "manager.h"
 #include "report/format.h"
 #include "report/journal.h"
@@ -25,8 +27,9 @@ static bool arm(struct manager *m, uint64_t at, enum wake why) {
                 return false;
         m->next_cycle_usec = at;
         m->next_wake = why;
-        if (m->env->ops->timer_set(m->timer, at) < 0)
-                log_error(0, "Could not arm the cycle's timer");
+        int r = m->env->ops->timer_set(m->timer, at);
+        if (r < 0)
+                log_error(r, "Could not arm the cycle's timer: %s", strerror(-r));
         return true;
 }
 

@@ -2,13 +2,13 @@
 /* What the manager has itself told early: which cgroups it cares for, what their news mean, and a glance now and then at nodes that services were
  * narrowed to, because of a node that runs short no kernel tells. */
 #include <errno.h>
-#include <json-c/json.h>
 #include <string.h>
 
 #include "core/plan.h"
 #include "host/cgroup-path.h"
 #include "manager.h"
 #include "report/journal.h"
+#include "report/json.h"
 
 /* The next glance comes when what is free could be used up, at so much a second; within these bounds. */
 #define GLANCE_FILL_BYTES GIB
@@ -223,7 +223,7 @@ struct json_object *manager_watch_json(const struct manager *m) {
                 { "cpu_pressure", m->watched.n_cpu },       { "left_out", m->watched.n_left_out },
         };
         struct json_object *o = json_object_new_object();
-        for (size_t i = 0; o && i < ARRAY_SIZE(all); i++)
-                json_object_object_add(o, all[i].key, json_object_new_int64((int64_t) all[i].n));
+        for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+                json_put_int(&o, all[i].key, all[i].n);
         return o;
 }

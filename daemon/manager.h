@@ -133,6 +133,8 @@ struct balancing {
         bool in_force; /* what is on record as ours was seen in force by this process */
         bool yielded;  /* somebody else set it after us: left alone until a reload or resume */
         bool changing, giving_back;
+        bool unanswered;              /* a writer was begun and has not ended */
+        bool give_back_next;          /* with changing: only once that is over, so that the two writers cannot pass each other */
         unsigned wanted;              /* with changing: what was asked for … */
         uint64_t until_usec;          /* … and how long that may take */
         unsigned n_failed;            /* in a row */
@@ -182,6 +184,8 @@ struct manager {
         unsigned n_deep_pending;
         size_t deep_turn; /* index of the service whose memory map is read next where the budget does not reach to all */
         bool screen_running, screen_late; /* late: said so */
+        unsigned n_complete_screens;      /* in a row, while `sparing` */
+        bool sparing;                     /* the budget for observing does not pay for all threads: said so */
         uint64_t cycle_cpu_usec,
                 screen_cpu_usec; /* of the cycle; of its screen alone, which is what the next will cost at least */
 
@@ -243,6 +247,8 @@ void manager_wake_urgently(struct manager *m, enum wake why, const char *who);
 void manager_woken(struct manager *m, enum wake why); /* a cycle begins */
 void manager_begin_exit(struct manager *m, int status);
 void manager_update_status(struct manager *m); /* sd_notify STATUS= */
+/* What failed, or would not move, is tried anew without waiting: the administrator changed something, or asks for it. */
+void manager_forgive(struct manager *m);
 void service_note_free(struct service_note *n);
 struct service_note *manager_note(struct manager *m, const char *cgroup); /* finds or makes; NULL: no memory */
 int manager_watch_exit(struct manager *m);                                /* manager-exit.c */

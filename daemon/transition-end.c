@@ -9,14 +9,6 @@
 /* More than this part of its memory shared with other processes is likely to be a fork that has not ended yet. */
 #define SHARED_SHARE 20
 
-static struct node_set nodes_with_bytes(const struct service_sample *s, unsigned n_ids) {
-        struct node_set set = { 0 };
-        for (unsigned n = 0; n < n_ids; n++)
-                if (s->bytes_by_node[n] > 0)
-                        node_set_add(&set, n);
-        return set;
-}
-
 /* The sample's pressure is the average over ten seconds before. */
 static struct move_effort effort_of(const struct transition *t) {
         const struct service_sample *s = transition_sample(t);
@@ -71,7 +63,7 @@ void transition_finish(struct transition *t, const struct service_sample *now) {
         const struct move_effort effort = effort_of(t);
         struct move_report report = {
                 .sample = then,
-                .from = nodes_with_bytes(then, n_ids),
+                .from = sample_nodes_with_bytes(then, n_ids),
                 .to = p->home_mems,
                 .moved = &t->total,
                 .effort = t->n_passes > 0 && p->move_memory ? &effort : NULL,

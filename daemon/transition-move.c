@@ -31,6 +31,9 @@ static void add_result(struct move_result *total, const struct move_result *r) {
         total->skipped_policy_bytes = r->skipped_policy_bytes;
         total->skipped_room_bytes = r->skipped_room_bytes;
         total->n_calls += r->n_calls;
+        total->remembered_pages = r->remembered_pages;
+        total->calls_usec += r->calls_usec;
+        total->longest_call_usec = MAX2(total->longest_call_usec, r->longest_call_usec);
         total->longest_slice_usec = MAX2(total->longest_slice_usec, r->longest_slice_usec);
         total->process_vanished |= r->process_vanished;
 }
@@ -154,22 +157,30 @@ static void look_around(struct transition *t, uint64_t moved_bytes) {
         backoff_look(&t->backoff, &look);
 }
 
-/* What pages it dealt with, whether they moved or not. */
-static uint64_t tried_bytes(const struct transition *t, const struct move_result *r, uint64_t moved_bytes) {
+/* Pages that it dealt with in vain; those that are only remembered as such cost nothing. */
+static uint64_t failed_pages(const struct move_result *r) {
         uint64_t failed = r->failed_shared + r->failed_busy + r->failed_no_memory + r->failed_other;
+        return failed - MIN2(failed, r->remembered_pages);
+}
+
+/* What a slice teaches: what it dealt with, and how long the service could be kept from that. Reading and asking keep it from nothing. */
+static void learn_from_slice(struct transition *t, const struct move_result *r, uint64_t moved_bytes) {
+        uint64_t failed = failed_pages(r), calls_usec = r->calls_usec - t->mover_calls_usec;
         uint64_t more = failed > t->mover_failed_pages ? failed - t->mover_failed_pages : 0;
-        return moved_bytes + more * t->m->host->page_bytes;
+        pace_slice_done(&t->note->pace, moved_bytes + more * t->m->host->page_bytes,
+                        calls_usec > 0 ? calls_usec : r->last_slice_usec);
+        t->mover_calls_usec = r->calls_usec;
+        t->mover_failed_pages = failed;
 }
 
 static void account_slice(struct transition *t, const struct move_result *r, uint64_t moved) {
         struct manager *m = t->m;
         uint64_t now = manager_now(m);
         if (t->slice_budget_bytes > 0) {
-                pace_slice_done(&t->note->pace, tried_bytes(t, r, moved), r->last_slice_usec);
+                learn_from_slice(t, r, moved);
                 t->rest_until_usec = now + backoff_rest_usec(&t->backoff, r->last_slice_usec);
         }
         t->mover_moved_bytes = r->moved_bytes;
-        t->mover_failed_pages = r->failed_shared + r->failed_busy + r->failed_no_memory + r->failed_other;
         throttle_take(&m->machine_throttle, moved, now);
         throttle_take(transition_throttle(t), moved, now);
         t->served_bytes += moved;
@@ -309,6 +320,13 @@ void transition_slice_due(void *userdata) {
                 transition_fail(t, r, "its pages could not be moved");
 }
 
+/* Once its CPUs are restricted it may wait for them because of that, which is no reason to move slowly. */
+static void begin_backoff(struct transition *t) {
+        const struct service_sample *s = transition_sample(t);
+        bool restricted = transition_placement(t)->restrict_cpus && (t->tests || t->n_passes > 1);
+        backoff_init(&t->backoff, s->memory_pressure_centipercent / 10, restricted ? 1000 : s->cpu_pressure_centipercent / 10);
+}
+
 void transition_move(struct transition *t) {
         struct manager *m = t->m;
         const struct placement *p = transition_placement(t);
@@ -331,7 +349,8 @@ void transition_move(struct transition *t) {
                 transition_fail(t, r, "its pages could not be moved");
                 return;
         }
-        t->mover_failed_pages = 0;
+        t->mover_failed_pages = t->mover_calls_usec = 0;
+        begin_backoff(t);
         t->pass_began_usec = manager_now(m);
         t->next_room_check_usec = 0;
         transition_slice_due(t);

@@ -134,7 +134,7 @@ bool transition_has_process_of(const struct manager *m, const struct service_sam
                         continue;
                 for (size_t i = 0, k = 0; i < o->n_processes && k < s->n_processes;) { /* both ascending */
                         pid_t a = o->processes[i].pid, b = s->processes[k].pid;
-                        if (a == b && o->processes[i].start_ticks == s->processes[k].start_ticks)
+                        if (process_ref_equal(&o->processes[i], &s->processes[k]))
                                 return true;
                         i += a <= b;
                         k += b <= a;
@@ -260,7 +260,6 @@ int transition_start(struct manager *m, struct cycle *c, size_t index) {
         t->started_usec = now;
         t->note = note;
         throttle_set_rate(&note->throttle, s->rule->migrate_rate_bytes, now); /* one that was never set begins full */
-        backoff_init(&t->backoff, s->memory_pressure_centipercent / 10, s->cpu_pressure_centipercent / 10);
         LIST_INSERT_HEAD(&m->transitions, t, entry);
         m->n_transitions++;
         manager_tell_decision(m, s, p, false);

@@ -38,9 +38,9 @@ struct transition {
         struct service_note *note; /* with what is remembered from move to move; stays while this does */
         struct env_mover *mover;
         bool slice_running, slice_late;
-        uint64_t slice_budget_bytes;                    /* of the slice that runs; 0: it only looks */
-        uint64_t mover_moved_bytes, mover_failed_pages; /* of the present mover, as of its last slice */
-        struct move_result total;                       /* of all passes */
+        uint64_t slice_budget_bytes;                                      /* of the slice that runs; 0: it only looks */
+        uint64_t mover_moved_bytes, mover_failed_pages, mover_calls_usec; /* of the present mover, as of its last slice */
+        struct move_result total;                                         /* of all passes */
         unsigned n_passes, n_shallow;
         uint64_t room_left_bytes; /* of the home nodes, as last seen and less what was moved since */
         uint64_t started_usec, next_room_check_usec, verify_from_usec;

@@ -12,6 +12,8 @@
 #define PROBE_SKIP_MAX   64u
 /* So many blocks are tried at first; more where they are huge pages. */
 #define PROBES_FIRST 4u
+/* So often the time is looked at: reading a block of pagemap takes some microseconds. */
+#define BLOCKS_PER_LOOK 16u
 /* Where all is found that numa_maps counted, a rest of the mapping that is larger than this is not read. */
 #define REST_MAX (64 * MIB)
 
@@ -154,7 +156,7 @@ bool mover_has_more(const struct mover *m) {
 }
 
 void mover_gather(struct mover *m) {
-        unsigned n_probes = 0;
+        unsigned n_probes = 0, n_blocks = 0;
         m->n_candidates = m->candidate = 0;
         while (m->n_missed > 0 && m->n_candidates + BLOCK_PAGES <= WINDOW_PAGES) {
                 const struct missed *b = &m->missed[--m->n_missed];
@@ -177,7 +179,7 @@ void mover_gather(struct mover *m) {
                         continue;
                 }
                 gather_block(m, r, &n_probes);
-                if (mover_time_is_up(m))
+                if (++n_blocks % BLOCKS_PER_LOOK == 0 && mover_time_is_up(m))
                         return;
         }
 }

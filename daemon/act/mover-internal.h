@@ -38,6 +38,8 @@
 #define BLOCK_PAGES 512u
 /* A slice that has used this much returns at the next occasion, whatever it has moved. */
 #define SLICE_TIME_LIMIT_USEC 100000u
+/* A slice that has taken so long to read the process's mappings moves nothing: who measures slices is not to take that for the price of moving. */
+#define LOAD_TIME_USEC 10000u
 /* Pages that would not move are tried again this often, at the end of their process, and so many of them. */
 #define RETRY_ROUNDS    2u
 #define RETRY_PAGES_MAX 65536u
@@ -108,8 +110,10 @@ struct mover {
         struct stubborn *stubborn;
         uint64_t page_bytes, block_bytes; /* block_bytes: of a transparent huge page; 0: none */
         uint64_t slice_began_usec;
-        int refused;   /* the last process that could not be dealt with: why */
-        bool accepted; /* some call that moves was accepted */
+        uint64_t slice_limit_usec,
+                load_limit_usec; /* SLICE_TIME_LIMIT_USEC, LOAD_TIME_USEC but in tests, which are not to depend on time */
+        int refused;             /* the last process that could not be dealt with: why */
+        bool accepted;           /* some call that moves was accepted */
 
         /* Where to (mover-target.c, mover-division.c) */
         enum pages_how how;

@@ -8,8 +8,9 @@
 
 /* Entries of pagemap read at once: 16 MiB of 4 KiB pages. */
 #define PAGEMAP_ENTRIES WINDOW_PAGES
-/* So much address space is put to one scan, which holds the process's mmap lock as long as it finds something; twice as much each time that it found nothing. */
+/* So much address space is put to one scan, which holds the process's mmap lock as long as it finds something; twice as much each time that it found little. */
 #define SCAN_AHEAD_MIN (64 * MIB)
+#define SCAN_LITTLE    (16 * MIB)
 #define SCAN_AHEAD_MAX (UINT64_C(1) << 46)
 
 void mover_forget_pagemap(struct mover *m) {
@@ -57,7 +58,7 @@ void mover_try_scan(struct mover *m) {
 }
 
 const struct page_stretch *mover_next_stretch(struct mover *m, const struct range *r, uint64_t address, uint64_t *ret_end) {
-        for (;;) {
+        for (bool first = true;; first = false) { /* at least one scan, so that each slice gets on */
                 while (m->stretch < m->n_stretches && m->stretches[m->stretch].end <= address)
                         m->stretch++;
                 if (m->stretch < m->n_stretches) {
@@ -66,7 +67,7 @@ const struct page_stretch *mover_next_stretch(struct mover *m, const struct rang
                 }
                 uint64_t from = MAX2(address, m->scanned_to);
                 *ret_end = MIN2(from, r->end);
-                if (from >= r->end || mover_time_is_up(m))
+                if (from >= r->end || (!first && mover_time_is_up(m)))
                         return NULL;
                 uint64_t end = from;
                 long n = scan(m, from, MIN2(r->end, from + m->scan_ahead), &end);
@@ -78,6 +79,9 @@ const struct page_stretch *mover_next_stretch(struct mover *m, const struct rang
                 m->n_stretches = (size_t) n;
                 m->stretch = 0;
                 m->scanned_to = end;
-                m->scan_ahead = n > 0 ? SCAN_AHEAD_MIN : MIN2(m->scan_ahead * 2, SCAN_AHEAD_MAX);
+                uint64_t found = 0;
+                for (long i = 0; i < n; i++)
+                        found += m->stretches[i].end - m->stretches[i].start;
+                m->scan_ahead = found > SCAN_LITTLE ? SCAN_AHEAD_MIN : MIN2(m->scan_ahead * 2, SCAN_AHEAD_MAX);
         }
 }

@@ -13,7 +13,7 @@ uint64_t mover_now_usec(void) {
 }
 
 bool mover_time_is_up(const struct mover *m) {
-        return mover_now_usec() - m->slice_began_usec > SLICE_TIME_LIMIT_USEC;
+        return mover_now_usec() - m->slice_began_usec > m->slice_limit_usec;
 }
 
 int mover_ask(struct mover *m, size_t n, void *const *addresses, int *status) {

@@ -56,6 +56,8 @@ int mover_new(const struct act *act, const struct host *h, const struct topology
         m->block_bytes = read_huge_page_bytes(m);
         m->pagemap_fd = -EBADF;
         m->ranges_max = RANGES_MAX;
+        m->slice_limit_usec = SLICE_TIME_LIMIT_USEC;
+        m->load_limit_usec = LOAD_TIME_USEC;
         bool lone = strncmp(cgroup, "pid:", 4) == 0;
         m->cgroup = lone ? NULL : strdup(cgroup);
         m->processes = calloc(n_processes + 1, sizeof(*m->processes));
@@ -181,14 +183,21 @@ static int pass_over(struct mover *m, int error) {
         return 0;
 }
 
+static bool load_took_long(const struct mover *m, bool loaded_before) {
+        return !loaded_before && mover_now_usec() - m->slice_began_usec > m->load_limit_usec;
+}
+
 static int run_slice(struct mover *m, uint64_t budget_pages) {
         bool entered = false;
         while (m->current < m->n_processes) {
                 uint64_t used = 0;
                 int r = 1;
+                bool loaded_before = m->loaded;
                 if (!entered)
                         r = enter_process(m);
                 entered = r > 0;
+                if (r > 0 && load_took_long(m, loaded_before))
+                        break;
                 if (r > 0)
                         r = step(m, budget_pages, &used);
                 if (r < 0) {

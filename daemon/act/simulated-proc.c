@@ -82,11 +82,15 @@ static int write_pagemap(const struct sim_process *p, int dir_fd) {
                 return -errno;
         LIST_FOREACH(m, &p->mappings, entry) {
                 uint64_t base_pages = sim_page_bytes(m) / SIMULATED_PAGE_BYTES;
-                for (size_t i = 0; r >= 0 && i < m->m.n_pages * base_pages; i++) {
-                        const struct simulated_page *page = &m->pages[i / base_pages];
-                        uint64_t entry = page->node < 0 ? 0 : UINT64_C(1) << 63 | (page->shared ? 0 : UINT64_C(1) << 56);
-                        off_t at = (off_t) ((m->m.start / SIMULATED_PAGE_BYTES + i) * sizeof(entry));
-                        if (pwrite(fd, &entry, sizeof(entry), at) != (ssize_t) sizeof(entry))
+                for (size_t i = 0; r >= 0 && i < m->m.n_pages * base_pages;) {
+                        uint64_t entries[512];
+                        size_t n = 0;
+                        off_t at = (off_t) ((m->m.start / SIMULATED_PAGE_BYTES + i) * sizeof(*entries));
+                        for (; n < ARRAY_SIZE(entries) && i < m->m.n_pages * base_pages; i++) {
+                                const struct simulated_page *page = &m->pages[i / base_pages];
+                                entries[n++] = page->node < 0 ? 0 : UINT64_C(1) << 63 | (page->shared ? 0 : UINT64_C(1) << 56);
+                        }
+                        if (pwrite(fd, entries, n * sizeof(*entries), at) != (ssize_t) (n * sizeof(*entries)))
                                 r = -EIO;
                 }
         }

@@ -69,6 +69,11 @@ static bool is_watermark(char *line) {
         return name && strcmp(name, "low") == 0;
 }
 
+/* What the kernel's own balancing has moved: of the machine, and in memory.stat of a service. */
+static bool is_balancing_counter(char *line) {
+        return strncmp(line, "numa_pages_migrated ", 20) == 0;
+}
+
 static bool is_wanted_status(char *line) {
         static const char *const names[] = { "Uid:", "HugetlbPages:", "Mems_allowed_list:" };
         for (size_t i = 0; i < ARRAY_SIZE(names); i++)
@@ -192,13 +197,17 @@ static bool begins_with(const char *path, const char *prefix) {
 
 int scrub(struct scrubber *s, struct recorded *item) {
         const char *path = item->path;
+        const char *name = strrchr(path, '/');
+        if (strcmp(path, "proc/vmstat") == 0 || (name && strcmp(name, "/memory.stat") == 0))
+                return keep_lines(item, is_balancing_counter);
         if (begins_with(path, "sys/") || begins_with(path, "run/systemd/system") || strcmp(path, "etc/passwd") == 0)
                 return 0;
         if (strcmp(path, "proc/self/mountinfo") == 0)
                 return keep_lines(item, is_cgroup2_mount);
         if (strcmp(path, "proc/zoneinfo") == 0)
                 return keep_lines(item, is_watermark);
-        if (strcmp(path, "proc/meminfo") == 0 || strcmp(path, "proc/pressure/memory") == 0)
+        if (strcmp(path, "proc/meminfo") == 0 || strcmp(path, "proc/sys/kernel/numa_balancing") == 0 ||
+            strcmp(path, "proc/pressure/memory") == 0)
                 return 0;
         size_t digits = begins_with(path, "proc/") ? strspn(path + 5, "0123456789") : 0;
         if (digits > 0 && path[5 + digits] == '/')

@@ -82,8 +82,8 @@ struct history {
 #define HISTORY_CALM_USEC        (14400ULL * 1000000ULL) /* … of which one is forgotten after so long; … */
 #define HISTORY_RESTLESS_MAX     6u                      /* … so many at most */
 #define HISTORY_UNDONE_USEC                                                                                                      \
-        (60ULL * 1000000ULL) /* after a move that the kernel undid, or the rule's cooldown; twice that after the next, … */
-#define HISTORY_UNDONE_DOUBLINGS 10u                     /* … up to 17 hours */
+        (60ULL * 1000000ULL)         /* or a longer cooldown: twice that after what the kernel undid, then four times, … */
+#define HISTORY_UNDONE_DOUBLINGS 10u /* … up to 17 hours */
 #define HISTORY_UNDONE_CALM_USEC (14400ULL * 1000000ULL) /* a move that lasted so much longer than that has not been undone */
 #define HISTORY_RETRY_DOUBLINGS  7u                      /* … up to 128 times: a little less than a day */
 

@@ -11,10 +11,17 @@
 #define GROW_MAX     2u
 #define SHRINK_MAX   8u
 /* Where calls are dear by themselves, slices may take up to so many times as long. */
-#define DEAR_FACTOR_MAX 5u
+#define DEAR_FACTOR_MAX 25u
 /* Sizes that differ so much tell what a call costs by itself; without that it is forgotten bit by bit, so that it is tried again. */
 #define TELLING_PERCENT 150u
-#define FORGET_SHARE    64u
+/* After so many of the smallest slices that were too slow, one is so much larger: only sizes that differ can tell that it is not the size. */
+#define LEAST_TRIES  3u
+#define LEAST_FACTOR 4u
+#define FORGET_SHARE 64u
+
+/* What is beyond these is of no other meaning, and arithmetic stays exact enough. */
+#define TOOK_MAX_USEC   (60 * USEC_PER_MINUTE)
+#define TRIED_MAX_BYTES (UINT64_C(1) << 50)
 
 #define PSI_PERIOD_USEC (2 * USEC_PER_SEC)
 /* Without an answer for so long the total stands still, and is not only late. */
@@ -71,9 +78,10 @@ static uint64_t scale(uint64_t bytes, uint64_t a, uint64_t b) {
 void pace_slice_done(struct pace *p, uint64_t tried_bytes, uint64_t took_usec) {
         if (tried_bytes == 0)
                 return;
-        uint64_t took = MAX2(took_usec, (uint64_t) 1), size = pace_slice_bytes(p);
+        uint64_t took = MIN2(MAX2(took_usec, (uint64_t) 1), (uint64_t) TOOK_MAX_USEC), size = pace_slice_bytes(p);
+        tried_bytes = MIN2(tried_bytes, (uint64_t) TRIED_MAX_BYTES);
         double cost = (double) took * 1000.0 / ((double) tried_bytes / KIB);
-        p->costs[p->next_cost] = cost < 1e15 ? MAX2((uint64_t) cost, (uint64_t) 1) : (uint64_t) 1e15;
+        p->costs[p->next_cost] = MAX2((uint64_t) cost, (uint64_t) 1);
         p->next_cost = (p->next_cost + 1) % PACE_WINDOW;
         p->n_costs = MIN2(p->n_costs + 1, PACE_WINDOW);
         learn_fixed(p, tried_bytes, took);
@@ -90,6 +98,12 @@ void pace_slice_done(struct pace *p, uint64_t tried_bytes, uint64_t took_usec) {
                         size = MIN2(want, size * GROW_MAX);
         }
         p->slice_bytes = MIN2(MAX2(size, (uint64_t) PACE_MIN_BYTES), PACE_MAX_BYTES);
+        bool split = tried_bytes <= 2 * PACE_MIN_BYTES; /* or it was of one page that cannot be */
+        p->n_least = p->slice_bytes == PACE_MIN_BYTES && took > allowed && split ? p->n_least + 1 : 0;
+        if (p->n_least > LEAST_TRIES) {
+                p->n_least = 0;
+                p->slice_bytes = LEAST_FACTOR * PACE_MIN_BYTES;
+        }
 }
 
 int pressure_share(struct pressure_meter *m, uint64_t total_usec, uint64_t now_usec) {
@@ -194,8 +208,8 @@ void backoff_look(struct backoff *b, const struct backoff_look *l) {
                         worst = words[i];
                         cause = (enum hold_cause) i;
                 }
-        /* What it was held back for says nothing new: others being calm is no reason to go on. */
-        if (worst == CALM && b->level > 0 && words[b->cause] == UNKNOWN)
+        /* What it was held back for says nothing new: others being calm is no reason to go on, nor that there is still room. */
+        if (words[b->cause] == UNKNOWN && ((worst == CALM && b->level > 0) || (worst == STEADY && b->level >= BACKOFF_PAUSED)))
                 worst = UNKNOWN;
         uint64_t paused = b->level >= BACKOFF_PAUSED ? l->now_usec - MIN2(b->paused_usec, l->now_usec) : 0;
         switch (worst) {

@@ -15,7 +15,7 @@
 /* Begins with so much; never less, which is where each call's own price would be all that is paid; never more, because throughput is flat from
  * about 1,280 pages of 4 KiB. */
 #define PACE_START_BYTES (256 * KIB)
-#define PACE_MIN_BYTES   (64 * KIB)
+#define PACE_MIN_BYTES   (256 * KIB)
 #define PACE_MAX_BYTES   (16 * MIB)
 #define PACE_WINDOW      8u
 
@@ -26,12 +26,13 @@ struct pace {
         uint64_t told_usec;          /* the same as the last two slices of different sizes had it */
         uint64_t costs[PACE_WINDOW]; /* of the last slices, ns per KiB */
         unsigned n_costs, next_cost;
+        unsigned n_least;               /* slices in a row that were as small as can be and took too long all the same */
         uint64_t last_bytes, last_usec; /* the slice before this one */
 };
 uint64_t pace_slice_bytes(const struct pace *p);
 /* Learns from a slice. `tried_bytes`: of pages put to the kernel for moving, whether they moved or not; 0 teaches nothing. Grows at most twofold, and only
  * where all but one of the last slices would have kept to the time; shrinks at once, to an eighth at most. Where a call costs much whatever it moves,
- * smaller slices would only cost more: they may then take up to five times as long. */
+ * smaller slices would only cost more: they may then take up to twenty-five times as long. */
 void pace_slice_done(struct pace *p, uint64_t tried_bytes, uint64_t took_usec);
 
 /* ---- pressure ---- */

@@ -160,10 +160,27 @@ static struct node_set grown_set(struct planner *pl, const struct asking *a, uns
         return s;
 }
 
-/* Only as far as one could be the best: the rest is known to cost more than one that will do, or than what it is to be compared with. */
+/* The costs of the best few that were tried, in ascending order. */
+struct few {
+        double cost[SEEDS];
+        unsigned n;
+};
+
+static void add_cost(struct few *f, double cost) {
+        unsigned at = f->n < SEEDS ? f->n++ : SEEDS;
+        for (; at > 0 && f->cost[at - 1] > cost; at--)
+                if (at < SEEDS)
+                        f->cost[at] = f->cost[at - 1];
+        if (at < SEEDS)
+                f->cost[at] = cost;
+}
+
+/* Only as far as one could be the best: the rest is known to cost more than one that will do, or than what it is to be compared with; or than
+ * as many as are of use as seeds, where none will do. */
 static bool cheapest_nodes(struct planner *pl, const struct asking *a) {
         struct job *j = a->group->members[0];
         double best = pl->cutoff > 0 ? pl->cutoff : -1;
+        struct few seeds = { .n = 0 };
         unsigned n = 0;
         NODE_SET_FOREACH (id, &a->usable) {
                 double bound = single_least_cost(pl, j, pl->index_of[id]);
@@ -177,13 +194,17 @@ static bool cheapest_nodes(struct planner *pl, const struct asking *a) {
                 for (unsigned i = 1; i < n; i++)
                         if (pl->bounds[i] < pl->bounds[next])
                                 next = i;
-                if (best >= 0 && pl->bounds[next] > best + COST_TIE)
+                if ((best >= 0 && pl->bounds[next] > best + COST_TIE) ||
+                    (seeds.n == SEEDS && pl->bounds[next] > seeds.cost[SEEDS - 1] + COST_TIE))
                         break;
                 struct node_set s = node_set_of(pl->bounded[next]);
+                size_t before = pl->n_options;
                 bool roomy = push_for(pl, a, &s, pl->n_options);
-                double cost = pl->n_options > 0 ? pl->options[pl->n_options - 1].cost : 0;
-                if (roomy && (best < 0 || cost < best))
-                        best = cost;
+                const struct option *o = pl->n_options > before ? &pl->options[before] : NULL;
+                if (roomy && o && (best < 0 || o->cost < best))
+                        best = o->cost;
+                if (o && o->fits_memory && o->standing == STANDING_FREE)
+                        add_cost(&seeds, o->cost);
                 pl->bounds[next] = pl->bounds[--n];
                 pl->bounded[next] = pl->bounded[n];
         }
@@ -234,6 +255,20 @@ static bool grow_seeds(struct planner *pl, const struct asking *a, const unsigne
         return roomy;
 }
 
+/* One that fits was found before, and nothing among the larger ones is cheaper: still larger ones will not be either. */
+static bool is_enough(const struct planner *pl, size_t smaller) {
+        double best = -1;
+        for (size_t i = 0; i < smaller; i++) {
+                const struct option *o = &pl->options[i];
+                if (o->fits_memory && o->has_cpus && o->standing == STANDING_FREE && (best < 0 || o->cost < best))
+                        best = o->cost;
+        }
+        for (size_t i = smaller; i < pl->n_options && best >= 0; i++)
+                if (pl->options[i].cost < best)
+                        return false;
+        return best >= 0;
+}
+
 static void grown_sets(struct planner *pl, const struct asking *a) {
         unsigned seeds[SEEDS];
         if (a->most < a->least || (single_nodes(pl, a) && a->least <= 1) || a->most == 1)
@@ -243,9 +278,11 @@ static void grown_sets(struct planner *pl, const struct asking *a) {
                 pl->n_options = 0;
         unsigned first = MIN2(MAX2(MAX2(least_size(pl, a), 2u), a->least), a->most),
                  last = MIN2(first + SIZES_TRIED - 1, a->most);
-        for (unsigned size = first; size <= last; size++)
-                if (grow_seeds(pl, a, seeds, n_seeds, size))
+        for (unsigned size = first; size <= last; size++) {
+                size_t before = pl->n_options;
+                if (grow_seeds(pl, a, seeds, n_seeds, size) || is_enough(pl, before))
                         return;
+        }
         if (last < a->most)
                 (void) grow_seeds(pl, a, seeds, n_seeds, a->most);
 }

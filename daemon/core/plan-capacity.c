@@ -114,7 +114,7 @@ void job_assign(struct planner *pl, struct job *j, const struct option *o) {
         traffic_take(pl, j);
         job_evaluate(pl, j, &o->nodes, &fresh); /* leaves the division of bytes in pl->incoming */
         j->chosen = fresh;
-        j->assigned = true;
+        j->assigned = j->has_incoming = true;
         for (unsigned i = 0; i < pl->n_nodes; i++) {
                 j->incoming[i] = pl->incoming[i];
                 j->incoming_huge[i] = pl->incoming_huge[i];
@@ -148,23 +148,36 @@ void job_unassign(struct planner *pl, struct job *j) {
         constraints_leave(pl, j);
         traffic_take(pl, j);
         move_load(pl, j, -1);
-        for (unsigned i = 0; i < pl->n_nodes; i++) {
+        for (unsigned i = 0; i < pl->n_nodes && j->has_incoming; i++) {
                 pl->nodes[i].room_bytes += j->incoming[i];
                 pl->nodes[i].huge_room_bytes += j->incoming_huge[i];
-                j->incoming[i] = j->incoming_huge[i] = 0;
         }
-        j->assigned = false;
+        j->assigned = j->has_incoming = false;
+}
+
+#define SEEN_RUNNING_USEC (60 * USEC_PER_SEC)
+
+/* Where a service that may run anywhere was seen for a moment says little of where it will run: the scheduler takes it elsewhere. Only what has lasted
+ * is no chance. 0…1. */
+static double seen_running(const struct planner *pl, const struct job *j) {
+        struct node_set barred = node_set_subtract(&pl->cpu_nodes, &j->sample->effective_cpu_nodes);
+        if (!node_set_is_empty(&barred))
+                return 1;
+        if (!j->history)
+                return 0;
+        uint64_t lasted = pl->in->now_usec - MIN2(j->history->since_usec, pl->in->now_usec);
+        return (double) MIN2(lasted, (uint64_t) SEEN_RUNNING_USEC) / SEEN_RUNNING_USEC;
 }
 
 void job_release(struct planner *pl, struct job *j) {
-        double cpus = 0;
+        double cpus = 0, seen = seen_running(pl, j);
         job_unassign(pl, j);
         traffic_put(pl, j, TRAFFIC_PRESENT);
         for (unsigned i = 0; i < pl->n_nodes; i++)
                 cpus += pl->nodes[i].n_cpus;
         for (unsigned i = 0; i < pl->n_nodes; i++) {
-                pl->nodes[i].free_load += j->demand * j->share[i];
-                if (cpus > 0)
-                        pl->nodes[i].even_load += j->demand * (pl->nodes[i].n_cpus / cpus);
+                double even = cpus > 0 ? pl->nodes[i].n_cpus / cpus : j->share[i];
+                pl->nodes[i].free_load += j->demand * (seen * j->share[i] + (1 - seen) * even);
+                pl->nodes[i].even_load += j->demand * even;
         }
 }

@@ -106,7 +106,9 @@ static bool review_home(struct planner *pl, struct group *g) {
         note_crowding(g, NULL, NULL);
         /* Most sit so well that even the best that could be would not pay: they are not worth a list of candidates. */
         if (option_gain(home.cost, home.distance, &ideal) >= group_min_gain(g)) {
+                pl->cutoff = is_full(&home) && home.fits_memory && node_set_count(&g->home) == 1 ? home.cost : 0;
                 candidates_of_group(pl, g);
+                pl->cutoff = 0;
                 const struct option *best = candidates_choose(pl, g, STANDING_FREE);
                 const struct option *barred = candidates_barred(pl, g->members[0]);
                 note_crowding(g, &home, best);
@@ -140,7 +142,7 @@ static bool is_settled(const struct planner *pl, const struct group *g) {
         struct job *j = g->members[0];
         if (g->reviewed == 0 || g->reviewed == pl->clock)
                 return g->reviewed > 0;
-        if (g->n > 1 || j->kind != JOB_COMPACT || j->rule->min_nodes > 1 || !g->at_ease || pl->n_nodes <= TRIED_ANEW)
+        if (g->n > 1 || j->kind != JOB_COMPACT || j->rule->min_nodes > 1 || pl->n_nodes <= TRIED_ANEW)
                 return false;
         for (unsigned i = 0; i < pl->n_nodes; i++) {
                 if (pl->nodes[i].changed <= g->reviewed)
@@ -163,7 +165,8 @@ static bool review_new(struct planner *pl, struct group *g) {
         group_unassign(pl, g);
         group_evaluate(pl, g, &before, &now);
         bool free = group_standing(pl, g, &before, &bar) == STANDING_FREE; /* not what it has to put up with */
-        pl->cutoff = free && now.roomy ? now.cost : 0;
+        /* One that is on one node, however crowded, need not be tried on more of them again and again. */
+        pl->cutoff = free && (now.roomy || (now.fits_memory && node_set_count(&before) == 1)) ? now.cost : 0;
         pl->free_only = true;
         candidates_of_group(pl, g);
         pl->free_only = false;

@@ -171,7 +171,7 @@ static int grant_room(struct planner *pl, struct job *j) {
         uint64_t *room = calloc((size_t) pl->topology->n_ids + 1, sizeof *room);
         if (!room)
                 return -ENOMEM;
-        for (unsigned i = 0; i < pl->n_nodes; i++) {
+        for (unsigned i = 0; i < pl->n_nodes && j->has_incoming; i++) {
                 struct plan_node *n = &pl->nodes[i];
                 uint64_t in = j->incoming[i] + j->incoming_huge[i];
                 if (in == 0)

@@ -178,6 +178,7 @@ struct job {
         bool under_way;     /* a transition has started and not ended */
         bool after_failure; /* the last one had no effect: rest_usec is the wait for the next */
         bool assigned;      /* `chosen` holds */
+        bool has_incoming;  /* so do `incoming` and `incoming_huge`, what this plan has given it; otherwise nothing is to come */
         bool hold_memory;   /* leave its memory as it is for now */
         bool crowded;       /* less crowding alone speaks for another home */
         bool waits;         /* `better` would be taken if the home were older */

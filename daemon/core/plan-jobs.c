@@ -214,7 +214,8 @@ static int init_jobs(struct planner *pl, struct plan *plan) {
         size_t n = pl->n_nodes, per_job = 8 * n, next = 0;
         pl->n_jobs = in->n_samples;
         pl->jobs = calloc(pl->n_jobs + 1, sizeof *pl->jobs);
-        uint64_t *arrays = calloc(pl->n_jobs * per_job + 1, sizeof *arrays);
+        /* Not zeroed, but for what is read before it is written: megabytes, of which most services need a part. */
+        uint64_t *arrays = malloc((pl->n_jobs * per_job + 1) * sizeof *arrays);
         pl->job_arrays = arrays;
         if (!pl->jobs || !arrays)
                 return -ENOMEM;
@@ -237,6 +238,7 @@ static int init_jobs(struct planner *pl, struct plan *plan) {
                 j->incoming = block + 4 * n;
                 j->incoming_huge = block + 5 * n;
                 j->uses = (double *) (block + 6 * n);
+                memset(j->uses, 0, n * sizeof *j->uses);
                 j->base = (double *) (block + 7 * n);
                 j->placement->sample = i;
                 if (job_is_looked_at(pl, j))

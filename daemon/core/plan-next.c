@@ -43,6 +43,8 @@ static bool same_sample(const struct service_sample *a, const struct service_sam
                same_array(a->bytes_by_node, b->bytes_by_node, n_ids, bytes) &&
                is_same(a->hugetlb_bytes, b->hugetlb_bytes, bytes) &&
                is_same(a->memory_pressure_centipercent, b->memory_pressure_centipercent, SAME_CENTIPERCENT) &&
+               (a->memory_pressure_centipercent >= PLAN_PRESSURE_CENTIPERCENT) ==
+                       (b->memory_pressure_centipercent >= PLAN_PRESSURE_CENTIPERCENT) &&
                is_same(a->cpu_pressure_centipercent, b->cpu_pressure_centipercent, SAME_CENTIPERCENT);
 }
 
@@ -55,6 +57,10 @@ static bool same_shares(const uint32_t *a, const uint32_t *b, unsigned n) {
         return true;
 }
 
+static bool has_come(uint64_t at_usec, uint64_t then, uint64_t now) {
+        return at_usec > then && at_usec <= now;
+}
+
 /* What is remembered of it. `then`, `now`: a wait that ended between them is a change. */
 static bool same_history(const struct history_entry *a, const struct history_entry *b, uint64_t then, uint64_t now) {
         if (!a || !b)
@@ -64,9 +70,11 @@ static bool same_history(const struct history_entry *a, const struct history_ent
                a->settled_usec == b->settled_usec && a->placed_usec == b->placed_usec && a->widened_usec == b->widened_usec &&
                a->rule_key == b->rule_key && a->failed == b->failed && a->refused == b->refused &&
                a->interleave_key == b->interleave_key && a->demand_known == b->demand_known && a->deep_usec == b->deep_usec &&
-               a->unmovable_bytes == b->unmovable_bytes && a->retry_usec == b->retry_usec &&
-               !(b->retry_usec > then && b->retry_usec <= now) && is_same(a->demand_mcpu, b->demand_mcpu, mcpu) &&
-               is_same(a->wait_mcpu, b->wait_mcpu, mcpu) &&
+               a->unmovable_bytes == b->unmovable_bytes && a->retry_usec == b->retry_usec && a->n_undone == b->n_undone &&
+               a->shared_processes == b->shared_processes && a->deep_again == b->deep_again && a->crowded_plans == 0 &&
+               b->crowded_plans == 0 && /* each plan has to say anew whether it is crowded */
+               !has_come(b->retry_usec, then, now) && !has_come(b->shared_again_usec, then, now) &&
+               is_same(a->demand_mcpu, b->demand_mcpu, mcpu) && is_same(a->wait_mcpu, b->wait_mcpu, mcpu) &&
                same_shares(a->share_by_node, b->share_by_node, MIN2(a->n_ids, b->n_ids));
 }
 
@@ -79,10 +87,19 @@ static bool same_node(const struct node_memory *a, const struct node_memory *b) 
 }
 
 static bool same_machine(const struct plan_input *a, const struct plan_input *b) {
+        if (a->machine->kernel_balancing != b->machine->kernel_balancing)
+                return false;
         for (unsigned i = 0; i < a->topology->n_ids; i++)
                 if (!same_node(&a->machine->nodes[i], &b->machine->nodes[i]))
                         return false;
         return true;
+}
+
+/* Memory nodes that are narrowed are given back when they run short, however little it was that did it. */
+static bool same_shortness(const struct plan_input *a, const struct service_sample *then, const struct plan_input *b,
+                           const struct service_sample *now) {
+        return plan_nodes_short(a->machine, &then->effective_mems, a->config->settings.keep_free_permille) ==
+               plan_nodes_short(b->machine, &now->effective_mems, b->config->settings.keep_free_permille);
 }
 
 /* The same services under the same rules on the same machine, with the same cpusets of ours. */
@@ -110,7 +127,7 @@ int plan_next(const struct plan_input *in, const struct plan_input *whole, const
                 return -ENOMEM;
         for (size_t i = 0; few && i < in->n_samples; i++) {
                 const struct service_sample *then = &whole->samples[i], *now = &in->samples[i];
-                if (same_sample(then, now, n_ids) &&
+                if (same_sample(then, now, n_ids) && same_shortness(whole, then, in, now) &&
                     same_history(history_find(whole->history, then->cgroup), history_find(in->history, now->cgroup),
                                  whole->now_usec, in->now_usec))
                         continue;

@@ -73,6 +73,18 @@ static const char *relief(const struct planner *pl, const struct job *j, const s
         return j->kind == JOB_COMPACT ? ", where its CPUs are less crowded" : NULL;
 }
 
+/* Most of its memory is where others must not meet it. */
+static bool is_kept_away(const struct planner *pl, const struct job *j, struct bar *ret) {
+        unsigned most = 0;
+        for (unsigned i = 1; i < pl->n_nodes; i++)
+                if (j->movable[i] > j->movable[most])
+                        most = i;
+        struct node_set there = node_set_of(pl->nodes[most].id);
+        if (j->has_home || !j->group || j->group->n > 1 || !pl->contested || node_set_has(&j->chosen.nodes, pl->nodes[most].id))
+                return false;
+        return job_standing(pl, j, &there, ret) != STANDING_FREE && ret->other;
+}
+
 /* It goes back within the guard's time: that has a reason to be stated. */
 static const char *back_cause(const struct job *j) {
         if (!node_set_equal(&j->chosen.nodes, &j->former) || j->home_lost)
@@ -84,6 +96,7 @@ static void add_cause(struct strbuf *b, const struct planner *pl, const struct j
         if (!j->assigned)
                 return;
         const char *why = relief(pl, j, d), *back = back_cause(j);
+        struct bar bar;
         if (d->same_home)
                 strbuf_append(b, ", its home");
         else if (j->displaced && j->lost_to.constraint != CONSTRAINT_NONE) {
@@ -99,6 +112,9 @@ static void add_cause(struct strbuf *b, const struct planner *pl, const struct j
                 strbuf_append(b, ", back after ");
                 text_duration(b, pl->in->now_usec - MIN2(j->history->left_usec, pl->in->now_usec));
                 strbuf_printf(b, " because %s", back);
+        } else if (why && is_kept_away(pl, j, &bar)) {
+                strbuf_append(b, ", because ");
+                text_bar(b, j, &bar);
         } else if (why)
                 strbuf_append(b, why);
         strbuf_printf(b, ": distance %.1f → %.1f", j->placement->distance_before, j->placement->distance_after);

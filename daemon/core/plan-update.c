@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* A plan where only a few services changed since the last one. Everybody is set up and put where the last plan had them, which is cheap; looked at
- * again are only those that changed, those whose last placement was not at rest, and those that a constraint drives out. */
+ * again are only those that changed, those whose last placement was not at rest or came of a change, and those that a constraint drives out. */
 #include <string.h>
 
 #include "core/plan-internal.h"
@@ -32,7 +32,7 @@ int plan_update(const struct plan_input *in, const struct plan *previous, const 
         if (!look)
                 return -ENOMEM;
         for (size_t i = 0; i < in->n_samples; i++)
-                look[i] = !at_rest(&previous->placements[i]);
+                look[i] = !at_rest(&previous->placements[i]) || previous->placements[i].changed;
         int r = 0;
         for (size_t i = 0; i < n_changed; i++) {
                 if (changed[i] >= in->n_samples)
@@ -48,6 +48,8 @@ int plan_update(const struct plan_input *in, const struct plan *previous, const 
         for (size_t i = 0; i < in->n_samples && r >= 0; i++)
                 if (!look[i])
                         r = copy_placement(&previous->placements[i], &plan->placements[i]);
+        for (size_t i = 0; i < n_changed && r >= 0; i++)
+                plan->placements[changed[i]].changed = true;
         planner_done(&pl);
         free(look);
         if (r < 0)

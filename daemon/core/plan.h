@@ -94,6 +94,7 @@ enum pages_how {
 
 struct placement {
         size_t sample; /* index into plan_input.samples */
+        bool changed; /* looked at again because it had changed since the last whole plan: so it is once more where it has changed back */
         enum service_state state;
         bool act;             /* a change is due now: the manager starts a transition */
         bool wants_deep;      /* a change is wanted and waits for a deep read: the manager makes one, whatever the screen says */

@@ -68,6 +68,14 @@ static uint64_t sum_shares(const uint32_t *share_by_node, unsigned n_ids) {
         return sum;
 }
 
+struct node_set sample_nodes_with_bytes(const struct service_sample *s, unsigned n_ids) {
+        struct node_set nodes = { 0 };
+        for (unsigned i = 0; i < n_ids; i++)
+                if (s->bytes_by_node[i] > 0)
+                        node_set_add(&nodes, i);
+        return nodes;
+}
+
 double sample_locality(const struct service_sample *s, unsigned n_ids) {
         uint64_t bytes = sum_by_node(s->bytes_by_node, n_ids), shares = sum_shares(s->cpu_share_by_node, n_ids);
         if (bytes == 0 || shares == 0)

@@ -26,6 +26,9 @@ struct process_ref {
         pid_t pid;
         uint64_t start_ticks; /* field 22 of /proc/PID/stat: together with pid unique until reboot */
 };
+static inline bool process_ref_equal(const struct process_ref *a, const struct process_ref *b) {
+        return a->pid == b->pid && a->start_ticks == b->start_ticks;
+}
 
 /* One node's memory at this moment. */
 struct node_memory {
@@ -106,6 +109,8 @@ void service_sample_done(struct service_sample *s);
 
 uint64_t sum_by_node(const uint64_t *by_node, unsigned n_ids);
 
+/* The nodes that some of its memory is on. */
+struct node_set sample_nodes_with_bytes(const struct service_sample *s, unsigned n_ids);
 /* Locality: Σ over nodes of (CPU share × byte share), 0…1; 0 where there are no bytes or no CPU share. */
 double sample_locality(const struct service_sample *s, unsigned n_ids);
 /* Expected distance: Σ over pairs of CPU share × byte share × SLIT distance; 10.0 is all local; 0 if unknown. */

@@ -77,11 +77,20 @@ int cgroup_read_cpu_usec(int cgroup_fd, uint64_t *ret) {
         return -ENODATA;
 }
 
+/* The first line of a pressure file: "some avg10=0.00 avg60=0.00 avg300=0.00 total=12345". Without its newline, NULL where there is none. */
+static const char *read_some_line(int cgroup_fd, const char *file, char *text, size_t size) {
+        if (read_small_file_at(cgroup_fd, file, text, size) < 0 || strncmp(text, "some ", 5) != 0)
+                return NULL;
+        text[strcspn(text, "\n")] = 0;
+        return text;
+}
+
 int cgroup_read_pressure(int cgroup_fd, const char *file) {
         char text[512];
-        if (read_small_file_at(cgroup_fd, file, text, sizeof text) < 0 || strncmp(text, "some avg10=", 11) != 0)
+        const char *line = read_some_line(cgroup_fd, file, text, sizeof text);
+        if (!line || strncmp(line, "some avg10=", 11) != 0)
                 return -1;
-        const char *number = text + 11;
+        const char *number = line + 11;
         const char *point = number + strspn(number, "0123456789");
         uint64_t whole;
         /* The kernel prints two decimals. */
@@ -91,13 +100,9 @@ int cgroup_read_pressure(int cgroup_fd, const char *file) {
         return (int) whole * 100 + (point[1] - '0') * 10 + (point[2] - '0');
 }
 
-/* "some avg10=0.00 avg60=0.00 avg300=0.00 total=12345", then "full …". */
 static bool read_stall(int cgroup_fd, const char *file, uint64_t *ret) {
         char text[512];
-        if (read_small_file_at(cgroup_fd, file, text, sizeof text) < 0 || strncmp(text, "some ", 5) != 0)
-                return false;
-        text[strcspn(text, "\n")] = 0;
-        const char *total = strstr(text, " total=");
+        const char *line = read_some_line(cgroup_fd, file, text, sizeof text), *total = line ? strstr(line, " total=") : NULL;
         return total && parse_u64(total + 7, ret) == 0;
 }
 
@@ -105,12 +110,11 @@ void cgroup_read_stalls(const struct host *h, const char *cgroup, struct pressur
         *ret = (struct pressure_totals){ 0 };
         if (!h->has_psi || cgroup[0] != '/')
                 return;
-        int fd = cgroup_open(h, cgroup);
+        _cleanup_(close_fdp) int fd = cgroup_open(h, cgroup);
         if (fd < 0)
                 return;
         ret->has_memory = read_stall(fd, "memory.pressure", &ret->memory_usec);
         ret->has_cpu = read_stall(fd, "cpu.pressure", &ret->cpu_usec);
-        close(fd);
 }
 
 bool cgroup_lists_controller(int cgroup_fd, const char *file, const char *controller) {

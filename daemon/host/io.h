@@ -50,18 +50,6 @@ static inline char *next_word(char **text) {
         return word;
 }
 
-/* The number at the start of a text, whatever follows it; false where there is none or it does not fit. */
-static inline bool leading_number(const char *s, uint64_t *ret) {
-        uint64_t value = 0;
-        if (*s < '0' || *s > '9')
-                return false;
-        for (; *s >= '0' && *s <= '9'; s++)
-                if (__builtin_mul_overflow(value, 10u, &value) || __builtin_add_overflow(value, (uint64_t) (*s - '0'), &value))
-                        return false;
-        *ret = value;
-        return true;
-}
-
 /* The number that a text begins with, whatever follows it: decimal, or hexadecimal of at most 16 digits in lower case. The text need
  * not end with a NUL. Where the number ends; NULL: there is none, or it does not fit. */
 static inline const char *text_number(const char *s, const char *end, uint64_t *ret) {
@@ -88,6 +76,11 @@ static inline const char *text_hex(const char *s, const char *end, uint64_t *ret
         }
         *ret = value;
         return s > begin && s - begin <= 16 ? s : NULL;
+}
+
+/* The decimal number at the start of a text that ends with a NUL; false where there is none or it does not fit. */
+static inline bool leading_number(const char *s, uint64_t *ret) {
+        return text_number(s, s + strspn(s, "0123456789"), ret) != NULL;
 }
 
 /* a × b, a + b; UINT64_MAX where it does not fit: numbers from files are not to be trusted. */

@@ -10,6 +10,8 @@
 #include "host/proc.h"
 
 #define N_SLOTS (2 * MAPPERS_MAX) /* a power of two */
+/* A process can choose its addresses so that all of them meet in one place, and fork: what is not found within so many slots is not kept. */
+#define PROBES_MAX 256u
 
 struct mapped {
         uint64_t device, inode, address; /* address: where it is of no file */
@@ -33,19 +35,22 @@ static size_t hash(const struct mapped *k) {
         return (size_t) ((h ^ h >> 31) % N_SLOTS);
 }
 
-/* The slot of a key, or the free one where it belongs. */
+/* The slot of a key, or the free one where it belongs. NULL: too many others are there. */
 static struct mapped *find_slot(const struct mappers *m, const struct mapped *k) {
-        size_t i = hash(k);
-        for (;; i = (i + 1) % N_SLOTS) {
-                struct mapped *s = &m->slots[i];
+        size_t first = hash(k);
+        for (size_t i = 0; i < PROBES_MAX; i++) {
+                struct mapped *s = &m->slots[(first + i) % N_SLOTS];
                 if (s->n == 0 || (s->device == k->device && s->inode == k->inode && s->address == k->address))
                         return s;
         }
+        return NULL;
 }
 
 static int take_entry(const struct maps_entry *e, void *userdata) {
         struct mappers *m = userdata;
         struct mapped key = key_of(e), *slot = find_slot(m, &key);
+        if (!slot)
+                return 0;
         if (slot->n == 0) {
                 if (m->n_used >= MAPPERS_MAX)
                         return 0;
@@ -102,6 +107,6 @@ struct mappers *mappers_free(struct mappers *m) {
 }
 
 size_t mappers_count(const struct mappers *m, const struct maps_entry *e) {
-        struct mapped key = key_of(e);
-        return find_slot(m, &key)->n;
+        struct mapped key = key_of(e), *slot = find_slot(m, &key);
+        return slot ? slot->n : 0;
 }

@@ -85,10 +85,8 @@ static void finish(struct json_object **o, const struct node_set *from, const st
 
 int events_add_decision(struct events *e, uint64_t time_usec, const struct service_sample *s, const struct placement *p,
                         unsigned n_ids, bool dry_run) {
-        struct node_set home = node_set_is_empty(&p->home_mems) ? p->home_cpus : p->home_mems, from = { 0 };
-        for (unsigned i = 0; i < n_ids; i++)
-                if (s->bytes_by_node[i] > 0 && !node_set_has(&home, i))
-                        node_set_add(&from, i);
+        struct node_set home = node_set_is_empty(&p->home_mems) ? p->home_cpus : p->home_mems;
+        struct node_set with_bytes = sample_nodes_with_bytes(s, n_ids), from = node_set_subtract(&with_bytes, &home);
         struct json_object *o = begin(time_usec, s->unit, s->cgroup, s->rule, dry_run ? "would-act" : "decided");
         finish(&o, &from, &home, p->bytes_to_move, sample_locality(s, n_ids), -1, p->reason);
         return add(e, s->unit, s->cgroup, o);
@@ -109,6 +107,7 @@ static void put_effort(struct json_object **o, const struct move_report *r) {
         json_put_int(&e, "duration_usec", r->duration_usec);
         json_put_int(&e, "narrow_usec", r->narrow_usec);
         json_put_int(&e, "longest_slice_usec", r->moved->longest_slice_usec);
+        json_put_int(&e, "longest_call_usec", r->moved->longest_call_usec);
         if (f) {
                 json_put_int(&e, "bytes_per_sec", move_report_bytes_per_sec(r));
                 json_put_int(&e, "held_usec", move_effort_held_usec(f));

@@ -23,7 +23,7 @@ int events_add_restored(struct events *e, uint64_t time_usec, const char *unit, 
                         const char *detail);
 
 /* Oldest first: [{time_usec, unit, cgroup, rule, event, from_nodes, to_nodes, bytes, locality_before, locality_after, reason}], and of a move
- * effort: {duration_usec, narrow_usec, longest_slice_usec, bytes_per_sec, held_usec, held_by: {cause: µs}, and as far as known
+ * effort: {duration_usec, narrow_usec, longest_slice_usec, longest_call_usec, bytes_per_sec, held_usec, held_by: {cause: µs}, and as far as known
  * memory_ and cpu_pressure_before_ and _during_percent}. `unit`: a unit's
  * name or a cgroup's path, raw or as printed (text_matches()); "": all. event: decided | would-act (in a dry run) | moved | failed | blocked |
  * restored | not-restored. null where it does not apply. NULL: out of memory. */

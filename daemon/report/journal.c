@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What happened to services, each in one entry: a sentence for people and fields for everything else. */
+/* What happened to services, each in one entry: a sentence for people and fields for everything else. journal-machine.c: to all of it. */
 #include "report/journal.h"
 
 #include <inttypes.h>
@@ -59,17 +59,9 @@ static const char *rule_name(const struct service_sample *s) {
         return s->rule && s->rule->name ? s->rule->name : "none";
 }
 
-static struct node_set nodes_with_bytes(const struct service_sample *s, unsigned n_ids) {
-        struct node_set nodes = { 0 };
-        for (unsigned i = 0; i < n_ids; i++)
-                if (s->bytes_by_node[i] > 0)
-                        node_set_add(&nodes, i);
-        return nodes;
-}
-
 void journal_decision(const struct service_sample *s, const struct placement *p, unsigned n_ids, bool dry_run) {
         struct node_set home = node_set_is_empty(&p->home_mems) ? p->home_cpus : p->home_mems;
-        struct node_set with_bytes = nodes_with_bytes(s, n_ids), from = node_set_subtract(&with_bytes, &home);
+        struct node_set with_bytes = sample_nodes_with_bytes(s, n_ids), from = node_set_subtract(&with_bytes, &home);
         _cleanup_free_ char *to_text = format_nodes(&home);
         struct log_entry e;
 
@@ -206,6 +198,7 @@ static void put_move(struct log_entry *e, const struct move_report *r, const str
         put_u64(e, "HUGE_PAGES", m->huge_moved);
         put_u64(e, "ASKED_PAGES", m->asked_pages);
         put_u64(e, "LONGEST_SLICE_USEC", m->longest_slice_usec);
+        put_u64(e, "LONGEST_CALL_USEC", m->longest_call_usec);
         put_u64(e, "FAILED_SHARED", m->failed_shared);
         put_u64(e, "FAILED_BUSY", m->failed_busy);
         put_u64(e, "FAILED_NO_MEMORY", m->failed_no_memory);
@@ -313,68 +306,15 @@ void journal_change_late(const char *unit, const char *cgroup, const char *what)
         log_entry_send(&e);
 }
 
-void journal_kernel_balancing(unsigned before, unsigned now, const char *why) {
-        struct log_entry e;
-        log_entry_begin(&e, LOG_NOTICE, MESSAGE_ID_KERNEL_BALANCING);
-        log_entry_put(&e, "KERNEL_BALANCING_BEFORE", "%u", before);
-        log_entry_put(&e, "KERNEL_BALANCING", "%u", now);
-        log_entry_put(&e, "REASON", "%s", why);
-        log_entry_say(&e, "kernel.numa_balancing was %u and is %u now (%s)", before, now, why);
-        log_entry_send(&e);
-}
-
-void journal_kernel_balancing_meets(unsigned mode, const char *rules) {
-        struct log_entry e;
-        log_entry_begin(&e, LOG_NOTICE, MESSAGE_ID_KERNEL_BALANCING);
-        log_entry_put(&e, "KERNEL_BALANCING", "%u", mode);
-        log_entry_put(&e, "REASON", "rules %s", rules);
-        log_entry_say(
-                &e,
-                "The kernel's own balancing is on (kernel.numa_balancing=%u) and brings pages to the threads that use them, "
-                "also what is placed by: %s",
-                mode, rules);
-        log_entry_send(&e);
-}
-
 void journal_undone(const struct service_sample *s, uint64_t bytes, unsigned mode, uint64_t wait_usec) {
         struct log_entry e;
         log_entry_begin(&e, LOG_NOTICE, MESSAGE_ID_UNDONE);
         put_service(&e, s);
-        log_entry_put(&e, "BYTES", "%" PRIu64, bytes);
+        put_u64(&e, "BYTES", bytes);
         log_entry_put(&e, "KERNEL_BALANCING", "%u", mode);
-        log_entry_put(&e, "WAIT_USEC", "%" PRIu64, wait_usec);
+        put_u64(&e, "WAIT_USEC", wait_usec);
         log_entry_say(&e, "%s: the kernel's own balancing has taken back %s of what was moved; moved again %s%s (rule %s)",
                       s->unit, FORMAT_BYTES(bytes), wait_usec > 0 ? "in " : "now, as the rule says",
                       wait_usec > 0 ? FORMAT_USEC(wait_usec) : "", rule_name(s));
-        log_entry_send(&e);
-}
-
-void journal_limitation(const char *what) {
-        struct log_entry e;
-        log_entry_begin(&e, LOG_NOTICE, MESSAGE_ID_LIMITATION);
-        log_entry_put(&e, "REASON", "%s", what);
-        log_entry_say(&e, "This machine has its limits: %s", what);
-        log_entry_send(&e);
-}
-
-void journal_config_loaded(const char *what, unsigned n_rules) {
-        struct log_entry e;
-        log_entry_begin(&e, LOG_INFO, MESSAGE_ID_CONFIG_LOADED);
-        log_entry_put(&e, "NUMABALANCED_CONFIG", "%s", what);
-        log_entry_put(&e, "N_RULES", "%u", n_rules);
-        log_entry_say(&e, "Read %s: %u %s", what, n_rules, n_rules == 1 ? "rule" : "rules");
-        log_entry_send(&e);
-}
-
-void journal_config_rejected(const char *what, const char *const *lines, unsigned n_lines) {
-        struct log_entry e;
-        log_entry_begin(&e, LOG_ERR, MESSAGE_ID_CONFIG_REJECTED);
-        log_entry_put(&e, "NUMABALANCED_CONFIG", "%s", what);
-        log_entry_put(&e, "N_ERRORS", "%u", n_lines);
-        log_entry_say(&e, "The configuration has errors, nothing of it is applied: %s", what);
-        for (unsigned i = 0; i < n_lines; i++) {
-                log_entry_break(&e);
-                log_entry_say(&e, "%s", lines[i]);
-        }
         log_entry_send(&e);
 }

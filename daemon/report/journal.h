@@ -64,7 +64,7 @@ struct move_report {
         const char *reason;                /* why in words; for a give-up what went wrong */
 };
 /* FROM_NODES (where pages came from), TO_NODES, BYTES, PAGES, HUGE_PAGES, FAILED_SHARED, FAILED_BUSY, FAILED_NO_MEMORY, FAILED_GONE, FAILED_OTHER (pages),
- * SKIPPED_POLICY_BYTES, SKIPPED_ROOM_BYTES, DURATION_USEC, NARROW_USEC, LONGEST_SLICE_USEC; where there was an effort BYTES_PER_SEC, HELD_USEC, HELD_BY
+ * SKIPPED_POLICY_BYTES, SKIPPED_ROOM_BYTES, DURATION_USEC, NARROW_USEC, LONGEST_SLICE_USEC, LONGEST_CALL_USEC; where there was an effort BYTES_PER_SEC, HELD_USEC, HELD_BY
  * (longest first), and as far as known MEMORY_PRESSURE_… and CPU_PRESSURE_… BEFORE and DURING in percent; LOCALITY_BEFORE, where verified LOCALITY_AFTER and DISTANCE_AFTER,
  * CPUS_IN_FORCE, MEMS_IN_FORCE (where asked for), REASON, ERRNO. */
 void journal_moved(const struct move_report *r);

@@ -243,6 +243,8 @@ int sim_mover_slice(struct env_mover *m, uint64_t budget_bytes) {
         s->job_cost_usec += s->settings.move_rate_bytes > 0 ? moved * USEC_PER_SEC / s->settings.move_rate_bytes : 0;
         s->job_cost_usec = MAX2(s->job_cost_usec, v->stuck_usec);
         m->result.last_slice_usec = s->job_cost_usec;
+        m->result.calls_usec += s->job_cost_usec;
+        m->result.longest_call_usec = MAX2(m->result.longest_call_usec, s->job_cost_usec);
         m->result.longest_slice_usec = MAX2(m->result.longest_slice_usec, s->job_cost_usec);
         v->memory_stalled_sec += (double) s->job_cost_usec / USEC_PER_SEC * v->move_stall_permille / 1000;
         v->cpu_stalled_sec += (double) s->job_cost_usec / USEC_PER_SEC * v->move_wait_permille / 1000;

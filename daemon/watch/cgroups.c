@@ -255,6 +255,16 @@ static bool is_named(const char *cgroup, const struct watch_wish *wishes, size_t
         return false;
 }
 
+/* Slices that are there to stay, and cgroups that nobody ever fills, must not keep others from being followed: the oldest are given up. Descriptors
+ * are given out in ascending order. */
+static void make_room_for_new(struct watch *w) {
+        for (size_t i = 0; w->n_new > WATCH_NEW_MAX / 2 && i < w->n_cgroups;)
+                if (w->cgroups[i].is_new)
+                        give_up(w, &w->cgroups[i]);
+                else
+                        i++;
+}
+
 int watch_set_cgroups(struct watch *w, const struct watch_wish *wishes, size_t n, struct watch_counts *counts) {
         for (size_t i = 0; i < w->n_cgroups; i++)
                 w->cgroups[i].wanted = false;
@@ -264,6 +274,7 @@ int watch_set_cgroups(struct watch *w, const struct watch_wish *wishes, size_t n
                 if (!c->wanted && !(c->is_new && !is_named(c->cgroup, wishes, n) && !is_gone(w, c)))
                         give_up(w, c);
         }
+        make_room_for_new(w);
         return r;
 }
 

@@ -29,6 +29,7 @@ static char top[PATH_MAX]; /* the cgroup that all are in */
 static pid_t *pids;
 static unsigned n_pids;
 static pid_t maker;
+static unsigned busy; /* µs that each process runs for, every second and a half; 0: all sleep */
 
 static void remove_all(void) {
         if (getpid() != maker)
@@ -58,6 +59,12 @@ static void put(const char *path, const char *text) {
         (void) close(fd);
 }
 
+static double cpu_usec(void) {
+        struct timespec ts;
+        (void) clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+        return (double) ts.tv_sec * 1e6 + (double) ts.tv_nsec / 1e3;
+}
+
 /* The child moves itself, so that there is no moment in which it is elsewhere after the pipe is closed. */
 static void make_process(const char *cgroup) {
         pid_t pid = fork();
@@ -68,8 +75,14 @@ static void make_process(const char *cgroup) {
                 (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
                 (void) snprintf(path, sizeof path, "%s/cgroup.procs", cgroup);
                 put(path, "0");
-                for (;;)
-                        (void) pause();
+                for (unsigned i = (unsigned) getpid();; i++) {
+                        if (!busy)
+                                (void) pause();
+                        /* Each at another time, or their waking up would be all that is measured. */
+                        (void) usleep(1000000 + i % 1000 * 1000);
+                        for (double until = cpu_usec() + busy; cpu_usec() < until;)
+                                ;
+                }
         }
         pids[n_pids++] = pid;
 }
@@ -91,12 +104,6 @@ static void make_crowd(const struct host *h, unsigned n_cgroups, unsigned each) 
 }
 
 /* Measures */
-
-static double cpu_usec(void) {
-        struct timespec ts;
-        (void) clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
-        return (double) ts.tv_sec * 1e6 + (double) ts.tv_nsec / 1e3;
-}
 
 static uint64_t now_usec(void) {
         struct timespec ts;
@@ -260,11 +267,16 @@ static unsigned number(const char *text, unsigned otherwise) {
 
 int main(int argc, char *argv[]) {
         if (argc < 2) {
-                (void) fprintf(stderr, "usage: %s NUMABALANCED [CGROUPS [PROCESSES-EACH [SECONDS]]]\n", argv[0]);
+                (void) fprintf(stderr, "usage: %s NUMABALANCED [CGROUPS [PROCESSES-EACH [SECONDS [BUSY-USEC]]]]\n", argv[0]);
                 return 2;
         }
         unsigned n_cgroups = number(argc > 2 ? argv[2] : NULL, 1000), each = number(argc > 3 ? argv[3] : NULL, 10),
                  seconds = number(argc > 4 ? argv[4] : NULL, 60);
+        busy = argc > 5 ? number(argv[5], 0) : 0;
+        if ((double) busy * n_cgroups * each / 1.5e6 > 0.3) { /* they would only wait for each other */
+                (void) fprintf(stderr, "that is more than 30 %% of a CPU: fewer microseconds, or fewer processes\n");
+                return EXIT_FAILURE;
+        }
         char directory[] = "/tmp/crowd-XXXXXX", config[64], log[64];
         struct host *h;
         maker = getpid();
@@ -275,7 +287,8 @@ int main(int argc, char *argv[]) {
         put(config, "version: 1\nrules:\n  - name: all\n    match: {unit: \"s*.service\"}\n    place: compact\n");
         (void) atexit(remove_all);
         make_crowd(h, n_cgroups, each);
-        (void) printf("%u processes in %u services, memory controller: %s\n", n_pids, n_cgroups,
+        (void) printf("%u processes in %u services, %s, memory controller: %s\n", n_pids, n_cgroups,
+                      busy ? "which run a little" : "which sleep",
                       h->has_memory_controller ? "yes" : "no, so each service's memory is known from numa_maps alone");
         (void) fflush(stdout);
         measure_screens(h, n_cgroups);

@@ -12,7 +12,6 @@
 /* planner-small.c: one of the random small machines, with its services. `asked`: some constraint asks for a home for every service whose CPUs may
  * be restricted, so that no hysteresis excuses a home that is not the best. */
 struct world *small_world(uint64_t seed, unsigned max_services, bool asked);
-struct plan_input world_input(const struct world *w);
 bool chance(uint64_t *seed, unsigned percent);
 double random_between(uint64_t *seed, double low, double high);
 /* Random parts of a sum, by node of the set; all on one, even, or anyhow. */

@@ -29,6 +29,7 @@ struct tally {
         struct column columns[N_COLUMNS];
         unsigned long count, n_feasible, n_infeasible, n_exact, n_breaches, n_own_broken, n_unproven, n_disagreements,
                 n_search_differs;
+        unsigned long n_later; /* settled in homes that had no room at the start */
         unsigned long n_left_infeasible, n_owed_infeasible;
         uint64_t n_scored, most_scored;
         double plan_seconds;
@@ -207,6 +208,20 @@ static void try_one(struct tally *t, uint64_t seed, unsigned max_services, bool 
         world_free(w);
 }
 
+/* By the room that there is now. */
+static bool are_valid_now(const struct world *w, const struct node_set *homes) {
+        struct plan_input in = world_input(w);
+        struct plan_scorer *s;
+        double cost;
+        if (plan_scorer_new(&in, &s) < 0)
+                abort();
+        struct rulebook b = rulebook_new(w, s);
+        bool valid = homes_are_valid(&b, s, homes, &cost);
+        rulebook_done(&b);
+        plan_scorer_free(s);
+        return valid;
+}
+
 /* What was first decided is not all: after it was done, homes are looked at again. */
 static void try_settled(struct tally *t, uint64_t seed, unsigned max_services) {
         struct world *first = small_world(seed, max_services, true), *later = small_world(seed, max_services, true);
@@ -224,8 +239,12 @@ static void try_settled(struct tally *t, uint64_t seed, unsigned max_services) {
         settle(later, s, homes);
         if (judged && homes_are_valid(&b, s, homes, &cost))
                 add_ratio(&t->columns[SETTLED], cost / o.cost, seed);
-        else if (judged)
+        else if (judged && are_valid_now(later, homes)) /* not before others had left: the scorer does not count on that */
+                t->n_later++;
+        else if (judged) {
                 t->columns[SETTLED].n_none++;
+                printf("seed %" PRIu64 ": something is broken once it has settled\n", seed);
+        }
         plan_scorer_free(s);
         rulebook_done(&b);
         plan_free(p);
@@ -284,6 +303,7 @@ static bool print(struct tally *t) {
                 else if (c == FOLLOW)
                         worst_follow = w;
         }
+        printf("# settled in homes that had no room before others had left them, and so have no ratio: %lu\n", t->n_later);
         printf("# constraints broken where a feasible plan exists: %lu; homes against a service's own rule: %lu; "
                "scorer and manual page disagree: %lu\n",
                t->n_breaches, t->n_own_broken, t->n_disagreements);

@@ -13,6 +13,7 @@
 
 struct timing {
         double first, settled, changed, reference; /* seconds */
+        double cost;                               /* of the first plan, per weight: plan_score() */
         size_t n_acts;                             /* placements acted upon at first */
 };
 
@@ -119,6 +120,20 @@ static void settle(struct world *w) {
         observe(w);
 }
 
+static double cost_of(const struct world *w, const struct plan *p) {
+        struct node_set *homes = calloc(p->n_placements + 1, sizeof *homes);
+        struct plan_input in = world_input(w);
+        struct plan_score score;
+        if (!homes)
+                abort();
+        for (size_t i = 0; i < p->n_placements; i++)
+                homes[i] = p->placements[i].home;
+        if (plan_score(&in, homes, &score) < 0)
+                abort();
+        free(homes);
+        return score.cost / score.weight;
+}
+
 static struct timing measure(unsigned n_nodes, unsigned n_services, enum large_kind kind) {
         struct world *w = large_world(1, n_nodes, n_services, kind);
         struct timing t = { 0 };
@@ -126,6 +141,7 @@ static struct timing measure(unsigned n_nodes, unsigned n_services, enum large_k
         struct plan *p = make_plan(w); /* and warms up */
         for (size_t i = 0; i < p->n_placements; i++)
                 t.n_acts += p->placements[i].act;
+        t.cost = cost_of(w, p);
         plan_free(p);
         t.first = median_plan(w);
         t.reference = median_reference(w);
@@ -158,13 +174,13 @@ static const char *const kinds[N_LARGE_KINDS] = {
 };
 
 static void print_header(const char *what) {
-        printf("# %s\n# %6s %8s %8s %10s %10s %10s %10s %10s\n", what, "nodes", "services", "changes", "first ms", "settled ms",
-               "changed ms", "read ms", "first/read");
+        printf("# %s\n# %6s %8s %8s %8s %10s %10s %10s %10s %10s\n", what, "nodes", "services", "changes", "cost", "first ms",
+               "settled ms", "changed ms", "read ms", "first/read");
 }
 
 static void print_timing(unsigned n_nodes, unsigned n_services, const struct timing *t) {
-        printf("# %6u %8u %8zu %10.2f %10.2f %10.2f %10.3f %10.1f\n", n_nodes, n_services, t->n_acts, t->first * 1e3,
-               t->settled * 1e3, t->changed * 1e3, t->reference * 1e3, t->first / t->reference);
+        printf("# %6u %8u %8zu %8.3f %10.2f %10.2f %10.2f %10.3f %10.1f\n", n_nodes, n_services, t->n_acts, t->cost,
+               t->first * 1e3, t->settled * 1e3, t->changed * 1e3, t->reference * 1e3, t->first / t->reference);
         fflush(stdout);
 }
 

@@ -30,20 +30,6 @@ void rule_rename(struct rule *r, const char *prefix, size_t number) {
                 abort();
 }
 
-struct plan_input world_input(const struct world *w) {
-        return (struct plan_input){
-                .topology = w->topology,
-                .machine = &w->machine,
-                .config = w->config,
-                .samples = w->samples,
-                .n_samples = w->n_samples,
-                .history = &w->history,
-                .applied = w->applied,
-                .n_applied = w->n_samples,
-                .now_usec = w->now_usec,
-        };
-}
-
 void random_parts(uint64_t *seed, const struct node_set *nodes, unsigned n_ids, double *ret) {
         unsigned how = (unsigned) random_below(seed, 3), n = node_set_count(nodes), k = 0;
         unsigned pile = n > 0 ? (unsigned) random_below(seed, n) : 0;
@@ -289,6 +275,18 @@ static void make_service(struct making *m, unsigned i) {
         }
 }
 
+/* What is measured is the search, not its patience: crowding has lasted for long enough to count. */
+static void make_history(struct world *w) {
+        for (size_t i = 0; i < w->n_samples; i++) {
+                struct history_entry *e = history_get(&w->history, w->samples[i].cgroup);
+                if (!e)
+                        abort();
+                e->crowded_usec = 1;
+                e->crowded_plans = 1000;
+        }
+        w->now_usec = MAX2(w->now_usec, 3600 * USEC_PER_SEC);
+}
+
 struct world *small_world(uint64_t seed, unsigned max_services, bool asked) {
         struct making m = { .seed = seed, .asked = asked };
         uint64_t sum = 0;
@@ -309,6 +307,7 @@ struct world *small_world(uint64_t seed, unsigned max_services, bool asked) {
                 m.demand[i] *= busy * topology_n_cores(m.w->topology, &all) / parts;
                 make_service(&m, i);
         }
+        make_history(m.w);
         return m.w;
 }
 

@@ -219,15 +219,7 @@ static void check(struct trial *t, const struct plan *p) {
 static void plan_once(struct trial *t) {
         struct world *w = t->w;
         struct plan *plans[2] = { NULL, NULL };
-        const struct plan_input in = { .topology = w->topology,
-                                       .machine = &w->machine,
-                                       .config = w->config,
-                                       .samples = w->samples,
-                                       .n_samples = w->n_samples,
-                                       .history = &w->history,
-                                       .applied = w->applied,
-                                       .n_applied = w->n_samples,
-                                       .now_usec = w->now_usec };
+        const struct plan_input in = world_input(w);
         if (history_update(&w->history, w->samples, w->n_samples, w->topology->n_ids, w->now_usec) < 0 ||
             plan_make(&in, &plans[0]) < 0 || plan_make(&in, &plans[1]) < 0)
                 fail(t, format_string("no plan was made"));

@@ -11,6 +11,7 @@
 static const uint64_t once_wrong[] = {
         2051, 2959,  3194,  3318,  /* a home without CPUs */
         170,  415,                 /* weaker ones stayed beside one that gave way to a stronger */
+        1066, 1601,  2467,         /* no room was left for memory that follows */
         1934, 11917, 12319, 13446, /* one controller for all memory that follows */
 };
 

@@ -132,6 +132,7 @@ static void hurts(struct run *r) {
                held_usec(r, v, HOLD_MEMORY));
         expect(r, v->moved_bytes < 4 * GIB, "moved %" PRIu64 " MiB of a service that suffers", (uint64_t) (v->moved_bytes / MIB));
         expect_local(r, other, 0.99);
+        expect_home_count(r, v, 2); /* what tried whether it can be restricted restrains nothing */
         v->move_stall_permille = 0;
         pass(r, HOURS(1));
         expect_local(r, v, 0.99);
@@ -155,6 +156,26 @@ static void hurts_a_little(struct run *r) {
                "its pressure is not told");
         json_object_put(effort);
         expect_good_manners(r);
+}
+
+/* A kernel that tells nothing of pressure: moved at the rate, and nothing is made up. */
+static void nothing_told(struct run *r) {
+        r->settings.no_psi = true;
+        machine(r, 2, 8, 32 * GIB);
+        rules(r, "daemon: {migrate-rate: 128M}\nrules:\n- {name: all, match: {unit: '*'}, place: compact}\n");
+        struct sim_service *v = scattered(r, "app.service", 4 * GIB);
+        v->move_wait_permille = 900;
+        pass(r, MINUTES(1));
+        expect_local(r, v, 0.99);
+        struct json_object *effort = last_effort(r, v, NULL), *value;
+        expect(r,
+               effort && json_object_object_get_ex(effort, "bytes_per_sec", &value) &&
+                       json_object_get_int64(value) > (int64_t) (100 * MIB),
+               "its speed is not told");
+        expect(r, effort && !json_object_object_get_ex(effort, "cpu_pressure_during_percent", &value),
+               "pressure is told that nobody knows");
+        json_object_put(effort);
+        expect(r, held_usec(r, v, HOLD_CPU) == 0, "held back for what nobody knows");
 }
 
 static void get_busy(struct sim *s, void *userdata) {
@@ -349,5 +370,6 @@ const struct scenario scenarios_pace[] = {
         { 110, "asked-again", "a reload forgives what would not move", resumed },
         { 111, "strict-rest", "strict memory with much that stays: not left to the kernel", strict_with_rest },
         { 112, "small-rest", "a small service whose libraries are elsewhere is stable", small_rest },
+        { 113, "nothing-told", "a kernel without pressure information", nothing_told },
         { 0 },
 };

@@ -255,22 +255,30 @@ static bool can_bind(const struct service_sample *s, const struct placement *p) 
         return s->rule && !s->admin_cpus && !barred;
 }
 
-/* Do rules bind the two, directly or through others that have services? `mark`: one per service. */
-static bool are_bonded(const struct world *w, const struct plan *p, size_t from, size_t to, bool *mark) {
-        mark[from] = true;
-        for (bool again = true; again && !mark[to];) {
-                again = false;
-                for (size_t i = 0; i < w->n_samples; i++)
-                        for (size_t k = 0; k < w->n_samples && mark[i]; k++) {
-                                const struct rule *a = w->samples[i].rule, *b = w->samples[k].rule;
-                                if (mark[k] || !can_bind(&w->samples[i], &p->placements[i]) ||
-                                    !can_bind(&w->samples[k], &p->placements[k]) ||
+/* Whom rules bind together, directly or through others: the same number. The caller frees. */
+static size_t *find_bonds(const struct world *w, const struct plan *p) {
+        size_t *bond = need(calloc(w->n_samples + 1, sizeof *bond)), *todo = need(calloc(w->n_samples + 1, sizeof *todo));
+        for (size_t first = 0; first < w->n_samples; first++) {
+                size_t n = 0;
+                if (bond[first] != 0)
+                        continue;
+                bond[first] = first + 1;
+                if (can_bind(&w->samples[first], &p->placements[first]))
+                        todo[n++] = first;
+                while (n > 0) {
+                        const struct rule *a = w->samples[todo[--n]].rule;
+                        for (size_t k = 0; k < w->n_samples; k++) {
+                                const struct rule *b = w->samples[k].rule;
+                                if (bond[k] != 0 || !can_bind(&w->samples[k], &p->placements[k]) ||
                                     (!names(&a->together_with, b->name) && !names(&b->together_with, a->name)))
                                         continue;
-                                mark[k] = again = true;
+                                bond[k] = first + 1;
+                                todo[n++] = k;
                         }
+                }
         }
-        return mark[to];
+        free(todo);
+        return bond;
 }
 
 static const char *check_pair(const struct world *w, const struct plan *p, size_t i, size_t k, bool bonded) {
@@ -291,23 +299,26 @@ static const char *check_pair(const struct world *w, const struct plan *p, size_
 
 static char *check_pairs(const struct world *w, const struct plan *p) {
         bool any = false;
+        char *broken = NULL;
         for (size_t i = 0; i < w->n_rules; i++) {
                 const struct rule *r = w->rules[i];
                 any |= r->exclusive || r->apart_from.n_items > 0 || r->together_with.n_items > 0;
         }
-        for (size_t i = 0; i < p->n_placements && any; i++)
-                for (size_t k = 0; k < p->n_placements; k++) {
+        if (!any)
+                return NULL;
+        size_t *bond = find_bonds(w, p);
+        for (size_t i = 0; i < p->n_placements && !broken; i++)
+                for (size_t k = 0; k < p->n_placements && !broken; k++) {
                         if (i == k || !has_place(&w->samples[i], &p->placements[i]) ||
                             !has_place(&w->samples[k], &p->placements[k]))
                                 continue;
-                        bool *mark = need(calloc(w->n_samples, sizeof *mark));
-                        const char *why = check_pair(w, p, i, k, are_bonded(w, p, i, k, mark));
-                        free(mark);
+                        const char *why = check_pair(w, p, i, k, bond[i] == bond[k]);
                         if (why)
-                                return format_string("%s, %s: %s (%s; %s)", w->samples[i].unit, w->samples[k].unit, why,
-                                                     p->placements[i].reason, p->placements[k].reason);
+                                broken = format_string("%s, %s: %s (%s; %s)", w->samples[i].unit, w->samples[k].unit, why,
+                                                       p->placements[i].reason, p->placements[k].reason);
                 }
-        return NULL;
+        free(bond);
+        return broken;
 }
 
 static const char *check_nodes(const struct service_sample *s, const struct placement *p) {
@@ -335,7 +346,7 @@ char *world_check_plan(const struct world *w, const struct plan *p) {
         return broken ? broken : check_room(w, p);
 }
 
-static struct plan_input input_of(const struct world *w) {
+struct plan_input world_input(const struct world *w) {
         return (struct plan_input){
                 .topology = w->topology,
                 .machine = &w->machine,
@@ -350,7 +361,7 @@ static struct plan_input input_of(const struct world *w) {
 }
 
 struct plan *world_plan(struct world *w) {
-        struct plan_input in = input_of(w);
+        struct plan_input in = world_input(w);
         struct plan *p = NULL;
         need_zero(history_update(&w->history, w->samples, w->n_samples, w->topology->n_ids, w->now_usec));
         need_zero(plan_make(&in, &p));
@@ -380,7 +391,7 @@ static const char *check_explanation(const struct explanation *e) {
 }
 
 struct explanation world_explain(struct world *w, size_t index) {
-        struct plan_input in = input_of(w);
+        struct plan_input in = world_input(w);
         struct explanation e;
         need_zero(plan_explain(&in, index, &e));
         const char *broken = check_explanation(&e);

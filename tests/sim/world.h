@@ -53,6 +53,8 @@ void world_cpu(struct world *w, struct service_sample *s, unsigned node, double 
 /* The same on every node. */
 void world_spread(struct world *w, struct service_sample *s, uint64_t bytes, double cpus);
 
+/* What a plan is made from as the world is now; all of it is borrowed. */
+struct plan_input world_input(const struct world *w);
 /* Takes in the samples, makes a plan, and holds it to what every plan must keep (ends the program with a message otherwise). */
 struct plan *world_plan(struct world *w);
 /* How the last plan came to this placement, from the same input: nothing is taken in anew. To be ended with explanation_done(). */

@@ -77,7 +77,7 @@ class Output(unittest.TestCase):
         self.addCleanup(scratch.cleanup)
         self.directory = pathlib.Path(scratch.name)
         for path in FIXTURES.glob('*.csv'):
-            shutil.copy(path, self.directory)
+            shutil.copyfile(path, self.directory / path.name)     # not its mode: a distributed tree may be read-only
 
     def compare(self, *words):
         return subprocess.run([sys.executable, '-B', COMPARE, *words], capture_output=True, text=True)
@@ -109,6 +109,13 @@ class Output(unittest.TestCase):
             self.assertEqual(done.returncode, 1)
             self.assertIn('a-kernel-1.csv', done.stderr)
             self.assertNotIn('Traceback', done.stderr)
+
+    def test_cells_of_other_settings_are_not_mixed(self):
+        path = self.directory / 'a-kernel-2.facts.csv'
+        path.write_text(path.read_text().replace('mib,1\n', 'mib,320\n'))
+        done = self.compare('table', str(self.directory))
+        self.assertEqual((done.returncode, done.stdout), (1, ''))
+        self.assertIn('mib of a-kernel-2 is 320', done.stderr)
 
     def test_no_cells(self):
         with tempfile.TemporaryDirectory() as empty:

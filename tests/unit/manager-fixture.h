@@ -58,6 +58,13 @@ static struct {
         unsigned balancing, n_balancing_sets; /* kernel.numa_balancing, and how often it was to be set */
         bool no_balancing, lose_balancing;    /* this kernel has none; what is set has no effect */
         int fail_balancing;
+        bool hold_balancing; /* who sets it takes his time, until fx_release_balancing() */
+        unsigned n_held_balancing;
+        struct {
+                unsigned mode;
+                ops_done done;
+                void *userdata;
+        } held_balancing[4];
         enum balancing_setting balancing_setting; /* of the configuration */
         bool dry_run;
 } fx;
@@ -271,10 +278,27 @@ static int fx_set_balancing(void *context, unsigned mode, ops_done done, void *u
         fx.n_balancing_sets++;
         if (fx.fail_balancing < 0)
                 return fx.fail_balancing;
+        if (fx.hold_balancing) {
+                assert_true(fx.n_held_balancing < ARRAY_SIZE(fx.held_balancing));
+                unsigned i = fx.n_held_balancing++;
+                fx.held_balancing[i].mode = mode;
+                fx.held_balancing[i].done = done;
+                fx.held_balancing[i].userdata = userdata;
+                return 0;
+        }
         if (!fx.lose_balancing)
                 fx.balancing = mode;
         done(0, userdata);
         return 0;
+}
+/* All that was held back happens, the last asked for first: units that are started have no order. */
+static inline void fx_release_balancing(void) {
+        fx.hold_balancing = false;
+        while (fx.n_held_balancing > 0) {
+                unsigned i = --fx.n_held_balancing;
+                fx.balancing = fx.held_balancing[i].mode;
+                fx.held_balancing[i].done(0, fx.held_balancing[i].userdata);
+        }
 }
 
 static const struct environment_ops fx_ops = {

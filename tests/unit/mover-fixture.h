@@ -2,7 +2,7 @@
 /* A simulated machine with one process, as a directory that the mover reads and a kernel that it calls. */
 #pragma once
 
-#include "act/mover.h"
+#include "act/mover-internal.h"
 
 #include "act-fixture.h"
 #include "act/simulated.h"
@@ -74,6 +74,7 @@ static inline struct mover *make(const char *home, const struct process_ref *pro
         assert_int_equal(mover_new(&act, &fx.host, simulated_topology(sim), CGROUP, processes ? processes : &one,
                                    processes ? n : 1, &goal, &m),
                          0);
+        m->slice_limit_usec = m->load_limit_usec = UINT64_MAX;
         return m;
 }
 

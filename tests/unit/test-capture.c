@@ -196,6 +196,23 @@ static void test_same_plan(void **state) {
         tree_done(&m.copy);
 }
 
+/* So does whether the kernel's own balancing is on. */
+static void test_kernel_balancing(void **state) {
+        struct machine m;
+        put_machine(&m);
+        tree_put(&m.tree, "proc/sys/kernel/numa_balancing", "1\n");
+        tree_put(&m.tree, "proc/vmstat", "nr_secret 1\nnuma_pages_migrated 77\nnuma_x 2\n");
+        tree_put(&m.tree, "sys/fs/cgroup/system.slice/redis-server.service/memory.stat", "anon 1\nnuma_pages_migrated 78\n");
+        take(&m, NULL, NULL);
+        travel(&m);
+        _cleanup_free_ char *mode = slurp(&m.copy, "proc/sys/kernel/numa_balancing"), *all = slurp(&m.copy, "proc/vmstat"),
+                            *own = slurp(&m.copy, "sys/fs/cgroup/system.slice/redis-server.service/memory.stat");
+        assert_string_equal(mode, "1\n");
+        assert_string_equal(all, "numa_pages_migrated 77\n");
+        assert_string_equal(own, "numa_pages_migrated 78\n");
+        tree_done(&m.copy);
+}
+
 /* What the daemon remembered decides too: every field of it has to come along. */
 static void test_history(void **state) {
         static uint64_t fixed[] = { 5, 6, 7, 8 };
@@ -380,9 +397,8 @@ static void test_stuck(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_same_plan),
-                cmocka_unit_test(test_history),
-                cmocka_unit_test(test_one_file),
+                cmocka_unit_test(test_same_plan), cmocka_unit_test(test_kernel_balancing),
+                cmocka_unit_test(test_history),   cmocka_unit_test(test_one_file),
                 cmocka_unit_test(test_stuck),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -117,7 +117,7 @@ cat >"$work/history.json" <<'JSON'
   "from_nodes":[3],"to_nodes":[1],"bytes":102760448,"locality_before":0.0,"locality_after":null,"reason":"its memory is on node 3"},
  {"time_usec":1700000003000000,"unit":"redis-server.service","cgroup":"/system.slice/redis-server.service","rule":"cache","event":"moved",
   "from_nodes":[3],"to_nodes":[1],"bytes":102760448,"locality_before":0.0,"locality_after":1.0,"reason":"its memory is on node 3",
-  "effort":{"duration_usec":3400000,"narrow_usec":5000,"longest_slice_usec":21000,"bytes_per_sec":34253482,"held_usec":1200000,
+  "effort":{"duration_usec":3400000,"narrow_usec":5000,"longest_slice_usec":21000,"longest_call_usec":9000,"bytes_per_sec":34253482,"held_usec":1200000,
    "held_by":{"cpu-pressure":1000000,"migrate-rate":200000},"cpu_pressure_before_percent":0.5,"cpu_pressure_during_percent":12.5}},
  {"time_usec":1700000009000000,"unit":"b.service","cgroup":"/b.service","rule":null,"event":"restored",
   "from_nodes":[],"to_nodes":[],"bytes":0,"locality_before":null,"locality_after":null,"reason":"has its former cpusets back"}]
@@ -167,6 +167,7 @@ has_out '^  Distance  *21.0 now, 10.0 expected$' explain
 has_out '^ *1  *10.0  *chosen: the rule says so$' explain
 has_out '^Last move$' explain
 has_out '^  Longest slice  *21.*ms$' explain
+has_out '^  Longest call  *9.*ms$' explain
 has_out '^  Held back  *1.*s for cpu-pressure$' explain
 has_out '^  CPU pressure  *stalled 12.5% of the time, 0.5% before$' explain
 has_out '^ *0  *-  *rejected: not in nodes$' explain
@@ -236,7 +237,7 @@ expect 0 advise 99 && has_err 'oversubscribed' advise && has_out '^1$' advise
 # history
 expect 0 history
 has_out '^TIME  *UNIT  *EVENT  *NODES  *BYTES  *LOCALITY  *STALL  *HELD  *REASON' history
-has_out '^2023-11-1[45] .*  *redis-server.service  *moved  *3 → 1  *98.0M  *0.00 → 1.00  *21.*ms  *1.2s  *its memory' history
+has_out '^2023-11-1[45] .*  *redis-server.service  *moved  *3 → 1  *98.0M  *0.00 → 1.00  *9.*ms  *1.2s  *its memory' history
 has_out ' decided  *3 → 1  *98.0M  *0.00  *-  *-  *its memory' history
 has_out ' b.service  *restored  *-  *-  *-  *-  *-  *has its former' history
 expect 0 history redis-server.service --json=short

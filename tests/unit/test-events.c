@@ -35,7 +35,9 @@ static void test_events(void **state) {
         _cleanup_(service_sample_done) struct service_sample s;
         struct events *e = events_new();
         struct placement p = { .home_mems = node_set_of(1), .bytes_to_move = 3 * MIB, .reason = (char *) "nearer" };
-        struct move_result moved = { .moved_bytes = 3 * MIB, .moved_from = { [2] = 3 * MIB }, .longest_slice_usec = 21000 };
+        struct move_result moved = {
+                .moved_bytes = 3 * MIB, .moved_from = { [2] = 3 * MIB }, .longest_slice_usec = 21000, .longest_call_usec = 9000
+        };
         sample(&s, "a.service");
         const struct move_effort effort = {
                 .moving_usec = 2 * USEC_PER_SEC,
@@ -77,13 +79,14 @@ static void test_events(void **state) {
                     "\"locality_before\":0.25,\"locality_after\":null,\"reason\":\"nearer\"},"
                     "{\"time_usec\":3," A ",\"event\":\"moved\",\"from_nodes\":[2],\"to_nodes\":[1],\"bytes\":3145728,"
                     "\"locality_before\":0.25,\"locality_after\":1.0,\"reason\":\"nearer\",\"effort\":{\"duration_usec\":3000000,"
-                    "\"narrow_usec\":5000,\"longest_slice_usec\":21000,\"bytes_per_sec\":1572864,\"held_usec\":1500,"
+                    "\"narrow_usec\":5000,\"longest_slice_usec\":21000,\"longest_call_usec\":9000,\"bytes_per_sec\":1572864,"
+                    "\"held_usec\":1500,"
                     "\"cpu_pressure_before_percent\":0.5,\"cpu_pressure_during_percent\":12.5,"
                     "\"held_by\":{\"migrate-rate\":300,\"cpu-pressure\":1200}}},"
                     "{\"time_usec\":4," A ",\"event\":\"failed\",\"from_nodes\":[2],\"to_nodes\":[1],\"bytes\":3145728,"
                     "\"locality_before\":0.25,\"locality_after\":null,\"reason\":\"not "
                     "permitted\",\"effort\":{\"duration_usec\":3000000,"
-                    "\"narrow_usec\":5000,\"longest_slice_usec\":21000,\"held_by\":{}}},"
+                    "\"narrow_usec\":5000,\"longest_slice_usec\":21000,\"longest_call_usec\":9000,\"held_by\":{}}},"
                     "{\"time_usec\":5," A ",\"event\":\"blocked\",\"from_nodes\":[],\"to_nodes\":[],\"bytes\":0,"
                     "\"locality_before\":null,\"locality_after\":null,\"reason\":\"no room\"}]");
 #define B "\"unit\":\"b.service\",\"cgroup\":\"/b.service\",\"rule\":null"

@@ -166,8 +166,10 @@ static void test_moved(void **state) {
         };
         r.effort = &effort;
         moved.longest_slice_usec = 21000;
+        moved.longest_call_usec = 9000;
         journal_moved(&r);
         assert_field("LONGEST_SLICE_USEC=21000");
+        assert_field("LONGEST_CALL_USEC=9000");
         assert_field("BYTES_PER_SEC=51483033");
         assert_field("HELD_USEC=2500000");
         assert_field("HELD_BY=cpu-pressure,migrate-rate,memory-pressure");

@@ -174,6 +174,23 @@ static void test_refused(void **state) {
         assert_int_equal(fx.balancing, 0);
 }
 
+/* So is giving back, which stays on record until it is done. */
+static void test_giving_back_refused(void **state) {
+        start(BALANCING_OFF, 1);
+        unsigned before = fx.n_balancing_sets;
+        fx.fail_balancing = -EPERM;
+        fx.balancing_setting = BALANCING_LEAVE;
+        assert_int_equal(manager_reload(fx.manager, NULL), 0);
+        fx_pass(6 * 60 * USEC_PER_MINUTE);
+        assert_in_range(fx.n_balancing_sets - before, 3, 12);
+        assert_on_record(1);
+        fx.fail_balancing = 0;
+        assert_int_equal(manager_reload(fx.manager, NULL), 0);
+        fx_pass(30 * USEC_PER_SEC);
+        assert_int_equal(fx.balancing, 1);
+        assert_false(fx.manager->record->balancing_changed);
+}
+
 /* Taken, and nothing comes of it. */
 static void test_without_effect(void **state) {
         fx.lose_balancing = true;
@@ -192,13 +209,69 @@ static void test_without_effect(void **state) {
         assert_int_equal(fx.manager->n_restoring, 0);
 }
 
+static void start_switching_off(void) {
+        fx.hold_balancing = true;
+        fx.balancing_setting = BALANCING_OFF;
+        fx.balancing = 1;
+        fx_start_manager();
+        for (unsigned i = 0; i < 100 && fx.n_held_balancing == 0; i++)
+                fx_pass(USEC_PER_SEC);
+        assert_true(fx.manager->balancing.changing);
+}
+
+/* Left, or restored, while the unit that switches it off is still to run: what that does must be undone, and not come last. */
+static void test_left_while_switched_off(void **state) {
+        start_switching_off();
+        leave();
+        fx_release_balancing();
+        fx_pass(5 * USEC_PER_SEC);
+        assert_int_equal(fx.balancing, 1);
+        assert_false(fx.manager->record->balancing_changed);
+        assert_int_equal(fx.manager->n_restoring, 0);
+}
+
+static void test_restored_while_switched_off(void **state) {
+        start_switching_off();
+        call("Restore", "s", "");
+        fx_release_balancing();
+        fx_pass(5 * USEC_PER_SEC);
+        assert_int_equal(fx.balancing, 1);
+        assert_false(fx.manager->record->balancing_changed);
+        assert_int_equal(fx.manager->n_restoring, 0);
+}
+
+/* Nobody knows whether it will still be set. */
+static void test_no_answer(void **state) {
+        start_switching_off();
+        fx_pass(30 * USEC_PER_SEC);
+        assert_false(fx.manager->balancing.changing);
+        assert_on_record(1);
+        fx_release_balancing();
+        assert_int_equal(fx.balancing, 0);
+        leave();
+        fx_pass(5 * USEC_PER_SEC);
+        assert_int_equal(fx.balancing, 1);
+        assert_false(fx.manager->record->balancing_changed);
+}
+
 int main(void) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, fx_setup, fx_teardown)
         const struct CMUnitTest tests[] = {
-                TEST(test_left_alone),        TEST(test_off_while_it_runs),        TEST(test_nothing_to_switch_off),
-                TEST(test_after_a_kill),      TEST(test_killed_before_the_change), TEST(test_somebody_else_sets_it),
-                TEST(test_reload_changes_it), TEST(test_dry_run_and_pause),        TEST(test_restore),
-                TEST(test_refused),           TEST(test_without_effect),
+                TEST(test_left_alone),
+                TEST(test_off_while_it_runs),
+                TEST(test_nothing_to_switch_off),
+                TEST(test_after_a_kill),
+                TEST(test_killed_before_the_change),
+                TEST(test_somebody_else_sets_it),
+                TEST(test_reload_changes_it),
+                TEST(test_dry_run_and_pause),
+                TEST(test_restore),
+                TEST(test_refused),
+                TEST(test_giving_back_refused),
+                TEST(test_without_effect),
+                TEST(test_left_while_switched_off),
+                TEST(test_restored_while_switched_off),
+                TEST(test_no_answer),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

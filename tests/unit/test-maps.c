@@ -106,12 +106,53 @@ static void test_mappers(void **state) {
         tree_done(&t);
 }
 
+/* As a process would that knows how its mappings are looked up: all begin to be looked for in the same place. */
+static uint64_t next_meeting(uint64_t address) {
+        for (;;) {
+                uint64_t h = 0;
+                address += 0x2000;
+                h = (h ^ h >> 30) * 0xbf58476d1ce4e5b9ULL + address;
+                h = (h ^ h >> 27) * 0x94d049bb133111ebULL;
+                if ((h ^ h >> 31) % (2 * MAPPERS_MAX) == 0)
+                        return address;
+        }
+}
+
+static void test_mappers_that_meet(void **state) {
+        static const struct process_ref process = { 300, 2000 };
+        struct tree t;
+        struct host *h;
+        struct mappers *m;
+        struct strbuf b = { 0 };
+        uint64_t address = 0, first = 0;
+        tree_make(&t, "bookworm");
+        assert_int_equal(host_open(t.root, &h), 0);
+        for (unsigned i = 0; i < 300; i++) {
+                address = next_meeting(address);
+                first = i == 0 ? address : first;
+                strbuf_printf(&b, "%llx-%llx rw-p 0 00:00 0\n", (unsigned long long) address,
+                              (unsigned long long) address + 0x1000);
+        }
+        _cleanup_free_ char *text = strbuf_steal(&b);
+        assert_non_null(text);
+        tree_put(&t, "proc/300/maps", text);
+        assert_int_equal(mappers_read(h, &process, 1, NULL, &m), 0);
+        assert_int_equal(mappers_count(m, &(struct maps_entry){ .start = first }), 1);
+        /* No more than some are looked at, whatever is there: the others count as not kept. */
+        assert_int_equal(mappers_count(m, &(struct maps_entry){ .start = address }), 0);
+        assert_int_equal(mappers_count(m, &(struct maps_entry){ .start = next_meeting(address) }), 0);
+        mappers_free(m);
+        host_free(h);
+        tree_done(&t);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_maps),
                 cmocka_unit_test(test_smaps),
                 cmocka_unit_test(test_long_lines_and_the_callers_end),
                 cmocka_unit_test(test_mappers),
+                cmocka_unit_test(test_mappers_that_meet),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

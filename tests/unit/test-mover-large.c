@@ -3,8 +3,6 @@
  * grows and shrinks meanwhile does no harm. */
 #include "mover-fixture.h"
 
-#include "act/mover-internal.h"
-
 /* 16 GiB with a page here and there, and one whole block. */
 static void test_large_and_hardly_populated(void **state) {
         const size_t n = 4u << 20;
@@ -114,6 +112,19 @@ static void test_heap_that_grows(void **state) {
         assert_int_equal(move_home("0", 0).asked_pages, 0);
 }
 
+/* Where reading the mappings takes long, that is a slice of its own; and where the time is up at once, every slice still gets on. */
+static void test_slow_machine(void **state) {
+        add(PID, BASE, 3000, 1);
+        struct mover *m = make("0", NULL, 0);
+        m->load_limit_usec = m->slice_limit_usec = 0;
+        assert_int_equal(mover_slice(m, UINT64_MAX), 1);
+        assert_int_equal(mover_result(m)->asked_pages, 0);
+        assert_int_equal(run(m, UINT64_MAX), 0);
+        assert_int_equal(mover_result(m)->moved_pages, 3000);
+        assert_int_equal(mover_result(m)->asked_pages, 3000);
+        mover_free(m);
+}
+
 static void test_giant_pages(void **state) {
         struct simulated_mapping map = { .start = GIB, .n_pages = 3, .page_bytes = GIB, .node = 3 };
         assert_int_equal(simulated_add_mapping(sim, PID, &map), 0);
@@ -137,6 +148,7 @@ int main(void) {
                 ALL(test_pages_that_went),
                 ALL(test_huge_page_that_was_split),
                 ALL(test_heap_that_grows),
+                ALL(test_slow_machine),
                 SCAN(test_giant_pages),
                 cmocka_unit_test_setup_teardown(test_giant_pages, setup_without_pagemap, teardown),
         };

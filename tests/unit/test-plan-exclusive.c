@@ -129,12 +129,29 @@ static void test_follow_keeps_away(void **state) {
         assert_false(node_set_has(&placement_of(w, p, "tool")->home, 0));
 }
 
+/* Local beside one that is to be alone: the reason is that one, not some crowding. */
+static void test_makes_room_and_says_for_whom(void **state) {
+        _cleanup_(world_freep) struct world *w = world_new(3, 4, 4, 4 * GIB);
+        struct rule *alone = named_rule(w, PLACE_COMPACT, "alone", 100), *other = named_rule(w, PLACE_COMPACT, "other", 100);
+        alone->exclusive = true;
+        service_on(w, "a", alone, 0, GIB, 1);
+        service_on(w, "b", other, 0, GIB, 1);
+        _cleanup_(plan_freep) struct plan *p = world_plan(w);
+        assert_home(w, p, "a", "0");
+        assert_says(placement_of(w, p, "b")->reason, "because rule alone (priority 100) has node 0 for itself");
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_alone),          cmocka_unit_test(test_own_services),
-                cmocka_unit_test(test_with_its_group), cmocka_unit_test(test_weaker_gives_it_up),
-                cmocka_unit_test(test_displaces),      cmocka_unit_test(test_does_not_displace_without_need),
-                cmocka_unit_test(test_two_claims),     cmocka_unit_test(test_follow_keeps_away),
+                cmocka_unit_test(test_makes_room_and_says_for_whom),
+                cmocka_unit_test(test_alone),
+                cmocka_unit_test(test_own_services),
+                cmocka_unit_test(test_with_its_group),
+                cmocka_unit_test(test_weaker_gives_it_up),
+                cmocka_unit_test(test_displaces),
+                cmocka_unit_test(test_does_not_displace_without_need),
+                cmocka_unit_test(test_two_claims),
+                cmocka_unit_test(test_follow_keeps_away),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,20 +14,6 @@ struct kept {
         struct plan *plan;
 };
 
-static struct plan_input input_of(struct world *w) {
-        return (struct plan_input){
-                .topology = w->topology,
-                .machine = &w->machine,
-                .config = w->config,
-                .samples = w->samples,
-                .n_samples = w->n_samples,
-                .history = &w->history,
-                .applied = w->applied,
-                .n_applied = w->n_samples,
-                .now_usec = w->now_usec,
-        };
-}
-
 static uint64_t *copy_array(const uint64_t *from, unsigned n) {
         uint64_t *to = calloc(n, sizeof *to);
         assert_non_null(to);
@@ -37,10 +23,11 @@ static uint64_t *copy_array(const uint64_t *from, unsigned n) {
 }
 
 /* Of the samples only what the comparison reads is made anew. */
-static void setup(struct kept *k) {
+static void setup_with(struct kept *k, enum memory_mode memory) {
         *k = (struct kept){ .w = world_new(16, 8, 8, 16 * GIB) };
         struct world *w = k->w;
         struct rule *web = named_rule(w, PLACE_COMPACT, "web", 100);
+        web->memory = memory;
         for (unsigned i = 0; i < SERVICES; i++) {
                 _cleanup_free_ char *name = format_string("s%02u", i);
                 service_on(w, name, web, i % 16, 2 * GIB, 0.5);
@@ -61,11 +48,15 @@ static void setup(struct kept *k) {
                 k->samples[i].bytes_by_node = copy_array(w->samples[i].bytes_by_node, n);
         }
         assert_int_equal(history_copy(&w->history, &k->history), 0);
-        k->in = input_of(w);
+        k->in = world_input(w);
         k->in.samples = k->samples;
         k->in.machine = &k->machine;
         k->in.history = &k->history;
         w->now_usec += 10 * USEC_PER_SEC;
+}
+
+static void setup(struct kept *k) {
+        setup_with(k, MEMORY_PREFER);
 }
 
 static void done(struct kept *k) {
@@ -80,7 +71,7 @@ static void done(struct kept *k) {
 
 /* Is the next plan made whole? Checks that it is a plan, and the same as a whole one for all that acts. */
 static bool next_is_whole(struct kept *k) {
-        struct plan_input in = input_of(k->w);
+        struct plan_input in = world_input(k->w);
         _cleanup_(plan_freep) struct plan *p = NULL, *whole = NULL;
         bool was_whole;
         assert_int_equal(history_update(&k->w->history, k->w->samples, k->w->n_samples, k->w->topology->n_ids, k->w->now_usec),
@@ -98,7 +89,7 @@ static bool next_is_whole(struct kept *k) {
 static void test_nothing_before(void **state) {
         struct kept k;
         setup(&k);
-        struct plan_input in = input_of(k.w);
+        struct plan_input in = world_input(k.w);
         _cleanup_(plan_freep) struct plan *p = NULL;
         bool whole = false;
         assert_int_equal(plan_next(&in, NULL, NULL, &p, &whole), 0);
@@ -169,6 +160,45 @@ static void test_time_and_machine(void **state) {
         done(&k);
 }
 
+/* What was looked at again for a change that is over by now is looked at once more. */
+static void test_there_and_back(void **state) {
+        struct kept k;
+        setup(&k);
+        struct plan_input in = world_input(k.w);
+        bool was_whole;
+        for (unsigned i = 0; i < 2; i++) {
+                struct plan *p;
+                k.w->samples[3].self_managed = i == 0;
+                assert_int_equal(plan_next(&in, &k.in, k.plan, &p, &was_whole), 0);
+                assert_false(was_whole);
+                plan_free(k.plan);
+                k.plan = p;
+                _cleanup_(plan_freep) struct plan *whole = NULL;
+                assert_int_equal(plan_make(&in, &whole), 0);
+                assert_int_equal(p->placements[3].state, whole->placements[3].state);
+                assert_true(node_set_equal(&p->placements[3].home, &whole->placements[3].home));
+                assert_string_equal(p->placements[3].reason, whole->placements[3].reason);
+        }
+        done(&k);
+}
+
+/* A small change is one where it crosses what memory nodes are given back for. */
+static void test_pressure(void **state) {
+        struct kept k;
+        setup_with(&k, MEMORY_STRICT);
+        assert_true(k.w->applied[3].mems);
+        k.samples[3].memory_pressure_centipercent = PLAN_PRESSURE_CENTIPERCENT - 50;
+        k.w->samples[3].memory_pressure_centipercent = PLAN_PRESSURE_CENTIPERCENT + 50;
+        assert_false(next_is_whole(&k));
+        k.samples[3].memory_pressure_centipercent = k.w->samples[3].memory_pressure_centipercent = 0;
+        /* Half of keep-free is what its node runs short at. */
+        uint64_t short_bytes = k.machine.nodes[3].bytes_total / 1000 * (k.w->config->settings.keep_free_permille / 2);
+        k.machine.nodes[3].bytes_free = short_bytes + 8 * MIB;
+        k.w->machine.nodes[3].bytes_free = short_bytes - 8 * MIB;
+        assert_false(next_is_whole(&k));
+        done(&k);
+}
+
 static void test_other_services(void **state) {
         struct kept k;
         setup(&k);
@@ -188,6 +218,7 @@ int main(void) {
                 cmocka_unit_test(test_one_changed),      cmocka_unit_test(test_one_went_elsewhere),
                 cmocka_unit_test(test_many_changed),     cmocka_unit_test(test_creeping),
                 cmocka_unit_test(test_time_and_machine), cmocka_unit_test(test_other_services),
+                cmocka_unit_test(test_there_and_back),   cmocka_unit_test(test_pressure),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,20 +4,6 @@
 
 #define NODES 3u
 
-static struct plan_input input_of(struct world *w) {
-        return (struct plan_input){
-                .topology = w->topology,
-                .machine = &w->machine,
-                .config = w->config,
-                .samples = w->samples,
-                .n_samples = w->n_samples,
-                .history = &w->history,
-                .applied = w->applied,
-                .n_applied = w->n_samples,
-                .now_usec = w->now_usec,
-        };
-}
-
 static unsigned n_broken(const struct plan_score *s) {
         unsigned n = 0;
         for (unsigned i = 0; i < _CONSTRAINT_MAX; i++)
@@ -26,7 +12,7 @@ static unsigned n_broken(const struct plan_score *s) {
 }
 
 static struct plan_score score_of(struct world *w, const struct node_set *homes) {
-        struct plan_input in = input_of(w);
+        struct plan_input in = world_input(w);
         struct plan_score s;
         assert_int_equal(plan_score(&in, homes, &s), 0);
         return s;
@@ -95,7 +81,7 @@ static void test_same_again(void **state) {
         service_on(w, "a", a, 0, 200 * MIB, 1);
         service_on(w, "b", f, 1, 200 * MIB, 1);
         service_on(w, "c", NULL, 1, 200 * MIB, 1);
-        struct plan_input in = input_of(w);
+        struct plan_input in = world_input(w);
         _cleanup_(plan_scorer_freep) struct plan_scorer *scorer = NULL;
         assert_int_equal(plan_scorer_new(&in, &scorer), 0);
         assert_true(plan_scorer_places(scorer, 0) && plan_scorer_places(scorer, 1));
@@ -175,7 +161,7 @@ static void test_nothing_is_better(void **state) {
                 _cleanup_(world_freep) struct world *w = random_world(seed);
                 _cleanup_(plan_freep) struct plan *p = world_plan(w);
                 _cleanup_(plan_scorer_freep) struct plan_scorer *scorer = NULL;
-                struct plan_input in = input_of(w);
+                struct plan_input in = world_input(w);
                 struct node_set homes[4];
                 struct plan_score mine;
                 double best = 0;

@@ -4,20 +4,6 @@
 
 #define SERVICES 24u
 
-static struct plan_input input_of(struct world *w) {
-        return (struct plan_input){
-                .topology = w->topology,
-                .machine = &w->machine,
-                .config = w->config,
-                .samples = w->samples,
-                .n_samples = w->n_samples,
-                .history = &w->history,
-                .applied = w->applied,
-                .n_applied = w->n_samples,
-                .now_usec = w->now_usec,
-        };
-}
-
 /* On 12 nodes, each at home on one; one follows its threads, one is of no rule. */
 static struct world *settled_world(struct rule **ret) {
         struct world *w = world_new(12, 8, 8, 16 * GIB);
@@ -33,7 +19,7 @@ static struct world *settled_world(struct rule **ret) {
 }
 
 static struct plan *update(struct world *w, const struct plan *previous, size_t changed) {
-        struct plan_input in = input_of(w);
+        struct plan_input in = world_input(w);
         struct plan *p = NULL;
         assert_int_equal(history_update(&w->history, w->samples, w->n_samples, w->topology->n_ids, w->now_usec), 0);
         assert_int_equal(plan_update(&in, previous, &changed, 1, &p), 0);
@@ -122,7 +108,7 @@ static void test_inconsistent(void **state) {
         struct rule *web;
         _cleanup_(world_freep) struct world *w = settled_world(&web);
         _cleanup_(plan_freep) struct plan *before = world_plan(w);
-        struct plan_input in = input_of(w);
+        struct plan_input in = world_input(w);
         struct plan *p = NULL;
         size_t beyond = SERVICES;
         assert_int_equal(plan_update(&in, before, &beyond, 1, &p), -EINVAL);

@@ -315,6 +315,27 @@ static void test_new_come_and_go(void **state) {
         assert_string_equal(fx.last, "/last.service");
 }
 
+/* New ones that stay, and that nobody ever asks for: slices, or somebody's empty cgroups. */
+static void test_new_stay(void **state) {
+        for (unsigned i = 0; i < 2 * WATCH_NEW_MAX; i++) {
+                _cleanup_free_ char *cgroup = format_string("/empty%u", i);
+                assert_non_null(cgroup);
+                set(NULL, 0);
+                make(cgroup, false);
+                assert_true(sd_event_source_set_ratelimit(fx.watch->inotify_source, 0, 0) >= 0);
+                while (sd_event_run(fx.event, 0) > 0)
+                        ;
+        }
+        assert_int_equal(fx.n_told, 0);
+        set(NULL, 0);
+        make("/last.service", false);
+        run_out();
+        write_events("/last.service", "populated 1\n");
+        run_until_told(1);
+        assert_string_equal(fx.last, "/last.service");
+        assert_true(fx.watch->n_new <= WATCH_NEW_MAX);
+}
+
 static void test_new_flood(void **state) {
         set(NULL, 0);
         for (unsigned i = 0; i < 1000; i++) {
@@ -342,6 +363,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_populated_often, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_new, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_new_come_and_go, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_new_stay, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_new_flood, setup, teardown),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

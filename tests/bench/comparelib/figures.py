@@ -9,8 +9,8 @@ from . import cells
 
 GOALS = (0.90, 0.95, 0.99)
 HOLD = 3                # rows in a row that a goal must be held for, to count as reached
-END_SECONDS = 10        # the last so many seconds are "the end"
-PAGE = 4096
+END_SECONDS = 10        # the last so many seconds are "the end", or the last sixth of a shorter time
+ALIKE = ('kernel', 'mib', 'duty')       # what cells of a workload must have in common
 PER_THREAD = {'i'}      # where each thread has its own memory, locality is what each thread finds on its own node
 
 
@@ -76,7 +76,8 @@ def time_to(goal, series):
 
 
 def _mean_at_end(series, name):
-    last = [getattr(point, name) for point in series if point.seconds > series[-1].seconds - END_SECONDS]
+    ended = series[-1].seconds
+    last = [getattr(point, name) for point in series if point.seconds >= ended - min(END_SECONDS, ended / 6)]
     return sum(last) / len(last)
 
 
@@ -116,6 +117,9 @@ def load(directory, cell):
     rows = cells.read_csv(path)
     facts = {row['what']: row['value'] for row in cells.read_csv(cells.facts_file(directory, cell))}
     try:
+        missing = [what for what in ALIKE if what not in facts]
+        if missing:
+            raise ValueError(f'no {missing[0]}')
         series = points(rows, facts, cell.workload in PER_THREAD)
         if not any(point.seconds >= 0 for point in series):
             raise ValueError('no samples')
@@ -129,7 +133,13 @@ def load_directory(directory):
     names = [path.name.removesuffix('.facts.csv') for path in pathlib.Path(directory).glob('*.facts.csv')]
     order = {name: place for place, name in enumerate([*cells.WORKLOADS, *cells.SYSTEMS])}
     found = sorted((cells.Cell.parse(name) for name in names), key=lambda cell: (order[cell.workload], order[cell.system], cell.run))
-    return [load(directory, cell) for cell in found]
+    kept = [load(directory, cell) for cell in found]
+    for one in kept:            # in order, so that the first of a workload is named
+        first = next(other for other in kept if other.cell.workload == one.cell.workload)
+        for what in ALIKE:
+            if one.facts[what] != first.facts[what]:
+                raise ValueError(f'{directory}: {what} of {one.cell} is {one.facts[what]}, of {first.cell} {first.facts[what]}: they cannot be in one table')
+    return kept
 
 
 def by_workload(kept):

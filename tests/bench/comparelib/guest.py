@@ -1,6 +1,6 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Runs cells in the guest: guest.py [--seconds S] [--mib N] CELL… Results go to /out, a cell's when it is done."""
+"""Runs cells in the guest: guest.py [--seconds S] [--mib N] [--duty MS:MS] [--hurry] CELL… Results go to /out, a cell's when it is done."""
 
 import argparse
 import pathlib
@@ -16,20 +16,20 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import daemon
 import lib
 import numa
-from comparelib import cells, sampler, systems, workloads
+from comparelib import cells, figures, sampler, systems, workloads
 
 OUT = pathlib.Path('/out')
 POLL, ROW = 0.4, 1.0            # seconds between looks at CPU time, and between rows
+SETTLED_ROWS = 5
+QUIET_SECONDS = 10              # in a hurry: that doing nothing is watched
 COUNTERS = ('pgmigrate_success', 'numa_pages_migrated', 'numa_hint_faults', 'numa_pte_updates')
+PACKAGED = ('numad', 'redis-server', 'postgresql', 'postgresql@*')       # what packages start at boot is not part of any cell
 CONTROL = pathlib.Path('/run/systemd/system.control')
 
 
 def tidy():
-    """The machine as every cell finds it. What packages start at boot is not part of any cell."""
+    """The machine as every cell finds it."""
     workloads.end()
-    for unit in ('numad', 'redis-server', 'postgresql', 'postgresql@*'):
-        lib.run('systemctl', 'stop', unit, check=False)
-    daemon.reset()
     systems.BALANCING.write_text('0')
     left = [path for path in CONTROL.glob('cmp-*')]         # what was set for units that are gone stays until the next boot
     for path in left:
@@ -40,8 +40,22 @@ def tidy():
     pathlib.Path('/proc/sys/vm/compact_memory').write_text('1')
 
 
-def watch(services, nodes, seconds, began, rows):
-    """Samples for so many seconds. Times count from `began`."""
+class Settled:
+    """Whether there is nothing more to see: locality is at its best and stays there."""
+
+    def __init__(self, services, nodes):
+        self._count, self._facts = len(services), {'nodes': ' '.join(map(str, nodes)), 'distances': ';'.join(
+            ' '.join(map(str, row)) for row in sampler.online_distances(nodes))}
+        self._header = sampler.header(nodes)
+
+    def __call__(self, rows):
+        last = [dict(zip(self._header, row)) for row in rows[-SETTLED_ROWS * self._count:]]
+        series = figures.points(last, self._facts, False)
+        return len(series) == SETTLED_ROWS and all(point.seconds > 0 and point.locality >= figures.GOALS[-1] for point in series)
+
+
+def watch(services, nodes, seconds, began, rows, settled=None):
+    """Samples for so many seconds, or until settled(rows). Times count from `began`."""
     node_of_cpu = numa.node_of_cpu()
     end, next_row = time.monotonic() + seconds, time.monotonic() + ROW
     while time.monotonic() < end:
@@ -51,6 +65,8 @@ def watch(services, nodes, seconds, began, rows):
         if time.monotonic() >= next_row:
             rows += [service.row(time.monotonic() - began, nodes) for service in services]
             next_row = max(next_row + ROW, time.monotonic())
+            if settled and settled(rows):
+                return
 
 
 class Starting(threading.Thread):
@@ -73,7 +89,7 @@ class Starting(threading.Thread):
             raise self._problem
 
 
-def run_cell(cell, seconds, mib):
+def run_cell(cell, seconds, mib, hurry):
     nodes = numa.online_nodes()
     services = workloads.begin(cell.workload, f'cmp-{cell.workload}{cell.run}-{cell.system}', mib)
     system = systems.CLASSES[cell.system]()
@@ -86,7 +102,9 @@ def run_cell(cell, seconds, mib):
     began = time.monotonic()
     try:
         starting = Starting(system, services, rules)
-        watch(services, nodes, seconds, began, rows)
+        if hurry and cell.system == 'nothing':
+            seconds = min(seconds, QUIET_SECONDS)
+        watch(services, nodes, seconds, began, rows, Settled(services, nodes) if hurry else None)
         starting.done()
         cpu = system.cpu_seconds()
         lasted = time.monotonic() - began
@@ -96,7 +114,7 @@ def run_cell(cell, seconds, mib):
     finally:
         system.stop()
     facts = {
-        'workload': cell.workload, 'system': cell.system, 'run': cell.run, 'seconds': f'{lasted:.2f}', 'mib': mib,
+        'workload': cell.workload, 'system': cell.system, 'run': cell.run, 'seconds': f'{lasted:.2f}', 'mib': mib, 'duty': workloads.duty,
         'kernel': re.search(r'version (\S+)', pathlib.Path('/proc/version').read_text())[1],
         'nodes': ' '.join(map(str, nodes)),
         'distances': ';'.join(' '.join(map(str, row)) for row in sampler.online_distances(nodes)),
@@ -126,8 +144,13 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument('--seconds', type=float, default=60)
     parser.add_argument('--mib', type=int, default=320)
+    parser.add_argument('--duty', default=workloads.duty)
+    parser.add_argument('--hurry', action='store_true', help='end a cell where there is nothing more to see')
     parser.add_argument('cells', nargs='+', type=cells.Cell.parse)
     options = parser.parse_args()
+    workloads.duty = options.duty
+    lib.run('systemctl', 'stop', *PACKAGED, check=False)
+    daemon.reset()
     failed = 0
     for cell in in_order(options.cells):
         if cells.stop_file(OUT).exists():
@@ -138,7 +161,7 @@ def main():
         cells.add_attempt(OUT, cell)
         print(f'compare: {cell}', flush=True)
         try:
-            keep(cell, *run_cell(cell, options.seconds, options.mib))
+            keep(cell, *run_cell(cell, options.seconds, options.mib, options.hurry))
         except Exception:       # this cell is lost, the others are not; the host counts
             failed += 1
             traceback.print_exc(file=sys.stdout)

@@ -14,7 +14,7 @@ VM = HERE.parents[1] / 'system' / 'vm'
 # and changes nothing in it. Where the guest idles its clock goes as ours does.
 VIRTUAL_TIME = '-icount shift=4'
 
-SILENCE = 1500          # seconds in which a machine must end a cell
+SILENCE = 600           # seconds in which a machine must begin another cell
 INTERRUPTED = 130
 
 
@@ -33,7 +33,8 @@ def boot(out, wanted, image_packages, options):
         command += ['--qemu', VIRTUAL_TIME]
     if image_packages:
         command += ['--install', ','.join(image_packages)]
-    command += [HERE / 'guest.py', '--seconds', options.seconds, '--mib', options.mib, *wanted]
+    command += [HERE / 'guest.py', '--seconds', options.seconds, '--mib', options.mib, '--duty', options.duty,
+                *(['--hurry'] if options.hurry else []), *wanted]
     stop = cells.stop_file(out)
     stop.unlink(missing_ok=True)
     timer = threading.Timer(options.boot_minutes * 60, stop.touch)      # by our clock: the guest's may be far behind

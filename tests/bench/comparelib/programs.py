@@ -14,11 +14,21 @@ import lib
 import numa
 from comparelib import sampler
 
-REDIS_PORT, REDIS_KEYS, REDIS_VALUE = 7001, 60000, 1000
-PG_PORT, PG_SCALE = 7002, 6
+REDIS_PORT, REDIS_KEYS, REDIS_VALUE, REDIS_BATCH = 7001, 60000, 1000, 5000
+PG_PORT, PG_SCALE = 7002, 2
 MEMORY, CPUS = 3, 0             # nodes where a server's memory and, at first, its threads are: best is the former, and nothing has to move
 
 _clients = []
+
+
+def launch(unit, *words, properties=()):
+    """Starts a transient service and waits until it is ready. Each systemctl costs a second under emulation, so nothing is asked here."""
+    lib.run('systemd-run', '--quiet', f'--unit={unit}', '-pType=notify', *(f'-p{one}' for one in properties), *words, timeout=300)
+
+
+def stop_services(pattern):
+    lib.run('systemctl', 'stop', pattern, check=False)
+    lib.run('systemctl', 'reset-failed', pattern, check=False)
 
 
 class ClientStats:
@@ -76,33 +86,36 @@ def stop_clients():
 atexit.register(stop_clients)
 
 
-def _misplace(service):
+def _misplace(unit):
     """All its memory to one node and its threads to another one, free to go on from there."""
     others = ','.join(str(node) for node in numa.online_nodes() if node != MEMORY)
-    for pid in service.pids():
-        lib.run('migratepages', pid, others, MEMORY)
-        for cpus in (numa.cpus_of(CPUS), range(os.cpu_count())):
-            for tid in numa.threads(pid):
-                os.sched_setaffinity(tid, set(cpus))
+    for pid in numa.cgroup_pids(sampler.cgroup_of(unit)):
+        try:
+            lib.run('migratepages', pid, others, MEMORY)
+            for cpus in (numa.cpus_of(CPUS), range(os.cpu_count())):
+                for tid in numa.threads(pid):
+                    os.sched_setaffinity(tid, set(cpus))
+        except (AssertionError, OSError):
+            if os.path.exists(f'/proc/{pid}'):      # else it ended: processes of a server come and go
+                raise
 
 
 def parse_redis(output):
-    """The CSV of redis-benchmark: requests per second, and the longest wait in ms, per test; one second of requests counts as its rate."""
+    """The CSV of redis-benchmark: the longest wait in ms, per test."""
     rows = list(csv.DictReader(line for line in output.splitlines() if line.startswith('"')))
-    return (sum(REDIS_KEYS // 12 for _ in rows), max(float(row['max_latency_ms']) for row in rows) * 1000)
+    return (len(rows) * REDIS_BATCH, max(float(row['max_latency_ms']) for row in rows) * 1000)
 
 
-def redis(name):
-    service = lib.start(name, '--port', REDIS_PORT, '--save', '""', '--appendonly', 'no', '--supervised', 'systemd', '--dir', '/tmp',
-                        command='/usr/bin/redis-server')
+def redis(unit):
+    launch(unit, '/usr/bin/redis-server', '--port', REDIS_PORT, '--save', '""', '--appendonly', 'no', '--supervised', 'systemd', '--dir', '/tmp')
     benchmark = ['redis-benchmark', '-p', str(REDIS_PORT), '-r', str(REDIS_KEYS), '-d', str(REDIS_VALUE), '--csv', '-c', '8']
     lib.run(*benchmark, '-t', 'set', '-n', 2 * REDIS_KEYS, '-P', 16, timeout=300)
-    _misplace(service)
+    _misplace(unit)
     stats = ClientStats()
-    client = Client([*benchmark, '-t', 'get,set', '-n', str(REDIS_KEYS // 12)], parse_redis, stats)
+    client = Client([*benchmark, '-t', 'get,set', '-n', str(REDIS_BATCH)], parse_redis, stats)
     _clients.append(client)
     client.start()
-    return sampler.Placed(service, [MEMORY], stats)
+    return sampler.Placed(unit, [MEMORY], stats)
 
 
 def parse_pgbench(log_prefix):
@@ -118,17 +131,17 @@ def parse_pgbench(log_prefix):
     return parse
 
 
-def postgres(name):
+def postgres(unit):
     binaries = sorted(pathlib.Path('/usr/lib/postgresql').glob('*/bin'))[-1]
-    data = pathlib.Path(f'/tmp/{name}')
+    data = pathlib.Path(f'/tmp/{unit}')
     data.mkdir()
     lib.run('chown', 'postgres', data)
 
     def as_postgres(*words):
         return ['setpriv', '--reuid=postgres', '--regid=postgres', '--clear-groups', *map(str, words)]
     lib.run(*as_postgres(binaries / 'initdb', '-D', data / 'd', '--no-sync', '-A', 'trust'), timeout=300)
-    service = lib.start(name, '-D', data / 'd', '-p', PG_PORT, '-k', data, '-c', 'shared_buffers=96MB', '-c', 'fsync=off', '-c', 'huge_pages=off',
-                        command=binaries / 'postgres', properties={'User': 'postgres'})
+    launch(unit, binaries / 'postgres', '-D', data / 'd', '-p', PG_PORT, '-k', data, '-c', 'shared_buffers=96MB', '-c', 'fsync=off',
+           '-c', 'huge_pages=off', properties=['User=postgres'])
     where = ['-h', str(data), '-p', str(PG_PORT)]
     lib.run(*as_postgres(binaries / 'pgbench', *where, '-i', '-s', PG_SCALE, '-q', 'postgres'), timeout=400)
     stats, prefix = ClientStats(), data / 'log'
@@ -137,5 +150,5 @@ def postgres(name):
     _clients.append(client)
     client.start()
     time.sleep(2)               # its connections are processes of the service, and are to be misplaced too
-    _misplace(service)
-    return sampler.Placed(service, [MEMORY], stats)
+    _misplace(unit)
+    return sampler.Placed(unit, [MEMORY], stats)

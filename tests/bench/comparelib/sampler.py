@@ -45,33 +45,41 @@ class Watched:
 
     def __init__(self, name, cgroup, stats, per_thread=False):
         self.name, self.cgroup, self.stats, self.per_thread = name, cgroup, stats, per_thread
+        self._pids, self._tids = [], []             # as of the last row
         self._seen = {}                             # tid → CPU time in ns
         self._used = collections.Counter()          # node → ns since the last row
         self._used_by = collections.defaultdict(collections.Counter)    # tid → the same
 
-    def poll(self, node_of_cpu):
-        """Charges CPU time since the last poll to the node of each thread's last CPU. What ended in between is missed."""
-        seen = {}
-        for pid in numa.cgroup_pids(self.cgroup):
+    def look_again(self):
+        """Which threads there are now. Not at every poll: looking costs as much as all the rest."""
+        self._pids = numa.cgroup_pids(self.cgroup)
+        self._tids = []
+        for pid in self._pids:
             try:
-                tids = numa.threads(pid)
-            except OSError:
+                self._tids += [(pid, tid) for tid in numa.threads(pid)]
+            except OSError:                         # gone meanwhile
                 continue
-            for tid in tids:
-                try:
-                    cpu, spent = numa.thread_stat(pid, tid)
-                except (OSError, IndexError):       # gone meanwhile
-                    continue
-                seen[tid] = spent
-                used = spent - self._seen.get(tid, spent)
-                self._used[node_of_cpu[cpu]] += used
-                self._used_by[tid][node_of_cpu[cpu]] += used
+
+    def poll(self, node_of_cpu):
+        """Charges CPU time since the last poll to the node of each thread's last CPU. What began and ended between two rows is missed."""
+        if not self._tids:
+            self.look_again()
+        seen = {}
+        for pid, tid in self._tids:
+            try:
+                cpu, spent = numa.thread_stat(pid, tid)
+            except (OSError, IndexError):
+                continue
+            seen[tid] = spent
+            used = spent - self._seen.get(tid, spent)
+            self._used[node_of_cpu[cpu]] += used
+            self._used_by[tid][node_of_cpu[cpu]] += used
         self._seen = seen
 
     def memory(self):
         """{node: bytes} of all its processes."""
         found = []
-        for pid in numa.cgroup_pids(self.cgroup):
+        for pid in self._pids:
             try:
                 found.append(numa.process_bytes(pid))
             except OSError:
@@ -82,7 +90,7 @@ class Watched:
         """Share of its threads' memory that each finds on the node where it runs; None where that is not asked or not known."""
         if not self.per_thread:
             return None
-        pid, weight, local = numa.cgroup_pids(self.cgroup)[0], 0, 0.0
+        pid, weight, local = self._pids[0], 0, 0.0
         for tid, (start, size) in self.stats.parts().items():
             used = self._used_by.get(tid)
             total = sum(used.values()) if used else 0
@@ -95,6 +103,7 @@ class Watched:
         return local / weight if weight else None
 
     def row(self, seconds, nodes):
+        self.look_again()
         memory, access = self.memory(), self._access()
         done, stall = self.stats.read()
         row = [f'{seconds:.2f}', self.name, *(self._used.get(node, 0) for node in nodes), *(memory.get(node, 0) for node in nodes),
@@ -107,18 +116,23 @@ class Watched:
 class Placed(Watched):
     """A started service. own: its memory counts for what must move (shared memory counts for one of those who share it)."""
 
-    def __init__(self, service, best, stats, own=True, per_thread=False):
-        super().__init__(service.unit.removesuffix('.service'), service.cgroup, stats, per_thread)
-        self.service, self.best, self.own = service, best, own
+    def __init__(self, unit, best, stats, own=True, per_thread=False):
+        super().__init__(unit.removesuffix('.service'), cgroup_of(unit), stats, per_thread)
+        self.unit, self.best, self.own = unit, best, own
 
     def least_pages(self):
         """How many base pages must move at least."""
         if not self.own:
             return 0
         away = collections.Counter()
-        for pid in self.service.pids():
+        for pid in numa.cgroup_pids(self.cgroup):
             away.update(away_bytes(pid, self.best))
         return sum(away.values()) // numa.PAGE
+
+
+def cgroup_of(unit):
+    """Where systemd puts a service that asks for nothing else."""
+    return numa.CGROUP / 'system.slice' / unit
 
 
 def header(nodes):

@@ -70,7 +70,7 @@ class Hand(Nothing):
             best = ','.join(map(str, service.best))
             others = ','.join(str(node) for node in numa.online_nodes() if node not in service.best)
             cpus = ','.join(str(cpu) for node in service.best for cpu in numa.cpus_of(node))
-            procs = numa.CGROUP / str(service.cgroup).lstrip('/') / 'cgroup.procs'
+            procs = service.cgroup / 'cgroup.procs'
             commands.append(f'for p in $(cat {procs}); do taskset -apc {cpus} $p; migratepages $p {others} {best}; done')
         # A process may be gone by its turn: a hand goes on with the next.
         lib.run('systemd-run', '--quiet', f'--unit={HAND_UNIT}', '-pRemainAfterExit=yes', '/bin/sh', '-c', '; '.join(commands) + '; true')
@@ -88,7 +88,7 @@ class Numabalanced(Nothing):
     above its default, because all that reads is slower under emulation by a factor of tens."""
 
     def start(self, services, rules):
-        self._cursor = lib.journal_cursor()
+        self._began = uptime()
         daemon.configure(rules)
         daemon.start()
 
@@ -96,7 +96,8 @@ class Numabalanced(Nothing):
         return unit_cpu_seconds(daemon.UNIT)
 
     def log(self):
-        return lib.run('journalctl', '--no-pager', f'--after-cursor={self._cursor}', '-o', 'short-monotonic', '-u', daemon.UNIT, check=False) + \
+        since = f'--since=-{uptime() - self._began + 1:.0f}s'
+        return lib.run('journalctl', '--no-pager', since, '-o', 'short-monotonic', '-u', daemon.UNIT, check=False) + \
             daemon.run('numabalancectl', 'list', check=False).stdout
 
     def stop(self):

@@ -39,7 +39,8 @@ def figure(runs, name):
 def _described(runs):
     facts = runs[0].facts
     seconds = statistics.median(float(one.facts['seconds']) for one in runs)
-    return f"Linux {facts['kernel']}, services of {facts['mib']} MiB, {seconds:.0f} s each, {runs[0].facts['least_pages']} pages must move at least"
+    return (f"Linux {facts['kernel']}, services of {facts['mib']} MiB, threads that work and sleep {facts['duty']} ms, {seconds:.0f} s each, "
+            f"{facts['least_pages']} pages must move at least")
 
 
 def markdown(kept):

@@ -3,21 +3,20 @@
 
 import pathlib
 
-import lib
 import numa
 from comparelib import programs, sampler
 
 STATS = pathlib.Path('/run/compare')
 MIB = 1 << 20
-DUTY = '10:20'                  # each thread works a third of the time: two of them are more than half a CPU, which numad asks for
+duty = '5:20'                   # milliseconds that each thread works and sleeps, nominally: a busy machine makes it work more
 HUGETLB_MIB = 64                # a pool of that size on every node
 
 
 def start(name, best, mib, *words, own=True, per_thread=False):
     STATS.mkdir(exist_ok=True)
-    path = STATS / f'{name}.stats'
-    service = lib.start(name, '--size', mib, '--stats', path, *words)
-    return sampler.Placed(service, best, sampler.WorkloadStats(path, mib * MIB), own, per_thread)
+    path, unit = STATS / f'{name}.stats', f'{name}.service'
+    programs.launch(unit, '/usr/local/bin/workload', '--size', mib, '--stats', path, *words)
+    return sampler.Placed(unit, best, sampler.WorkloadStats(path, mib * MIB), own, per_thread)
 
 
 def cpus(*nodes):
@@ -26,12 +25,12 @@ def cpus(*nodes):
 
 def one(name, mib, *words, threads=2, **more):
     """Three quarters of its memory on node 2, the rest on 3, and its threads begin on node 0: best is node 2."""
-    return start(name, [2], mib, '--slices', '2,2,2,3', '--threads', threads, '--duty', DUTY, '--start-cpus', cpus(0), *words, **more)
+    return start(name, [2], mib, '--slices', '2,2,2,3', '--threads', threads, '--duty', duty, '--start-cpus', cpus(0), *words, **more)
 
 
 def several(name, count, mib):
     """Half of the memory on the node that is best, half on the next; threads begin two further on."""
-    return [start(f'{name}-{i}', [i % 4], mib, '--no-thp', '--slices', f'{i % 4},{(i + 1) % 4}', '--threads', 2, '--duty', DUTY,
+    return [start(f'{name}-{i}', [i % 4], mib, '--no-thp', '--slices', f'{i % 4},{(i + 1) % 4}', '--threads', 2, '--duty', duty,
                   '--start-cpus', cpus((i + 2) % 4)) for i in range(count)]
 
 
@@ -40,7 +39,7 @@ def shared(name, mib):
     file = pathlib.Path('/dev/shm/compare')
     file.unlink(missing_ok=True)
     first = one(f'{name}-0', mib, '--shm', file, threads=1)
-    return [first, start(f'{name}-1', [2], mib, '--shm', file, '--duty', DUTY, '--start-cpus', cpus(1), own=False)]
+    return [first, start(f'{name}-1', [2], mib, '--shm', file, '--duty', duty, '--start-cpus', cpus(1), own=False)]
 
 
 def hugetlb(name):
@@ -55,7 +54,7 @@ def hugetlb(name):
 def large(name, mib):
     """Eight threads, each with two runs of pages on two nodes, all nodes alike. No node is best for the service: the threads are to be with
     their memory, so half of it must move at least."""
-    service = start(name, numa.online_nodes(), 2 * mib, '--no-thp', '--slices', '0,1,1,2,2,3,3,0,0,2,1,3,2,0,3,1', '--threads', 8, '--duty', DUTY,
+    service = start(name, numa.online_nodes(), 2 * mib, '--no-thp', '--slices', '0,1,1,2,2,3,3,0,0,2,1,3,2,0,3,1', '--threads', 8, '--duty', duty,
                     per_thread=True)
     service.least_pages = lambda: mib * MIB // numa.PAGE
     return [service]
@@ -78,9 +77,9 @@ def begin(workload, name, mib):
     if workload == 'g':
         return [one(name, mib, '--no-thp', '--churn', '2:16:1500', threads=1)]
     if workload == 'h1':
-        return [programs.redis(name)]
+        return [programs.redis(f'{name}.service')]
     if workload == 'h2':
-        return [programs.postgres(name)]
+        return [programs.postgres(f'{name}.service')]
     if workload == 'i':
         return large(name, mib)
     raise ValueError(workload)
@@ -89,7 +88,7 @@ def begin(workload, name, mib):
 def end():
     """Nothing is left of any workload."""
     programs.stop_clients()
-    lib.stop_all()
+    programs.stop_services('cmp-*.service')
     pathlib.Path('/dev/shm/compare').unlink(missing_ok=True)
     for node in numa.online_nodes():
         pool = numa.NODES / f'node{node}/hugepages/hugepages-2048kB/nr_hugepages'
@@ -101,7 +100,7 @@ def rules(workload, services):
     """The rules of an administrator who knows the services, and not the nodes."""
     rule = {'name': 'compared', 'match': {'unit': 'cmp-*.service'}, 'place': 'compact', 'min-size': '16M'}
     if workload == 'f':
-        first, second = (service.service.unit for service in services)
+        first, second = (service.unit for service in services)
         return [{**rule, 'name': 'first', 'match': {'unit': first}, 'shared-pages': 'move'},
                 {**rule, 'name': 'second', 'match': {'unit': second}, 'shared-pages': 'move', 'together-with': 'first'}]
     return [rule]

@@ -36,31 +36,31 @@ def pytest_collection_modifyitems(config, items):
 
 @pytest.fixture(scope='session', autouse=True)
 def still():
-    """Nobody but us and the daemon moves pages, and what we use of the CPUs ourselves is always on node 0: a planner that avoids crowds
-    finds the other nodes as the cases make them."""
+    """Nobody but us and the daemon moves pages."""
     for file, value in MOVES_PAGES.items():
         if file.exists():
             file.write_text(value)
-    os.sched_setaffinity(0, numa.cpus_of(0))
 
 
 @pytest.fixture(scope='module')
 def unfragmented():
     """Free memory in large pieces: without them the kernel splits huge pages, or cannot make any."""
     pathlib.Path('/proc/sys/vm/drop_caches').write_text('3')
-    pathlib.Path('/proc/sys/vm/compact_memory').write_text('1')
 
 
 @pytest.fixture(autouse=True)
 def tidy(request):
     """Every service that a case started ends with it, unless a whole file shares them, and the kernel's own balancing, which would move
-    pages that a case counts, is off; a case that wants it writes 1."""
+    pages that a case counts, is off; a case that wants it writes 1. What we use of the CPUs ourselves is on node 0: a planner that avoids
+    crowds finds the other nodes as the cases make them. (Before Linux 6.2 only until the case's first cpuset.)"""
     NUMA_BALANCING.write_text('0')
+    os.sched_setaffinity(0, numa.cpus_of(0))
+    journal = request.getfixturevalue('side_by_side') if 'side_by_side' in request.fixturenames else None
     yield
-    if 'side_by_side' not in request.fixturenames:
+    if not journal:
         lib.stop_all()
     elif getattr(request.node, 'failed', False):
-        show_daemon(request.getfixturevalue('side_by_side').began)
+        show_daemon(journal.began)
 
 
 @pytest.fixture

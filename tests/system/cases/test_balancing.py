@@ -51,7 +51,7 @@ def start_with_off(was):
     NUMA_BALANCING.write_text(str(was))
     daemon.configure([], kernel_balancing='off')
     daemon.start()
-    daemon.wait_for('off', is_off, 120)
+    daemon.wait_for('off', is_off)
 
 
 def on_record():
@@ -73,20 +73,20 @@ def test_killed_started_restored():
     start_with_off(1)
     pid = daemon.main_pid()
     os.kill(pid, signal.SIGKILL)
-    daemon.wait_for('another process', lambda: daemon.main_pid() not in (0, pid), 120)
-    daemon.wait_for('still off', is_off, 120)
+    daemon.wait_for('another process', lambda: daemon.main_pid() not in (0, pid))
+    daemon.wait_for('still off', is_off)
     assert on_record()['before'] == 1
     outcomes = json.loads(daemon.ctl('restore', '--json=short').stdout)
     assert [o['outcome'] for o in outcomes if o['unit'] == 'kernel.numa_balancing'] == ['restored']
     assert mode() == 1
     daemon.ctl('resume')
-    daemon.wait_for('off again', is_off, 120)
+    daemon.wait_for('off again', is_off)
 
 
 def test_somebody_else_sets_it():
     start_with_off(1)
     NUMA_BALANCING.write_text('2')
-    daemon.wait_for('seen', lambda: 'somebody else' in daemon.status()['kernel_balancing_state'], 120)
+    daemon.wait_for('seen', lambda: 'somebody else' in daemon.status()['kernel_balancing_state'])
     daemon.stop()
     assert mode() == 2
 
@@ -104,5 +104,5 @@ def test_undone_is_noticed(nodes, eager_kernel):
     undone = daemon.wait_for('undone', lambda: journal.of_unit(service.unit, ids['UNDONE']), 300)[0]
     assert int(undone['WAIT_USEC']) >= 60e6
     assert int(undone['BYTES']) > 0
-    daemon.wait_for('told', lambda: 'taken back' in daemon.service(service.unit)['reason'], 120)
+    daemon.wait_for('told', lambda: 'taken back' in daemon.service(service.unit)['reason'])
     assert any('contested' in e['MESSAGE'] for e in journal.entries(MESSAGE_ID=ids['KERNEL_BALANCING']))

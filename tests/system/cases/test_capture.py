@@ -75,7 +75,7 @@ def test_capture_replays_to_the_same_plan_and_keeps_secrets(tmp_path):
 
 def test_capture_beside_the_daemon():
     # What the daemon has changed is known to the capture: its cpusets are not taken for the administrator's.
-    moved = start_service('moved', size=16, node=2, threads=1, duty='5:95', no_thp=True)
+    moved = start_service('moved', size=10, node=2, threads=1, duty='5:95', no_thp=True)
     daemon.configure([{'name': 'one', 'match': {'unit': moved.unit}, 'place': 'nodes', 'nodes': '1', 'memory': 'strict', 'min-size': '8M'}])
     daemon.start()
     wait_for('at home', lambda: at_home(moved, [1])() and daemon.cpusets(moved.cgroup)[3] == '1')

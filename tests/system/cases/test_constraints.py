@@ -12,12 +12,12 @@ from daemon import at_home, start_service, wait_for
 IDS = daemon.message_ids()
 pytestmark = [pytest.mark.usefixtures('fresh_daemon'), pytest.mark.machine('4x2', 'devices')]
 # Small pages: one that is busy for a moment is a small part of the service.
-SMALL = dict(size=16, threads=1, duty='5:95', no_thp=True)
+SMALL = dict(size=8, threads=1, duty='5:95', no_thp=True)
 
 
 def rule(name, **keys):
     """For the services NAME and NAME-1, NAME-2 …"""
-    return {'name': name, 'match': {'unit': [f'{name}.service', f'{name}-*.service']}, 'place': 'compact', 'min-size': '8M', 'cooldown': '2s',
+    return {'name': name, 'match': {'unit': [f'{name}.service', f'{name}-*.service']}, 'place': 'compact', 'min-size': '4M', 'cooldown': '2s',
             **{key.replace('_', '-'): value for key, value in keys.items()}}
 
 
@@ -58,7 +58,7 @@ def test_allowed_and_avoided_nodes():
 def test_bounds_on_the_number_of_nodes():
     # One that would be fine on one node, and one whose three busy threads would be better off on two.
     wide = start_service('wide', node=2, **SMALL)
-    narrow = start_service('narrow', size=16, node=0, threads=3, duty='30:10', no_thp=True)
+    narrow = start_service('narrow', size=10, node=0, threads=3, duty='30:10', no_thp=True)
     daemon.configure([rule('wide', min_nodes=2, allowed_nodes='2-3'), rule('narrow', max_nodes=1, allowed_nodes='0-1')])
     daemon.start()
     wait_for_homes((wide, narrow), lambda homes: homes[0] == [2, 3] and len(homes[1]) == 1)

@@ -53,14 +53,14 @@ def test_memory_pressure_gives_memory_nodes_back():
     service = start_service('pressed', size=24, node=1, threads=1, duty='5:100')
     daemon.configure([rule(match={'unit': service.unit}, memory='strict')], interval='5min', max_interval='5min')
     daemon.start()
-    wait_for('narrowed, and watched', lambda: daemon.cpusets(service.cgroup)[3] == '1' and daemon.status()['watched']['memory_pressure'] == 1, 120)
-    wait_for('at rest', lambda: daemon.status()['next_cycle_usec'] > 240e6, 60)
+    wait_for('narrowed, and watched', lambda: daemon.cpusets(service.cgroup)[3] == '1' and daemon.status()['watched']['memory_pressure'] == 1)
+    wait_for('at rest', lambda: daemon.status()['next_cycle_usec'] > 240e6)
     before = reasons()
     high = int((service.cgroup / 'memory.current').read_text()) + 8 * MIB
     (service.cgroup / 'memory.high').write_text(str(high))
     try:
         with greedy(service.cgroup):
-            wait_for('given back', lambda: daemon.cpusets(service.cgroup)[3] == '0-3', 120)
+            wait_for('given back', lambda: daemon.cpusets(service.cgroup)[3] == '0-3')
     finally:
         (service.cgroup / 'memory.high').write_text('max')
     after = reasons()
@@ -73,18 +73,18 @@ def test_a_cgroup_of_nobody_is_seen_when_it_has_processes():
     service = start_service('outside', size=24, node=2, threads=1, duty='5:100')
     daemon.configure([rule(match={'cgroup': '/box'})], interval='6s', max_interval='5min')
     daemon.start()
-    wait_for('at rest', lambda: daemon.status()['next_cycle_usec'] > 12e6, 60)
+    wait_for('at rest', lambda: daemon.status()['next_cycle_usec'] > 12e6)
     (numa.CGROUP / 'cgroup.subtree_control').write_text('+cpuset')      # the root is systemd's: the daemon would not
     box = numa.CGROUP / 'box'
     box.mkdir()
     try:
         (box / 'cgroup.procs').write_text(str(service.pid))
         CPU7.write_text('0')
-        wait_for('placed', lambda: daemon.cpusets(box)[2] == '2-3', 120)
+        wait_for('placed', lambda: daemon.cpusets(box)[2] == '2-3')
         assert reasons()['cgroup'] >= 1, reasons()
         # Meanwhile a CPU was taken away.
-        wait_for('said', lambda: any('restart the daemon' in text for text in daemon.status()['limitations']), 60)
-        wait_for('at home', lambda: service.region_bytes().get(1, 0) >= 0.95 * 24 * MIB, 120)
+        wait_for('said', lambda: any('restart the daemon' in text for text in daemon.status()['limitations']))
+        wait_for('at home', lambda: service.region_bytes().get(1, 0) >= 0.95 * 24 * MIB)
     finally:
         CPU7.write_text('1')
         (service.cgroup / 'cgroup.procs').write_text(str(service.pid))

@@ -63,7 +63,7 @@ def test_service_larger_than_the_room_beside_its_cpus():
     total, free = numa.node_meminfo(0)['MemTotal'], available()
     room = 80 * MIB
     keep_free = round(100 * (free - room) / total)
-    service = start_service('large', size=140, node=2, threads=1, duty='5:95', no_thp=True)
+    service = start_service('large', size=140, node=2, threads=1, duty='5:95')
     daemon.configure([rule('large', place='nodes', nodes=f'0,{EXPANDER}')], keep_free=f'{keep_free}%')
     daemon.start()
     wait_for('at home', at_home(service, [0, EXPANDER]))

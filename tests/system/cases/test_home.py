@@ -13,11 +13,11 @@ pytestmark = [pytest.mark.usefixtures('fresh_daemon'), pytest.mark.machine('4x2'
 
 def test_misplaced_service_comes_home_and_its_neighbour_is_spared():
     # Memory on node 2, and a rule that wants node 1; the neighbour lies the same way and no rule matches it.
-    moved = start_service('moved', size=66, node=2, threads=1, duty='5:95', no_thp=True)
+    moved = start_service('moved', size=24, node=2, threads=1, duty='5:95', no_thp=True)
     spared = start_service('spared', size=16, node=2, threads=1, duty='5:100')
     before = spared.frames()
     journal = daemon.Journal()
-    daemon.configure([{'name': 'one', 'match': {'unit': moved.unit}, 'place': 'nodes', 'nodes': '1'}])
+    daemon.configure([{'name': 'one', 'match': {'unit': moved.unit}, 'place': 'nodes', 'nodes': '1', 'min-size': '16M'}])
     daemon.run('systemctl', 'enable', '--now', daemon.UNIT)
 
     # All of it but for pages that were busy just then.
@@ -36,8 +36,8 @@ def test_misplaced_service_comes_home_and_its_neighbour_is_spared():
     assert len(decisions) == 1
     assert {move['TO_NODES'] for move in moves} == {'1'}
     # In one go, and nothing twice.
-    assert int(moves[0]['PAGES']) >= 0.97 * 66 * MIB / 4096
-    assert sum(int(move['PAGES']) for move in moves) <= 1.1 * 66 * MIB / 4096
+    assert int(moves[0]['PAGES']) >= 0.97 * 24 * MIB / 4096
+    assert sum(int(move['PAGES']) for move in moves) <= 1.1 * 24 * MIB / 4096
     # The thread was free to run beside its memory on node 2 before, so what locality was then says nothing (test_follow checks that).
     assert float(moves[-1]['LOCALITY_AFTER']) >= 0.98
     assert journal.of_unit(spared.unit) == []
@@ -45,8 +45,8 @@ def test_misplaced_service_comes_home_and_its_neighbour_is_spared():
 
 def test_four_services_find_four_nodes():
     # Each piled on node 0, two free threads each that work a part of the time. We ask seldom: what we use ourselves crowds node 0.
-    services = [start_service(f'four{i}', size=32, node=0, threads=2, duty='20:30', no_thp=True) for i in range(4)]
-    daemon.configure([{'name': 'four', 'match': {'unit': 'four*.service'}, 'place': 'compact', 'max-nodes': 1, 'min-size': '16M'}])
+    services = [start_service(f'four{i}', size=12, node=0, threads=2, duty='15:35', no_thp=True) for i in range(4)]
+    daemon.configure([{'name': 'four', 'match': {'unit': 'four*.service'}, 'place': 'compact', 'max-nodes': 1, 'min-size': '8M'}])
     daemon.start()
 
     def apart():

@@ -85,8 +85,8 @@ def test_once_dry_run_changes_nothing_and_needs_nobody():
 
 
 def test_once_acts():
-    service = start_service('act', size=24, node=2, threads=1, duty='5:95', no_thp=True)
-    daemon.configure([{'name': 'o', 'match': {'unit': service.unit}, 'place': 'nodes', 'nodes': '1', 'min-size': '16M'}])
+    service = start_service('act', size=10, node=2, threads=1, duty='5:95', no_thp=True)
+    daemon.configure([{'name': 'o', 'match': {'unit': service.unit}, 'place': 'nodes', 'nodes': '1', 'min-size': '8M'}])
     daemon.run('numabalanced', '--once')
     assert service.region_share(1) >= 0.95
     assert daemon.cpusets(service.cgroup)[2] == '2-3'
@@ -96,7 +96,7 @@ def test_once_acts():
 
 
 def test_explain_and_catalog():
-    service = start_service('explained', size=16, node=2, threads=1, duty='5:95', no_thp=True)
+    service = start_service('explained', size=10, node=2, threads=1, duty='5:95', no_thp=True)
     daemon.configure([{'name': 'e', 'match': {'unit': service.unit}, 'place': 'compact', 'max-nodes': 1, 'min-size': '8M'}])
     daemon.start()
     wait_for('at home', settled(service.unit))
@@ -109,7 +109,7 @@ def test_explain_and_catalog():
 
 
 def test_quiet_while_nothing_changes():
-    service = start_service('quiet', size=16, node=2, threads=1, duty='5:95', no_thp=True)
+    service = start_service('quiet', size=10, node=2, threads=1, duty='5:95', no_thp=True)
     daemon.configure([{'name': 'q', 'match': {'unit': service.unit}, 'place': 'nodes', 'nodes': '1', 'min-size': '8M'}], max_interval='1s')
     daemon.start()
     wait_for('at home', at_home(service, [1]))

@@ -16,28 +16,29 @@ MIB = 1 << 20
 IDS = daemon.message_ids()
 pytestmark = pytest.mark.machine('4x2', 'devices')
 
-HERE = {'node': 2, 'threads': 1, 'duty': '5:95'}
+# All CPUs of the guest are one of the host: a dozen services have to be idle nearly always.
+HERE = {'node': 2, 'threads': 1, 'duty': '1:199'}
 NODE_1 = {'place': 'nodes', 'nodes': '1'}
 # name: (options of the workload, its rule; None: no rule matches it)
 SERVICES = {
-    'follows': ({**HERE, 'size': 24, 'node': 3, 'affinity': '0-1', 'no_thp': True}, {'place': 'follow'}),
-    'strict': ({**HERE, 'size': 24, 'no_thp': True}, {**NODE_1, 'memory': 'strict'}),
+    'follows': ({**HERE, 'duty': '5:95', 'size': 8, 'node': 3, 'affinity': '0-1', 'no_thp': True}, {'place': 'follow'}),
+    'strict': ({**HERE, 'size': 8, 'no_thp': True}, {**NODE_1, 'memory': 'strict'}),
     'huge': ({**HERE, 'size': 64, 'thp': True}, NODE_1),
     'hugetlb': ({**HERE, 'size': 32, 'hugetlb': True}, NODE_1),
-    'pinned': ({**HERE, 'size': 24, 'pin': 256, 'no_thp': True}, NODE_1),
+    'pinned': ({**HERE, 'size': 16, 'pin': 128, 'no_thp': True}, NODE_1),
     # Not node 3, which is nearly as near to the memory that it bound, and might be the quieter one for a moment.
-    'bound': ({**HERE, 'size': 24, 'keep_policy': True}, {'place': 'compact', 'memory': 'strict', 'avoid-nodes': '3'}),
-    'overridden': ({**HERE, 'size': 24, 'keep_policy': True, 'no_thp': True}, {**NODE_1, 'memory': 'strict', 'app-policy': 'override'}),
-    'selfish': ({**HERE, 'size': 24, 'task_policy': 'bind:2'}, NODE_1),
-    'governed': ({**HERE, 'size': 24, 'task_policy': 'bind:2', 'no_thp': True}, {**NODE_1, 'app-policy': 'override'}),
-    'shares': ({**HERE, 'size': 24, 'shm': '/dev/shm/both'}, NODE_1),
-    'shares-too': ({**HERE, 'size': 24, 'shm': '/dev/shm/both'}, None),
-    'lends': ({**HERE, 'size': 24, 'shm': '/dev/shm/lent'}, {**NODE_1, 'shared-pages': 'move'}),
+    'bound': ({**HERE, 'size': 8, 'keep_policy': True}, {'place': 'compact', 'memory': 'strict', 'avoid-nodes': '3'}),
+    'overridden': ({**HERE, 'size': 8, 'keep_policy': True, 'no_thp': True}, {**NODE_1, 'memory': 'strict', 'app-policy': 'override'}),
+    'selfish': ({**HERE, 'size': 8, 'task_policy': 'bind:2'}, NODE_1),
+    'governed': ({**HERE, 'size': 8, 'task_policy': 'bind:2', 'no_thp': True}, {**NODE_1, 'app-policy': 'override'}),
+    'shares': ({**HERE, 'size': 8, 'shm': '/dev/shm/both'}, NODE_1),
+    'shares-too': ({**HERE, 'size': 8, 'shm': '/dev/shm/both'}, None),
+    'lends': ({**HERE, 'size': 8, 'shm': '/dev/shm/lent'}, {**NODE_1, 'shared-pages': 'move'}),
 }
 
 
 def rule_for(name, rule):
-    return {'name': name, 'match': {'unit': f'{name}.service'}, 'min-size': '16M', 'cooldown': '1s', **rule}
+    return {'name': name, 'match': {'unit': f'{name}.service'}, 'min-size': '4M', 'cooldown': '1s', **rule}
 
 
 RULES = [rule_for(name, rule) for name, (_, rule) in SERVICES.items() if rule]
@@ -83,12 +84,14 @@ def all_of_them(unfragmented, side_by_side):
         file.write_text('20')
     pools = [int(file.read_text()) for file in HUGETLB_POOLS]
     assert pools == [20, 20], 'the kernel could not reserve the huge pages: nothing to test'
+    # Before Linux 6.2, the first cpuset in a slice takes the affinity of all threads in it away. So here is one already.
+    start_service('first', **HERE, size=4, properties={'AllowedCPUs': '0-7'})
     services = {name: start_service(name, **options) for name, (options, _) in SERVICES.items()}
     with Mapper('/dev/shm/lent'):
         for name in ('bound', 'selfish', 'shares', 'shares-too', 'lends'):
             services[name].before = services[name].frames()
         services['huge'].huge_before = numa.huge_bytes(services['huge'].pid)[0]
-        daemon.configure(RULES, max_interval='1s')
+        daemon.configure(RULES, max_interval='2s')
         daemon.start()
         yield services
     lib.stop_all()
@@ -143,7 +146,7 @@ def test_hugetlb_pages_move(service):
 
 @of('shares')
 def test_shared_mapping_of_two_services(service, all_of_them, journal):
-    # Both map the same 24 MB: pages that others map too stay where they are, and the report says so.
+    # Both map the same 8 MB: pages that others map too stay where they are, and the report says so.
     second = all_of_them['shares-too']
     wait_for('said something', lambda: journal.of_unit(service.unit))
     wait_for('an end', lambda: daemon.state(service.unit) in ('stable', 'blocked'))
@@ -179,9 +182,9 @@ def test_app_policy_override_moves_what_is_bound(service):
 def test_pinned_pages_are_told_and_not_tried_for_ever(service, journal):
     move = wait_for('a move', lambda: journal.of_unit(service.unit, IDS['MOVED']) + journal.of_unit(service.unit, IDS['MOVE_FAILED']))[0]
     # A few others may have been busy just then.
-    pinned, by_node = 256 * 4096, service.region_bytes()
-    assert pinned <= by_node[2] <= pinned + MIB and by_node[1] + by_node[2] == 24 * MIB, by_node
-    assert int(move['FAILED_BUSY']) + int(move['FAILED_OTHER']) >= 256
+    pinned, by_node = 128 * 4096, service.region_bytes()
+    assert pinned <= by_node[2] <= pinned + MIB // 4 and by_node[1] + by_node[2] == 16 * MIB, by_node
+    assert int(move['FAILED_BUSY']) + int(move['FAILED_OTHER']) >= 128
     next_cycles(5)
     assert len(journal.of_unit(service.unit)) <= 3
 
@@ -201,19 +204,19 @@ def test_app_policy_override_places_a_self_managed_service(service):
 
 def test_shared_pages_of_one_service_move_when_told(all_of_them, journal):
     # The last of the file: it starts the daemon anew.
-    service = start_service('sharing', **HERE, size=24, shm='/dev/shm/own')
+    service = start_service('sharing', **HERE, size=8, shm='/dev/shm/own')
     with Mapper('/dev/shm/own', service.cgroup), Mapper('/dev/shm/own', service.cgroup):
         before = service.frames()
-        daemon.configure([*RULES, rule_for('sharing', NODE_1)], max_interval='1s')
+        daemon.configure([*RULES, rule_for('sharing', NODE_1)], max_interval='2s')
         daemon.ctl('reload')
         wait_for('said something', lambda: journal.of_unit(service.unit))
         wait_for('an end', lambda: daemon.state(service.unit) in ('stable', 'blocked'))
         assert service.frames() == before       # skip is the default
-        daemon.configure([*RULES, rule_for('sharing', {**NODE_1, 'shared-pages': 'move'})], max_interval='1s')
+        daemon.configure([*RULES, rule_for('sharing', {**NODE_1, 'shared-pages': 'move'})], max_interval='2s')
         daemon.stop()                           # or it would wait before it tries again
         daemon.start()
         wait_for('at home', at_home(service, [1]))
         moves = journal.of_unit(service.unit, IDS['MOVED'])
-        assert int(moves[-1]['PAGES']) <= 1.2 * 24 * MIB / 4096 + 4096      # once, not once for each process
+        assert int(moves[-1]['PAGES']) <= 1.2 * 8 * MIB / 4096 + 4096      # once, not once for each process
     service.stop()
     remove('/dev/shm/own')

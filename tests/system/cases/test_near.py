@@ -57,7 +57,7 @@ def test_near_obeys_constraints_and_grows_to_the_next_node():
     card = machine.device('card')
     elsewhere = start_service('elsewhere', node=0, **SMALL)
     # Three threads that are busy most of the time want more than the two CPUs there: the nearest other node is 3.
-    busy = start_service('busy', size=16, node=2, threads=3, duty='60:10', no_thp=True)
+    busy = start_service('busy', size=10, node=2, threads=3, duty='60:10', no_thp=True)
     daemon.configure([near('elsewhere', card[0], avoid_nodes=str(card[2])), near('busy', card[0])])
     daemon.start()
     wait_for_homes((elsewhere, busy), lambda homes: homes == [[3], [2, 3]])

@@ -18,11 +18,11 @@ SLOW = {'migrate_rate': '1M'}      # a move that takes long enough to be caught 
 
 
 def rule(unit, node='1', **more):
-    return {'name': 'r', 'match': {'unit': unit}, 'place': 'nodes', 'nodes': node, 'min-size': '8M', 'cooldown': '2s', **more}
+    return {'name': 'r', 'match': {'unit': unit}, 'place': 'nodes', 'nodes': node, 'min-size': '4M', 'cooldown': '2s', **more}
 
 
 def begin_slow_move(name='slow'):
-    service = start_service(name, size=48, node=2, threads=1, duty='5:95', no_thp=True)
+    service = start_service(name, size=32, node=2, threads=1, duty='5:95', no_thp=True)
     daemon.configure([rule(service.unit)], **SLOW)
     daemon.start()
     wait_for('the move to begin', lambda: service.region_bytes().get(1, 0) > MIB)
@@ -48,14 +48,14 @@ def test_service_dies_while_it_is_moved():
     wait_for('gone from the list', lambda: daemon.service(service.unit) is None)
     assert daemon.main_pid() == pid
     # And the daemon still works.
-    other = start_service('afterwards', size=16, node=2, threads=1, duty='5:95', no_thp=True)
+    other = start_service('afterwards', size=8, node=2, threads=1, duty='5:95', no_thp=True)
     daemon.configure([rule(other.unit)])
     daemon.ctl('reload')
     wait_for('the next one comes home', at_home(other, [1]))
 
 
 def test_managed_service_is_restarted():
-    service = start_service('again', size=16, node=2, threads=1, duty='5:95', no_thp=True, unit_file=True)
+    service = start_service('again', size=8, node=2, threads=1, duty='5:95', no_thp=True, unit_file=True)
     daemon.configure([rule(service.unit)])
     daemon.start()
     wait_for('at home', at_home(service, [1]))
@@ -65,7 +65,7 @@ def test_managed_service_is_restarted():
 
 
 def test_reload_with_a_broken_file_keeps_the_old_rules():
-    service = start_service('reloads', size=16, node=2, threads=1, duty='5:95', no_thp=True)
+    service = start_service('reloads', size=8, node=2, threads=1, duty='5:95', no_thp=True)
     daemon.configure([rule(service.unit)])
     daemon.start()
     wait_for('at home', at_home(service, [1]))
@@ -83,7 +83,7 @@ def test_reload_with_a_broken_file_keeps_the_old_rules():
 
 
 def test_rule_taken_away_gives_the_cpus_back():
-    service = start_service('released', size=16, node=2, threads=1, duty='5:95', no_thp=True)
+    service = start_service('released', size=8, node=2, threads=1, duty='5:95', no_thp=True)
     daemon.configure([rule(service.unit, memory='strict')])
     daemon.start()
     wait_for('narrowed at home', lambda: daemon.cpusets(service.cgroup)[2:] == ('2-3', '1') and daemon.state(service.unit) == 'stable')
@@ -101,7 +101,7 @@ def assert_as_before(service):
 
 
 def test_stop_with_restore():
-    service = start_service('stopped', size=16, node=2, threads=1, duty='5:95', no_thp=True)
+    service = start_service('stopped', size=8, node=2, threads=1, duty='5:95', no_thp=True)
     daemon.configure([rule(service.unit, memory='strict')], on_exit='restore')
     daemon.start()
     wait_for('at home', at_home(service, [1]))
@@ -113,7 +113,7 @@ def test_stop_with_restore():
 
 
 def test_restore_gives_back_what_the_administrator_had():
-    service = start_service('mine', size=16, node=2, threads=1, duty='5:95', no_thp=True, properties={'AllowedCPUs': '0-5'})
+    service = start_service('mine', size=8, node=2, threads=1, duty='5:95', no_thp=True, properties={'AllowedCPUs': '0-5'})
     daemon.configure([rule(service.unit, memory='strict')])
     daemon.start()
     wait_for('seen', lambda: daemon.state(service.unit) in ('stable', 'blocked'))
@@ -145,7 +145,7 @@ def test_pressure_is_not_an_excuse_to_fill_a_node():
     # Node 1 has less room than the service needs above keep-free: it is not filled, and that is said.
     free_mib = numa.node_meminfo(1)['MemFree'] // MIB
     hog = start_service('hog', size=max(free_mib - 160, 16), node=1, threads=1, duty='1:500')
-    service = start_service('big', size=150, node=2, threads=1, duty='5:95', no_thp=True)
+    service = start_service('big', size=150, node=2, threads=1, duty='5:95')
     keep_free_bytes = 0.2 * numa.node_meminfo(1)['MemTotal']
     daemon.configure([rule(service.unit)], keep_free='20%')
     daemon.start()

@@ -29,7 +29,7 @@ def ctl(*arguments, check=True, timeout=400):
 def configure(rules, **settings):
     """Writes a drop-in with these rules (dicts) and daemon settings (under_scores become dashes). JSON is YAML. The short interval
     also shortens what the daemon measures before it decides for the first time."""
-    daemon = {'interval': '1s', 'max-interval': '20s', 'scan-cpu': '50%'}
+    daemon = {'interval': '1s', 'max-interval': '20s', 'scan-cpu': '100%'}
     daemon.update({key.replace('_', '-'): value for key, value in settings.items()})
     write_config(json.dumps({'version': 1, 'daemon': daemon, 'rules': rules}))
 

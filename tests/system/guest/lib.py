@@ -194,6 +194,7 @@ atexit.register(stop_all)
 
 def journal(unit=None, cursor=None, **fields):
     """Journal entries of this boot as dicts, e.g. journal('numabalanced', MESSAGE_ID='…'). cursor: only later ones."""
+    run('journalctl', '--sync', check=False)    # what was sent and not written yet, too
     command = ['journalctl', '--boot', '--output=json', '--no-pager', '--quiet']
     if unit:
         command.append(f'--unit={unit}')

@@ -6,8 +6,8 @@ import pytest
 import daemon
 import machine
 import numa
-from daemon import at_home, next_cycles, start_service, wait_for
-from test_constraints import SMALL, home_of, rule, wait_for_homes
+from daemon import at_home, start_service, wait_for
+from test_constraints import SMALL, home_of, rule
 
 pytestmark = [pytest.mark.usefixtures('fresh_daemon'), pytest.mark.machine('hmat')]
 MIB = 1 << 20
@@ -82,20 +82,3 @@ def test_near_a_device_behind_a_node_without_cpus():
     daemon.start()
     entry = wait_for('at home', at_home(service))
     assert service.effective_cpus() == numa.cpus_of(0), entry
-
-
-def test_it_does_not_go_back_at_once_to_where_it_came_from():
-    # A stronger rule takes the node with the faster memory and gives it up again: what was left is not gone back to for a while.
-    service = start_service('weak', node=2, **SMALL)
-    daemon.configure([rule('weak', allowed_nodes=f'{SLOWER},2', max_nodes=1, priority=50),
-                      rule('strong', place='nodes', nodes='2', exclusive=True, priority=200)])
-    daemon.start()
-    assert home_of(service) == [2]
-    strong = start_service('strong', node=2, size=8, threads=1, duty='5:95', no_thp=True)
-    wait_for_homes((strong, service), lambda homes: homes == [[2], [SLOWER]])
-    strong.stop()
-    entry = wait_for('it would like to go back', lambda: 'does not go back for another' in (e := daemon.service(service.unit))['reason'] and e)
-    assert entry['state'] == 'pending' and entry['home_nodes'] == [SLOWER], entry
-    frames = service.frames()
-    next_cycles(3)
-    assert service.frames() == frames

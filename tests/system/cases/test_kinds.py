@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Kinds of memory and of ownership, each with a service of its own, all beside each other under one daemon: what moves, what stays, and what is said."""
+"""Kinds of memory and of ownership: what moves, what stays, and what is said."""
 
+import contextlib
 import pathlib
 import subprocess
 import sys
@@ -14,14 +15,13 @@ from daemon import at_home, next_cycles, settled, start_service, wait_for
 
 MIB = 1 << 20
 IDS = daemon.message_ids()
-pytestmark = pytest.mark.machine('4x2', 'devices')
+pytestmark = [pytest.mark.usefixtures('fresh_daemon', 'unfragmented'), pytest.mark.machine('4x2', 'devices')]
 
-# All CPUs of the guest are one of the host: a dozen services have to be idle nearly always.
-HERE = {'node': 2, 'threads': 1, 'duty': '1:199'}
+HERE = {'node': 2, 'threads': 1, 'duty': '5:95'}
 NODE_1 = {'place': 'nodes', 'nodes': '1'}
-# name: (options of the workload, its rule; None: no rule matches it)
+# name: (options of the workload, its rule)
 SERVICES = {
-    'follows': ({**HERE, 'duty': '5:95', 'size': 8, 'node': 3, 'affinity': '0-1', 'no_thp': True}, {'place': 'follow'}),
+    'follows': ({**HERE, 'size': 8, 'node': 3, 'affinity': '0-1', 'no_thp': True}, {'place': 'follow'}),
     'strict': ({**HERE, 'size': 8, 'no_thp': True}, {**NODE_1, 'memory': 'strict'}),
     'huge': ({**HERE, 'size': 64, 'thp': True}, NODE_1),
     'hugetlb': ({**HERE, 'size': 32, 'hugetlb': True}, NODE_1),
@@ -31,8 +31,6 @@ SERVICES = {
     'overridden': ({**HERE, 'size': 8, 'keep_policy': True, 'no_thp': True}, {**NODE_1, 'memory': 'strict', 'app-policy': 'override'}),
     'selfish': ({**HERE, 'size': 8, 'task_policy': 'bind:2'}, NODE_1),
     'governed': ({**HERE, 'size': 8, 'task_policy': 'bind:2', 'no_thp': True}, {**NODE_1, 'app-policy': 'override'}),
-    'shares': ({**HERE, 'size': 8, 'shm': '/dev/shm/both'}, NODE_1),
-    'shares-too': ({**HERE, 'size': 8, 'shm': '/dev/shm/both'}, None),
     'lends': ({**HERE, 'size': 8, 'shm': '/dev/shm/lent'}, {**NODE_1, 'shared-pages': 'move'}),
 }
 
@@ -41,7 +39,6 @@ def rule_for(name, rule):
     return {'name': name, 'match': {'unit': f'{name}.service'}, 'min-size': '4M', 'cooldown': '1s', **rule}
 
 
-RULES = [rule_for(name, rule) for name, (_, rule) in SERVICES.items() if rule]
 HUGETLB_POOLS = [numa.NODES / f'node{node}/hugepages/hugepages-2048kB/nr_hugepages' for node in (1, 2)]
 
 # Maps a file wholly, and waits.
@@ -77,43 +74,43 @@ def remove(path):
     pathlib.Path(path).unlink(missing_ok=True)
 
 
-@pytest.fixture(scope='module')
-def all_of_them(unfragmented, side_by_side):
-    """name → service; those that are to stay have their frames of before as .before."""
+@pytest.fixture
+def journal(fresh_daemon):
+    return daemon.Journal()
+
+
+@pytest.fixture
+def hugetlb_pools():
+    """20 pages of 2 MiB on each of nodes 1 and 2."""
     for file in HUGETLB_POOLS:
         file.write_text('20')
-    pools = [int(file.read_text()) for file in HUGETLB_POOLS]
-    assert pools == [20, 20], 'the kernel could not reserve the huge pages: nothing to test'
-    # Before Linux 6.2, the first cpuset in a slice takes the affinity of all threads in it away. So here is one already.
-    start_service('first', **HERE, size=4, properties={'AllowedCPUs': '0-7'})
-    services = {name: start_service(name, **options) for name, (options, _) in SERVICES.items()}
-    with Mapper('/dev/shm/lent'):
-        for name in ('bound', 'selfish', 'shares', 'shares-too', 'lends'):
-            services[name].before = services[name].frames()
-        services['huge'].huge_before = numa.huge_bytes(services['huge'].pid)[0]
-        daemon.configure(RULES, max_interval='2s')
-        daemon.start()
-        yield services
+    yield
     lib.stop_all()
-    remove('/dev/shm/both')
-    remove('/dev/shm/lent')
     for file in HUGETLB_POOLS:
         file.write_text('0')
 
 
 @pytest.fixture
-def service(request, all_of_them):
-    """The one that the case's name ends with, and only that: others have their own cases."""
-    return all_of_them[request.param]
+def service(request, journal):
+    """The one of SERVICES that the case is about, with its frames as .before, and a daemon with its rule, just started."""
+    options, rule = SERVICES[request.param]
+    if options.get('hugetlb'):
+        request.getfixturevalue('hugetlb_pools')
+        assert [file.read_text().strip() for file in HUGETLB_POOLS] == ['20', '20'], 'the kernel could not reserve the pages: nothing to test'
+    service = start_service(request.param, **options)
+    with contextlib.ExitStack() as stack:
+        if options.get('shm'):
+            stack.callback(remove, options['shm'])
+            stack.callback(lib.stop_all)
+            stack.enter_context(Mapper(options['shm']))
+        service.before, service.huge_before = service.frames(), numa.huge_bytes(service.pid)[0]
+        daemon.configure([rule_for(request.param, rule)], max_interval='1s')
+        daemon.start()
+        yield service
 
 
 def of(name):
     return pytest.mark.parametrize('service', [name], indirect=True)
-
-
-@pytest.fixture
-def journal(all_of_them, side_by_side):
-    return side_by_side
 
 
 @of('follows')
@@ -144,24 +141,28 @@ def test_hugetlb_pages_move(service):
     wait_for('at home', lambda: settled(service.unit, [1])() and service.region_bytes() == {1: 32 * MIB})
 
 
-@of('shares')
-def test_shared_mapping_of_two_services(service, all_of_them, journal):
-    # Both map the same 8 MB: pages that others map too stay where they are, and the report says so.
-    second = all_of_them['shares-too']
-    wait_for('said something', lambda: journal.of_unit(service.unit))
-    wait_for('an end', lambda: daemon.state(service.unit) in ('stable', 'blocked'))
-    assert service.frames() == service.before
-    assert second.frames() == second.before
-    assert daemon.cpusets(second.cgroup)[0] in ('', None)
-    explained = daemon.ctl('explain', service.unit).stdout
-    assert 'shared' in explained or 'cannot be moved' in explained, explained
-
-
 @of('lends')
-def test_shared_pages_of_others_stay_though_told(service, journal):
+def test_pages_shared_with_others_stay_though_told(service, journal):
     wait_for('said something', lambda: journal.of_unit(service.unit))
     wait_for('an end', lambda: daemon.state(service.unit) in ('stable', 'blocked'))
     assert service.frames() == service.before
+
+
+def test_shared_mapping_of_two_services(journal):
+    # Both map the same 8 MB: pages that others map too stay where they are, and the other is not touched.
+    with contextlib.ExitStack() as stack:
+        stack.callback(remove, '/dev/shm/both')
+        stack.callback(lib.stop_all)
+        first, second = [start_service(name, **HERE, size=8, shm='/dev/shm/both') for name in ('shares1', 'shares2')]
+        before = [first.frames(), second.frames()]
+        daemon.configure([rule_for('shares1', NODE_1)], max_interval='1s')
+        daemon.start()
+        wait_for('said something', lambda: journal.of_unit(first.unit))
+        wait_for('an end', lambda: daemon.state(first.unit) in ('stable', 'blocked'))
+        assert [first.frames(), second.frames()] == before
+        assert daemon.cpusets(second.cgroup)[0] in ('', None)
+        explained = daemon.ctl('explain', first.unit).stdout
+        assert 'shared' in explained or 'cannot be moved' in explained, explained
 
 
 @of('bound')
@@ -202,21 +203,22 @@ def test_app_policy_override_places_a_self_managed_service(service):
     wait_for('at home', at_home(service, [1]))
 
 
-def test_shared_pages_of_one_service_move_when_told(all_of_them, journal):
-    # The last of the file: it starts the daemon anew.
-    service = start_service('sharing', **HERE, size=8, shm='/dev/shm/own')
-    with Mapper('/dev/shm/own', service.cgroup), Mapper('/dev/shm/own', service.cgroup):
+def test_shared_pages_of_one_service_move_when_told(journal):
+    with contextlib.ExitStack() as stack:
+        stack.callback(remove, '/dev/shm/own')
+        stack.callback(lib.stop_all)
+        service = start_service('sharing', **HERE, size=8, shm='/dev/shm/own')
+        for _ in range(2):
+            stack.enter_context(Mapper('/dev/shm/own', service.cgroup))
         before = service.frames()
-        daemon.configure([*RULES, rule_for('sharing', NODE_1)], max_interval='2s')
-        daemon.ctl('reload')
+        daemon.configure([rule_for('sharing', NODE_1)], max_interval='1s')
+        daemon.start()
         wait_for('said something', lambda: journal.of_unit(service.unit))
         wait_for('an end', lambda: daemon.state(service.unit) in ('stable', 'blocked'))
         assert service.frames() == before       # skip is the default
-        daemon.configure([*RULES, rule_for('sharing', {**NODE_1, 'shared-pages': 'move'})], max_interval='2s')
         daemon.stop()                           # or it would wait before it tries again
+        daemon.configure([rule_for('sharing', {**NODE_1, 'shared-pages': 'move'})], max_interval='1s')
         daemon.start()
         wait_for('at home', at_home(service, [1]))
         moves = journal.of_unit(service.unit, IDS['MOVED'])
         assert int(moves[-1]['PAGES']) <= 1.2 * 8 * MIB / 4096 + 4096      # once, not once for each process
-    service.stop()
-    remove('/dev/shm/own')

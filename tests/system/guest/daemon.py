@@ -132,8 +132,10 @@ class Journal:
     def entries(self, **fields):
         # What was sent and not written yet counts too: on a busy machine the journal comes late.
         run('journalctl', '--sync', check=False)
-        out = run('journalctl', '-o', 'json', '--no-pager', *self.after, '_SYSTEMD_UNIT=' + UNIT).stdout
-        entries = [json.loads(line) for line in out.splitlines() if line.startswith('{')]
+        # No match is given: journalctl before systemd 253 leaves out the first entry after a cursor whose own entry does not match.
+        out = run('journalctl', '-o', 'json', '--no-pager', *self.after).stdout
+        entries = [json.loads(line) for line in out.splitlines() if line.startswith('{') and UNIT in line]
+        fields['_SYSTEMD_UNIT'] = UNIT
         return [e for e in entries if all(e.get(key) == value for key, value in fields.items())]
 
     def of_unit(self, unit, message_id=None):

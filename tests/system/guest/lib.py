@@ -198,10 +198,13 @@ def journal(unit=None, cursor=None, **fields):
     command = ['journalctl', '--boot', '--output=json', '--no-pager', '--quiet']
     if unit:
         command.append(f'--unit={unit}')
-    if cursor:
+    if cursor:                                  # no match then: see daemon.Journal
         command.append(f'--after-cursor={cursor}')
-    text = run(*command, *(f'{name}={value}' for name, value in fields.items()))
-    return [json.loads(line) for line in text.splitlines() if line.startswith('{')]
+        matches = []
+    else:
+        matches = [f'{name}={value}' for name, value in fields.items()]
+    entries = [json.loads(line) for line in run(*command, *matches).splitlines() if line.startswith('{')]
+    return [entry for entry in entries if all(entry.get(name) == str(value) for name, value in fields.items())]
 
 
 def journal_cursor():

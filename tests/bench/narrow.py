@@ -18,11 +18,13 @@ HOME, AWAY = 1, 2
 CGROUP = numa.CGROUP / 'bench-narrow'
 
 
-def make_service(name):
-    """A workload in a cgroup that systemd does not know, with a set of memory nodes: without one the kernel would move nothing."""
+def make_service(name, mems=None):
+    """A workload in a cgroup that systemd does not know. With a set of memory nodes, or narrowing it would have the kernel move nothing; without one for
+    the daemon, which leaves alone what somebody else has set."""
     (numa.CGROUP / 'cgroup.subtree_control').write_text('+cpuset')
     CGROUP.mkdir(exist_ok=True)
-    (CGROUP / 'cpuset.mems').write_text(f'{HOME},{AWAY}')
+    if mems:
+        (CGROUP / 'cpuset.mems').write_text(mems)
     service = daemon.start_service(name, size=SIZE_MIB, node=AWAY, threads=1, duty='5:95', no_thp=True)
     pid = service.pid
     (CGROUP / 'cgroup.procs').write_text(str(pid))
@@ -44,7 +46,7 @@ def end(service, pid):
 
 def raw_write():
     """Seconds of one write, with everything left behind."""
-    service, pid, start, size = make_service('bench-narrow-raw')
+    service, pid, start, size = make_service('bench-narrow-raw', f'{HOME},{AWAY}')
     assert share_home(pid, start, size) < 0.01
     began = time.monotonic()
     (CGROUP / 'cpuset.mems').write_text(str(HOME))

@@ -161,7 +161,7 @@ void job_unassign(struct planner *pl, struct job *j) {
  * is no chance. 0…1. */
 static double seen_running(const struct planner *pl, const struct job *j) {
         struct node_set barred = node_set_subtract(&pl->cpu_nodes, &j->sample->effective_cpu_nodes);
-        if (!node_set_is_empty(&barred))
+        if (!node_set_is_empty(&barred) || (j->history && j->history->placed)) /* (its time counts from its home) */
                 return 1;
         if (!j->history)
                 return 0;

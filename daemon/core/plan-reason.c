@@ -4,6 +4,8 @@
 
 /* Every program shares libraries: a smaller share of its memory that stays behind explains nothing. */
 #define FIXED_SHARE 20
+/* So much farther than usual is worth a word. */
+#define PASSING_SHARE 0.1
 
 static void add_deed(struct strbuf *b, const char *deed) {
         if (b->length > 0)
@@ -118,6 +120,16 @@ static void add_cause(struct strbuf *b, const struct planner *pl, const struct j
         } else if (why)
                 strbuf_append(b, why);
         strbuf_printf(b, ": distance %.1f → %.1f", j->placement->distance_before, j->placement->distance_after);
+}
+
+/* Its threads run elsewhere than they mostly did: memory follows the share of some minutes (HISTORY_SHARE_TAU_USEC), the distance told is of now. */
+static void add_passing(struct strbuf *b, const struct planner *pl, const struct job *j) {
+        /* Without a home what it has now is known by latency alone, where that is known, which is no number to put beside. */
+        double usual = j->assigned ? j->chosen.slit_distance : pl->slit ? 0 : j->present.distance;
+        if (j->kind == JOB_FOLLOW && usual > 0 && j->placement->distance_before > usual * (1 + PASSING_SHARE))
+                strbuf_printf(
+                        b, "; its threads run elsewhere at the moment (of late it was %.1f), and memory follows only what lasts",
+                        usual);
 }
 
 static void add_standing(struct strbuf *b, const struct planner *pl, const struct job *j, const struct due *d) {
@@ -264,6 +276,7 @@ void reason_write(const struct planner *pl, struct job *j, const struct due *d) 
         else {
                 add_standing(&b, pl, j, d);
                 add_better(&b, pl, j);
+                add_passing(&b, pl, j);
         }
         add_obstacles(&b, pl, j, d);
         if (j->assigned && j->restricts && !j->chosen.fits_cpus && j->kind == JOB_COMPACT)

@@ -353,8 +353,35 @@ static void test_rule_that_wants_less(void **state) {
         assert_says(p->placements[0].reason, "gives its CPUs back");
 }
 
+/* Its thread is somewhere else for a moment: memory does not run after it, and the reason says so as long as that is all there is to say. */
+static void test_thread_that_passes_by(void **state) {
+        _cleanup_(world_freep) struct world *w = world_new(2, 4, 4, 8 * GIB);
+        struct service_sample *s = world_service(w, "a", world_rule(w, PLACE_FOLLOW));
+        world_memory(w, s, 0, GIB);
+        world_cpu(w, s, 0, 1);
+        for (unsigned i = 0; i < 3; i++)
+                (void) world_cycle(w, 10 * USEC_PER_MINUTE);
+        _cleanup_(plan_freep) struct plan *p = world_plan(w);
+        assert_state(&p->placements[0], STATE_STABLE);
+        assert_null(strstr(p->placements[0].reason, "only what lasts"));
+        world_cpu(w, s, 0, 0);
+        world_cpu(w, s, 1, 1);
+        w->now_usec += 10 * USEC_PER_SEC;
+        p = free_and_plan(p, w);
+        assert_state(&p->placements[0], STATE_STABLE);
+        assert_false(p->placements[0].act);
+        assert_says(p->placements[0].reason, "; its threads run elsewhere at the moment (of late it was 10.");
+        assert_says(p->placements[0].reason, "memory follows only what lasts");
+        for (unsigned i = 0; i < 180; i++)
+                (void) world_cycle(w, 10 * USEC_PER_SEC);
+        p = free_and_plan(p, w);
+        assert_true(s->bytes_by_node[1] > s->bytes_by_node[0]); /* and it did last */
+        assert_null(strstr(p->placements[0].reason, "only what lasts"));
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_thread_that_passes_by),
                 cmocka_unit_test(test_stays),
                 cmocka_unit_test(test_sweeps_after_the_cooldown),
                 cmocka_unit_test(test_what_would_not_move_is_left),

@@ -260,7 +260,7 @@ static int start_reads(struct manager *m, struct cycle *c, bool must, size_t fir
                 size_t i = (first + k) % o->n_services;
                 struct service_sample *s = &o->services[i];
                 struct service_note *n = manager_find_note(m, s->cgroup);
-                if (n && n->n_aside > 0)
+                if (must && n && n->n_aside > 0) /* before any read: later they belong to the readers */
                         aside_leave_out(n, s);
                 bool cannot_wait = must_read(m, s);
                 if (cannot_wait != must || (!must && !should_read(m, s, n, now)) || use_kept(m, n, s, now) ||

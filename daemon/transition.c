@@ -72,7 +72,11 @@ static void keep_stubborn(const struct transition *t) {
         const struct move_result *r = t->mover ? t->m->env->ops->mover_result(t->mover) : NULL;
         struct service_note *n = r && r->stubborn ? manager_find_note(t->m, t->target.cgroup) : NULL;
         struct stubborn *kept;
-        if (!n || stubborn_copy(r->stubborn, 0, &kept) < 0)
+        int error = n ? stubborn_copy(r->stubborn, 0, &kept) : -ENOENT;
+        if (error == -ENOMEM)
+                log_warning(error, "%s: could not remember what would not move, it is tried again: %s", t->target.unit,
+                            strerror(-error));
+        if (error < 0)
                 return;
         stubborn_free(n->stubborn);
         n->stubborn = kept;

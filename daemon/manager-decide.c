@@ -99,9 +99,9 @@ void manager_foresee(struct manager *m, struct cycle *c, size_t i) {
         (void) set_reason(p, hold);
 }
 
-/* Where services keep appearing, one early look in each interval measures them all. */
+/* Where services keep appearing, one early look measures all of an interval's. */
 static void wake_to_measure(struct manager *m) {
-        uint64_t now = manager_now(m), delay = WARM_UP_USEC, interval = m->config->config->settings.interval_usec;
+        uint64_t now = manager_now(m), delay = WARM_UP_USEC, interval = manager_events_apart_usec(m);
         if (!m->options.once && m->measure_usec > 0 && m->measure_usec + interval > now + delay)
                 delay = m->measure_usec > now ? m->measure_usec - now : m->measure_usec + interval - now;
         else

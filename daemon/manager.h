@@ -240,7 +240,9 @@ uint64_t manager_now(const struct manager *m); /* CLOCK_BOOTTIME of this loop it
 /* Lets the next cycle begin in `delay_usec`, if it would begin later and as far as the budget for observing goes. */
 void manager_wake_for(struct manager *m, uint64_t delay_usec, enum wake why);
 void manager_wake(struct manager *m, uint64_t delay_usec); /* WAKE_STEP */
-/* Something has happened to `who`: at most one cycle in an interval, however often. */
+/* Looks because of events are so far apart at least: the interval, or half a minute where that is longer. */
+uint64_t manager_events_apart_usec(const struct manager *m);
+/* Something has happened to `who`: at most one cycle in that time, however often. */
 void manager_wake_by_event(struct manager *m, enum wake why, const char *who);
 /* Memory nodes that we narrowed are to be given back: at once, a few times, and then like other events. */
 void manager_wake_urgently(struct manager *m, enum wake why, const char *who);

@@ -207,6 +207,7 @@ struct manager {
         struct watch_counts watched;
         struct env_timer *glance_timer;
         int watch_error;            /* told */
+        bool watch_left_out;        /* told, that it is past our own limits */
         char *online, *online_last; /* host_online() when the topology was read, and by the last cycle */
         uint64_t measure_usec;      /* when those that have just appeared are, or were, looked at early; 0: never */
         bool paused, exiting, exit_restoring;

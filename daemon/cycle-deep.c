@@ -146,16 +146,16 @@ static void late_deep(void *arg) {
         struct service_sample *s = &j->cycle->observation->services[j->index];
         struct service_note *n = manager_note(j->m, s->cgroup);
         size_t at = atomic_load(&j->reading);
-        if (n && at > 0 && aside_add(n, s, at - 1)) {
-                _cleanup_free_ char *what = format_string("reading the memory map of process %d", (int) s->processes[at - 1].pid);
+        pid_t pid = at > 0 && at <= s->n_processes ? s->processes[at - 1].pid : 0;
+        _cleanup_free_ char *what = pid > 0 ? format_string("reading the memory map of process %d", (int) pid) : NULL;
+        if (n && pid > 0 && aside_add(n, s, at - 1)) {
                 j->aside = s->processes[at - 1];
                 n->reading = false; /* the others can be read */
-                journal_stuck(s->unit, s->cgroup, what ? what : "reading its memory map");
-        } else {
-                if (n)
-                        n->stuck = true;
-                journal_stuck(s->unit, s->cgroup, "reading its memory map");
+        } else if (n) {
+                n->stuck = true;
+                n->stuck_pid = pid;
         }
+        journal_stuck(s->unit, s->cgroup, what ? what : "reading its memory map");
         if (j->beside)
                 return;
         /* The worker still reads `s`, which the job's reference keeps; the cycle must not be changed by it any more. */

@@ -251,8 +251,8 @@ static void forget_notes(struct manager *m, uint64_t now) {
         for (size_t i = 0; i < m->n_notes; i++) {
                 struct service_note *n = m->notes[i];
                 cycle_forget_kept(n, now);
-                bool busy =
-                        n->held || n->stuck || n->restoring || transition_find(m, n->cgroup) || record_find(m->record, n->cgroup);
+                bool busy = n->held || n->stuck || n->n_aside > 0 || n->restoring || transition_find(m, n->cgroup) ||
+                            record_find(m->record, n->cgroup);
                 if (!busy && n->last_seen_usec + NOTE_FORGET_USEC < now) {
                         service_note_free(n);
                         continue;

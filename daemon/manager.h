@@ -95,6 +95,7 @@ struct service_note {
         struct node_set last_home;
         bool held;                           /* restored by the administrator: not placed until resume */
         bool stuck;                          /* a deep read or slice of it has not returned, */
+        pid_t stuck_pid;                     /* … of this process, where that is known; 0: it is not */
         struct process_ref aside[ASIDE_MAX]; /* … or one of one of these processes alone: the others are read all the same */
         unsigned n_aside;
         bool slow;                    /* its memory map takes long: it is read beside the cycles */

@@ -118,6 +118,7 @@ static void take_result(struct deep_job *j, struct service_note *n, struct servi
 static void done_deep(int result, void *arg) {
         struct deep_job *j = arg;
         struct manager *m = j->m;
+        uint64_t began = cycle_loop_begin(m);
         struct service_sample *s = &j->cycle->observation->services[j->index];
         struct service_note *n = result >= 0 ? manager_note(m, s->cgroup) : manager_find_note(m, s->cgroup);
 
@@ -139,6 +140,7 @@ static void done_deep(int result, void *arg) {
         deep_sample_free(j->result);
         cycle_unref(j->cycle);
         free(j);
+        cycle_loop_end(m, began);
 }
 
 static void late_deep(void *arg) {
@@ -221,6 +223,10 @@ static bool use_kept(const struct manager *m, struct service_note *n, struct ser
         const struct deep_sample *map = n->kept ? n->kept : rest_find(m, n, s, now);
         if (!map)
                 return false;
+        if (service_sample_needs_deep(s, m->topology->n_ids)) {
+                uint64_t began = n->kept ? n->kept_began_usec : rest_began_usec(n->rest);
+                s->bytes_age_usec = now - MIN2(began, now);
+        }
         service_sample_merge_deep(s, map, m->host->has_memory_controller);
         n->wants_deep = n->deep_put_off = false;
         return true;

@@ -9,6 +9,8 @@
 
 /* Units and cgroups come in bursts (a boot, a container stack): look once they have settled. */
 #define SETTLE_USEC (2 * USEC_PER_SEC)
+/* The budget for observing comes before a short max-interval, too; but so long after the last wish there is a look, whatever it costs. */
+#define STARVED_USEC USEC_PER_MINUTE
 /* Looks because of events are an interval apart, but not for longer than this: whoever looks seldom still wants newcomers seen soon. */
 #define EVENTS_APART_MAX_USEC (30 * USEC_PER_SEC)
 /* Urgent looks: so many in a row, one more earned in each max-interval, and this much apart. */
@@ -39,7 +41,7 @@ void manager_wake_for(struct manager *m, uint64_t delay_usec, enum wake why) {
         uint64_t now = manager_now(m), at = now + delay_usec;
         /* The budget for observing comes before any wish to look again, but never starves a transition's verification for long. */
         uint64_t affordable = throttle_when(&m->scan_budget, MAX2(m->screen_cpu_usec, (uint64_t) 1), now);
-        at = MAX2(at, MIN2(affordable, now + m->config->config->settings.max_interval_usec));
+        at = MAX2(at, MIN2(affordable, now + MAX2(m->config->config->settings.max_interval_usec, STARVED_USEC)));
         (void) arm(m, at, why);
 }
 

@@ -269,6 +269,9 @@ int manager_reload(struct manager *m, char **ret_error);      /* with notificati
 
 /* cycle.c */
 int cycle_begin(struct manager *m);
+/* What the loop does with what was read comes out of the budget for observing, too: from begin to end, without anything in between. */
+uint64_t cycle_loop_begin(const struct manager *m);
+void cycle_loop_end(struct manager *m, uint64_t began);
 /* cycle-deep.c: begins to read the memory maps that are wanted, or puts in what is known of them. */
 void cycle_read_maps(struct manager *m, struct cycle *c);
 void cycle_forget_kept(struct service_note *n, uint64_t now_usec); /* what a late read found, once it is too old */
@@ -285,6 +288,7 @@ void rest_keep(struct service_note *n, const struct service_sample *s, unsigned 
 /* What the service's memory map said, or NULL where that may no longer be so. */
 const struct deep_sample *rest_find(const struct manager *m, const struct service_note *n, const struct service_sample *s,
                                     uint64_t now_usec);
+uint64_t rest_began_usec(const struct rest *r); /* when its map was read */
 struct rest *rest_free(struct rest *r);
 /* The part of deciding that starts things: in manager-decide.c */
 void manager_decide(struct manager *m, struct cycle *c);

@@ -72,6 +72,28 @@ static void test_only_process(void **state) {
         assert_true(fx.n_changes > 0);
 }
 
+/* What is said of a service that does nothing says how old it is, where its memory map is not read each time. */
+static void test_age(void **state) {
+        fx.at_home = fx.maps_alone = true;
+        fx.services[0] = UNIT;
+        fx_start_manager();
+        fx_pass(USEC_PER_MINUTE);
+        uint64_t oldest = 0;
+        bool fresh = false;
+        for (unsigned i = 0; i < 60; i++) {
+                fx_pass(15 * USEC_PER_SEC);
+                const struct service_sample *s = &fx.manager->last->observation->services[0];
+                assert_int_equal(s->bytes_by_node[0], GIB);
+                oldest = MAX2(oldest, s->bytes_age_usec);
+                fresh = fresh || s->bytes_age_usec == 0;
+        }
+        assert_true(oldest > 0 && oldest <= 6 * USEC_PER_MINUTE);
+        assert_true(fresh);
+        fx.maps_alone = false;
+        fx_pass(10 * USEC_PER_MINUTE);
+        assert_int_equal(fx.manager->last->observation->services[0].bytes_age_usec, 0);
+}
+
 static void test_limits(void **state) {
         struct process_ref processes[ASIDE_MAX + 2];
         struct service_sample s = { .processes = processes, .n_processes = ARRAY_SIZE(processes) };
@@ -103,6 +125,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_one_process, fx_setup, fx_teardown),
                 cmocka_unit_test_setup_teardown(test_only_process, fx_setup, fx_teardown),
+                cmocka_unit_test_setup_teardown(test_age, fx_setup, fx_teardown),
                 cmocka_unit_test(test_limits),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/queue.h>
+#include <sys/utsname.h>
 #include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>
 
@@ -25,6 +26,7 @@ struct real {
         struct act_real_options options;
         struct unit_change_list unit_changes;
         struct later_list laters;
+        bool enabling_waits; /* see act/waiting.h */
 };
 
 /* cpusets */
@@ -47,7 +49,7 @@ static void cpuset_job_free(struct cpuset_job *j) {
 static int cpuset_job_run(void *arg) {
         const struct cpuset_job *j = arg;
         pid_t tid;
-        int r = j->change.change_mems ? cgroup_find_waiting(j->real->host, j->cgroup, &tid) : 0;
+        int r = cpuset_find_waiting(j->real->host, j->cgroup, j->change.change_mems, j->real->enabling_waits, &tid);
         if (r != 0)
                 return r > 0 ? -EAGAIN : r;
         return j->unit ? 0 : cgroupfs_set_cpuset(j->real->host, j->cgroup, &j->change);
@@ -94,8 +96,6 @@ static int real_set_cpuset(void *context, const struct target *t, const struct c
         case OWNER_SYSTEMD:
                 if (!real->options.bus)
                         return -ENOTCONN;
-                if (!c->change_mems)
-                        return systemd_set_cpuset(real->options.bus, &real->unit_changes, t->unit, c, done, userdata);
                 return begin_cpuset_job(real, t, c, done, userdata);
         case OWNER_CGROUPFS: return begin_cpuset_job(real, t, c, done, userdata);
         default: return -EOPNOTSUPP;
@@ -239,6 +239,8 @@ int act_real_new_with(const struct host *h, const struct act_real_options *optio
                 real->options.event = sd_bus_get_event(options->bus);
         LIST_INIT(&real->unit_changes);
         LIST_INIT(&real->laters);
+        struct utsname name;
+        real->enabling_waits = uname(&name) == 0 && enabling_cpuset_waits(name.release);
         *ret = (struct act){ .ops = &real_ops, .context = real };
         return 0;
 }

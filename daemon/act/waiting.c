@@ -116,3 +116,30 @@ int cgroup_find_waiting(const struct host *h, const char *cgroup, pid_t *ret_tid
                 (void) close(s.proc_fd);
         return r;
 }
+
+static bool has_cpuset(const struct host *h, const char *cgroup) {
+        _cleanup_(close_fdp) int fd = cgroup_open(h, cgroup);
+        return fd < 0 || faccessat(fd, "cpuset.cpus", F_OK, 0) == 0; /* gone: nothing will be enabled */
+}
+
+int cpuset_find_waiting(const struct host *h, const char *cgroup, bool mems, bool enabling_waits, pid_t *ret_tid) {
+        int r = mems ? cgroup_find_waiting(h, cgroup, ret_tid) : 0;
+        if (r != 0 || !enabling_waits || has_cpuset(h, cgroup))
+                return r;
+        _cleanup_free_ char *above = strdup(cgroup);
+        if (!above)
+                return -ENOMEM;
+        /* Up to the nearest that has it, or the root: all below it are given it on the way. */
+        do {
+                char *slash = strrchr(above, '/');
+                *(slash ? slash : above) = 0;
+        } while (above[0] && !has_cpuset(h, above));
+        return cgroup_find_waiting(h, above, ret_tid);
+}
+
+bool enabling_cpuset_waits(const char *release) {
+        uint64_t major, minor;
+        const char *dot = strchr(release, '.');
+        return dot && leading_number(release, &major) && leading_number(dot + 1, &minor) &&
+               (major < 6 || (major == 6 && minor < 2));
+}

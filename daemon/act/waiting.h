@@ -4,6 +4,7 @@
  * held (mpol_rebind_mm() in kernel/cgroup/cpuset.c): then nobody can make, fill or change a cgroup any more, the service manager last. */
 #pragma once
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "host/host.h"
@@ -11,3 +12,10 @@
 /* Is there a thread in the cgroup, or below it, that has not been out of uninterruptible sleep for two seconds? Takes as long where there seems to be
  * one, so call it on a worker. Returns 1 and the thread in `ret_tid`, 0: none (also where the cgroup is gone), or -ENOMEM. */
 int cgroup_find_waiting(const struct host *h, const char *cgroup, pid_t *ret_tid);
+
+/* The same of all whom a change of this cgroup's cpuset has the kernel wait for: the cgroup's own threads where memory nodes are changed; and where
+ * the controller is not enabled for it yet, and `enabling_waits`, those of every cgroup that gets it along with this one. */
+int cpuset_find_waiting(const struct host *h, const char *cgroup, bool mems, bool enabling_waits, pid_t *ret_tid);
+/* Before Linux 6.2 enabling the controller waits for every process that is below, as a change of memory nodes does (7fd4da9c1584). Takes the
+ * release of uname(2); one that cannot be understood counts as new. */
+bool enabling_cpuset_waits(const char *release);

@@ -58,6 +58,32 @@ static void test_found(void **state) {
         assert_int_equal(tid, 13);
 }
 
+/* Giving one cgroup the controller gives it to those beside it, and on old kernels waits for them. */
+static void test_enabling(void **state) {
+        pid_t tid = 0;
+        fixture_write(&fx, "cg/s.slice/cgroup.threads", "");
+        fixture_write(&fx, "cg/s.slice/one.service/cgroup.threads", "11\n");
+        fixture_write(&fx, "cg/s.slice/two.service/cgroup.threads", "15\n");
+        put_thread(15, 'D', 5);
+        assert_int_equal(cpuset_find_waiting(&fx.host, "/s.slice/one.service", true, false, &tid), 0);
+        assert_int_equal(cpuset_find_waiting(&fx.host, "/s.slice/one.service", false, true, &tid), 1);
+        assert_int_equal(tid, 15);
+        /* It has it already, or what is beside it does not get it along with it. */
+        fixture_write(&fx, "cg/s.slice/one.service/cpuset.cpus", "");
+        assert_int_equal(cpuset_find_waiting(&fx.host, "/s.slice/one.service", true, true, &tid), 0);
+        fixture_write(&fx, "cg/s.slice/inner/cpuset.cpus", "");
+        fixture_write(&fx, "cg/s.slice/inner/x/cgroup.threads", "11\n");
+        assert_int_equal(cpuset_find_waiting(&fx.host, "/s.slice/inner/x", true, true, &tid), 0);
+        assert_int_equal(cpuset_find_waiting(&fx.host, "/gone", true, true, &tid), 0);
+
+        assert_true(enabling_cpuset_waits("6.1.0-56-amd64"));
+        assert_true(enabling_cpuset_waits("5.15.0"));
+        assert_false(enabling_cpuset_waits("6.2"));
+        assert_false(enabling_cpuset_waits("6.12.117+deb13-amd64"));
+        assert_false(enabling_cpuset_waits("7.0-rc1"));
+        assert_false(enabling_cpuset_waits("nonsense"));
+}
+
 static atomic_bool done;
 
 static void *sleep_often(void *userdata) {
@@ -109,6 +135,7 @@ static void test_not_changed(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_found, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_enabling, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_busy_disk, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_not_changed, setup, teardown),
         };

@@ -57,7 +57,10 @@ struct transition *transition_free(struct transition *t) {
         transition_drop_mover(t);
         cycle_unref(t->seen);
         cycle_unref(t->decided);
+        struct manager *m = t->m;
         free(t);
+        if (!m->exiting)
+                turn_pass_on(m, manager_now(m));
         return NULL;
 }
 

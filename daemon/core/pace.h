@@ -60,6 +60,7 @@ int pressure_share_of_all(const struct pressure_meter *m);
 /* Why a move did not go on at once. */
 enum hold_cause {
         HOLD_RATE,   /* migrate-rate, of the rule or the machine, and others' turns under it */
+        HOLD_TURN,   /* others' slices */
         HOLD_MEMORY, /* the service's memory pressure rose */
         HOLD_CPU,    /* its CPU pressure rose */
         HOLD_ROOM,   /* free memory of the home nodes runs out */

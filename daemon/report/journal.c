@@ -176,12 +176,12 @@ static void put_effort(struct log_entry *e, const struct move_report *r) {
 
 /* Waiting for the rate is as configured; anything else is worth a word. */
 static void say_held(struct log_entry *e, const struct move_effort *f) {
-        uint64_t held = f ? move_effort_held_usec(f) - f->held_usec[HOLD_RATE] : 0;
+        uint64_t held = f ? move_effort_held_usec(f) - f->held_usec[HOLD_RATE] - f->held_usec[HOLD_TURN] : 0;
         const char *before = " for ";
         if (held < USEC_PER_SEC)
                 return;
         log_entry_say(e, ", held back %s", FORMAT_USEC(held));
-        for (int i = HOLD_RATE + 1; i < _HOLD_CAUSE_MAX; i++)
+        for (int i = HOLD_MEMORY; i < _HOLD_CAUSE_MAX; i++)
                 if (f->held_usec[i] > 0) {
                         log_entry_say(e, "%s%s", before, hold_cause_to_string((enum hold_cause) i));
                         before = ", ";

@@ -281,11 +281,10 @@ void transition_slice_due(void *userdata) {
         turn_pass_on(m, now);
 }
 
-/* Once its CPUs are restricted it may wait for them because of that, which is no reason to move slowly. */
 static void begin_backoff(struct transition *t) {
         const struct service_sample *s = transition_sample(t);
-        bool restricted = transition_placement(t)->restrict_cpus && (t->tests || t->n_passes > 1);
-        backoff_init(&t->backoff, s->memory_pressure_centipercent / 10, restricted ? 1000 : s->cpu_pressure_centipercent / 10);
+        bool restricted = transition_placement(t)->restrict_cpus && (t->cpus_first || t->n_passes > 1);
+        backoff_init(&t->backoff, s->memory_pressure_centipercent / 10, s->cpu_pressure_centipercent / 10, restricted);
 }
 
 void transition_move(struct transition *t) {

@@ -30,7 +30,7 @@ struct transition {
         bool changing;    /* a change is under way */
         bool change_late; /* and does not return: said so */
         bool refused;     /* a change was refused, or came to nothing */
-        bool tests;       /* the restriction comes first, because one was refused before */
+        bool cpus_first;  /* they were restricted before anything is moved */
         bool probed;      /* a cpuset that restrains nothing was set first, to see whether one can be */
         bool mems_wait;   /* memory nodes are to be narrowed, once what is left off home was counted; */
         bool counted;     /* it was, and they may be */

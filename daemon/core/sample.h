@@ -115,3 +115,5 @@ struct node_set sample_nodes_with_bytes(const struct service_sample *s, unsigned
 double sample_locality(const struct service_sample *s, unsigned n_ids);
 /* Expected distance: Σ over pairs of CPU share × byte share × SLIT distance; 10.0 is all local; 0 if unknown. */
 double sample_distance(const struct service_sample *s, const struct topology *t);
+/* What that would be if its threads ran evenly on all CPUs of these nodes; 0 if there is no memory, or no CPU. */
+double sample_distance_from(const struct service_sample *s, const struct topology *t, const struct node_set *cpus);

@@ -119,6 +119,9 @@ cat >"$work/history.json" <<'JSON'
   "from_nodes":[3],"to_nodes":[1],"bytes":102760448,"locality_before":0.0,"locality_after":1.0,"reason":"its memory is on node 3",
   "effort":{"duration_usec":3400000,"narrow_usec":5000,"longest_slice_usec":21000,"longest_call_usec":9000,"bytes_per_sec":34253482,"held_usec":1200000,
    "held_by":{"cpu-pressure":1000000,"migrate-rate":200000},"cpu_pressure_before_percent":0.5,"cpu_pressure_during_percent":12.5}},
+ {"time_usec":1700000006000000,"unit":"redis-server.service","cgroup":"/system.slice/redis-server.service","rule":"cache","event":"undone",
+  "from_nodes":[1],"to_nodes":[3],"bytes":52428800,"locality_before":null,"locality_after":null,"undone_by":"balancing",
+  "reason":"the kernel's own balancing has taken it back; moved again in 2min"},
  {"time_usec":1700000009000000,"unit":"b.service","cgroup":"/b.service","rule":null,"event":"restored",
   "from_nodes":[],"to_nodes":[],"bytes":0,"locality_before":null,"locality_after":null,"reason":"has its former cpusets back"}]
 JSON
@@ -239,9 +242,10 @@ expect 0 history
 has_out '^TIME  *UNIT  *EVENT  *NODES  *BYTES  *LOCALITY  *STALL  *HELD  *REASON' history
 has_out '^2023-11-1[45] .*  *redis-server.service  *moved  *3 → 1  *98.0M  *0.00 → 1.00  *9.*ms  *1.2s  *its memory' history
 has_out ' decided  *3 → 1  *98.0M  *0.00  *-  *-  *its memory' history
+has_out ' undone  *1 → 3  *50.0M  *-  *-  *-  *the kernel.s own balancing has taken it back; moved again in 2min' history
 has_out ' b.service  *restored  *-  *-  *-  *-  *-  *has its former' history
 expect 0 history redis-server.service --json=short
-json 'v[0]["locality_after"] is None and v[1]["locality_after"] == 1.0 and v[2]["rule"] is None and v[0]["time_usec"] == 1700000000000000 and v[0]["effort"] is None and v[1]["effort"]["held_by"]["cpu-pressure"] == 1000000'
+json 'v[0]["locality_after"] is None and v[1]["locality_after"] == 1.0 and v[3]["rule"] is None and v[2]["undone_by"] == "balancing" and v[1]["undone_by"] is None and v[2]["bytes"] == 50 << 20 and v[0]["time_usec"] == 1700000000000000 and v[0]["effort"] is None and v[1]["effort"]["held_by"]["cpu-pressure"] == 1000000'
 expect 0 history quiet.service && has_out '^Nothing was decided about quiet.service since' history
 expect 0 history quiet.service --no-legend
 [ ! -s "$work/out" ] || fail "history --no-legend of nothing"

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/kernel-memory.h"
 #include "manager.h"
 #include "report/journal.h"
 
@@ -195,8 +196,9 @@ static void tell_rules(struct manager *m) {
         b->told_mode = b->mode;
         b->told_of = c;
         struct strbuf names = { 0 };
+        const struct kernel_memory kernel = { .has_balancing = true, .balancing = b->mode };
         for (size_t i = 0; i < c->n_rules; i++)
-                if (rule_meets_kernel_balancing(&c->rules[i], b->mode))
+                if (rule_meets_kernel(&c->rules[i], m->topology, &kernel) != MEETS_NOTHING)
                         strbuf_printf(&names, "%s%s", names.length > 0 ? ", " : "", c->rules[i].name ? c->rules[i].name : "?");
         _cleanup_free_ char *list = names.length > 0 ? strbuf_steal(&names) : NULL;
         strbuf_done(&names);

@@ -3,15 +3,12 @@
  * threads touch its pages from there, so nothing is undone. Where threads run elsewhere than the memory is to be (memory that is interleaved, or
  * on nodes that they do not run on), each access brings a page back to the thread; that is noticed (history-undone.c), and then left. So are unused pages that
  * reclaim takes to slower memory, which it would take there again. */
+#include "core/kernel-memory.h"
 #include "core/plan-internal.h"
 
-/* kernel.numa_balancing: pages go to the threads that use them. */
-#define MODE_THREADS 1u
-/* Pages that are used go from slow memory to fast: from nodes without CPUs, as far as we know. */
-#define MODE_TIERS 2u
-
 bool kernel_brings_pages(const struct planner *pl, const struct job *j) {
-        return (pl->in->machine->kernel_balancing & MODE_THREADS) != 0 && j->rule->kernel_balancing != KERNEL_BALANCING_OVERRIDE;
+        return (pl->in->machine->kernel_balancing & BALANCING_THREADS) != 0 &&
+               j->rule->kernel_balancing != KERNEL_BALANCING_OVERRIDE;
 }
 
 /* place: spread wants memory with the threads, which are everywhere: that is what it does, and dividing by amounts would only tear apart what it has sorted. */
@@ -32,7 +29,7 @@ uint64_t kernel_undone_wait(const struct planner *pl, const struct job *j) {
 static bool runs_elsewhere(const struct planner *pl, const struct job *j, const struct due *d) {
         if (j->placement->narrow_mems || j->kind == JOB_FOLLOW || j->kind == JOB_TOLD)
                 return false;
-        if ((pl->in->machine->kernel_balancing & MODE_THREADS) == 0)
+        if ((pl->in->machine->kernel_balancing & BALANCING_THREADS) == 0)
                 return !node_set_is_subset(&d->mems, &pl->cpu_nodes);
         struct node_set all = node_set_intersect(&pl->cpu_nodes, &j->may_cpus);
         struct node_set cpus = node_set_is_empty(&d->cpus) ? all : d->cpus;
@@ -55,8 +52,8 @@ void kernel_note(const struct planner *pl, const struct job *j, const struct due
                 text_duration(b, d->undone_usec);
         } else if (d->left_to_kernel)
                 strbuf_append(b, "; on which of them each page is, is left to the kernel's own balancing");
-        else if ((mode & (MODE_THREADS | MODE_TIERS)) != 0 &&
-                 (((mode & MODE_THREADS) != 0 && j->kind == JOB_INTERLEAVE) || runs_elsewhere(pl, j, d)))
+        else if ((mode & (BALANCING_THREADS | BALANCING_TIERS)) != 0 &&
+                 (((mode & BALANCING_THREADS) != 0 && j->kind == JOB_INTERLEAVE) || runs_elsewhere(pl, j, d)))
                 strbuf_printf(b,
                               "; the kernel's own balancing is on (kernel.numa_balancing=%u) and brings pages back to the "
                               "threads that use them",

@@ -4,6 +4,7 @@
 
 #include <stddef.h>
 
+#include "core/kernel-memory.h"
 #include "core/sample.h"
 #include "host/host.h"
 
@@ -22,3 +23,5 @@ bool kernel_demotion_read(const struct host *h);
 void kernel_balancing_sample(const struct host *h, struct machine_sample *m);
 /* And that of services that a rule places, one small file for each. To be called only where one is on. */
 void kernel_balancing_sample_services(const struct host *h, struct service_sample *samples, size_t n);
+/* How all this is set, and the kernel's tiers of memory; what cannot be read is not there. */
+void kernel_memory_read(const struct host *h, struct kernel_memory *ret);

@@ -116,7 +116,7 @@ echo 'version: 1' >"$work/good.yaml"
 expect 0 check "$work/good.yaml" && has_out 'fine' check
 expect 0 check "$work/good.yaml" --no-legend
 [ ! -s "$work/out" ] || fail "check --no-legend says nothing when all is well"
-expect 0 check "$work/good.yaml" --json=short && json 'v == {"valid": True, "rules": 0, "errors": []}'
+expect 0 check "$work/good.yaml" --json=short && json 'v == {"valid": True, "rules": 0, "errors": [], "warnings": []}'
 printf 'version: 1\nrules:\n  - name: a\n    frobnicate: 1\n' >"$work/bad.yaml"
 expect 78 check "$work/bad.yaml" && has_err '^.*/bad.yaml:4:[0-9]*: ' check
 [ ! -s "$work/out" ] || fail "errors belong on standard error"

@@ -343,6 +343,22 @@ static void test_kernel_balancing(void **state) {
         kernel_balancing_sample(h, &m);
         assert_int_equal(m.kernel_moved_bytes + m.kernel_demoted_bytes, 0);
 
+        /* For who asks: tiers by their number, whatever the order of the directory, and without what is none. */
+        struct kernel_memory k;
+        kernel_memory_read(h, &k);
+        assert_true(k.has_balancing && k.has_demotion && k.demotion && k.balancing == 2 && k.n_tiers == 0);
+        tree_put(&t, "sys/devices/virtual/memory_tiering/memory_tier22/nodelist", "2-3\n");
+        tree_put(&t, "sys/devices/virtual/memory_tiering/memory_tier4/nodelist", "0-1\n");
+        tree_put(&t, "sys/devices/virtual/memory_tiering/memory_tier100/nodelist", "5\n");
+        tree_put(&t, "sys/devices/virtual/memory_tiering/memory_tierx/nodelist", "6\n");
+        tree_put(&t, "sys/devices/virtual/memory_tiering/memory_tier7/nodelist", "x\n");
+        tree_put(&t, "sys/devices/virtual/memory_tiering/uevent", "\n");
+        kernel_memory_read(h, &k);
+        assert_int_equal(k.n_tiers, 3);
+        assert_true(k.tiers[0].id == 4 && k.tiers[1].id == 22 && k.tiers[2].id == 100);
+        assert_true(node_set_has(&k.tiers[0].nodes, 1) && node_set_has(&k.tiers[1].nodes, 2) &&
+                    node_set_has(&k.tiers[2].nodes, 5));
+
         /* By service, where the kernel counts so; a rule's alone. */
         struct rule placed, ignored;
         rule_init(&placed);

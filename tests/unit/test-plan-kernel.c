@@ -251,27 +251,6 @@ static void test_told_before(void **state) {
         w->machine.kernel_balancing = 0;
         p = free_and_plan(p, w);
         assert_null(strstr(p->placements[0].reason, "kernel"));
-
-        struct rule x;
-        rule_init(&x);
-        x.nodes = node_set_of(1);
-        for (int place = 0; place < _PLACE_MAX; place++) {
-                x.place = (enum place) place;
-                bool divided = place == PLACE_INTERLEAVE, given = place == PLACE_NODES || place == PLACE_NEAR;
-                x.cpus = CPUS_FREE;
-                assert_int_equal(rule_meets_kernel_balancing(&x, 1), divided || given);
-                assert_false(rule_meets_kernel_balancing(&x, 2));
-                x.memory = MEMORY_STRICT;
-                assert_int_equal(rule_meets_kernel_balancing(&x, 1), divided);
-                x.memory = MEMORY_PREFER;
-                x.cpus = CPUS_RESTRICT;
-                assert_int_equal(rule_meets_kernel_balancing(&x, 3), divided);
-                x.kernel_balancing = KERNEL_BALANCING_RESPECT;
-                assert_false(rule_meets_kernel_balancing(&x, 1));
-                x.kernel_balancing = KERNEL_BALANCING_OVERRIDE;
-                assert_int_equal(rule_meets_kernel_balancing(&x, 1), divided || place == PLACE_SPREAD);
-                x.kernel_balancing = KERNEL_BALANCING_AUTO;
-        }
 }
 
 int main(void) {

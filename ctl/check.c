@@ -40,7 +40,8 @@ static int answer(const struct config *config, const struct config_errors *error
         for (size_t i = 0; i < warnings->n_lines; i++)
                 (void) fprintf(stderr, "%s\n", warnings->lines[i]);
         if (config && o->legend)
-                (void) printf("Configuration is fine: %zu %s.\n", config->n_rules, config->n_rules == 1 ? "rule" : "rules");
+                (void) printf("Configuration is fine: %zu rule%s%s.\n", config->n_rules, config->n_rules == 1 ? "" : "s",
+                              warnings->n_lines > 0 ? ", with warnings" : "");
         return out_finish();
 }
 

@@ -118,7 +118,7 @@ static char *tiers_text(struct json_object *tiers) {
         for (size_t i = 0; i < array_length(tiers); i++) {
                 struct json_object *tier = json_object_array_get_idx(tiers, i);
                 _cleanup_free_ char *nodes = text_of_nodes(get_array(tier, "nodes"));
-                strbuf_printf(&b, "%s%" PRIu64 ": %s", i > 0 ? "; " : "", get_u64(tier, "id"), nodes ? nodes : "?");
+                strbuf_printf(&b, "%stier %" PRIu64 ": nodes %s", i > 0 ? "; " : "", get_u64(tier, "id"), nodes ? nodes : "?");
         }
         return strbuf_steal(&b);
 }
@@ -142,7 +142,7 @@ static int print_kernel(struct json_object *view) {
                               json_object_get_boolean(demotion) ? "on" : "off");
         _cleanup_free_ char *text = array_length(tiers) > 1 ? tiers_text(tiers) : NULL;
         if (text)
-                (void) printf("Memory tiers, the fastest first: %s\n", text);
+                (void) printf("Memory, the fastest first: %s\n", text);
         return out_finish();
 }
 

@@ -66,7 +66,8 @@ cat >"$work/status.json" <<'JSON'
  "states":{"observed":1,"stable":1,"pending":0,"moving":1,"blocked":0},"cycles":120,"last_cycle_reason":"pressure",
  "cycles_by_reason":{"timer":100,"unit":0,"pressure":20},"watched":{"cgroups":2,"directories":3,"memory_pressure":1,"memory_pressure_above":0,
  "cpu_pressure":2,"left_out":4},"last_cycle_cpu_usec":4200,"observe_cpu_usec":500000,
- "moves":7,"moves_failed":1,"moved_bytes":1073741824,"changed_cgroups":2,"limitations":["no PSI: pressure is not seen"]}
+ "moves":7,"moves_failed":1,"moved_bytes":1073741824,"changed_cgroups":2,"kernel_balancing":0,"kernel_balancing_setting":"off",
+ "kernel_balancing_state":"off while this runs, was 3","kernel_balancing_before":3,"kernel_demotion":true,"limitations":["no PSI: pressure is not seen"]}
 JSON
 cat >"$work/list.json" <<'JSON'
 [{"unit":"cron.service","cgroup":"/system.slice/cron.service","rule":null,"place":null,"state":"observed","reason":"no rule matches",
@@ -140,6 +141,7 @@ has_out '^Woken by:  *pressure; so far timer 100, pressure 20$' status
 has_out '^Watched:  *2 services, 3 places for new ones, memory pressure of 1, CPU pressure of 2; 4 left out$' status
 has_out '^Moved:  *1.0G in 7 moves, 1 failed$' status
 has_out '^Limitations:  *no PSI' status
+has_out '^Kernel.s own:  *balancing off while this runs, was 3; demotion to slower memory on$' status
 expect 0 status --json=short && json 'v["moved_bytes"] == 1 << 30 and v["states"]["moving"] == 1 and v["paused"] is False'
 
 # list: the contract's fields, nulls too; the table has what carries a rule first
@@ -236,6 +238,9 @@ expect 1 advise 1:9000 && has_err 'no nodes hold 9.0G' advise
 [ ! -s "$work/out" ] || fail "no nodes, no output"
 echo '{"nodes":[1],"node_list":"1","fits":false,"reason":"node 1, though oversubscribed","candidates":[]}' >"$work/advice.json"
 expect 0 advise 99 && has_err 'oversubscribed' advise && has_out '^1$' advise
+
+# topology needs no daemon, and where there is one says what it has switched off
+expect 0 topology --json=short && json 'v["kernel_balancing_before"] == 3'
 
 # history
 expect 0 history

@@ -1,11 +1,13 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The kernel's own balancing beside us: per placement, who moves what once a service is at home. Inside the virtual machine:
-tests/system/vm run --topology 4x2 tests/bench/balancing.py [SECONDS [WORD…]]. No assertion; it prints what it finds."""
+"""The kernel's own balancing beside us: per placement, who moves what once a service is at home; and on hmat its demotion, while somebody reclaims the
+service's memory. Inside the virtual machine: tests/system/vm run --topology 4x2|2+1|hmat tests/bench/balancing.py [SECONDS [WORD…]]. No assertion; it prints what it finds."""
 
+import errno
 import pathlib
 import re
 import sys
+import threading
 import time
 
 import daemon
@@ -34,7 +36,13 @@ CASES = {
         ('far-strict-2', 2, {'node': 0, 'threads': 2}, {'place': 'nodes', 'nodes': '2', 'cpus': 'free', 'memory': 'strict'}),
         ('interleave-2', 2, {'node': 0, 'threads': 2}, {'place': 'interleave'}),
     ],
+    'hmat': [
+        ('demoted', 0, {'node': 0, 'threads': 1, 'duty': '10:990'}, {'place': 'compact', 'allowed-nodes': '0'}),
+        ('demoted-strict', 0, {'node': 0, 'threads': 1, 'duty': '10:990'}, {'place': 'compact', 'allowed-nodes': '0', 'memory': 'strict'}),
+        ('demoted-2', 2, {'node': 0, 'threads': 1, 'duty': '10:990'}, {'place': 'compact', 'allowed-nodes': '0'}),
+    ],
 }
+RECLAIM = ('2', '16M')          # every so many seconds, so much, on hmat
 
 
 def vmstat():
@@ -66,6 +74,23 @@ def moved_by_us(journal, unit, ids):
     return sum(int(e.get('PAGES', 0)) for e in journal.of_unit(unit, ids['MOVED']))
 
 
+class Reclaimer(threading.Thread):
+    """Asks for some of the service's memory again and again, as who reclaims what is not used does; with demotion on, it goes to slow memory."""
+
+    def __init__(self, service):
+        super().__init__(daemon=True)
+        self.file = service.cgroup / 'memory.reclaim'
+        self.over = threading.Event()
+
+    def run(self):
+        while not self.over.wait(float(RECLAIM[0])):
+            try:
+                self.file.write_text(RECLAIM[1])
+            except OSError as error:
+                if error.errno != errno.EAGAIN:         # less than that was found
+                    raise
+
+
 def look(service):
     share = {n: f'{b / 2**20:.0f}M' for n, b in service.region_bytes().items()}
     return f'{share} own part local {thread_part_locality(service):.2f} locality {service.locality(2.0):.2f}'
@@ -83,10 +108,16 @@ def measure(name, mode, options, rule, seconds):
     if rule:
         daemon.configure([{'name': 'bench', 'match': {'unit': service.unit}, 'cooldown': '10s', **rule}], interval='2s', **{'max-interval': '5s'})
         daemon.start()
+    reclaimer = Reclaimer(service) if name.startswith('demoted') else None
+    if reclaimer:
+        reclaimer.start()
     while time.monotonic() - began < seconds:
         time.sleep(max(0, seconds / 5 - 2))
         ours = moved_by_us(journal, service.unit, ids)
         print(f'   {time.monotonic() - began:5.0f} s  {look(service)} ours {ours} pages, kernel {since(before)}', flush=True)
+    if reclaimer:
+        reclaimer.over.set()
+        reclaimer.join()
     if rule:
         entry = daemon.service(service.unit)
         print('   says', entry and {key: entry[key] for key in ('state', 'reason', 'home_nodes', 'locality')}, flush=True)
@@ -104,7 +135,10 @@ def main():
     words = sys.argv[2:]
     daemon.reset()
     kernel = re.search(r'version (\S+)', pathlib.Path('/proc/version').read_text())[1]
-    topology = '2+1' if len(numa.online_nodes()) == 3 else '4x2'
+    nodes = numa.online_nodes()
+    topology = '2+1' if len(nodes) == 3 else '4x2' if numa.cpus_of(nodes[-1]) else 'hmat'
+    if topology == 'hmat':
+        DEMOTION.write_text('true')
     print(f'Linux {kernel}, {topology}, {SIZE_MIB} MiB in 4 KiB pages; demotion', DEMOTION.read_text().strip() if DEMOTION.exists() else None)
     for name, mode, options, rule in CASES[topology]:
         if not words or any(w in name for w in words):

@@ -42,12 +42,11 @@ struct node_memory {
 struct machine_sample {
         struct node_memory *nodes; /* n_ids entries */
         /* The kernel's own balancing: kernel.numa_balancing, a bit mask (1: pages go to the threads that use them, 2: from slow memory to fast);
-         * 0: off, or a kernel without. How much it has moved since boot: meaningful where that is not 0. */
+         * 0: off, or a kernel without. */
         unsigned kernel_balancing;
-        uint64_t kernel_moved_bytes;
-        /* Reclaim takes unused pages to slower memory (demotion), and has taken so much since boot: meaningful where it does. */
-        bool kernel_demotes;
-        uint64_t kernel_demoted_bytes;
+        bool kernel_demotes; /* reclaim takes unused pages to slower memory */
+        /* How much each has moved since boot: meaningful where one of them is on. */
+        uint64_t kernel_moved_bytes, kernel_demoted_bytes;
 };
 
 /* Are there pages that the kernel moves of its own accord? */

@@ -235,9 +235,9 @@ int sim_read_machine(void *context, const struct topology *t, struct machine_sam
         if (!ret->nodes)
                 return -ENOMEM;
         ret->kernel_balancing = sim_balancing_mode(s);
-        ret->kernel_moved_bytes = ret->kernel_balancing != 0 ? s->totals.kernel_moved_bytes : 0;
         ret->kernel_demotes = sim_demotes(s);
-        ret->kernel_demoted_bytes = ret->kernel_demotes ? s->totals.demoted_bytes : 0;
+        ret->kernel_moved_bytes = kernel_moves_pages(ret) ? s->totals.kernel_moved_bytes : 0;
+        ret->kernel_demoted_bytes = kernel_moves_pages(ret) ? s->totals.demoted_bytes : 0;
         for (unsigned n = 0; n < s->n_ids; n++)
                 ret->nodes[n] = (struct node_memory){
                         .bytes_total = s->nodes[n].total,

@@ -1,7 +1,7 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The kernel's own balancing beside us: per placement, who moves what once a service is at home; and on hmat its demotion, while somebody reclaims the
-service's memory. Inside the virtual machine: tests/system/vm run --topology 4x2|2+1|hmat tests/bench/balancing.py [SECONDS [WORD…]]. No assertion; it prints what it finds."""
+"""The kernel's own balancing beside us: per placement, who moves what once a service is at home; and on 2+1 its demotion (Linux 6.12), while somebody
+reclaims the service's memory. Inside the virtual machine: tests/system/vm run --topology 4x2|2+1 tests/bench/balancing.py [SECONDS [WORD…]]. No assertion; it prints what it finds."""
 
 import errno
 import pathlib
@@ -35,14 +35,12 @@ CASES = {
         ('far-strict-1', 1, {'node': 0, 'threads': 2}, {'place': 'nodes', 'nodes': '2', 'cpus': 'free', 'memory': 'strict'}),
         ('far-strict-2', 2, {'node': 0, 'threads': 2}, {'place': 'nodes', 'nodes': '2', 'cpus': 'free', 'memory': 'strict'}),
         ('interleave-2', 2, {'node': 0, 'threads': 2}, {'place': 'interleave'}),
-    ],
-    'hmat': [
         ('demoted', 0, {'node': 0, 'threads': 1, 'duty': '10:990'}, {'place': 'compact', 'allowed-nodes': '0'}),
         ('demoted-strict', 0, {'node': 0, 'threads': 1, 'duty': '10:990'}, {'place': 'compact', 'allowed-nodes': '0', 'memory': 'strict'}),
         ('demoted-2', 2, {'node': 0, 'threads': 1, 'duty': '10:990'}, {'place': 'compact', 'allowed-nodes': '0'}),
     ],
 }
-RECLAIM = ('2', '16M')          # every so many seconds, so much, on hmat
+RECLAIM = ('2', '16M')          # of what is demoted: every so many seconds, so much
 
 
 def vmstat():
@@ -110,12 +108,14 @@ def measure(name, mode, options, rule, seconds):
         daemon.start()
     reclaimer = Reclaimer(service) if name.startswith('demoted') else None
     if reclaimer:
+        DEMOTION.write_text('true')
         reclaimer.start()
     while time.monotonic() - began < seconds:
         time.sleep(max(0, seconds / 5 - 2))
         ours = moved_by_us(journal, service.unit, ids)
         print(f'   {time.monotonic() - began:5.0f} s  {look(service)} ours {ours} pages, kernel {since(before)}', flush=True)
     if reclaimer:
+        DEMOTION.write_text('false')
         reclaimer.over.set()
         reclaimer.join()
     if rule:
@@ -135,10 +135,7 @@ def main():
     words = sys.argv[2:]
     daemon.reset()
     kernel = re.search(r'version (\S+)', pathlib.Path('/proc/version').read_text())[1]
-    nodes = numa.online_nodes()
-    topology = '2+1' if len(nodes) == 3 else '4x2' if numa.cpus_of(nodes[-1]) else 'hmat'
-    if topology == 'hmat':
-        DEMOTION.write_text('true')
+    topology = '2+1' if len(numa.online_nodes()) == 3 else '4x2'
     print(f'Linux {kernel}, {topology}, {SIZE_MIB} MiB in 4 KiB pages; demotion', DEMOTION.read_text().strip() if DEMOTION.exists() else None)
     for name, mode, options, rule in CASES[topology]:
         if not words or any(w in name for w in words):

@@ -483,7 +483,7 @@ static int nobody(const char *path) {
                 return 22;
         /* In a loop: answered at first, then turned away again and again. How soon depends on what else the machine does. */
         unsigned n_told = 0, n_busy = 0;
-        for (unsigned i = 0; i < 20000 && (n_told < 10 || n_busy < 50); i++) {
+        for (unsigned i = 0; i < 600 && (n_told < 10 || n_busy < 50); i++) {
                 json_object_put(call(&f, "Explain", error, "s", "expensive.service"));
                 if (!*error)
                         n_told++;

@@ -55,6 +55,7 @@
 struct range {
         uint64_t start, end;
         uint64_t page_bytes;
+        uint32_t base_pages;           /* in one of these */
         uint64_t all_pages, off_pages; /* of page_bytes, as numa_maps had it: what is there, and of that what may have to move */
         uint64_t mapmax;               /* the most often that one of its pages is mapped */
         bool hugetlb;
@@ -128,7 +129,7 @@ struct mover {
         int16_t *pattern;                       /* PAGES_INTERLEAVE: node by number, n_pattern of them */
         size_t n_pattern;
         struct {
-                uint64_t block;
+                uint64_t start; /* of a block: its pages go together */
                 int from, target;
         } sticky;
 
@@ -143,6 +144,7 @@ struct mover {
         uint64_t cursor;                                     /* all below is gathered */
         uint64_t found_pages;                                /* of this range, certainly of those that numa_maps counted */
         uint64_t resume_at;                                  /* mappings from here on are to be read yet; 0: none */
+        bool last_is_kept;                                   /* the last mapping that numa_maps told is the last of the ranges */
         uint64_t *pagemap, pagemap_start;
         size_t n_pagemap;
         bool scans; /* scan_pages() works */
@@ -160,6 +162,7 @@ struct mover {
         struct unit *window;
         size_t n_window;
         bool has_probes, has_hugetlb;
+        bool has_arrived; /* some unit that is a block */
         void **addresses;
         int *nodes, *status, *now;
         size_t *pick;
@@ -181,8 +184,13 @@ int mover_load_ranges(struct mover *m, pid_t pid);
 
 /* mover-division.c: balancing and interleaving */
 int mover_init_division(struct mover *m, const struct move_goal *goal);
-/* Is it, on `from`, not where it belongs? */
-bool mover_is_misplaced(const struct mover *m, const struct unit *u);
+bool mover_division_is_misplaced(const struct mover *m, const struct unit *u);
+/* Is it, on `from`, not where it belongs? Inline, as what follows: it is done for every page. */
+static inline bool mover_is_misplaced(const struct mover *m, const struct unit *u) {
+        if (u->from < 0 || (unsigned) u->from >= m->topology->n_ids)
+                return false;
+        return m->how == PAGES_HOME ? !node_set_has(&m->home, (unsigned) u->from) : mover_division_is_misplaced(m, u);
+}
 /* How many base pages are still to leave this node (PAGES_BALANCE). */
 uint64_t mover_surplus(const struct mover *m, unsigned node);
 /* Which of these nodes a misplaced unit goes to; -1: none (any more). */
@@ -193,7 +201,9 @@ void mover_division_give_back(struct mover *m, const struct unit *u);
 
 /* mover-target.c */
 /* Has the unit arrived, now that it is on `node`? */
-bool mover_has_arrived(const struct mover *m, const struct unit *u, int node);
+static inline bool mover_has_arrived(const struct mover *m, const struct unit *u, int node) {
+        return m->how == PAGES_HOME ? node >= 0 && node_set_has(&m->home, (unsigned) node) : node == u->target;
+}
 int mover_init_targets(struct mover *m, const struct move_goal *goal);
 /* Picks a node with room for the unit and reserves it; false where there is none. */
 bool mover_reserve(struct mover *m, struct unit *u);
@@ -209,6 +219,11 @@ void mover_read_pools(struct mover *m, uint64_t page_bytes);
 
 /* The entry of one page; where there is no pagemap (any more) as if it were present and nobody else's. `until`: so far it may be read ahead. */
 uint64_t mover_pagemap_entry(struct mover *m, uint64_t address, uint64_t until);
+/* Entries of base pages that have been read; NULL: not all of them have. */
+static inline const uint64_t *mover_pagemap_read(const struct mover *m, uint64_t from, uint64_t to) {
+        uint64_t i = from / m->page_bytes - m->pagemap_start, n = (to - from) / m->page_bytes;
+        return i < m->n_pagemap && n <= m->n_pagemap - i ? &m->pagemap[i] : NULL;
+}
 void mover_forget_pagemap(struct mover *m);
 /* Finds out whether scan_pages() works for this process. */
 void mover_try_scan(struct mover *m);

@@ -66,22 +66,38 @@ static bool may_leave(const struct mover *m, unsigned node) {
         }
 }
 
+/* Are the ends of mappings all that maps could tell? */
+static bool needs_ends_only(const struct mover *m) {
+        return !m->mappers && m->how == PAGES_HOME;
+}
+
+/* A mapping that is populated up to where the next begins ends there: of a process with a great many of them that is often all there is to know, and maps
+ * need not be read. */
+static void end_last(struct mover *m, uint64_t next_start) {
+        struct range *r = m->last_is_kept ? &m->ranges[m->n_ranges - 1] : NULL;
+        m->last_is_kept = false;
+        if (r && needs_ends_only(m) && next_start - r->start == r->all_pages * r->page_bytes)
+                r->end = next_start;
+}
+
 static int on_mapping(const struct numa_mapping *mapping, void *userdata) {
         struct mover *m = userdata;
+        end_last(m, mapping->start);
         if (mapping->start < m->resume_at)
                 return 0;
         struct range r = { .start = mapping->start, .page_bytes = mapping->kernel_page_bytes, .mapmax = mapping->mapmax };
         r.hugetlb = mapping->is_hugetlb;
         if (!r.hugetlb || r.page_bytes == 0)
                 r.page_bytes = r.hugetlb ? 2 * MIB : m->page_bytes;
+        r.base_pages = (uint32_t) (r.page_bytes / m->page_bytes);
 
-        for (unsigned n = 0; n < m->topology->n_ids; n++) {
+        for (unsigned n = mapping->first_node; n < mapping->end_node; n++) {
                 uint64_t pages = mapping->pages_by_node[n];
                 r.all_pages += pages;
                 if (may_leave(m, n))
                         r.off_pages += pages;
                 if (node_set_has(&m->home, n))
-                        m->assigned[n] += pages * (r.page_bytes / m->page_bytes);
+                        m->assigned[n] += pages * r.base_pages;
         }
         if (r.off_pages == 0)
                 return 0;
@@ -97,6 +113,7 @@ static int on_mapping(const struct numa_mapping *mapping, void *userdata) {
         if (k < 0)
                 return k;
         m->ranges[m->n_ranges++] = r;
+        m->last_is_kept = true;
         return 0;
 }
 
@@ -122,7 +139,8 @@ static int read_numa_maps(struct mover *m, const char *path, char *buffer) {
 
 struct ends {
         struct mover *m;
-        size_t next; /* the first range that is not yet passed; both are sorted by address */
+        size_t next;  /* the first range that is not yet passed; both are sorted by address */
+        size_t n_all; /* ranges behind these have their ends */
 };
 
 static int on_entry(const struct maps_entry *e, void *userdata) {
@@ -130,7 +148,9 @@ static int on_entry(const struct maps_entry *e, void *userdata) {
         struct mover *m = ends->m;
         while (ends->next < m->n_ranges && m->ranges[ends->next].start < e->start)
                 ends->next++;
-        if (ends->next >= m->n_ranges || m->ranges[ends->next].start != e->start || e->special)
+        if (ends->next >= ends->n_all)
+                return RANGES_ENOUGH;
+        if (m->ranges[ends->next].start != e->start || e->special)
                 return 0;
         struct range *r = &m->ranges[ends->next];
         r->end = e->end;
@@ -141,9 +161,14 @@ static int on_entry(const struct maps_entry *e, void *userdata) {
 
 static int read_maps(struct mover *m, pid_t pid) {
         bool with_huge = m->how != PAGES_HOME && m->block_bytes > 0 && !m->scans;
+        struct ends ends = { .m = m, .n_all = m->n_ranges };
+        while (ends.n_all > 0 && m->ranges[ends.n_all - 1].end > 0)
+                ends.n_all--;
+        if (ends.n_all == 0)
+                return 0;
         _cleanup_(close_fdp) int fd = maps_open(m->host, pid, with_huge);
-        struct ends ends = { .m = m };
-        return fd < 0 ? fd : maps_read(fd, on_entry, &ends);
+        int r = fd < 0 ? fd : maps_read(fd, on_entry, &ends);
+        return r == RANGES_ENOUGH ? 0 : r;
 }
 
 /* A mapping that numa_maps had and maps did not, or not at this address, has changed in between: left to the next pass. */
@@ -161,6 +186,7 @@ int mover_load_ranges(struct mover *m, pid_t pid) {
         if (!buffer)
                 return -ENOMEM;
         m->n_ranges = m->range = 0;
+        m->last_is_kept = false;
         m->cursor = 0;
         mover_forget_pagemap(m);
         (void) snprintf(path, sizeof(path), "proc/%d/numa_maps", pid);

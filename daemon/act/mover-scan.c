@@ -23,11 +23,11 @@ int mover_ask(struct mover *m, size_t n, void *const *addresses, int *status) {
         return r == -EINVAL ? -ESRCH : r < 0 ? (int) r : 0;
 }
 
-/* Returns false where there is no room for it on any home node. */
+/* Takes in the unit that unit_of() made. Returns false where there is no room for it on any home node. */
 static bool add_unit(struct mover *m, struct unit *u) {
         if (!mover_reserve(m, u))
                 return false;
-        m->window[m->n_window++] = *u;
+        m->n_window++;
         m->has_probes |= u->probe;
         m->has_hugetlb |= u->hugetlb;
         return true;
@@ -37,15 +37,20 @@ static uint32_t block_pages(const struct mover *m) {
         return (uint32_t) (m->block_bytes / m->page_bytes);
 }
 
-static struct unit unit_of(const struct mover *m, const struct mover_candidate *c, int node) {
+/* Made where it will be if it is taken: behind the last of the window, which has room. */
+static struct unit *unit_of(struct mover *m, const struct mover_candidate *c, int node) {
         const struct range *r = &m->ranges[c->range];
-        struct unit u = {
-                .address = c->address, .range = c->range, .from = (int16_t) node, .hugetlb = r->hugetlb, .all = r->all
-        };
-        u.huge = c->kind == CANDIDATE_HUGE;
-        u.probe = c->kind == CANDIDATE_BLOCK;
-        u.pages = c->kind == CANDIDATE_PAGE ? (uint32_t) (r->page_bytes / m->page_bytes) : block_pages(m);
-        u.counted_pages = c->missed ? block_pages(m) : u.pages;
+        struct unit *u = &m->window[m->n_window];
+        uint32_t pages = c->kind == CANDIDATE_PAGE ? r->base_pages : block_pages(m);
+        *u = (struct unit){ .address = c->address,
+                            .range = c->range,
+                            .pages = pages,
+                            .counted_pages = c->missed ? block_pages(m) : pages,
+                            .from = (int16_t) node,
+                            .huge = c->kind == CANDIDATE_HUGE,
+                            .probe = c->kind == CANDIDATE_BLOCK,
+                            .hugetlb = r->hugetlb,
+                            .all = r->all };
         return u;
 }
 
@@ -57,27 +62,27 @@ static bool is_stubborn(const struct mover *m, const struct unit *u) {
 
 /* One candidate that is on `node`, or is not there any more. */
 static void take_candidate(struct mover *m, const struct mover_candidate *c, int node, uint64_t *used) {
-        struct unit u = unit_of(m, c, node);
-        if (!mover_is_misplaced(m, &u))
+        struct unit *u = unit_of(m, c, node);
+        if (!mover_is_misplaced(m, u))
                 return;
-        if (is_stubborn(m, &u)) {
-                m->result.failed_busy += u.pages;
-                m->result.remembered_pages += u.pages;
+        if (is_stubborn(m, u)) {
+                m->result.failed_busy += u->pages;
+                m->result.remembered_pages += u->pages;
         } else if (c->shared)
-                m->result.failed_shared += u.pages;
-        else if (add_unit(m, &u))
-                *used += u.pages;
+                m->result.failed_shared += u->pages;
+        else if (add_unit(m, u))
+                *used += u->pages;
         else
-                m->result.skipped_room_bytes += u.pages * m->page_bytes;
+                m->result.skipped_room_bytes += u->pages * m->page_bytes;
 }
 
 /* A block whose first and last pages are on these nodes. */
 static void take_ends(struct mover *m, const struct mover_candidate *c, int first, int last, uint64_t *used) {
-        struct unit u = unit_of(m, c, first);
+        struct unit *u = unit_of(m, c, first);
         bool stubborn = stubborn_has_any(m->stubborn, &m->processes[m->current], c->address, c->address + m->block_bytes,
                                          m->slice_began_usec);
-        if (!stubborn && first == last && mover_is_misplaced(m, &u) && add_unit(m, &u))
-                *used += u.pages;
+        if (!stubborn && first == last && mover_is_misplaced(m, u) && add_unit(m, u))
+                *used += u->pages;
         else
                 mover_go_over(m, c->address, c->range);
 }
@@ -110,9 +115,7 @@ static size_t choose(struct mover *m, uint64_t budget_pages, size_t *ret_asked) 
         size_t n = 0, asked = 0;
         while (m->candidate + n < m->n_candidates && m->n_window + n < WINDOW_PAGES && asked + 2 <= WINDOW_PAGES) {
                 const struct mover_candidate *c = &m->candidates[m->candidate + n];
-                uint32_t size =
-                        c->kind == CANDIDATE_PAGE ? (uint32_t) (m->ranges[c->range].page_bytes / m->page_bytes) : block_pages(m);
-                size = c->shared ? 0 : size;
+                uint32_t size = c->shared ? 0 : c->kind == CANDIDATE_PAGE ? m->ranges[c->range].base_pages : block_pages(m);
                 if (pages + size > budget_pages && (n > 0 || m->n_window > 0))
                         break;
                 if (c->kind == CANDIDATE_BLOCK && m->how != PAGES_HOME)

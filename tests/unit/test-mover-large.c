@@ -33,6 +33,29 @@ static void test_more_mappings_than_are_kept(void **state) {
         mover_free(m);
 }
 
+/* Mappings that are populated up to where the next one begins: maps is not needed. With a hole it is, since the next may begin much later. */
+static void test_ends_without_maps(void **state) {
+        for (size_t i = 0; i < 50; i++)
+                add(PID, BASE + i * 3 * 4096, 3, i % 5 == 4 ? 0 : 1);
+        struct mover *m = make("0", NULL, 0);
+        assert_int_equal(unlinkat(fx.host.root_fd, "proc/100/maps", 0), 0);
+        assert_int_equal(run(m, 64 * MIB), 0);
+        assert_int_equal(mover_result(m)->moved_pages, 120);
+        assert_false(mover_result(m)->process_vanished);
+        mover_free(m);
+
+        add(PID, BASE + GIB, 100, 1);
+        simulated_page(sim, PID, BASE + GIB + 10 * 4096)->node = -1;
+        add(PID, BASE + GIB + 100 * 4096, 1, 0);
+        m = make("0", NULL, 0);
+        assert_int_equal(mover_slice(m, 4096), 1);
+        assert_int_equal(m->n_ranges, 1);
+        assert_int_equal(m->ranges[0].end, BASE + GIB + 100 * 4096);
+        assert_int_equal(run(m, 64 * MIB), 0);
+        assert_int_equal(mover_result(m)->moved_pages, 99);
+        mover_free(m);
+}
+
 /* Slices of a few pages: each page is asked for once before it is moved, and looked at again at most once. */
 static void test_small_steps(void **state) {
         add(PID, BASE, 5000, 1);
@@ -143,6 +166,7 @@ int main(void) {
                 PAGEMAP(test_large_and_hardly_populated),
                 SCAN(test_large_and_hardly_populated),
                 ALL(test_more_mappings_than_are_kept),
+                ALL(test_ends_without_maps),
                 ALL(test_small_steps),
                 ALL(test_small_steps_of_huge_pages),
                 ALL(test_pages_that_went),

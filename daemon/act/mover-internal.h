@@ -144,6 +144,7 @@ struct mover {
         uint64_t cursor;                                     /* all below is gathered */
         uint64_t found_pages;                                /* of this range, certainly of those that numa_maps counted */
         uint64_t resume_at;                                  /* mappings from here on are to be read yet; 0: none */
+        size_t n_mappings;                                   /* that numa_maps told */
         bool last_is_kept;                                   /* the last mapping that numa_maps told is the last of the ranges */
         uint64_t *pagemap, pagemap_start;
         size_t n_pagemap;

@@ -17,6 +17,8 @@
 /* What stops the parser where no more are kept. */
 #define RANGES_ENOUGH     (-ECANCELED)
 #define TEXT_BUFFER_BYTES (32 * KIB)
+/* Where no more than every so many-th mapping's end is to be found out, that is asked for it alone: a query costs as much as some lines. */
+#define QUERY_SHARE 4u
 
 static int ended(int r) {
         return host_vanished(r) ? -ESRCH : r;
@@ -83,6 +85,7 @@ static void end_last(struct mover *m, uint64_t next_start) {
 static int on_mapping(const struct numa_mapping *mapping, void *userdata) {
         struct mover *m = userdata;
         end_last(m, mapping->start);
+        m->n_mappings++;
         if (mapping->start < m->resume_at)
                 return 0;
         struct range r = { .start = mapping->start, .page_bytes = mapping->kernel_page_bytes, .mapmax = mapping->mapmax };
@@ -159,16 +162,35 @@ static int on_entry(const struct maps_entry *e, void *userdata) {
         return 0;
 }
 
+/* Asks for those ends that are missing. 1: they are there, but of what has changed since; 0: they are to be read; negative errno. */
+static int query_ends(struct mover *m, int fd, size_t n_missing) {
+        if (!needs_ends_only(m) || n_missing > m->n_mappings / QUERY_SHARE)
+                return 0;
+        for (size_t i = 0; i < m->n_ranges; i++) {
+                struct range *r = &m->ranges[i];
+                int k = r->end > 0 ? 0 : maps_query_end(fd, r->start, &r->end);
+                if (k < 0 && k != -ENOENT)
+                        return k == -ENOTTY ? 0 : k;
+        }
+        return 1;
+}
+
 static int read_maps(struct mover *m, pid_t pid) {
         bool with_huge = m->how != PAGES_HOME && m->block_bytes > 0 && !m->scans;
-        struct ends ends = { .m = m, .n_all = m->n_ranges };
-        while (ends.n_all > 0 && m->ranges[ends.n_all - 1].end > 0)
-                ends.n_all--;
-        if (ends.n_all == 0)
+        struct ends ends = { .m = m };
+        size_t n_missing = 0;
+        for (size_t i = 0; i < m->n_ranges; i++)
+                if (m->ranges[i].end == 0) {
+                        ends.n_all = i + 1;
+                        n_missing++;
+                }
+        if (n_missing == 0)
                 return 0;
         _cleanup_(close_fdp) int fd = maps_open(m->host, pid, with_huge);
-        int r = fd < 0 ? fd : maps_read(fd, on_entry, &ends);
-        return r == RANGES_ENOUGH ? 0 : r;
+        int r = fd < 0 ? fd : query_ends(m, fd, n_missing);
+        if (r == 0)
+                r = maps_read(fd, on_entry, &ends);
+        return r == RANGES_ENOUGH || r > 0 ? 0 : r;
 }
 
 /* A mapping that numa_maps had and maps did not, or not at this address, has changed in between: left to the next pass. */
@@ -186,6 +208,7 @@ int mover_load_ranges(struct mover *m, pid_t pid) {
         if (!buffer)
                 return -ENOMEM;
         m->n_ranges = m->range = 0;
+        m->n_mappings = 0;
         m->last_is_kept = false;
         m->cursor = 0;
         mover_forget_pagemap(m);

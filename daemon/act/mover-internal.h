@@ -11,7 +11,9 @@
  * with a hundredth resident costs a read of pagemap up to where all has been found that numa_maps counted in it. Pages that others map too are
  * never offered for moving, which would end the kernel's batch each time. All of this can be had by
  * whoever may call move_pages() for the process; CAP_SYS_ADMIN is needed for frame numbers only (kernel: admin-guide/mm/pagemap.rst).
- * Where there is no pagemap every address is asked for. What was found and not moved in a slice is kept for the next, and what is asked is asked right
+ * Where there is no pagemap every address is asked for. A mapping of which numa_maps has found every page on one node off home has been asked about by that: of
+ * its small pages one in ASK_SHARE is asked for again, and once one of these is elsewhere, all of the process's are: some few may be taken to have moved that had come home by themselves, so that
+ * this is done only where it is much that is known. What was found and not moved in a slice is kept for the next, and what is asked is asked right
  * before it is moved, no more of it than the budget covers.
  *
  * Transparent huge pages. PAGEMAP_SCAN tells them. Before 6.7 nothing cheap does (smaps costs three times numa_maps). So of 512 present pages, aligned, the first
@@ -30,6 +32,9 @@
 #include "host/host.h"
 #include "host/maps.h"
 
+/* See above. On average so many are asked for wrongly before it shows; that is to be far below a hundredth. */
+#define ASK_SHARE       8u
+#define KNOWN_PAGES_MIN 4096u
 /* Addresses in one call and in one window. Throughput is flat from about 1,280. */
 #define WINDOW_PAGES 4096u
 /* And no more than so many base pages: 32 huge pages of 2 MiB, from where on each call's own price no longer shows. */
@@ -58,6 +63,7 @@ struct range {
         uint32_t base_pages;           /* in one of these */
         uint64_t all_pages, off_pages; /* of page_bytes, as numa_maps had it: what is there, and of that what may have to move */
         uint64_t mapmax;               /* the most often that one of its pages is mapped */
+        int16_t source; /* the one node off home on which numa_maps found all of it; -1: there is none, or its pages are large */
         bool hugetlb;
         bool no_huge; /* certainly without transparent huge pages */
         bool all;     /* shared pages are the service's own: they move too */
@@ -156,6 +162,8 @@ struct mover {
         size_t n_candidates, candidate;
         struct missed *missed; /* WINDOW_PAGES */
         size_t n_missed;
+        uint64_t known_pages; /* of ranges with a source */
+        bool trusts;          /* so far pages were where numa_maps had found them */
         unsigned probe_limit, probe_misses, probe_skip, probe_skip_next;
         uint64_t shared_asked;
 

@@ -93,6 +93,7 @@ static int on_mapping(const struct numa_mapping *mapping, void *userdata) {
         if (!r.hugetlb || r.page_bytes == 0)
                 r.page_bytes = r.hugetlb ? 2 * MIB : m->page_bytes;
         r.base_pages = (uint32_t) (r.page_bytes / m->page_bytes);
+        r.source = -1;
 
         for (unsigned n = mapping->first_node; n < mapping->end_node; n++) {
                 uint64_t pages = mapping->pages_by_node[n];
@@ -104,6 +105,9 @@ static int on_mapping(const struct numa_mapping *mapping, void *userdata) {
         }
         if (r.off_pages == 0)
                 return 0;
+        if (m->how == PAGES_HOME && r.off_pages == r.all_pages && r.base_pages == 1 &&
+            mapping->first_node + 1 == mapping->end_node)
+                r.source = (int16_t) mapping->first_node;
         if (m->respect_own_policy && has_own_policy(mapping)) {
                 m->result.skipped_policy_bytes += r.off_pages * r.page_bytes;
                 return 0;
@@ -116,6 +120,7 @@ static int on_mapping(const struct numa_mapping *mapping, void *userdata) {
         if (k < 0)
                 return k;
         m->ranges[m->n_ranges++] = r;
+        m->known_pages += r.source >= 0 ? r.off_pages : 0;
         m->last_is_kept = true;
         return 0;
 }
@@ -209,6 +214,7 @@ int mover_load_ranges(struct mover *m, pid_t pid) {
                 return -ENOMEM;
         m->n_ranges = m->range = 0;
         m->n_mappings = 0;
+        m->known_pages = 0;
         m->last_is_kept = false;
         m->cursor = 0;
         mover_forget_pagemap(m);
@@ -228,5 +234,6 @@ int mover_load_ranges(struct mover *m, pid_t pid) {
         if (r < 0)
                 return ended(r);
         drop_endless(m);
+        m->trusts = m->pagemap_fd >= 0 && m->known_pages >= KNOWN_PAGES_MIN; /* pagemap says what is present */
         return 0;
 }

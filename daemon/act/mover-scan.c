@@ -109,19 +109,37 @@ static int take_whole(struct mover *m, const struct mover_candidate *c, uint64_t
         return 0;
 }
 
+/* Where numa_maps has it; -1: that is not known, or not believed. The first page of a block that was tried as a huge one may have moved since. */
+static int known_node(const struct mover *m, const struct mover_candidate *c) {
+        if (!m->trusts || c->kind != CANDIDATE_PAGE || c->shared || (c->missed && c->address % m->block_bytes == 0))
+                return -1;
+        return m->ranges[c->range].source;
+}
+
+/* Is this candidate asked for? Those whose node is known only where a hash says so: what has come home meanwhile may well be every second page, or
+ * every 64th. */
+static bool is_asked(const struct mover *m, const struct mover_candidate *c) {
+        if (known_node(m, c) < 0)
+                return true;
+        uint64_t x = (c->address ^ c->address >> 27) * UINT64_C(0x9e3779b97f4a7c15);
+        x = (x ^ x >> 31) * UINT64_C(0xbf58476d1ce4e5b9);
+        return (x >> 32) % ASK_SHARE == 0;
+}
+
 /* How many of the next candidates fit into what is left of window and budget, and the addresses to ask for. */
 static size_t choose(struct mover *m, uint64_t budget_pages, size_t *ret_asked) {
         uint64_t pages = 0;
         size_t n = 0, asked = 0;
-        while (m->candidate + n < m->n_candidates && m->n_window + n < WINDOW_PAGES && asked + 2 <= WINDOW_PAGES) {
+        while (m->candidate + n < m->n_candidates && m->n_window + n < WINDOW_PAGES) {
                 const struct mover_candidate *c = &m->candidates[m->candidate + n];
                 uint32_t size = c->shared ? 0 : c->kind == CANDIDATE_PAGE ? m->ranges[c->range].base_pages : block_pages(m);
                 if (pages + size > budget_pages && (n > 0 || m->n_window > 0))
                         break;
-                if (c->kind == CANDIDATE_BLOCK && m->how != PAGES_HOME)
+                if (c->kind == CANDIDATE_BLOCK && (m->how != PAGES_HOME || asked + 2 > WINDOW_PAGES))
                         break;
                 pages += size;
-                m->ask_addresses[asked++] = (void *) (uintptr_t) c->address;
+                if (is_asked(m, c))
+                        m->ask_addresses[asked++] = (void *) (uintptr_t) c->address;
                 if (c->kind == CANDIDATE_BLOCK)
                         m->ask_addresses[asked++] = (void *) (uintptr_t) (c->address + m->block_bytes - m->page_bytes);
                 n++;
@@ -130,9 +148,38 @@ static size_t choose(struct mover *m, uint64_t budget_pages, size_t *ret_asked) 
         return n;
 }
 
+/* Are those of the next `n` that were asked for where numa_maps had them? */
+static bool are_as_known(const struct mover *m, size_t n) {
+        for (size_t i = 0, k = 0; i < n; i++) {
+                const struct mover_candidate *c = &m->candidates[m->candidate + i];
+                int known = known_node(m, c);
+                if (!is_asked(m, c))
+                        continue;
+                if (known >= 0 && m->ask_status[k] != known)
+                        return false;
+                k += c->kind == CANDIDATE_BLOCK ? 2 : 1;
+        }
+        return true;
+}
+
+/* Asks for the next candidates, as many as choose() takes. How many these are, or negative errno. */
+static long ask_next(struct mover *m, uint64_t budget_pages) {
+        for (;;) {
+                size_t asked, n = choose(m, budget_pages, &asked);
+                int r = asked > 0 ? mover_ask(m, asked, m->ask_addresses, m->ask_status) : 0;
+                if (r < 0)
+                        return r;
+                if (!m->trusts || are_as_known(m, n))
+                        return (long) n;
+                m->trusts = false;
+        }
+}
+
 /* Puts those of the next candidates into the window that must move. 1; 0: no more fit; negative errno. */
 static int take_some(struct mover *m, uint64_t budget_pages, uint64_t *used) {
-        size_t asked, n = choose(m, budget_pages - *used, &asked);
+        long n = ask_next(m, budget_pages - *used);
+        if (n < 0)
+                return (int) n;
         if (n == 0) {
                 const struct mover_candidate *c = &m->candidates[m->candidate];
                 if (c->kind != CANDIDATE_BLOCK || m->how == PAGES_HOME ||
@@ -142,18 +189,17 @@ static int take_some(struct mover *m, uint64_t budget_pages, uint64_t *used) {
                 int r = take_whole(m, c, used);
                 return r < 0 ? r : 1;
         }
-        int r = mover_ask(m, asked, m->ask_addresses, m->ask_status);
-        if (r < 0)
-                return r;
-        for (size_t i = 0, k = 0; i < n; i++) {
+        for (size_t i = 0, k = 0; i < (size_t) n; i++) {
                 const struct mover_candidate *c = &m->candidates[m->candidate + i];
-                if (c->kind == CANDIDATE_BLOCK) {
+                if (!is_asked(m, c))
+                        take_candidate(m, c, known_node(m, c), used);
+                else if (c->kind == CANDIDATE_BLOCK) {
                         take_ends(m, c, m->ask_status[k], m->ask_status[k + 1], used);
                         k += 2;
                 } else
                         take_candidate(m, c, m->ask_status[k++], used);
         }
-        m->candidate += n;
+        m->candidate += (size_t) n;
         return 1;
 }
 

@@ -104,6 +104,39 @@ static void test_pages_that_went(void **state) {
         mover_free(m);
 }
 
+/* Where numa_maps has found all of much memory on one node, few pages are asked for. */
+static void test_known_pages(void **state) {
+        add(PID, BASE, 8000, 1);
+        for (size_t i = 0; i < 100; i++)
+                add(PID, BASE + GIB + i * MIB, 20, 2);
+        struct move_result r = move_home("0", 0);
+        assert_int_equal(r.moved_pages, 10000);
+        assert_int_equal(r.asked_pages, 10000);
+        assert_int_equal(r.moved_from[1], 8000 * 4096);
+        assert_int_equal(r.moved_from[2], 2000 * 4096);
+        assert_true(simulated_counts(sim)->ask_pages < 10000 / 4);
+}
+
+/* Every so many-th page has come home since numa_maps told that all were elsewhere. Not all are asked for at first, but soon it shows. */
+static void test_pages_that_came_home(void **state) {
+        const size_t n = 6000;
+        static const size_t every[] = { 2, 7, 16, 50, 64, 100 };
+        for (size_t k = 0; k < ARRAY_SIZE(every); k++)
+                for (size_t first = 0; first < every[k]; first += 1 + every[k] / 8) {
+                        uint64_t start = BASE + k * 4 * GIB + first * 32 * MIB, home = 0;
+                        add(PID, start, n, 1);
+                        struct mover *m = make("0", NULL, 0);
+                        uint64_t before = simulated_counts(sim)->moved_home_pages;
+                        for (size_t i = first; i < n; i += every[k], home++)
+                                simulated_page(sim, PID, start + i * 4096)->node = 0;
+                        assert_int_equal(run(m, 1300 * 4096), 0);
+                        assert_true(simulated_counts(sim)->moved_home_pages - before <= n / 100);
+                        assert_in_range(mover_result(m)->moved_pages, n - home, n - home + n / 100);
+                        mover_free(m);
+                }
+        assert_int_equal(simulated_pages_on(sim, PID, 1), 0);
+}
+
 /* A huge page that was split after it had been seen: its other pages are gone over one by one. */
 static void test_huge_page_that_was_split(void **state) {
         struct simulated_mapping map = { .start = BASE, .n_pages = 4 * 512, .node = 2, .thp = true };
@@ -170,6 +203,10 @@ int main(void) {
                 ALL(test_small_steps),
                 ALL(test_small_steps_of_huge_pages),
                 ALL(test_pages_that_went),
+                PAGEMAP(test_known_pages),
+                SCAN(test_known_pages),
+                PAGEMAP(test_pages_that_came_home),
+                SCAN(test_pages_that_came_home),
                 ALL(test_huge_page_that_was_split),
                 ALL(test_heap_that_grows),
                 ALL(test_slow_machine),

@@ -84,6 +84,12 @@ static bool are_all_missing(const uint64_t *entries, uint64_t n) {
         return !(any & PAGEMAP_PRESENT);
 }
 
+/* All of these are there, and nobody else's: as it was told, so that pagemap need not be read. Who forks meanwhile hears of it from move_pages(). */
+static void add_sure_pages(struct mover *m, uint32_t range, uint64_t from, uint64_t to) {
+        for (uint64_t a = from; a < to; a += m->ranges[range].page_bytes)
+                add_candidate(m, (struct mover_candidate){ .address = a, .range = range });
+}
+
 /* Adds the present pages from `from` to `to`, at most a block. Returns whether every one is present, and nobody else's. */
 static bool add_pages(struct mover *m, uint32_t range, uint64_t from, uint64_t to, bool missed) {
         const struct range *r = &m->ranges[range];
@@ -107,7 +113,8 @@ static bool add_pages(struct mover *m, uint32_t range, uint64_t from, uint64_t t
 }
 
 static void add_huge(struct mover *m, uint32_t range, uint64_t address) {
-        bool shared = !(mover_pagemap_entry(m, address, 0) & PAGEMAP_EXCLUSIVE) && !m->ranges[range].all;
+        const struct range *r = &m->ranges[range];
+        bool shared = r->mapmax > 1 && !r->all && !(mover_pagemap_entry(m, address, 0) & PAGEMAP_EXCLUSIVE);
         add_candidate(m,
                       (struct mover_candidate){ .address = address, .range = range, .kind = CANDIDATE_HUGE, .shared = shared });
 }
@@ -138,6 +145,11 @@ static void gather_block(struct mover *m, const struct range *r, unsigned *n_pro
         }
         size_t before = m->n_candidates;
         uint64_t from = m->cursor;
+        if (r->mapmax <= 1 && (scan ? m->scans : r->populated && r->end - r->start < block)) {
+                add_sure_pages(m, (uint32_t) m->range, from, to);
+                m->cursor = to;
+                return;
+        }
         bool whole = add_pages(m, (uint32_t) m->range, from, to, false);
         m->cursor = to;
         if (scan || !whole || r->hugetlb || r->no_huge || m->block_bytes == 0 || from % block != 0 || to != from + block ||

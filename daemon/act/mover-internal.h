@@ -62,11 +62,12 @@ struct range {
         uint64_t page_bytes;
         uint32_t base_pages;           /* in one of these */
         uint64_t all_pages, off_pages; /* of page_bytes, as numa_maps had it: what is there, and of that what may have to move */
-        uint64_t mapmax;               /* the most often that one of its pages is mapped */
+        uint64_t mapmax;               /* the most often that one of its pages is mapped; 0: once */
         int16_t source; /* the one node off home on which numa_maps found all of it; -1: there is none, or its pages are large */
         bool hugetlb;
-        bool no_huge; /* certainly without transparent huge pages */
-        bool all;     /* shared pages are the service's own: they move too */
+        bool no_huge;   /* certainly without transparent huge pages */
+        bool all;       /* shared pages are the service's own: they move too */
+        bool populated; /* wholly, as numa_maps had it */
 };
 
 /* What is moved by one address. */
@@ -98,6 +99,7 @@ struct mover_candidate {
         uint8_t kind;
         bool shared; /* with others: it stays, and is counted */
         bool missed; /* of a block that was no huge page */
+        bool asked;  /* it is among those asked for; otherwise it is where numa_maps has it */
 };
 
 /* A block that is to be gone over page by page. */

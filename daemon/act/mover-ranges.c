@@ -78,8 +78,10 @@ static bool needs_ends_only(const struct mover *m) {
 static void end_last(struct mover *m, uint64_t next_start) {
         struct range *r = m->last_is_kept ? &m->ranges[m->n_ranges - 1] : NULL;
         m->last_is_kept = false;
-        if (r && needs_ends_only(m) && next_start - r->start == r->all_pages * r->page_bytes)
+        if (r && needs_ends_only(m) && next_start - r->start == r->all_pages * r->page_bytes) {
                 r->end = next_start;
+                r->populated = true;
+        }
 }
 
 static int on_mapping(const struct numa_mapping *mapping, void *userdata) {

@@ -131,33 +131,35 @@ static size_t choose(struct mover *m, uint64_t budget_pages, size_t *ret_asked) 
         uint64_t pages = 0;
         size_t n = 0, asked = 0;
         while (m->candidate + n < m->n_candidates && m->n_window + n < WINDOW_PAGES) {
-                const struct mover_candidate *c = &m->candidates[m->candidate + n];
+                struct mover_candidate *c = &m->candidates[m->candidate + n];
                 uint32_t size = c->shared ? 0 : c->kind == CANDIDATE_PAGE ? m->ranges[c->range].base_pages : block_pages(m);
                 if (pages + size > budget_pages && (n > 0 || m->n_window > 0))
                         break;
-                if (c->kind == CANDIDATE_BLOCK && (m->how != PAGES_HOME || asked + 2 > WINDOW_PAGES))
+                if (asked + (c->kind == CANDIDATE_BLOCK ? 2 : 1) > WINDOW_PAGES ||
+                    (c->kind == CANDIDATE_BLOCK && m->how != PAGES_HOME))
                         break;
                 pages += size;
-                if (is_asked(m, c))
+                c->asked = is_asked(m, c);
+                if (c->asked) {
+                        m->ask_pick[asked] = n;
                         m->ask_addresses[asked++] = (void *) (uintptr_t) c->address;
-                if (c->kind == CANDIDATE_BLOCK)
+                }
+                if (c->kind == CANDIDATE_BLOCK) {
+                        m->ask_pick[asked] = n;
                         m->ask_addresses[asked++] = (void *) (uintptr_t) (c->address + m->block_bytes - m->page_bytes);
+                }
                 n++;
         }
         *ret_asked = asked;
         return n;
 }
 
-/* Are those of the next `n` that were asked for where numa_maps had them? */
-static bool are_as_known(const struct mover *m, size_t n) {
-        for (size_t i = 0, k = 0; i < n; i++) {
-                const struct mover_candidate *c = &m->candidates[m->candidate + i];
-                int known = known_node(m, c);
-                if (!is_asked(m, c))
-                        continue;
+/* Are those that were asked for where numa_maps had them? */
+static bool are_as_known(const struct mover *m, size_t asked) {
+        for (size_t k = 0; k < asked; k++) {
+                int known = known_node(m, &m->candidates[m->candidate + m->ask_pick[k]]);
                 if (known >= 0 && m->ask_status[k] != known)
                         return false;
-                k += c->kind == CANDIDATE_BLOCK ? 2 : 1;
         }
         return true;
 }
@@ -169,7 +171,7 @@ static long ask_next(struct mover *m, uint64_t budget_pages) {
                 int r = asked > 0 ? mover_ask(m, asked, m->ask_addresses, m->ask_status) : 0;
                 if (r < 0)
                         return r;
-                if (!m->trusts || are_as_known(m, n))
+                if (!m->trusts || are_as_known(m, asked))
                         return (long) n;
                 m->trusts = false;
         }
@@ -191,8 +193,8 @@ static int take_some(struct mover *m, uint64_t budget_pages, uint64_t *used) {
         }
         for (size_t i = 0, k = 0; i < (size_t) n; i++) {
                 const struct mover_candidate *c = &m->candidates[m->candidate + i];
-                if (!is_asked(m, c))
-                        take_candidate(m, c, known_node(m, c), used);
+                if (!c->asked)
+                        take_candidate(m, c, m->ranges[c->range].source, used);
                 else if (c->kind == CANDIDATE_BLOCK) {
                         take_ends(m, c, m->ask_status[k], m->ask_status[k + 1], used);
                         k += 2;

@@ -88,16 +88,21 @@ static int find_target(const struct mover *m, const struct unit *u) {
         return mover_division_target(m, u, &open);
 }
 
+/* Not inline: it is called for one page in many. */
+__attribute__((noinline)) static bool pick_target(struct mover *m, const struct unit *u) {
+        int best = find_target(m, u);
+        if (best < 0)
+                return false;
+        m->sticky.start = u->address - u->address % (BLOCK_PAGES * m->page_bytes);
+        m->sticky.from = u->from;
+        m->sticky.target = best;
+        return true;
+}
+
 bool mover_reserve(struct mover *m, struct unit *u) {
+        if (!is_sticky(m, u) && !pick_target(m, u))
+                return false;
         int best = m->sticky.target;
-        if (!is_sticky(m, u)) {
-                best = find_target(m, u);
-                if (best < 0)
-                        return false;
-                m->sticky.start = u->address - u->address % (BLOCK_PAGES * m->page_bytes);
-                m->sticky.from = u->from;
-                m->sticky.target = best;
-        }
         u->target = (int16_t) best;
         u->from_pool = u->hugetlb && m->pool_pages[best] > 0;
         if (u->from_pool)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* How fast the mover moves, beside a bare move_pages(2) loop that is told exactly the right addresses and the best call size, in turns over the same memory.
- * usage: move-rate FROM HOME [MIB [ROUNDS [BUDGET-MIB]]]: from and to which node. As root. Prints; fails only where something did not come home. */
+ * usage: move-rate FROM HOME [MIB [ROUNDS [BUDGET-MIB [KINDS]]]]: from and to which node; KINDS: of the kinds of memory only these, as in 134. As root. Prints; fails only where something did not come home. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -250,7 +250,7 @@ static void prepare_machine(void) {
 static size_t number(int argc, char **argv, int i, size_t otherwise, size_t max) {
         uint64_t value = otherwise;
         if (i < argc && (parse_u64(argv[i], &value) < 0 || value > max)) {
-                (void) fprintf(stderr, "usage: move-rate FROM HOME [MIB [ROUNDS [BUDGET-MIB]]]\n");
+                (void) fprintf(stderr, "usage: move-rate FROM HOME [MIB [ROUNDS [BUDGET-MIB [KINDS]]]]\n");
                 exit(2);
         }
         return (size_t) value;
@@ -272,9 +272,11 @@ int main(int argc, char **argv) {
                       "", "mover", "ratio", "", "sustained", "moved +", "asked +", "calls", "first", "slice", "call", "besides",
                       "asking", "scans");
         bool good = true;
+        const char *kinds = argc > 6 ? argv[6] : "123456";
         for (int i = 0; i < _LAYOUT_MAX; i++)
-                good &= measure((enum layout) i,
-                                i < LAYOUT_SPARSE ? all_rounds : MIN2(all_rounds, (size_t) 3)); /* these take long */
+                if (strchr(kinds, '1' + i))
+                        good &= measure((enum layout) i,
+                                        i < LAYOUT_SPARSE ? all_rounds : MIN2(all_rounds, (size_t) 3)); /* these take long */
         (void) printf("move-rate: ratio: raw loop / mover, median of %zu in turns (worst to best); sustained: without `first`, "
                       "the ms before the first call; "
                       "moved, asked: beyond what had to; slice, call: the longest, ms; besides: share of the mover's time "

@@ -137,6 +137,23 @@ static void test_pages_that_came_home(void **state) {
         assert_int_equal(simulated_pages_on(sim, PID, 1), 0);
 }
 
+/* A process that forks after its mappings were read: what it has in common with the child is the kernel's to refuse, and is counted. */
+static void test_pages_that_became_shared(void **state) {
+        add(PID, BASE, 2000, 1);
+        add(PID, BASE + GIB, 10, 1);
+        add(PID, BASE + GIB + 10 * 4096, 10, 1);
+        struct mover *m = make("0", NULL, 0);
+        assert_int_equal(mover_slice(m, 4096), 1);
+        for (size_t i = 0; i < 30; i++)
+                simulated_page(sim, PID, BASE + (1000 + 20 * i) * 4096)->shared = true;
+        simulated_page(sim, PID, BASE + GIB + 5 * 4096)->shared = true;
+        assert_int_equal(run(m, 100 * 4096), 0);
+        assert_int_equal(mover_result(m)->failed_shared, 31);
+        assert_int_equal(mover_result(m)->moved_pages, 2020 - 31);
+        assert_int_equal(simulated_pages_on(sim, PID, 0), 2020 - 31);
+        mover_free(m);
+}
+
 /* A huge page that was split after it had been seen: its other pages are gone over one by one. */
 static void test_huge_page_that_was_split(void **state) {
         struct simulated_mapping map = { .start = BASE, .n_pages = 4 * 512, .node = 2, .thp = true };
@@ -207,6 +224,7 @@ int main(void) {
                 SCAN(test_known_pages),
                 PAGEMAP(test_pages_that_came_home),
                 SCAN(test_pages_that_came_home),
+                ALL(test_pages_that_became_shared),
                 ALL(test_huge_page_that_was_split),
                 ALL(test_heap_that_grows),
                 ALL(test_slow_machine),

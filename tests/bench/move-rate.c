@@ -238,6 +238,8 @@ static void prepare_machine(void) {
         write_to("/proc/sys/kernel/numa_balancing", "0");
         write_to("/sys/kernel/mm/transparent_hugepage/khugepaged/scan_sleep_millisecs",
                  "3600000"); /* nothing is collapsed meanwhile */
+        write_to("/sys/kernel/mm/transparent_hugepage/khugepaged/pages_to_scan",
+                 "1"); /* it wakes for the first process all the same */
         write_to("/proc/sys/vm/max_map_count", "1000000");
         (void) snprintf(text, sizeof(text), "%zu", size_mib / 2 + 2);
         for (int i = 0; i < 2; i++) {

@@ -5,16 +5,17 @@
  * which are asked for their nodes when it is their turn (mover-scan.c), each with the node it should go to (mover-target.c); a window of those that must is moved,
  * and what became of them is found out (mover-move.c, mover-settle.c).
  *
- * How pages are found. numa_maps tells which mappings are worth a look, their policies and page size. Inside a mapping, /proc/PID/pagemap tells which
- * pages are present and mapped here alone, eight bytes a page whether it is present or not, for a tenth of the cost of a query by move_pages(2)
- * and in bulk; what is present is then asked for its node. From Linux 6.7 PAGEMAP_SCAN skips what is not populated; before, a mapping of a terabyte
- * with a hundredth resident costs a read of pagemap up to where all has been found that numa_maps counted in it. Pages that others map too are
- * never offered for moving, which would end the kernel's batch each time. All of this can be had by
- * whoever may call move_pages() for the process; CAP_SYS_ADMIN is needed for frame numbers only (kernel: admin-guide/mm/pagemap.rst).
- * Where there is no pagemap every address is asked for. A mapping of which numa_maps has found every page on one node off home has been asked about by that: of
- * its small pages one in ASK_SHARE is asked for again, and once one of these is elsewhere, all of the process's are: some few may be taken to have moved that had come home by themselves, so that
- * this is done only where it is much that is known. What was found and not moved in a slice is kept for the next, and what is asked is asked right
- * before it is moved, no more of it than the budget covers.
+ * How pages are found. numa_maps tells which mappings are worth a look, their policies and page size. Inside a mapping, /proc/PID/pagemap tells which pages
+ * are present and mapped here alone, eight bytes a page whether it is present or not, for a tenth of the cost of a query by move_pages(2) and in bulk; what
+ * is present is then asked for its node. From Linux 6.7 PAGEMAP_SCAN skips what is not populated; before, a mapping of a terabyte with a hundredth resident
+ * costs a read of pagemap up to where all has been found that numa_maps counted in it. Pages that others map too are not offered for moving, which would end
+ * the kernel's batch each time: pagemap tells them, and is left unread where numa_maps has said that there are none, and what is present is known. All of
+ * this can be had by whoever may call move_pages() for the process; CAP_SYS_ADMIN is needed for frame numbers only (kernel: admin-guide/mm/pagemap.rst). What
+ * was found and not moved in a slice is kept for the next, and what is asked is asked right before it is moved, no more of it than the budget covers.
+ *
+ * What is asked. Every address, where there is no pagemap or a mapping has pages on several nodes. Where numa_maps has found all of a mapping on one node off
+ * home, that was an answer for each of its pages, if an older one: of the small ones one in ASK_SHARE is asked for again, and once one of these is elsewhere,
+ * all of the process's are. Some few may then be taken to have moved that had come home by themselves, so that this is done only where much is known.
  *
  * Transparent huge pages. PAGEMAP_SCAN tells them. Before 6.7 nothing cheap does (smaps costs three times numa_maps). So of 512 present pages, aligned, the first
  * and the last are asked for. Are both on one wrong node, the first is moved, and the last asked for again: with it a huge page has moved, as no other holds both.

@@ -119,11 +119,15 @@ static int make_observation(struct screen *s, struct observation **ret) {
         return 0;
 }
 
-/* What the next screen may expect to pay. One that read little tells nothing of what a thread costs. */
+/* What the next screen may expect to pay. One that read little tells nothing of what a thread costs, unless it cost less: the first look finds nothing
+ * in any cache, and where few threads are no other would ever correct it. */
 static void learn_costs(struct observer *o, const struct screen *s, uint64_t whole_nsec) {
         o->base_usec = saturating_sub(whole_nsec, s->reading_nsec) / 1000;
-        if (s->n_read >= COSTS_LEARNED_FROM || (s->n_read > 0 && o->thread_nsec == 0))
-                o->thread_nsec = MAX2(s->reading_nsec / s->n_read, (uint64_t) 1);
+        if (s->n_read == 0)
+                return;
+        uint64_t each_nsec = MAX2(s->reading_nsec / s->n_read, (uint64_t) 1);
+        if (s->n_read >= COSTS_LEARNED_FROM || o->thread_nsec == 0 || each_nsec < o->thread_nsec)
+                o->thread_nsec = each_nsec;
 }
 
 /* Nothing of the observer is changed before all went well. */

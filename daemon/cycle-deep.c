@@ -118,6 +118,7 @@ static void take_result(struct deep_job *j, struct service_note *n, struct servi
 static void done_deep(int result, void *arg) {
         struct deep_job *j = arg;
         struct manager *m = j->m;
+        uint64_t began = cycle_loop_begin(m);
         struct service_sample *s = &j->cycle->observation->services[j->index];
         struct service_note *n = result >= 0 ? manager_note(m, s->cgroup) : manager_find_note(m, s->cgroup);
 
@@ -139,6 +140,7 @@ static void done_deep(int result, void *arg) {
         deep_sample_free(j->result);
         cycle_unref(j->cycle);
         free(j);
+        cycle_loop_end(m, began);
 }
 
 static void late_deep(void *arg) {
@@ -146,16 +148,16 @@ static void late_deep(void *arg) {
         struct service_sample *s = &j->cycle->observation->services[j->index];
         struct service_note *n = manager_note(j->m, s->cgroup);
         size_t at = atomic_load(&j->reading);
-        if (n && at > 0 && aside_add(n, s, at - 1)) {
-                _cleanup_free_ char *what = format_string("reading the memory map of process %d", (int) s->processes[at - 1].pid);
+        pid_t pid = at > 0 && at <= s->n_processes ? s->processes[at - 1].pid : 0;
+        _cleanup_free_ char *what = pid > 0 ? format_string("reading the memory map of process %d", (int) pid) : NULL;
+        if (n && pid > 0 && aside_add(n, s, at - 1)) {
                 j->aside = s->processes[at - 1];
                 n->reading = false; /* the others can be read */
-                journal_stuck(s->unit, s->cgroup, what ? what : "reading its memory map");
-        } else {
-                if (n)
-                        n->stuck = true;
-                journal_stuck(s->unit, s->cgroup, "reading its memory map");
+        } else if (n) {
+                n->stuck = true;
+                n->stuck_pid = pid;
         }
+        journal_stuck(s->unit, s->cgroup, what ? what : "reading its memory map");
         if (j->beside)
                 return;
         /* The worker still reads `s`, which the job's reference keeps; the cycle must not be changed by it any more. */
@@ -221,6 +223,10 @@ static bool use_kept(const struct manager *m, struct service_note *n, struct ser
         const struct deep_sample *map = n->kept ? n->kept : rest_find(m, n, s, now);
         if (!map)
                 return false;
+        if (service_sample_needs_deep(s, m->topology->n_ids)) {
+                uint64_t began = n->kept ? n->kept_began_usec : rest_began_usec(n->rest);
+                s->bytes_age_usec = now - MIN2(began, now);
+        }
         service_sample_merge_deep(s, map, m->host->has_memory_controller);
         n->wants_deep = n->deep_put_off = false;
         return true;

@@ -61,6 +61,10 @@ void rest_keep(struct service_note *n, const struct service_sample *s, unsigned 
                 n->rest->map = TAKE_PTR(*map);
 }
 
+uint64_t rest_began_usec(const struct rest *r) {
+        return r->began_usec;
+}
+
 static bool has_same_bytes(const struct rest *r, const struct service_sample *s) {
         for (unsigned i = 0; i < r->map->n_ids; i++) {
                 uint64_t a = r->bytes_by_node[i], b = s->bytes_by_node[i];

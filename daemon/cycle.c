@@ -44,6 +44,16 @@ static void screen_job_free(struct screen_job *j) {
         free(j);
 }
 
+uint64_t cycle_loop_begin(const struct manager *m) {
+        return m->env->ops->cpu_usec ? m->env->ops->cpu_usec(m->env->context) : 0;
+}
+
+void cycle_loop_end(struct manager *m, uint64_t began) {
+        uint64_t spent = cycle_loop_begin(m) - began;
+        throttle_take(&m->scan_budget, spent, manager_now(m));
+        m->stats.total_observe_cpu_usec += spent;
+}
+
 void cycle_read_done(struct manager *m) {
         if (m->n_deep_pending > 0)
                 return;
@@ -97,6 +107,7 @@ static void tell_sparing(struct manager *m, const struct observation *o) {
 static void done_screen(int result, void *arg) {
         struct screen_job *j = arg;
         struct manager *m = j->m;
+        uint64_t began = cycle_loop_begin(m);
 
         if (m->screen_late)
                 log_notice("Looking at the machine has come to an end, deciding goes on");
@@ -123,6 +134,7 @@ static void done_screen(int result, void *arg) {
                 cycle_read_done(m);
         }
         screen_job_free(j);
+        cycle_loop_end(m, began);
 }
 
 /* No other begins before this one is done, so that nothing piles up; who waits for a plan is told. */

@@ -44,6 +44,10 @@ static uint64_t live_now(void *context) {
         return usec;
 }
 
+static uint64_t live_cpu_usec(void *context) {
+        return thread_cpu_nsec() / 1000;
+}
+
 static unsigned live_week_minute(void *context) {
         time_t now = time(NULL);
         struct tm tm;
@@ -237,6 +241,7 @@ static struct env_mover *live_mover_free(struct env_mover *m) {
 
 static const struct environment_ops live_ops = {
         .now = live_now,
+        .cpu_usec = live_cpu_usec,
         .week_minute = live_week_minute,
         .timer_new = live_timer_new,
         .timer_set = live_timer_set,

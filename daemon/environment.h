@@ -28,6 +28,8 @@ struct env_mover; /* moves one service's pages: as struct mover of act/mover.h *
 struct environment_ops {
         /* CLOCK_BOOTTIME in µs, as of this turn of the loop. */
         uint64_t (*now)(void *context);
+        /* CPU time so far of the thread that calls. NULL: what the loop itself does costs nothing. */
+        uint64_t (*cpu_usec)(void *context);
         /* Minute of the local week, Monday 00:00 = 0. */
         unsigned (*week_minute)(void *context);
 

@@ -82,6 +82,11 @@ static void append_stuck(struct json_object **array, const char *who, const char
         append(array, text ? json_object_new_string(text) : NULL);
 }
 
+static void append_process(struct json_object **array, const char *who, pid_t pid) {
+        _cleanup_free_ char *text = pid > 0 ? format_string("process %d of it does not respond", (int) pid) : NULL;
+        append_stuck(array, who, text ? text : "a process of it does not respond");
+}
+
 /* What has begun and does not come to an end, in sentences. */
 static struct json_object *stuck_json(struct manager *m) {
         struct json_object *array = json_object_new_array();
@@ -91,7 +96,9 @@ static struct json_object *stuck_json(struct manager *m) {
                 const struct service_note *n = m->notes[i];
                 const struct transition *t = transition_find(m, n->cgroup);
                 if (n->stuck)
-                        append_stuck(&array, n->cgroup, "a process of it does not respond");
+                        append_process(&array, n->cgroup, n->stuck_pid);
+                for (unsigned k = 0; k < n->n_aside; k++)
+                        append_process(&array, n->cgroup, n->aside[k].pid);
                 if (n->restore_late || (t && transition_is_changing(t) && transition_is_late(t)))
                         append_stuck(&array, n->cgroup, "a change of its cpuset has not come to an end");
         }

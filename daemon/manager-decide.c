@@ -99,9 +99,9 @@ void manager_foresee(struct manager *m, struct cycle *c, size_t i) {
         (void) set_reason(p, hold);
 }
 
-/* Where services keep appearing, one early look in each interval measures them all. */
+/* Where services keep appearing, one early look measures all of an interval's. */
 static void wake_to_measure(struct manager *m) {
-        uint64_t now = manager_now(m), delay = WARM_UP_USEC, interval = m->config->config->settings.interval_usec;
+        uint64_t now = manager_now(m), delay = WARM_UP_USEC, interval = manager_events_apart_usec(m);
         if (!m->options.once && m->measure_usec > 0 && m->measure_usec + interval > now + delay)
                 delay = m->measure_usec > now ? m->measure_usec - now : m->measure_usec + interval - now;
         else
@@ -254,8 +254,8 @@ static void forget_notes(struct manager *m, uint64_t now) {
         for (size_t i = 0; i < m->n_notes; i++) {
                 struct service_note *n = m->notes[i];
                 cycle_forget_kept(n, now);
-                bool busy =
-                        n->held || n->stuck || n->restoring || transition_find(m, n->cgroup) || record_find(m->record, n->cgroup);
+                bool busy = n->held || n->stuck || n->n_aside > 0 || n->restoring || transition_find(m, n->cgroup) ||
+                            record_find(m->record, n->cgroup);
                 if (!busy && n->last_seen_usec + NOTE_FORGET_USEC < now) {
                         service_note_free(n);
                         continue;

@@ -57,9 +57,9 @@ static void on_exit_limit(void *userdata) {
                 leave(m);
 }
 
-/* Called whenever something that leaving waits for has ended. */
+/* Called whenever something that leaving waits for has ended. Who only reads is not waited for: nothing will be decided on it. */
 static void continue_exit(struct manager *m) {
-        bool busy = m->n_transitions > 0 || m->screen_running || m->n_deep_pending > 0 || m->n_restoring > 0;
+        bool busy = m->n_transitions > 0 || m->n_restoring > 0;
         if (m->exiting && (m->exit_restoring ? m->n_restoring == 0 : !busy))
                 finish_exit(m);
 }

@@ -9,6 +9,10 @@
 
 /* Units and cgroups come in bursts (a boot, a container stack): look once they have settled. */
 #define SETTLE_USEC (2 * USEC_PER_SEC)
+/* The budget for observing comes before a short max-interval, too; but so long after the last wish there is a look, whatever it costs. */
+#define STARVED_USEC USEC_PER_MINUTE
+/* Looks because of events are an interval apart, but not for longer than this: whoever looks seldom still wants newcomers seen soon. */
+#define EVENTS_APART_MAX_USEC (30 * USEC_PER_SEC)
 /* Urgent looks: so many in a row, one more earned in each max-interval, and this much apart. */
 #define URGENT_MAX        4u
 #define URGENT_APART_USEC USEC_PER_SEC
@@ -37,7 +41,7 @@ void manager_wake_for(struct manager *m, uint64_t delay_usec, enum wake why) {
         uint64_t now = manager_now(m), at = now + delay_usec;
         /* The budget for observing comes before any wish to look again, but never starves a transition's verification for long. */
         uint64_t affordable = throttle_when(&m->scan_budget, MAX2(m->screen_cpu_usec, (uint64_t) 1), now);
-        at = MAX2(at, MIN2(affordable, now + m->config->config->settings.max_interval_usec));
+        at = MAX2(at, MIN2(affordable, now + MAX2(m->config->config->settings.max_interval_usec, STARVED_USEC)));
         (void) arm(m, at, why);
 }
 
@@ -50,12 +54,16 @@ static uint64_t latest_usec(const struct manager *m) {
         return latest ? latest->started_usec : 0;
 }
 
+uint64_t manager_events_apart_usec(const struct manager *m) {
+        return MIN2(m->config->config->settings.interval_usec, EVENTS_APART_MAX_USEC);
+}
+
 void manager_wake_by_event(struct manager *m, enum wake why, const char *who) {
         if (m->exiting)
                 return;
         uint64_t now = manager_now(m), before = m->next_cycle_usec, latest = latest_usec(m), at = now + SETTLE_USEC;
         if (latest > 0)
-                at = MAX2(at, latest + m->config->config->settings.interval_usec);
+                at = MAX2(at, latest + manager_events_apart_usec(m));
         manager_wake_for(m, at - now, why);
         if (m->next_cycle_usec != before)
                 log_debug("Looking in %s (%s): %s", FORMAT_USEC(m->next_cycle_usec - now), wake_to_string(why), who);

@@ -141,16 +141,22 @@ bool manager_is_blind(const struct manager *m) {
         return has_narrowed(m) && m->host->has_psi && (!m->watch || !m->watched.memory_complete);
 }
 
-static void tell_error(struct manager *m) {
+/* Once for each way in which it is not all. */
+static void tell_incomplete(struct manager *m) {
         int error = m->watched.error;
-        if (error == m->watch_error)
-                return;
+        bool left_out = m->watched.n_left_out > 0;
+        const char *instead =
+                m->watched.memory_complete
+                        ? ": the rest is seen at the next cycle"
+                        : ": while memory nodes are narrowed, memory pressure is looked at in each interval instead";
+        if (error < 0 && error != m->watch_error)
+                log_notice("Not all of what was to be watched can be (%s)%s",
+                           error == -ENOSPC ? "no inotify watches left, fs.inotify.max_user_watches" : strerror(-error), instead);
+        else if (error == 0 && left_out && !m->watch_left_out)
+                log_notice("There is more to be watched than is watched at most (%zu are left out)%s", m->watched.n_left_out,
+                           instead);
         m->watch_error = error;
-        if (error < 0)
-                log_notice("Not all of what was to be watched can be (%s)%s", strerror(-error),
-                           m->watched.memory_complete ? ""
-                                                      : ": while memory nodes are narrowed, memory pressure is looked at in each "
-                                                        "interval instead");
+        m->watch_left_out |= left_out;
 }
 
 static void set_wishes(struct manager *m, const struct observation *o) {
@@ -170,7 +176,7 @@ static void set_wishes(struct manager *m, const struct observation *o) {
                 r = m->env->ops->watch_set(m->watch, wishes, o->n_services, &m->watched);
         if (r < 0)
                 log_warning(r, "Could not say what is to be watched, going on with what was: %s", strerror(-r));
-        tell_error(m);
+        tell_incomplete(m);
 }
 
 bool manager_hotplugged(const struct manager *m) {

@@ -150,8 +150,9 @@ fail:
 struct manager *manager_free(struct manager *m) {
         if (!m)
                 return NULL;
-        /* The jobs first: a running one still uses its transition. */
-        if (!m->env->ops->stop_jobs(m->env->context, 5 * USEC_PER_SEC))
+        /* The jobs first: a running one still uses its transition. Those that only read are hardly waited for. */
+        bool changes = m->n_transitions > 0 || m->n_restoring > 0;
+        if (!m->env->ops->stop_jobs(m->env->context, changes ? 5 * USEC_PER_SEC : USEC_PER_SEC))
                 return NULL; /* a stuck thread uses it all; the process ends now and takes everything along */
         while (!LIST_EMPTY(&m->transitions))
                 transition_free(LIST_FIRST(&m->transitions));

@@ -95,6 +95,7 @@ struct service_note {
         struct node_set last_home;
         bool held;                           /* restored by the administrator: not placed until resume */
         bool stuck;                          /* a deep read or slice of it has not returned, */
+        pid_t stuck_pid;                     /* … of this process, where that is known; 0: it is not */
         struct process_ref aside[ASIDE_MAX]; /* … or one of one of these processes alone: the others are read all the same */
         unsigned n_aside;
         bool slow;                    /* its memory map takes long: it is read beside the cycles */
@@ -207,6 +208,7 @@ struct manager {
         struct watch_counts watched;
         struct env_timer *glance_timer;
         int watch_error;            /* told */
+        bool watch_left_out;        /* told, that it is past our own limits */
         char *online, *online_last; /* host_online() when the topology was read, and by the last cycle */
         uint64_t measure_usec;      /* when those that have just appeared are, or were, looked at early; 0: never */
         bool paused, exiting, exit_restoring;
@@ -240,7 +242,9 @@ uint64_t manager_now(const struct manager *m); /* CLOCK_BOOTTIME of this loop it
 /* Lets the next cycle begin in `delay_usec`, if it would begin later and as far as the budget for observing goes. */
 void manager_wake_for(struct manager *m, uint64_t delay_usec, enum wake why);
 void manager_wake(struct manager *m, uint64_t delay_usec); /* WAKE_STEP */
-/* Something has happened to `who`: at most one cycle in an interval, however often. */
+/* Looks because of events are so far apart at least: the interval, or half a minute where that is longer. */
+uint64_t manager_events_apart_usec(const struct manager *m);
+/* Something has happened to `who`: at most one cycle in that time, however often. */
 void manager_wake_by_event(struct manager *m, enum wake why, const char *who);
 /* Memory nodes that we narrowed are to be given back: at once, a few times, and then like other events. */
 void manager_wake_urgently(struct manager *m, enum wake why, const char *who);
@@ -265,6 +269,9 @@ int manager_reload(struct manager *m, char **ret_error);      /* with notificati
 
 /* cycle.c */
 int cycle_begin(struct manager *m);
+/* What the loop does with what was read comes out of the budget for observing, too: from begin to end, without anything in between. */
+uint64_t cycle_loop_begin(const struct manager *m);
+void cycle_loop_end(struct manager *m, uint64_t began);
 /* cycle-deep.c: begins to read the memory maps that are wanted, or puts in what is known of them. */
 void cycle_read_maps(struct manager *m, struct cycle *c);
 void cycle_forget_kept(struct service_note *n, uint64_t now_usec); /* what a late read found, once it is too old */
@@ -281,6 +288,7 @@ void rest_keep(struct service_note *n, const struct service_sample *s, unsigned 
 /* What the service's memory map said, or NULL where that may no longer be so. */
 const struct deep_sample *rest_find(const struct manager *m, const struct service_note *n, const struct service_sample *s,
                                     uint64_t now_usec);
+uint64_t rest_began_usec(const struct rest *r); /* when its map was read */
 struct rest *rest_free(struct rest *r);
 /* The part of deciding that starts things: in manager-decide.c */
 void manager_decide(struct manager *m, struct cycle *c);

@@ -220,6 +220,7 @@ static void done_slice(int result, void *arg) {
 static void late_slice(void *arg) {
         struct transition *t = arg;
         t->note->stuck = true;
+        t->note->stuck_pid = 0;
         t->slice_late = true;
         journal_stuck(t->target.unit, t->target.cgroup, "moving its pages");
         transition_cancel(t, "a process of it did not respond while its pages were moved");

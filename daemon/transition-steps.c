@@ -40,12 +40,15 @@ static void on_in_force(int result, const struct cpuset_state *last, void *userd
 
 static void on_changed(int result, void *userdata) {
         struct transition *t = userdata;
-        t->refused |= result < 0 && result != -ENOENT && result != -ECANCELED;
+        t->refused |= result < 0 && result != -ENOENT && result != -ECANCELED && result != -EAGAIN;
         if (result >= 0)
                 result = cpuset_wait(manager_act(t->m), &t->target, &t->change, READ_BACK_LIMIT_USEC, on_in_force, t);
         if (result < 0) {
                 t->changing = t->change_late = false;
-                transition_fail(t, result, "its cpuset could not be changed");
+                transition_fail(t, result,
+                                result == -EAGAIN
+                                        ? "a thread of it hangs in the kernel, which changing its memory nodes would wait for"
+                                        : "its cpuset could not be changed");
         }
 }
 

@@ -150,10 +150,20 @@ static int step(struct mover *m, uint64_t budget_pages, uint64_t *ret_used) {
         return m->n_retry > 0 ? mover_retry(m, budget_pages, ret_used) : 0;
 }
 
+/* move_pages(2) waits for a locked address space so that not even SIGKILL ends it, and a daemon with such a thread cannot be stopped. Reading
+ * pagemap waits for the same lock and can be killed: whoever is locked already is found out by that. */
+static void touch_address_space(const struct mover *m) {
+        uint64_t entry;
+        if (m->pagemap_fd >= 0 && pread(m->pagemap_fd, &entry, sizeof(entry), 0) < 0)
+                return; /* what is wrong with it, whoever needs it will find */
+}
+
 /* Checks the process, once in a slice, and reads its mappings, once. 1: go on; 0: it is none of ours (any more); negative errno. */
 static int enter_process(struct mover *m) {
         const struct process_ref *p = &m->processes[m->current];
         int r = mover_check_process(m, p);
+        if (r > 0 && m->loaded)
+                touch_address_space(m);
         if (r <= 0 || m->loaded)
                 return r;
         if (m->move_shared && !m->mappers)

@@ -64,7 +64,8 @@ struct act_ops {
         /* Starts a change; `done` is called later, or before this returns. Returns 0, or negative errno when it could not
          * be started (then `done` is not called). -EROFS from the null implementation.
          * Results to expect: -ENOENT (cgroup or unit gone), -ENOSPC (the kernel refuses to clear), -EBUSY (the controller cannot be enabled:
-         * a cgroup above holds processes), -EOPNOTSUPP (the controller is not available there), -EPERM (not ours to write), -ENOTCONN, -ETIMEDOUT. */
+         * a cgroup above holds processes), -EOPNOTSUPP (the controller is not available there), -EPERM (not ours to write), -ENOTCONN,
+         * -ETIMEDOUT, -EAGAIN (memory nodes are not changed while a thread of it hangs in the kernel: act/waiting.h). */
         int (*set_cpuset)(void *context, const struct target *t, const struct cpuset_change *c, ops_done done, void *userdata);
 
         /* move_pages(2), same conventions; `nodes` NULL asks. From any thread. `all`: MPOL_MF_MOVE_ALL, which also moves pages that other

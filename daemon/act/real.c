@@ -15,6 +15,7 @@
 #include "act/kernel-balancing-write.h"
 #include "act/ops.h"
 #include "act/systemd-units.h"
+#include "act/waiting.h"
 #include "core/util.h"
 #include "host/kernel-balancing.h"
 
@@ -30,41 +31,55 @@ struct real {
 
 /* cpusets */
 
-/* One write of cgroup files, which can run on another thread. */
-struct file_write {
-        const struct host *host;
-        char *cgroup;
+/* One change, that part of it which can run on another thread. */
+struct cpuset_job {
+        struct real *real;
+        char *cgroup, *unit; /* unit: the service manager writes; NULL: we do */
         struct cpuset_change change;
         ops_done done;
         void *userdata;
 };
 
-static int file_write_run(void *arg) {
-        const struct file_write *w = arg;
-        return cgroupfs_set_cpuset(w->host, w->cgroup, &w->change);
+static void cpuset_job_free(struct cpuset_job *j) {
+        free(j->cgroup);
+        free(j->unit);
+        free(j);
 }
 
-static void file_write_done(int result, void *arg) {
-        struct file_write *w = arg;
-        w->done(result, w->userdata);
-        free(w->cgroup);
-        free(w);
+static int cpuset_job_run(void *arg) {
+        const struct cpuset_job *j = arg;
+        pid_t tid;
+        int r = j->change.change_mems ? cgroup_find_waiting(j->real->host, j->cgroup, &tid) : 0;
+        if (r != 0)
+                return r > 0 ? -EAGAIN : r;
+        return j->unit ? 0 : cgroupfs_set_cpuset(j->real->host, j->cgroup, &j->change);
 }
 
-static int write_files(struct real *real, const char *cgroup, const struct cpuset_change *c, ops_done done, void *userdata) {
-        struct file_write *w = malloc(sizeof(*w));
-        if (!w)
+static void cpuset_job_done(int result, void *arg) {
+        struct cpuset_job *j = arg;
+        struct real *real = j->real;
+        int r = result;
+        if (result >= 0 && j->unit)
+                r = systemd_set_cpuset(real->options.bus, &real->unit_changes, j->unit, &j->change, j->done, j->userdata);
+        if (r < 0 || !j->unit)
+                j->done(r, j->userdata);
+        cpuset_job_free(j);
+}
+
+static int begin_cpuset_job(struct real *real, const struct target *t, const struct cpuset_change *c, ops_done done,
+                            void *userdata) {
+        bool by_manager = t->owner == OWNER_SYSTEMD;
+        struct cpuset_job *j = malloc(sizeof(*j));
+        if (!j)
                 return -ENOMEM;
-        *w = (struct file_write){ real->host, strdup(cgroup), *c, done, userdata };
-        int r = w->cgroup ? 0 : -ENOMEM;
+        *j = (struct cpuset_job){ real, strdup(t->cgroup), by_manager ? strdup(t->unit) : NULL, *c, done, userdata };
+        int r = j->cgroup && (j->unit || !by_manager) ? 0 : -ENOMEM;
         if (r >= 0 && real->options.run_blocking)
-                r = real->options.run_blocking(real->options.pool, file_write_run, file_write_done, w);
+                r = real->options.run_blocking(real->options.pool, cpuset_job_run, cpuset_job_done, j);
         else if (r >= 0)
-                file_write_done(file_write_run(w), w);
-        if (r < 0) {
-                free(w->cgroup);
-                free(w);
-        }
+                cpuset_job_done(cpuset_job_run(j), j);
+        if (r < 0)
+                cpuset_job_free(j);
         return r;
 }
 
@@ -78,8 +93,13 @@ static int real_set_cpuset(void *context, const struct target *t, const struct c
         if (!real->host->live)
                 return -EROFS;
         switch (t->owner) {
-        case OWNER_SYSTEMD: return systemd_set_cpuset(real->options.bus, &real->unit_changes, t->unit, c, done, userdata);
-        case OWNER_CGROUPFS: return write_files(real, t->cgroup, c, done, userdata);
+        case OWNER_SYSTEMD:
+                if (!real->options.bus)
+                        return -ENOTCONN;
+                if (!c->change_mems)
+                        return systemd_set_cpuset(real->options.bus, &real->unit_changes, t->unit, c, done, userdata);
+                return begin_cpuset_job(real, t, c, done, userdata);
+        case OWNER_CGROUPFS: return begin_cpuset_job(real, t, c, done, userdata);
         default: return -EOPNOTSUPP;
         }
 }

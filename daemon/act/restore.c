@@ -183,7 +183,9 @@ static void on_changed(int result, void *userdata) {
                 }
         }
         if (result < 0) {
-                finish(r, RESTORE_FAILED, result, "its former cpuset could not be set");
+                finish(r, RESTORE_FAILED, result,
+                       result == -EAGAIN ? "a thread of it hangs in the kernel, which changing its memory nodes would wait for"
+                                         : "its former cpuset could not be set");
                 return;
         }
         if (r->step == STEP_UNSET)

@@ -77,6 +77,7 @@ struct service_sample {
         uint64_t *cpu_usec_by_node;
         uint64_t cpu_window_usec;
         uint64_t cpu_total_usec;   /* what its cgroup has used since it was made; USEC_INFINITY: not known */
+        uint64_t bytes_age_usec;   /* bytes_by_node are of a memory map from so long ago, nothing else tells them; 0: from now */
         uint64_t threads_age_usec; /* where that was spent is not from this cycle, but from so long ago; 0: it is */
         /* Share of CPU by node in millionths, sums to 1,000,000 (or all 0 for a service without threads): from
          * cpu_usec_by_node; for an idle service from where its threads last ran, within what it is allowed. */

@@ -74,6 +74,21 @@ static int take_pids(struct walk *w, struct found_service *f, char *text) {
         return 0;
 }
 
+/* Why the cgroup at some level has no cpuset and cannot be given one; NULL: it has, or we may enable it in those above. */
+static const char *why_no_cpuset(const struct walk *w, unsigned depth) {
+        for (; !cgroup_lists_controller(w->levels[depth].fd, "cgroup.controllers", "cpuset"); depth--) {
+                if (depth == 0)
+                        return "the cpuset controller is not enabled above its cgroup";
+                enum realm above = w->levels[depth - 1].rights.children;
+                if (above == REALM_HOST)
+                        return "the cpuset controller is not enabled above its cgroup, where only the service manager may do "
+                               "that";
+                if (above != REALM_DELEGATED && above != REALM_FOREIGN)
+                        return "the cpuset controller is not enabled above its cgroup, which was not delegated with it";
+        }
+        return NULL;
+}
+
 /* Who may change the service at some level of the path we are at. */
 static int set_owner(const struct walk *w, struct found_service *f, unsigned depth) {
         const struct level *l = &w->levels[depth];
@@ -82,15 +97,13 @@ static int set_owner(const struct walk *w, struct found_service *f, unsigned dep
                 f->owner_detail = rights_explain(&l->rights, f->cgroup);
                 return f->owner_detail ? 0 : -ENOMEM;
         }
-        bool can = w->host->has_cpuset;
-        if (can && f->owner == OWNER_CGROUPFS)
-                can = cgroup_lists_controller(l->fd, "cgroup.controllers", "cpuset") ||
-                      cgroup_lists_controller(w->levels[depth - 1].fd, "cgroup.controllers", "cpuset");
-        if (can)
+        const char *why = "no cpuset controller in the cgroup v2 hierarchy";
+        if (w->host->has_cpuset)
+                why = f->owner == OWNER_CGROUPFS ? why_no_cpuset(w, depth) : NULL;
+        if (!why)
                 return 0;
         f->owner = OWNER_NONE;
-        f->owner_detail = strdup(w->host->has_cpuset ? "the cpuset controller is not enabled above its cgroup"
-                                                     : "no cpuset controller in the cgroup v2 hierarchy");
+        f->owner_detail = strdup(why);
         return f->owner_detail ? 0 : -ENOMEM;
 }
 

@@ -44,6 +44,7 @@ struct json_object *view_service(const struct topology *t, const struct service_
         json_put_nodes(&o, "home_nodes", &home);
         json_put_int(&o, "bytes_total", bytes);
         json_put_u64s(&o, "bytes_by_node", s->bytes_by_node, t->n_ids);
+        json_put_int(&o, "bytes_by_node_age_usec", s->bytes_age_usec);
         put_shares(&o, "cpu_by_node", s->cpu_share_by_node, t->n_ids);
         json_put_int(&o, "cpu_by_node_age_usec", s->threads_age_usec);
         json_put_number(&o, "locality", sample_locality(s, t->n_ids), SHARE_DECIMALS);

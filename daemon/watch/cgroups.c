@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* cgroup.events of those that somebody cares for, and the directories in which cgroups can appear, by inotify(7): the kernel tells of a change of
  * cgroup.events as of a write to it. A new cgroup is followed until it has processes, because only then it is a service. */
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -186,16 +188,63 @@ int watch_open_cgroups(struct watch *w) {
         return r < 0 ? r : sd_event_source_set_ratelimit(w->inotify_source, WATCH_REST_USEC, 1);
 }
 
+/* Where a cgroup is among the wishes, or would be. */
+static size_t place_of(const char *cgroup, const struct watch_wish *wishes, size_t n) {
+        size_t low = 0, high = n;
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
+                if (strcmp(wishes[middle].cgroup, cgroup) < 0)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        return low;
+}
+
+static bool is_named(const char *cgroup, const struct watch_wish *wishes, size_t n) {
+        size_t i = place_of(cgroup, wishes, n);
+        return i < n && strcmp(wishes[i].cgroup, cgroup) == 0;
+}
+
+static bool is_above_a_wish(const char *cgroup, const struct watch_wish *wishes, size_t n) {
+        _cleanup_free_ char *prefix = format_string("%s/", cgroup);
+        size_t i = prefix ? place_of(prefix, wishes, n) : n;
+        return i < n && strncmp(wishes[i].cgroup, prefix, strlen(prefix)) == 0;
+}
+
+/* What was there, and empty, before its directory was watched is as good as new. Best effort: what is missed is seen at the next cycle. */
+static void follow_empty(struct watch *w, const char *cgroup, const struct watch_wish *wishes, size_t n) {
+        _cleanup_(close_fdp) int fd = cgroup_open(w->host, cgroup);
+        int readable = fd < 0 ? fd : openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        DIR *dir = readable < 0 ? NULL : fdopendir(readable);
+        if (!dir && readable >= 0)
+                (void) close(readable);
+        for (const struct dirent *e = dir ? readdir(dir) : NULL; e && w->n_new + 2 <= WATCH_NEW_MAX / 2; e = readdir(dir)) {
+                if (e->d_type != DT_DIR || e->d_name[0] == '.')
+                        continue;
+                char *child = format_string("%s/%s", cgroup, e->d_name);
+                if (!child || is_named(child, wishes, n) || is_above_a_wish(child, wishes, n) || is_populated(w, child))
+                        free(child);
+                else
+                        (void) follow(w, child); /* has told itself what it could not watch */
+        }
+        if (dir)
+                (void) closedir(dir);
+}
+
 /* Asks for one of those wished for. Past the limit, or where the kernel has no more, it is counted as left out. */
 static int want(struct watch *w, const char *cgroup, bool directory, size_t *n, size_t limit, struct watch_counts *counts) {
         struct cgroup_watch *c = NULL;
-        int r = *n < limit ? watch_one(w, cgroup, directory, &c) : -ENOSPC;
+        if (*n >= limit) {
+                counts->n_left_out++;
+                return 0;
+        }
+        int r = watch_one(w, cgroup, directory, &c);
         if (r == -ENOMEM)
                 return r;
         if (r < 0) {
                 counts->n_left_out++;
-                if (r != -ENOSPC)
-                        counts->error = r;
+                counts->error = r;
                 return 0;
         }
         if (!c)
@@ -208,15 +257,19 @@ static int want(struct watch *w, const char *cgroup, bool directory, size_t *n, 
 }
 
 /* All that is above a cgroup: new ones appear there. */
-static int want_above(struct watch *w, const char *cgroup, struct watch_counts *counts) {
+static int want_above(struct watch *w, const char *cgroup, const struct watch_wish *wishes, size_t n,
+                      struct watch_counts *counts) {
         _cleanup_free_ char *path = strdup(cgroup);
         if (!path)
                 return -ENOMEM;
         for (char *slash = strrchr(path, '/'); slash; slash = strrchr(path, '/')) {
                 *slash = 0;
+                size_t before = w->n_cgroups;
                 int r = want(w, path, true, &counts->n_directories, WATCH_DIRECTORIES_MAX, counts);
                 if (r < 0)
                         return r;
+                if (w->n_cgroups > before)
+                        follow_empty(w, path, wishes, n);
         }
         return 0;
 }
@@ -227,35 +280,20 @@ static bool same_parent(const char *a, const char *b) {
 }
 
 static int set_all(struct watch *w, const struct watch_wish *wishes, size_t n, struct watch_counts *counts) {
-        int r = want(w, "", true, &counts->n_directories, WATCH_DIRECTORIES_MAX, counts);
+        int r = want_above(w, "/", wishes, n, counts); /* the root itself, whatever there is in it */
         for (size_t i = 0; r >= 0 && i < n; i++) {
                 if (wishes[i].cgroup[0] != '/') /* a lone process is no cgroup */
                         continue;
                 if (i == 0 || !same_parent(wishes[i - 1].cgroup, wishes[i].cgroup))
-                        r = want_above(w, wishes[i].cgroup, counts);
+                        r = want_above(w, wishes[i].cgroup, wishes, n, counts);
                 if (r >= 0 && wishes[i].populated)
                         r = want(w, wishes[i].cgroup, false, &counts->n_populated, WATCH_CGROUPS_MAX, counts);
         }
         return r;
 }
 
-/* New ones that have processes by now are known to whoever wishes; the others are followed as long as they are there. */
-static bool is_named(const char *cgroup, const struct watch_wish *wishes, size_t n) {
-        size_t low = 0, high = n;
-        while (low < high) {
-                size_t middle = low + (high - low) / 2;
-                int order = strcmp(wishes[middle].cgroup, cgroup);
-                if (order == 0)
-                        return true;
-                if (order < 0)
-                        low = middle + 1;
-                else
-                        high = middle;
-        }
-        return false;
-}
-
-/* Slices that are there to stay, and cgroups that nobody ever fills, must not keep others from being followed: the oldest are given up. Descriptors
+/* Who has processes is known to whoever wishes; the others, new ones and those that have been emptied, are followed as long as they are there: they
+ * can be filled again. Slices that are there to stay, and cgroups that nobody ever fills, must not keep others from being followed: the oldest are given up. Descriptors
  * are given out in ascending order. */
 static void make_room_for_new(struct watch *w) {
         for (size_t i = 0; w->n_new > WATCH_NEW_MAX / 2 && i < w->n_cgroups;)
@@ -271,8 +309,14 @@ int watch_set_cgroups(struct watch *w, const struct watch_wish *wishes, size_t n
         int r = set_all(w, wishes, n, counts);
         for (size_t i = w->n_cgroups; i > 0; i--) {
                 struct cgroup_watch *c = &w->cgroups[i - 1];
-                if (!c->wanted && !(c->is_new && !is_named(c->cgroup, wishes, n) && !is_gone(w, c)))
+                if (c->wanted)
+                        continue;
+                if (is_named(c->cgroup, wishes, n) || is_gone(w, c)) {
                         give_up(w, c);
+                        continue;
+                }
+                w->n_new += !c->is_new;
+                c->is_new = true;
         }
         make_room_for_new(w);
         return r;

@@ -138,6 +138,33 @@ static void restarted(struct run *r) {
         expect_good_manners(r);
 }
 
+/* An interval of minutes is for what goes on as it was: who comes, or is started anew, does not wait for it. */
+static void long_interval(struct run *r) {
+        machine(r, 2, 8, 16 * GIB);
+        rules(r,
+              "daemon: {interval: 10min, max-interval: 10min}\nrules:\n- {name: all, match: {unit: 'app*'}, place: compact}\n");
+        struct sim_spec p = spec("app1.service", 2, 2 * GIB);
+        p.start = topology_nodes(sim_topology(r->sim));
+        add(r, &p);
+        pass(r, MINUTES(60) + dice(r, MINUTES(20)));
+        uint64_t before = cycles(r);
+        p.unit = "app2.service";
+        struct sim_service *v = add(r, &p);
+        pass(r, MINUTES(3));
+        expect_local(r, v, 0.99);
+        pass(r, MINUTES(57));
+        expect(r, cycles(r) - before <= 16, "%" PRIu64 " cycles in an hour for one newcomer", cycles(r) - before);
+        /* A service that is restarted all the time is looked at twice a minute at most. */
+        before = cycles(r);
+        for (unsigned i = 0; i < 600; i++) {
+                if (sim_restart(r->sim, v) < 0)
+                        abort();
+                pass(r, SECONDS(1));
+        }
+        expect(r, cycles(r) - before <= 10 * 2 * 5 / 2, "%" PRIu64 " cycles in ten minutes of restarts", cycles(r) - before);
+        expect_good_manners(r);
+}
+
 static void disturb(struct sim *s, void *userdata) {
         struct sim_service *v = userdata;
         if (!v)
@@ -223,5 +250,6 @@ const struct scenario scenarios_events[] = {
         { 65, "no-pressure", "a kernel without pressure information", no_pressure },
         { 66, "cpus-short", "a service that outgrows its CPUs", cpus_short },
         { 67, "blocked-rests", "what is blocked, and a pause", blocked_rests },
+        { 68, "long-interval", "newcomers where the interval is ten minutes", long_interval },
         { 0 },
 };

@@ -114,8 +114,27 @@ static void budget(struct run *r) {
         expect_good_manners(r);
 }
 
+/* Somebody wants to see everything ten times a second: as far as the budget goes. */
+static void hasty(struct run *r) {
+        machine(r, 4, 16, 64 * GIB);
+        rules(r, "daemon: {interval: 100ms, max-interval: 100ms}\nrules:\n- {name: all, match: {unit: '*'}, place: compact}\n");
+        for (unsigned i = 0; i < 60; i++) {
+                _cleanup_free_ char *unit = format_string("app%03u.service", i);
+                service(r, unit, 0.5, 512 * MIB, i % 4);
+        }
+        pass(r, MINUTES(5));
+        uint64_t began = sim_elapsed(r->sim), before = sim_manager(r->sim)->stats.total_observe_cpu_usec;
+        pass(r, MINUTES(5));
+        uint64_t spent = sim_manager(r->sim)->stats.total_observe_cpu_usec - before;
+        expect(r, spent <= (sim_elapsed(r->sim) - began) / 90, "observing took %.1f s of five minutes",
+               (double) spent / USEC_PER_SEC);
+        expect(r, spent >= (sim_elapsed(r->sim) - began) / 200, "the budget is hardly used: %.1f s",
+               (double) spent / USEC_PER_SEC);
+}
+
 const struct scenario scenarios_long[] = {
         { 35, "budget", "120 services are home within an hour, on one percent of a CPU", budget },
+        { 36, "hasty", "an interval that scan-cpu does not pay for", hasty },
         { 90, "week", "a week of 16 nodes and 200 services by day and night", week },
         { 0 },
 };

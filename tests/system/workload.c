@@ -75,6 +75,7 @@ typedef struct Options {
         size_t churn;          /* bytes of each short-lived process */
         unsigned churn_count;  /* of them at a time */
         long churn_ms;         /* that each lives */
+        const char *hold;
 } Options;
 
 typedef struct Worker {
@@ -112,6 +113,10 @@ static void usage(FILE *to) {
               "  --exit-after S          exit with status 0\n"
               "  --churn N:MB:MS         N processes beside it all the time that live so long and use so much memory of their "
               "own\n"
+              "  --hold FILE             write to a shared mapping of this file and change its protection, again and again: "
+              "while the\n"
+              "                          file's file system is frozen, the address space is locked and whoever reads its map "
+              "waits\n"
               "  --stats FILE            say there what each thread has done, and its longest stall (workload-stats.h)\n",
               to);
 }
@@ -206,6 +211,7 @@ static void parse_options(int argc, char **argv, Options *o) {
                 START_CPUS,
                 STATS,
                 CHURN,
+                HOLD,
                 HELP
         };
         static const struct option table[] = { { "size", required_argument, NULL, SIZE },
@@ -229,6 +235,7 @@ static void parse_options(int argc, char **argv, Options *o) {
                                                { "start-cpus", required_argument, NULL, START_CPUS },
                                                { "stats", required_argument, NULL, STATS },
                                                { "churn", required_argument, NULL, CHURN },
+                                               { "hold", required_argument, NULL, HOLD },
                                                { "help", no_argument, NULL, HELP },
                                                {} };
 
@@ -255,6 +262,7 @@ static void parse_options(int argc, char **argv, Options *o) {
                 case START_CPUS: o->start_cpus = optarg; break;
                 case STATS: o->stats = optarg; break;
                 case CHURN: parse_churn(optarg, o); break;
+                case HOLD: o->hold = optarg; break;
                 case HELP: usage(stdout); exit(EXIT_SUCCESS);
                 default: usage(stderr); exit(2);
                 }
@@ -502,6 +510,42 @@ static void *grow(void *userdata) {
         return NULL;
 }
 
+/* ---- an address space that locks up ------------------------------------------------------------------------------ */
+
+/* The kernel lets nobody write to a frozen file system: a write to a page that was clean waits in its fault, with the mapping locked ... */
+static void *write_always(void *page) {
+        for (unsigned char n = 0;; n++) {
+                *(volatile unsigned char *) page = n;
+                sleep_ms(5);
+        }
+        return NULL;
+}
+
+/* ... and who would change the mapping waits for that, with all of the address space locked. */
+static void *protect_always(void *page) {
+        for (unsigned n = 0;; n++) {
+                if (mprotect(page, (size_t) sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE | (n % 2 ? PROT_EXEC : 0)) < 0)
+                        die("mprotect");
+                sleep_ms(5);
+        }
+        return NULL;
+}
+
+static void hold(const char *path) {
+        const size_t size = (size_t) sysconf(_SC_PAGESIZE);
+        pthread_t writer, protector;
+
+        int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        if (fd < 0 || ftruncate(fd, (off_t) size) < 0)
+                die(path);
+        void *page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        if (page == MAP_FAILED)
+                die("mmap");
+        close(fd);
+        if (pthread_create(&writer, NULL, write_always, page) != 0 || pthread_create(&protector, NULL, protect_always, page) != 0)
+                die("pthread_create");
+}
+
 static void notify_ready(const char *start, size_t size) {
         const char *path = getenv("NOTIFY_SOCKET");
         struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -570,6 +614,8 @@ int main(int argc, char **argv) {
         churner = (Worker){ .options = &options, .slot = slots + THREADS_MAX };
         if (options.churn && pthread_create(&churner.thread, NULL, churn, &churner) != 0)
                 die("pthread_create");
+        if (options.hold)
+                hold(options.hold);
         notify_ready(start, options.size);
 
         if (options.exit_after) {

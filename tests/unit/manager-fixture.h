@@ -54,6 +54,7 @@ static struct {
         const char *services[SERVICE_MAX]; /* units, in order of name; NULL: no more */
         uint64_t interval_usec;
         bool at_home;
+        bool maps_alone;                      /* memory maps alone tell where memory is; and nobody runs */
         struct env_timer each;                /* after_each(): to be called by the test */
         unsigned balancing, n_balancing_sets; /* kernel.numa_balancing, and how often it was to be set */
         bool no_balancing, lose_balancing;    /* this kernel has none; what is set has no effect */
@@ -186,7 +187,8 @@ static void fx_service(struct service_sample *s, const struct config *config, co
         for (size_t i = 0; i < s->n_processes; i++)
                 s->processes[i] = (struct process_ref){ .pid = 4000 + (pid_t) i, .start_ticks = 1 };
         s->n_threads = 4;
-        s->bytes_by_node[fx.at_home ? 0 : 1] = GIB;
+        s->bytes_by_node[fx.at_home ? 0 : 1] = fx.maps_alone ? 0 : GIB;
+        s->cpu_total_usec = fx.maps_alone ? USEC_PER_SEC : s->cpu_total_usec;
         s->cpu_window_usec = 10 * USEC_PER_SEC;
         s->cpu_usec_by_node[0] = 10 * USEC_PER_SEC;
         s->cpu_share_by_node[0] = 1000000;

@@ -212,7 +212,8 @@ static void test_walk(void **state) {
         assert_service(&s, "/user.slice/user-1000.slice/session-1.scope", "session-1.scope", OWNER_SYSTEMD, "710");
         assert_service(&s, "/lxc.payload.web/app", "", OWNER_CGROUPFS, "800");
         assert_service(&s, "/machine.slice/foreign", "", OWNER_NONE, "810");
-        assert_service(&s, "/bare", "", OWNER_CGROUPFS, "830"); /* the root has the controller: it can be enabled */
+        assert_service(&s, "/bare", "", OWNER_NONE,
+                       "830"); /* the root has the controller, and it is the service manager's to hand down */
         assert_null(find(&s, "/system.slice/empty.service"));
         assert_int_equal(s.n_items, 16);
         found_services_done(&s);
@@ -245,6 +246,24 @@ static void test_cpuset_controller(void **state) {
         tree_put(&t, "sys/fs/cgroup/lxc.payload.web/cgroup.controllers", "cpu cpuset\n");
         walk(&t, NULL, &s);
         assert_service(&s, "/lxc.payload.web/app", "", OWNER_CGROUPFS, "800");
+        found_services_done(&s);
+        /* Several levels below where it is, all of them ours to enable it in. */
+        tree_put(&t, "sys/fs/cgroup/lxc.payload.web/app/cgroup.controllers", "cpu memory\n");
+        tree_put(&t, "sys/fs/cgroup/lxc.payload.web/app/inner/cgroup.controllers", "memory\n");
+        tree_put(&t, "sys/fs/cgroup/lxc.payload.web/app/inner/cgroup.procs", "800\n");
+        tree_put(&t, "sys/fs/cgroup/lxc.payload.web/app/cgroup.procs", "");
+        walk(&t, NULL, &s);
+        assert_service(&s, "/lxc.payload.web/app/inner", "", OWNER_CGROUPFS, "800");
+        found_services_done(&s);
+        /* Directly below the root, which is the service manager's where there is one. */
+        tree_put(&t, "sys/fs/cgroup/bare/cgroup.controllers", "memory\n");
+        walk(&t, NULL, &s);
+        assert_service(&s, "/bare", "", OWNER_NONE, "830");
+        assert_non_null(strstr(find(&s, "/bare")->owner_detail, "only the service manager"));
+        found_services_done(&s);
+        tree_put(&t, "sys/fs/cgroup/bare/cgroup.controllers", "cpuset memory\n");
+        walk(&t, NULL, &s);
+        assert_service(&s, "/bare", "", OWNER_CGROUPFS, "830");
         found_services_done(&s);
         /* The machine has none at all. */
         tree_put(&t, "sys/fs/cgroup/cgroup.controllers", "cpu memory\n");

@@ -20,6 +20,18 @@ static void begin(size_t n_processes, pid_t stuck) {
         fx_pass(DEEP_DEADLINE_USEC - USEC_PER_SEC);
 }
 
+/* Does the status name this process, and nothing else that is stuck? 0: nothing at all. */
+static bool status_names(pid_t pid) {
+        struct json_object *status = manager_bus_callbacks.status(fx.manager), *stuck = NULL;
+        _cleanup_free_ char *text = format_string(CGROUP ": process %d of it does not respond", (int) pid);
+        assert_non_null(text);
+        assert_true(json_object_object_get_ex(status, "stuck", &stuck));
+        size_t n = json_object_array_length(stuck);
+        bool named = pid == 0 ? n == 0 : n == 1 && strcmp(json_object_get_string(json_object_array_get_idx(stuck, 0)), text) == 0;
+        json_object_put(status);
+        return named;
+}
+
 static void test_one_process(void **state) {
         begin(3, 4001);
         assert_int_equal(fx.n_screens, 1); /* not late yet: the cycle waits for it */
@@ -27,6 +39,7 @@ static void test_one_process(void **state) {
         fx_pass(2 * USEC_PER_MINUTE);
         assert_int_equal(note()->n_aside, 1);
         assert_int_equal(note()->aside[0].pid, 4001);
+        assert_true(status_names(4001));
         assert_false(note()->stuck);
         assert_int_equal(fx.n_read, 2); /* the others are read */
         assert_int_equal(fx.n_jobs, 1); /* and no second thread hangs */
@@ -40,6 +53,7 @@ static void test_one_process(void **state) {
         fx.stuck_pid = 0;
         fx_pass(10 * USEC_PER_MINUTE);
         assert_int_equal(note()->n_aside, 0);
+        assert_true(status_names(0));
         assert_int_equal(fx.n_read, 3);
         assert_true(fx.n_changes > 0); /* what was held back is done */
 }
@@ -50,11 +64,34 @@ static void test_only_process(void **state) {
         fx_pass(2 * USEC_PER_MINUTE);
         assert_int_equal(note()->n_aside, 0);
         assert_true(note()->stuck);
+        assert_true(status_names(4000));
         assert_int_equal(fx.n_changes, 0);
         fx.stuck_pid = 0;
         fx_pass(10 * USEC_PER_MINUTE);
         assert_false(note()->stuck);
         assert_true(fx.n_changes > 0);
+}
+
+/* What is said of a service that does nothing says how old it is, where its memory map is not read each time. */
+static void test_age(void **state) {
+        fx.at_home = fx.maps_alone = true;
+        fx.services[0] = UNIT;
+        fx_start_manager();
+        fx_pass(USEC_PER_MINUTE);
+        uint64_t oldest = 0;
+        bool fresh = false;
+        for (unsigned i = 0; i < 60; i++) {
+                fx_pass(15 * USEC_PER_SEC);
+                const struct service_sample *s = &fx.manager->last->observation->services[0];
+                assert_int_equal(s->bytes_by_node[0], GIB);
+                oldest = MAX2(oldest, s->bytes_age_usec);
+                fresh = fresh || s->bytes_age_usec == 0;
+        }
+        assert_true(oldest > 0 && oldest <= 6 * USEC_PER_MINUTE);
+        assert_true(fresh);
+        fx.maps_alone = false;
+        fx_pass(10 * USEC_PER_MINUTE);
+        assert_int_equal(fx.manager->last->observation->services[0].bytes_age_usec, 0);
 }
 
 static void test_limits(void **state) {
@@ -88,6 +125,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_one_process, fx_setup, fx_teardown),
                 cmocka_unit_test_setup_teardown(test_only_process, fx_setup, fx_teardown),
+                cmocka_unit_test_setup_teardown(test_age, fx_setup, fx_teardown),
                 cmocka_unit_test(test_limits),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -53,7 +53,8 @@ static void test_observed(void **state) {
                     "{\"unit\":\"redis-server.service\",\"cgroup\":\"/system.slice/"
                     "redis-server.service\",\"rule\":null,\"place\":null,"
                     "\"state\":\"observed\",\"reason\":\"no rule matches\",\"home_nodes\":[],\"bytes_total\":104857600,"
-                    "\"bytes_by_node\":[26214400,0,78643200],\"cpu_by_node\":[1.0,0.0,0.0],\"cpu_by_node_age_usec\":0,"
+                    "\"bytes_by_node\":[26214400,0,78643200],\"bytes_by_node_age_usec\":0,\"cpu_by_node\":[1.0,0.0,0.0],\"cpu_by_"
+                    "node_age_usec\":0,"
                     "\"locality\":0.25,\"distance\":15.25,"
                     "\"owner\":\"systemd\",\"processes\":1,\"threads\":5}");
 }
@@ -105,11 +106,13 @@ static void test_placed(void **state) {
         s.cpu_share_by_node[0] = 333333;
         s.cpu_share_by_node[2] = 666667;
         s.threads_age_usec = 20 * USEC_PER_SEC;
+        s.bytes_age_usec = 3 * USEC_PER_MINUTE;
         assert_json(
                 view_explain(t, &s, &p, &e, STATE_MOVING, "moving: 1M of 74M"),
                 "{\"unit\":\"redis-server.service\",\"cgroup\":\"/system.slice/redis-server.service\",\"rule\":\"cache\","
                 "\"place\":\"compact\",\"state\":\"moving\",\"reason\":\"moving: 1M of 74M\",\"home_nodes\":[0],"
-                "\"bytes_total\":104857600,\"bytes_by_node\":[26214400,0,78643200],\"cpu_by_node\":[0.3333,0.0,0.6667],\"cpu_by_"
+                "\"bytes_total\":104857600,\"bytes_by_node\":[26214400,0,78643200],\"bytes_by_node_age_usec\":180000000,\"cpu_by_"
+                "node\":[0.3333,0.0,0.6667],\"cpu_by_"
                 "node_age_usec\":20000000,"
                 "\"locality\":0.5833,\"distance\":12.92,\"owner\":\"systemd\",\"processes\":1,\"threads\":5,"
                 "\"seen\":{\"memory_map_read\":true,\"hugetlb_bytes\":0,\"movable_by_node\":[0,0,77594624],"

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Threads that hang in the kernel are found before their service's memory nodes are changed, and those that only wait for a disk are not taken for such. */
+#include "act/waiting.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "act-fixture.h"
+#include "act/ops.h"
+
+static struct fixture fx;
+
+static void put_thread(int tid, char state, unsigned n_sleeps) {
+        _cleanup_free_ char *stat = format_string(
+                                    "%d (some (odd) name) %c 1 1 1 0 -1 4194304 0 0 0 0 5 6 0 0 20 0 1 0 900 1 1 1 1 1 "
+                                    "1 1 1 0 0 0 0 0 0 0 17 3 0 0 0 0 0 0 0 0 0 0 0 0 0\n",
+                                    tid, state),
+                            *status = format_string("Name:\tx\nState:\t%c\nvoluntary_ctxt_switches:\t%u\n"
+                                                    "nonvoluntary_ctxt_switches:\t99\n",
+                                                    state, n_sleeps),
+                            *directory = format_string("proc/%d/task/%d", tid, tid);
+        _cleanup_free_ char *file = format_string("%s/status.new", directory),
+                            *old = format_string("%s/%s/status.new", fx.path, directory),
+                            *new = format_string("%s/%s/status", fx.path, directory),
+                            *stat_file = format_string("%s/stat", directory);
+        assert_true(stat && status && file && old && new &&stat_file);
+        fixture_write(&fx, stat_file, stat);
+        fixture_write(&fx, file, status);
+        assert_int_equal(rename(old, new), 0); /* in one piece, for whoever reads meanwhile */
+}
+
+static int setup(void **state) {
+        fixture_new(&fx);
+        fixture_write(&fx, "cg/a/cgroup.threads", "11\n12\n");
+        fixture_write(&fx, "cg/a/cpuset.cpus", "");
+        fixture_write(&fx, "cg/a/cpuset.mems", "");
+        fixture_write(&fx, "cg/b/below/deep/cgroup.threads", "13\n14\nx\n99999999999\n");
+        put_thread(11, 'S', 5);
+        put_thread(12, 'R', 5);
+        put_thread(13, 'S', 5);
+        return 0;
+}
+
+static int teardown(void **state) {
+        fixture_done(&fx);
+        return 0;
+}
+
+static void test_found(void **state) {
+        pid_t tid = 0;
+        assert_int_equal(cgroup_find_waiting(&fx.host, "/a", &tid), 0);
+        assert_int_equal(cgroup_find_waiting(&fx.host, "/b", &tid), 0); /* 14 has ended */
+        assert_int_equal(cgroup_find_waiting(&fx.host, "/gone", &tid), 0);
+        put_thread(13, 'D', 5);
+        assert_int_equal(cgroup_find_waiting(&fx.host, "/a", &tid), 0);
+        assert_int_equal(cgroup_find_waiting(&fx.host, "/b", &tid), 1);
+        assert_int_equal(tid, 13);
+}
+
+static atomic_bool done;
+
+static void *sleep_often(void *userdata) {
+        for (unsigned n = 6; !atomic_load(&done); n++) {
+                put_thread(13, 'D', n);
+                usleep(10000);
+        }
+        return NULL;
+}
+
+/* Each time it is seen it waits, but not all the time. */
+static void test_busy_disk(void **state) {
+        pthread_t thread;
+        pid_t tid = 0;
+        put_thread(13, 'D', 5);
+        atomic_store(&done, false);
+        assert_int_equal(pthread_create(&thread, NULL, sleep_often, NULL), 0);
+        int r = cgroup_find_waiting(&fx.host, "/b", &tid);
+        atomic_store(&done, true);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        assert_int_equal(r, 0);
+}
+
+static void on_done(int r, void *userdata) {
+        *(int *) userdata = r;
+}
+
+/* Memory nodes are not changed then; CPUs, for which nobody waits, are. */
+static void test_not_changed(void **state) {
+        struct act act;
+        const struct target t = { "/a", NULL, OWNER_CGROUPFS };
+        struct cpuset_change c = { .change_mems = true, .value = { .mems_set = true, .mems = node_set_of(1) } };
+        int result = 7;
+        put_thread(12, 'D', 5);
+        assert_int_equal(act_real_new(&fx.host, NULL, &act), 0);
+        assert_int_equal(act.ops->set_cpuset(act.context, &t, &c, on_done, &result), 0);
+        assert_int_equal(result, -EAGAIN);
+        _cleanup_free_ char *mems = fixture_read(&fx, "cg/a/cpuset.mems");
+        assert_string_equal(mems, "");
+        c = (struct cpuset_change){ .change_cpus = true, .value.cpus_set = true };
+        cpu_mask_add(&c.value.cpus, 3);
+        assert_int_equal(act.ops->set_cpuset(act.context, &t, &c, on_done, &result), 0);
+        assert_int_equal(result, 0);
+        _cleanup_free_ char *cpus = fixture_read(&fx, "cg/a/cpuset.cpus");
+        assert_string_equal(cpus, "3");
+        act_real_done(&act);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(test_found, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_busy_disk, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_not_changed, setup, teardown),
+        };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -12,7 +12,7 @@ from . import TOP, VmError, cache, image
 
 # What `configure` asks for, on Debian; used only where a chroot must be made.
 BUILD_PACKAGES = ('autoconf', 'automake', 'libtool', 'autoconf-archive', 'make', 'gcc', 'libc6-dev', 'pkgconf',
-                  'libsystemd-dev', 'libyaml-dev', 'libhwloc-dev', 'libjson-c-dev', 'libsmartcols-dev')
+                  'libsystemd-dev', 'libyaml-dev', 'libhwloc-dev', 'libjson-c-dev', 'libsmartcols-dev', 'libarchive-dev')
 DIRECTORIES = ('--prefix=/usr', '--sysconfdir=/etc', '--localstatedir=/var')
 
 

@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The operations on this machine: cpusets by the road that the cgroup's owner prescribes, pages by move_pages(2). */
 #include <errno.h>
-#include <linux/mempolicy.h>
+#include <numaif.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/queue.h>
-#include <sys/syscall.h>
 #include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>
-#include <unistd.h>
 
 #include "act/cgroupfs.h"
 #include "act/kernel-balancing-write.h"
@@ -110,7 +108,7 @@ static long real_move_pages(void *context, pid_t pid, size_t n, void *const *add
         const struct real *real = context;
         if (!real->host->live)
                 return -EROFS;
-        long r = syscall(SYS_move_pages, pid, n, addresses, nodes, status, all ? MPOL_MF_MOVE_ALL : MPOL_MF_MOVE);
+        long r = move_pages(pid, n, (void **) addresses, nodes, status, all ? MPOL_MF_MOVE_ALL : MPOL_MF_MOVE);
         return r < 0 ? -errno : r;
 }
 

@@ -12,7 +12,7 @@ from . import TOP, VmError, cache, image
 
 # What `configure` asks for, on Debian; used only where a chroot must be made.
 BUILD_PACKAGES = ('autoconf', 'automake', 'libtool', 'autoconf-archive', 'make', 'gcc', 'libc6-dev', 'pkgconf',
-                  'libsystemd-dev', 'libyaml-dev', 'libhwloc-dev', 'libjson-c-dev', 'libsmartcols-dev', 'libarchive-dev')
+                  'libsystemd-dev', 'libnuma-dev', 'libyaml-dev', 'libhwloc-dev', 'libjson-c-dev', 'libsmartcols-dev', 'libarchive-dev')
 DIRECTORIES = ('--prefix=/usr', '--sysconfdir=/etc', '--localstatedir=/var')
 
 
@@ -21,7 +21,7 @@ def native_build_runs(build_glibc, guest_glibc):
 
     The rule is glibc's: symbols are versioned and never go away, so a program runs with the glibc it was linked with and
     any later one, and need not with an earlier one. The sonames of our other libraries (libsystemd, hwloc, libyaml,
-    json-c, libsmartcols) are the same in all suites that we support, and their symbols are versioned alike.
+    json-c, libsmartcols, libnuma) are the same in all suites that we support, and their symbols are versioned alike.
     """
     def number(version):
         return tuple(int(part) for part in re.findall(r'\d+', version)[:2])

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/io.h"
 #include "manager.h"
 
 /* Reclaiming and demoting can still take pages away: so long it is believed. */
@@ -46,7 +47,8 @@ static struct rest *rest_new(const struct service_sample *s, unsigned n_ids, uin
         if (!r->processes || !r->bytes_by_node)
                 return rest_free(r);
         memcpy(r->processes, s->processes, s->n_processes * sizeof *r->processes);
-        memcpy(r->bytes_by_node, s->bytes_by_node, n_ids * sizeof *r->bytes_by_node);
+        for (unsigned i = 0; i < n_ids; i++) /* what it borrows was recalled, not seen */
+                r->bytes_by_node[i] = saturating_sub(s->bytes_by_node[i], s->borrowed_by_node[i]);
         return r;
 }
 
@@ -63,7 +65,7 @@ void rest_keep(struct service_note *n, const struct service_sample *s, unsigned 
 
 static bool has_same_bytes(const struct rest *r, const struct service_sample *s) {
         for (unsigned i = 0; i < r->map->n_ids; i++) {
-                uint64_t a = r->bytes_by_node[i], b = s->bytes_by_node[i];
+                uint64_t a = r->bytes_by_node[i], b = saturating_sub(s->bytes_by_node[i], s->borrowed_by_node[i]);
                 if (MAX2(a, b) - MIN2(a, b) > MAX2(a, b) / 256)
                         return false;
         }

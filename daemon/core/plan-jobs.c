@@ -172,7 +172,7 @@ static void set_up(const struct planner *pl, struct job *j) {
         set_home(pl, j);
         set_rest(pl, j);
         job_set_guard(pl, j);
-        uint64_t bytes = j->bytes + (s->deep ? 0 : s->hugetlb_bytes);
+        uint64_t bytes = MAX2(j->bytes + (s->deep ? 0 : s->hugetlb_bytes), s->shared_bytes);
         if (!j->has_home && bytes < j->rule->min_size_bytes)
                 tell_small(j, bytes);
         else if (wants && s->owner == OWNER_NONE)

@@ -179,7 +179,8 @@ static int deep_alloc(unsigned n_ids, struct deep_sample **ret) {
         d->movable_by_node = calloc(n_ids, sizeof(uint64_t));
         d->hugetlb_by_node = calloc(n_ids, sizeof(uint64_t));
         d->hugetlb_movable_by_node = calloc(n_ids, sizeof(uint64_t));
-        if (!d->bytes_by_node || !d->movable_by_node || !d->hugetlb_by_node || !d->hugetlb_movable_by_node) {
+        d->open_by_node = calloc(n_ids, sizeof(uint64_t));
+        if (!d->open_by_node || !d->bytes_by_node || !d->movable_by_node || !d->hugetlb_by_node || !d->hugetlb_movable_by_node) {
                 deep_sample_free(d);
                 return -ENOMEM;
         }

@@ -114,7 +114,7 @@ static void test_recall(void **state) {
         s.deep = s.self_managed = s.has_bound_mappings = true;
         s.own_policy = strdup("bind:0");
         assert_int_equal(history_update(&h, &s, 1, N_IDS, 3), 0);
-        assert_int_equal(history_recall(&h, &later), 0);
+        assert_int_equal(history_recall(&h, &later, N_IDS), 0);
         assert_true(later.self_managed && later.has_bound_mappings && !later.deep);
         assert_string_equal(later.own_policy, "bind:0");
         assert_int_equal(history_update(&h, &later, 1, N_IDS, 4), 0); /* what was recalled is no news */
@@ -128,7 +128,7 @@ static void test_recall(void **state) {
         assert_non_null(next.processes);
         next.n_processes = 1;
         next.processes[0] = (struct process_ref){ .pid = 7, .start_ticks = 71 };
-        assert_int_equal(history_recall(&h, &next), 0);
+        assert_int_equal(history_recall(&h, &next, N_IDS), 0);
         assert_false(next.self_managed || next.has_bound_mappings);
         assert_null(next.own_policy);
 }

@@ -93,7 +93,7 @@ static void test_mappers(void **state) {
                  "1000-2000 r-xp 0 fe:01 7 /lib\n2000-3000 rw-p 0 fe:01 7 /lib\n8000-9000 rw-p 0 00:00 0 [heap]\n");
         tree_put(&t, "proc/400/maps", "5000-6000 r-xp 0 fe:01 7 /lib\n8000-9000 rw-p 0 00:00 0 [heap]\n");
         tree_put(&t, "proc/402/maps", "5000-6000 r-xp 0 fe:01 7 /lib\n");
-        assert_int_equal(mappers_read(h, processes, ARRAY_SIZE(processes), NULL, &m), 0);
+        assert_int_equal(mappers_read(h, processes, ARRAY_SIZE(processes), NULL, NULL, &m), 0);
         const uint64_t disk = 0xfeULL << 32 | 1;
         assert_int_equal(mappers_count(m, &(struct maps_entry){ .start = 0xa000, .device = disk, .inode = 7 }), 2);
         assert_int_equal(mappers_count(m, &(struct maps_entry){ .start = 0x1000, .device = disk, .inode = 8 }), 0);
@@ -136,7 +136,7 @@ static void test_mappers_that_meet(void **state) {
         _cleanup_free_ char *text = strbuf_steal(&b);
         assert_non_null(text);
         tree_put(&t, "proc/300/maps", text);
-        assert_int_equal(mappers_read(h, &process, 1, NULL, &m), 0);
+        assert_int_equal(mappers_read(h, &process, 1, NULL, NULL, &m), 0);
         assert_int_equal(mappers_count(m, &(struct maps_entry){ .start = first }), 1);
         /* No more than some are looked at, whatever is there: the others count as not kept. */
         assert_int_equal(mappers_count(m, &(struct maps_entry){ .start = address }), 0);

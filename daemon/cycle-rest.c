@@ -16,7 +16,7 @@
 struct rest {
         struct deep_sample *map;
         struct deep_options options;
-        uint64_t began_usec, cpu_total_usec;
+        uint64_t began_usec, cpu_total_usec, companions_key;
         struct process_ref *processes;
         size_t n_processes;
         uint64_t *bytes_by_node; /* as the screen had them: 0 without a memory controller */
@@ -53,14 +53,16 @@ static struct rest *rest_new(const struct service_sample *s, unsigned n_ids, uin
 }
 
 void rest_keep(struct service_note *n, const struct service_sample *s, unsigned n_ids, uint64_t began_usec,
-               struct deep_sample **map) {
+               uint64_t companions_key, struct deep_sample **map) {
         n->rest = rest_free(n->rest);
         /* Where something is missing, the next look may find it. */
         if (s->cpu_total_usec == USEC_INFINITY || s->n_processes == 0 || (*map)->truncated || (*map)->n_vanished > 0)
                 return;
         n->rest = rest_new(s, n_ids, began_usec);
-        if (n->rest)
-                n->rest->map = TAKE_PTR(*map);
+        if (!n->rest)
+                return;
+        n->rest->companions_key = companions_key;
+        n->rest->map = TAKE_PTR(*map);
 }
 
 static bool has_same_bytes(const struct rest *r, const struct service_sample *s) {
@@ -82,7 +84,7 @@ static bool has_same_processes(const struct rest *r, const struct service_sample
 }
 
 const struct deep_sample *rest_find(const struct manager *m, const struct service_note *n, const struct service_sample *s,
-                                    uint64_t now_usec) {
+                                    uint64_t companions_key, uint64_t now_usec) {
         const struct rest *r = n->rest;
         if (!r || r->map->n_ids != m->topology->n_ids || now_usec - MIN2(r->began_usec, now_usec) > REST_USEC)
                 return NULL;
@@ -92,7 +94,7 @@ const struct deep_sample *rest_find(const struct manager *m, const struct servic
                 return NULL;
         const struct deep_options options = deep_options_of(s->rule);
         bool same = options.move_shared == r->options.move_shared && options.override_policy == r->options.override_policy &&
-                    s->cpu_total_usec >= r->cpu_total_usec && s->cpu_total_usec - r->cpu_total_usec < REST_CPU_USEC &&
-                    has_same_processes(r, s) && has_same_bytes(r, s);
+                    companions_key == r->companions_key && s->cpu_total_usec >= r->cpu_total_usec &&
+                    s->cpu_total_usec - r->cpu_total_usec < REST_CPU_USEC && has_same_processes(r, s) && has_same_bytes(r, s);
         return same ? r->map : NULL;
 }

@@ -20,20 +20,6 @@ int cycle_find_bonds(struct cycle *c) {
         return 0;
 }
 
-/* Both have the same, or whoever has none yet will be given it: one that is too small for a home stays without. */
-static bool have_one_home(const struct manager *m, const struct service_sample *s, const struct service_sample *o, bool now) {
-        const struct history_entry *x = history_find(&m->history, s->cgroup), *y = history_find(&m->history, o->cgroup);
-        bool s_placed = x && x->placed, o_placed = y && y->placed;
-        if (s_placed && o_placed)
-                return node_set_equal(&x->home, &y->home);
-        return !now && (o_placed || sample_size_bytes(o, m->topology->n_ids) >= o->rule->min_size_bytes);
-}
-
-/* May what it shares be moved at all? */
-static bool is_free(const struct service_sample *s, const struct service_note *n) {
-        return !(n && (n->held || n->stuck)) && !(s->self_managed && s->rule->app_policy == APP_POLICY_RESPECT);
-}
-
 bool cycle_is_bonded(const struct cycle *c, size_t index, size_t other) {
         return c->bonds && index != other && c->bonds[index] != SIZE_MAX && c->bonds[index] == c->bonds[other];
 }
@@ -49,9 +35,11 @@ int cycle_companions(struct manager *m, struct cycle *c, size_t index, const str
         int r = cycle_find_bonds(c);
         for (size_t i = 0; i < obs->n_services && r >= 0; i++) {
                 const struct service_sample *o = &obs->services[i];
-                const struct service_note *n = cycle_is_bonded(c, index, i) ? manager_find_note(m, o->cgroup) : NULL;
-                if (!cycle_is_bonded(c, index, i) || !is_free(o, n) || !have_one_home(m, s, o, t != NULL) ||
+                if (!is_companion(obs->services, c->bonds, index, i, &m->history, m->topology->n_ids, t != NULL) ||
                     (t && !transition_goes_to(t, o->cgroup)))
+                        continue;
+                const struct service_note *n = manager_find_note(m, o->cgroup);
+                if (n && (n->held || n->stuck)) /* nothing of it is touched, or its maps are not to be read */
                         continue;
                 r = companions_add(ret, o, s, n ? n->aside : NULL, n ? n->n_aside : 0, DEEP_PROCESSES_MAX - s->n_processes);
         }

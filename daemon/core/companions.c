@@ -76,6 +76,23 @@ int services_bond(const struct config *config, const struct service_sample *samp
         return 0;
 }
 
+static bool have_one_home(const struct service_sample *s, const struct service_sample *o, const struct history *history,
+                          unsigned n_ids, bool now) {
+        const struct history_entry *x = history_find(history, s->cgroup), *y = history_find(history, o->cgroup);
+        bool s_placed = x && x->placed, o_placed = y && y->placed;
+        if (s_placed && o_placed)
+                return node_set_equal(&x->home, &y->home);
+        return !now && (o_placed || sample_size_bytes(o, n_ids) >= o->rule->min_size_bytes);
+}
+
+bool is_companion(const struct service_sample *samples, const size_t *bonds, size_t index, size_t other,
+                  const struct history *history, unsigned n_ids, bool now) {
+        const struct service_sample *s = &samples[index], *o = &samples[other];
+        if (index == other || bonds[index] == SIZE_MAX || bonds[index] != bonds[other])
+                return false;
+        return !(o->self_managed && o->rule->app_policy == APP_POLICY_RESPECT) && have_one_home(s, o, history, n_ids, now);
+}
+
 static bool is_among(const struct process_ref *p, const struct process_ref *all, size_t n) {
         for (size_t i = 0; i < n; i++)
                 if (process_ref_equal(p, &all[i]))

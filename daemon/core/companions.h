@@ -6,12 +6,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/history.h"
 #include "core/rule.h"
 #include "core/sample.h"
 
 /* For each sample the bond of its rule: services with the same number share one home (together-with, by way of whatever rules have services here)
  * and have shared-pages: move. SIZE_MAX: it has no such company. 0 or -ENOMEM. */
 int services_bond(const struct config *config, const struct service_sample *samples, size_t n, size_t *ret_bonds);
+
+/* May the other's mappings of what the service shares be ignored? They are of one bond, the other's memory is not its own affair, and both have the same
+ * home; or, unless that is to hold `now`, will have: whoever has none yet, and is not too small for one, is given the group's. */
+bool is_companion(const struct service_sample *samples, const size_t *bonds, size_t index, size_t other,
+                  const struct history *history, unsigned n_ids, bool now);
 
 /* One of them. */
 struct companion {

@@ -187,7 +187,7 @@ static void wide(struct run *r) {
 
 /* One maps what the other has touched first, and is charged with next to nothing: both live on one node, with all that they share, which was moved once. */
 static void lent(struct run *r) {
-        machine(r, 4, 8, 16 * GIB);
+        machine(r, 4, 8, 3 * GIB);
         rules(r, "rules:\n- {name: vm, match: {unit: 'vm*'}, place: compact, shared-pages: move, min-size: 16M}\n"
                  "- {name: switch, match: {unit: 'switch*'}, place: compact, shared-pages: move, min-size: 16M, together-with: "
                  "vm}\n");

@@ -351,6 +351,7 @@ void manager_hold_save(struct manager *m); /* what cannot be written is in the j
 void manager_tell_decision(struct manager *m, const struct service_sample *s, const struct placement *p, bool dry_run);
 void manager_tell_moved(struct manager *m, const struct move_report *r);
 void manager_tell_blocked(struct manager *m, const struct service_sample *s, const char *reason);
+void manager_tell_undone(struct manager *m, const struct undone_report *r);
 void manager_tell_restored(struct manager *m, const char *unit, const char *cgroup, enum restore_outcome outcome, int error,
                            const char *detail);
 

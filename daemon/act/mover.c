@@ -130,7 +130,7 @@ static void count_refused(struct mover *m) {
         for (size_t i = first; i < m->n_ranges; i++) {
                 const struct range *r = &m->ranges[i];
                 uint64_t from = i == first ? MAX2(cursor, r->start) : r->start;
-                m->result.failed_other += MIN2(r->off_pages, (r->end - from) / r->page_bytes) * (r->page_bytes / m->page_bytes);
+                m->result.failed_other += MIN2(r->off_pages, (r->end - from) / r->page_bytes) * r->base_pages;
         }
 }
 

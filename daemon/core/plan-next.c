@@ -87,7 +87,8 @@ static bool same_node(const struct node_memory *a, const struct node_memory *b) 
 }
 
 static bool same_machine(const struct plan_input *a, const struct plan_input *b) {
-        if (a->machine->kernel_balancing != b->machine->kernel_balancing)
+        if (a->machine->kernel_balancing != b->machine->kernel_balancing ||
+            a->machine->kernel_demotes != b->machine->kernel_demotes)
                 return false;
         for (unsigned i = 0; i < a->topology->n_ids; i++)
                 if (!same_node(&a->machine->nodes[i], &b->machine->nodes[i]))

@@ -111,7 +111,7 @@ static int make_observation(struct screen *s, struct observation **ret) {
                 o->services[o->n_services++] = s->services[i].sample;
                 service_sample_init(&s->services[i].sample);
         }
-        if (o->machine.kernel_balancing != 0)
+        if (kernel_moves_pages(&o->machine))
                 kernel_balancing_sample_services(s->observer->host, o->services, o->n_services);
         o->truncated = s->truncated;
         o->n_put_off = s->plan.n_put_off;

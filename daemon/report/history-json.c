@@ -66,6 +66,8 @@ static const struct field {
         FIELD(FIELD_U64, kept_bytes),
         FIELD(FIELD_U64, kept_off_bytes),
         FIELD(FIELD_U64, kept_kernel_bytes),
+        FIELD(FIELD_U64, kept_demoted_bytes),
+        FIELD(FIELD_BOOL, undone_by_demotion),
         FIELD(FIELD_UNSIGNED, shared_processes),
         FIELD(FIELD_UNSIGNED, n_shared_looks),
         FIELD(FIELD_U64, shared_again_usec),

@@ -117,8 +117,9 @@ static int fill(struct sim *s, struct sim_service *v, const struct config *confi
                 o->memory_pressure_centipercent = (int) (v->memory_pressure * 10000);
                 o->cpu_pressure_centipercent = (int) (v->cpu_pressure * 10000);
         }
-        o->kernel_moved_known = s->settings.balancing_counts && sim_balancing_mode(s) != 0 && v->managed;
+        o->kernel_moved_known = s->settings.balancing_counts && (sim_balancing_mode(s) != 0 || sim_demotes(s)) && v->managed;
         o->kernel_moved_bytes = o->kernel_moved_known ? v->kernel_moved_bytes : 0;
+        o->kernel_demoted_bytes = o->kernel_moved_known ? v->demoted_bytes : 0;
         return 0;
 }
 
@@ -271,7 +272,9 @@ int sim_read_machine(void *context, const struct topology *t, struct machine_sam
         if (!ret->nodes)
                 return -ENOMEM;
         ret->kernel_balancing = sim_balancing_mode(s);
-        ret->kernel_moved_bytes = ret->kernel_balancing != 0 ? s->totals.kernel_moved_bytes : 0;
+        ret->kernel_demotes = sim_demotes(s);
+        ret->kernel_moved_bytes = kernel_moves_pages(ret) ? s->totals.kernel_moved_bytes : 0;
+        ret->kernel_demoted_bytes = kernel_moves_pages(ret) ? s->totals.demoted_bytes : 0;
         for (unsigned n = 0; n < s->n_ids; n++)
                 ret->nodes[n] = (struct node_memory){
                         .bytes_total = s->nodes[n].total,

@@ -2,8 +2,11 @@
 /* maps and smaps, and who of a service maps what. */
 #include "host/maps.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "core/util.h"
 #include "host/io.h"
@@ -52,6 +55,34 @@ static void test_maps(void **state) {
         assert_true(entries[1].shared && !entries[2].shared);
         assert_int_equal(entries[1].inode, 0);
         assert_true(entries[2].special);
+}
+
+/* Asked of the kernel where it can tell; of a file that is no maps nothing can be asked. */
+static void test_query(void **state) {
+        const size_t page = (size_t) sysconf(_SC_PAGESIZE);
+        const struct host h = { .root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC), .live = true };
+        /* The middle one is a mapping of its own, as it may be written to. */
+        char *p = mmap(NULL, 5 * page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        assert_ptr_not_equal(p, MAP_FAILED);
+        assert_int_equal(mprotect(p + page, 3 * page, PROT_READ | PROT_WRITE), 0);
+        int fd = maps_open(&h, getpid(), false);
+        assert_true(h.root_fd >= 0 && fd >= 0);
+        uint64_t start = (uint64_t) (uintptr_t) (p + page), end = 0;
+        int r = maps_query_end(fd, start, &end);
+        if (r != -ENOTTY) {
+                assert_int_equal(r, 0);
+                assert_int_equal(end, start + 3 * page);
+                assert_int_equal(maps_query_end(fd, start + page, &end), -ENOENT);
+                assert_int_equal(munmap(p + page, 3 * page), 0);
+                assert_int_equal(maps_query_end(fd, start, &end), -ENOENT);
+        }
+        close(fd);
+        assert_int_equal(maps_query_end(h.root_fd, start, &end), -EBADF);
+        close(h.root_fd);
+        fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+        assert_int_equal(maps_query_end(fd, start, &end), -ENOTTY);
+        close(fd);
+        (void) munmap(p, 5 * page);
 }
 
 static void test_smaps(void **state) {
@@ -165,11 +196,9 @@ static void test_mappers_that_meet(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_maps),
-                cmocka_unit_test(test_smaps),
-                cmocka_unit_test(test_long_lines_and_the_callers_end),
-                cmocka_unit_test(test_mappers),
-                cmocka_unit_test(test_mappers_that_meet),
+                cmocka_unit_test(test_maps),    cmocka_unit_test(test_query),
+                cmocka_unit_test(test_smaps),   cmocka_unit_test(test_long_lines_and_the_callers_end),
+                cmocka_unit_test(test_mappers), cmocka_unit_test(test_mappers_that_meet),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,6 +12,8 @@
 #define LOOK_EVERY_USEC       (250 * USEC_PER_MSEC)
 /* With less room than this it is about to run out, whatever the rate. */
 #define ROOM_NEAR_BYTES (32 * MIB)
+/* Whoever shares memory with one that is being moved looks again after this. */
+#define TURN_AGAIN_USEC (100 * USEC_PER_MSEC)
 
 static void add_result(struct move_result *total, const struct move_result *r) {
         total->moved_bytes += r->moved_bytes;
@@ -257,6 +259,10 @@ void transition_slice_due(void *userdata) {
         enum hold_cause cause;
         int r;
 
+        if (!t->mover) { /* it is its turn, perhaps */
+                transition_move(t);
+                return;
+        }
         end_hold(t);
         turn_leave(t);
         if (t->backoff.level >= BACKOFF_PAUSED) {
@@ -288,18 +294,40 @@ static void begin_backoff(struct transition *t) {
         backoff_init(&t->backoff, s->memory_pressure_centipercent / 10, s->cpu_pressure_centipercent / 10, restricted);
 }
 
+/* Services that share memory are moved one after the other, so that the second finds at home what the first has moved; and the first pass begins once
+ * all that begin with it have their homes. */
+static bool waits_for_companion(struct transition *t) {
+        const struct transition *o;
+        bool any = false;
+        for (size_t i = 0; i < t->seen->observation->n_services && !any && !t->begins_late; i++)
+                any = cycle_is_bonded(t->seen, t->seen_index, i);
+        t->begins_late = true;
+        LIST_FOREACH(o, &t->m->transitions, entry) {
+                ssize_t i = o != t && o->mover && !transition_is_late(o) ? cycle_find(t->seen, o->target.cgroup) : -1;
+                any = any || (i >= 0 && cycle_is_bonded(t->seen, t->seen_index, (size_t) i));
+        }
+        return any;
+}
+
 void transition_move(struct transition *t) {
         struct manager *m = t->m;
         const struct placement *p = transition_placement(t);
         const struct service_sample *s = &t->seen->observation->services[t->seen_index];
 
+        int r = cycle_find_bonds(t->seen);
+        if (r >= 0 && p->move_memory && waits_for_companion(t)) {
+                r = transition_arm(t, TURN_AGAIN_USEC);
+                if (r >= 0)
+                        return;
+        }
         t->n_passes++;
         if (!p->move_memory || s->n_processes == 0) {
                 transition_enter(t, PHASE_NARROW);
                 return;
         }
-        _cleanup_(transition_goal_done) struct transition_goal g;
-        int r = transition_make_goal(t, &g);
+        _cleanup_(transition_goal_done) struct transition_goal g = { 0 };
+        if (r >= 0)
+                r = transition_make_goal(t, &g);
         t->room_left_bytes = 0;
         NODE_SET_FOREACH (node, &p->home_mems)
                 t->room_left_bytes += r >= 0 ? g.room[node] : 0;

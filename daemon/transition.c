@@ -150,6 +150,11 @@ bool transition_has_process_of(const struct manager *m, const struct service_sam
         return false;
 }
 
+bool transition_goes_to(const struct transition *t, const char *cgroup) {
+        ssize_t i = cycle_find(t->decided, cgroup);
+        return i >= 0 && node_set_equal(&t->decided->plan->placements[i].home_mems, &transition_placement(t)->home_mems);
+}
+
 bool transition_wants_observation(const struct transition *t) {
         return t->phase == PHASE_VERIFY;
 }

@@ -69,6 +69,7 @@ struct transition {
         uint64_t pass_began_usec, moving_usec; /* time in all passes that have ended */
 
         struct env_timer *timer;
+        bool begins_late; /* its first pass has waited until whoever begins in the same cycle has begun */
         bool cancelled;
         const char *why;         /* static text: why it was cancelled or given up */
         const char *why_partial; /* static text: why a pass ended early */
@@ -108,6 +109,7 @@ struct transition_goal {
         struct move_goal goal;
         uint64_t *room, *want;
         uint32_t *weight;
+        struct companions companions;
 };
 /* Within what is free by the latest observation. -ENOMEM; free in any case. */
 int transition_make_goal(const struct transition *t, struct transition_goal *g);

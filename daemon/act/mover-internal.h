@@ -24,7 +24,7 @@
  * pages that lie so are interleaved by blocks, as huge ones are: whether a block is at its place must not depend on what cannot be seen.
  *
  * Shared pages. Only where they are to be moved, and numa_maps says of a mapping that none of its pages is mapped more often than processes of the
- * service map the same file (host/maps.h); these alone are moved with MPOL_MF_MOVE_ALL. */
+ * service and its companions map the same file (host/maps.h); these alone are moved with MPOL_MF_MOVE_ALL. */
 #pragma once
 
 #include <limits.h>
@@ -143,6 +143,7 @@ struct mover {
         } sticky;
 
         bool move_shared;
+        struct companions companions;
         struct mappers *mappers; /* NULL: not read, or shared pages stay */
 
         /* The present process (mover-ranges.c, mover-scan.c) */

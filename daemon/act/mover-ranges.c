@@ -24,25 +24,13 @@ static int ended(int r) {
         return host_vanished(r) ? -ESRCH : r;
 }
 
-static bool is_at_or_below(const char *path, const char *cgroup) {
-        size_t n = strlen(cgroup);
-        while (n > 0 && cgroup[n - 1] == '/')
-                n--;
-        return strncmp(path, cgroup, n) == 0 && (path[n] == 0 || path[n] == '/');
-}
-
 int mover_check_process(const struct mover *m, const struct process_ref *p) {
         struct proc_stat stat;
         char path[64];
 
-        bool member = true;
-        if (m->cgroup) {
-                _cleanup_free_ char *cgroup = NULL;
-                int r = host_process_cgroup(m->host, p->pid, &cgroup);
-                if (r < 0)
-                        return ended(r);
-                member = is_at_or_below(cgroup, m->cgroup);
-        }
+        int member = m->cgroup ? host_process_is_in(m->host, p->pid, m->cgroup) : 1;
+        if (member < 0)
+                return ended(member);
         /* The start time last: if it still is the same process now, it was when the cgroup was read. */
         (void) snprintf(path, sizeof(path), "proc/%d/stat", p->pid);
         int r = proc_stat_read(m->host->root_fd, path, &stat);

@@ -33,6 +33,7 @@ struct history_entry {
         bool demand_known;       /* demand_mcpu was measured at least once */
         uint32_t *share_by_node; /* smoothed share of CPU time in millionths, n_ids entries; NULL: not seen yet */
         uint64_t *fixed_by_node; /* bytes that the last deep read found not ours to move, n_ids entries; NULL: no deep read yet */
+        uint64_t *borrowed_by_node; /* what it found mapped and charged to others; NULL: nothing */
         unsigned n_ids;
         uint64_t peak_bytes;      /* most resident bytes seen, decaying slowly */
         uint64_t unmovable_bytes; /* found by the last move: still off home and not worth another try … */
@@ -96,8 +97,9 @@ struct history_entry *history_get(struct history *h, const char *cgroup);
  * not cycles) and forgets services not seen for 10 minutes. A sample without a CPU window leaves the demand as it was.
  * Returns 0 or -ENOMEM (what was taken in stays). */
 int history_update(struct history *h, const struct service_sample *samples, size_t n_samples, unsigned n_ids, uint64_t now_usec);
-/* A sample that is not deep is told what the last deep read said of its policy, if its first process is still the same. 0 or -ENOMEM. */
-int history_recall(const struct history *h, struct service_sample *s);
+/* A sample that is not deep is told what the last deep read said of its policy, and of what it borrows (rules that move shared pages), if its first
+ * process is still the same. 0 or -ENOMEM. */
+int history_recall(const struct history *h, struct service_sample *s, unsigned n_ids);
 /* How old its home must be before it is left for a better one, where threads go where they like and memory follows: nothing for a service
  * that has kept its homes; a quarter of an hour after one change of home of late, doubled for each further one. Every four hours one change
  * is forgotten, so all are after a day; a changed rule forgets them at once. */

@@ -24,10 +24,8 @@ void service_sample_init(struct service_sample *s) {
 
 int service_sample_alloc(struct service_sample *s, unsigned n_ids) {
         uint64_t **const arrays[] = {
-                &s->bytes_by_node,
-                &s->movable_by_node,
-                &s->hugetlb_movable_by_node,
-                &s->cpu_usec_by_node,
+                &s->bytes_by_node,   &s->mapped_file_by_node,     &s->borrowed_by_node,
+                &s->movable_by_node, &s->hugetlb_movable_by_node, &s->cpu_usec_by_node,
         };
         for (size_t i = 0; i < ARRAY_SIZE(arrays); i++) {
                 free(*arrays[i]);
@@ -46,6 +44,8 @@ void service_sample_done(struct service_sample *s) {
         free(s->owner_detail);
         free(s->processes);
         free(s->bytes_by_node);
+        free(s->mapped_file_by_node);
+        free(s->borrowed_by_node);
         free(s->movable_by_node);
         free(s->hugetlb_movable_by_node);
         free(s->cpu_usec_by_node);
@@ -59,6 +59,11 @@ uint64_t sum_by_node(const uint64_t *by_node, unsigned n_ids) {
         for (unsigned i = 0; i < n_ids; i++)
                 sum += by_node[i];
         return sum;
+}
+
+uint64_t sample_size_bytes(const struct service_sample *s, unsigned n_ids) {
+        uint64_t bytes = sum_by_node(s->bytes_by_node, n_ids) + (s->deep ? 0 : s->hugetlb_bytes);
+        return MAX2(bytes, s->shared_bytes);
 }
 
 static uint64_t sum_shares(const uint32_t *share_by_node, unsigned n_ids) {

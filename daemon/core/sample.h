@@ -64,9 +64,16 @@ struct service_sample {
         struct process_ref *processes;
         size_t n_processes, n_threads;
 
-        /* Memory. From memory.numa_stat (anon + mapped file) plus hugetlb, or summed from numa_maps where there is
+        /* Memory. From memory.numa_stat (anon + mapped file) plus hugetlb and what it borrows, or summed from numa_maps where there is
          * no memory controller. */
         uint64_t *bytes_by_node;
+        uint64_t *
+                mapped_file_by_node; /* part of bytes_by_node: mapped files and shared memory that the controller charges it with */
+        /* Part of bytes_by_node: files and shared memory that it maps, charged to whoever touched them first. From numa_maps, where its rule has
+         * shared pages moved; what the last deep read said, where this cycle made none. */
+        uint64_t *borrowed_by_node;
+        uint64_t
+                shared_bytes; /* shared memory that the process with most of it has mapped, where its rule has such pages moved; else 0 */
         /* From numa_maps, where `deep`: bytes that we may move (no explicit policy, mapped by this service alone). */
         uint64_t *movable_by_node;
         uint64_t hugetlb_bytes;            /* part of bytes_by_node, or (not deep) what /proc/PID/status says in total */
@@ -117,6 +124,8 @@ void service_sample_done(struct service_sample *s);
 
 uint64_t sum_by_node(const uint64_t *by_node, unsigned n_ids);
 
+/* What min-size is compared with: its memory, and before numa_maps was read at least what its processes have mapped of shared memory. */
+uint64_t sample_size_bytes(const struct service_sample *s, unsigned n_ids);
 /* The nodes that some of its memory is on. */
 struct node_set sample_nodes_with_bytes(const struct service_sample *s, unsigned n_ids);
 /* Locality: Σ over nodes of (CPU share × byte share), 0…1; 0 where there are no bytes or no CPU share. */

@@ -93,6 +93,7 @@ static bool parse_mapping(const char *line, const char *end, struct maps_entry *
         if (!s || s == end || *s != '-' || !(s = text_hex(s + 1, end, &e.end)))
                 return false;
         e.special = is_special(s, end);
+        e.shared = end - s >= 5 && s[0] == ' ' && s[4] == 's';
         for (unsigned i = 0; i < 3 && s < end; i++) { /* permissions and offset */
                 const char *space = memchr(s, ' ', (size_t) (end - s));
                 s = space ? space + 1 : end;

@@ -155,6 +155,8 @@ int sim_read_deep(void *context, unsigned n_ids, const struct process_ref *proce
                   const struct deep_options *options, struct deep_sample **ret);
 /* Of this kind, as far as the rule allows to move it. */
 bool sim_kind_moves(const struct sim_service *v, enum sim_kind kind, bool move_shared, bool override_policy);
+/* Is what it shares mapped by nobody but itself and these? */
+bool sim_shares_with(const struct sim *s, const struct sim_service *v, const struct companions *companions);
 int sim_read_machine(void *context, const struct topology *t, struct machine_sample *ret);
 void sim_read_pressure(void *context, const char *cgroup, struct pressure_totals *ret);
 

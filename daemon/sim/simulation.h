@@ -108,14 +108,15 @@ struct sim_service {
         unsigned *allowed_cpus;                   /* by node, in force */
         struct node_set allowed_mems;
 
-        int fail_set;          /* set_cpuset() is answered so; 0: it works */
-        bool lose_changes;     /* the service manager answers and never writes */
-        uint64_t stuck_usec;   /* reading its map or moving its pages takes this long */
-        uint64_t write_usec;   /* a change of its cpuset is answered after so long; 0: at once */
-        uint64_t map_usec;     /* reading its map alone takes this long */
-        uint64_t unshare_usec; /* shared by a fork until then; */
-        unsigned n_ending;     /* then so many of its processes end */
-        double memory_stall;   /* waits for memory this part of its time, 0…1, for a reason of its own */
+        int fail_set;               /* set_cpuset() is answered so; 0: it works */
+        bool lose_changes;          /* the service manager answers and never writes */
+        uint64_t stuck_usec;        /* reading its map or moving its pages takes this long */
+        uint64_t write_usec;        /* a change of its cpuset is answered after so long; 0: at once */
+        uint64_t map_usec;          /* reading its map alone takes this long */
+        uint64_t unshare_usec;      /* shared by a fork until then; */
+        unsigned n_ending;          /* then so many of its processes end */
+        struct sim_service *lender; /* it maps what that one shares, too, and is not charged with it; NULL: nobody */
+        double memory_stall;        /* waits for memory this part of its time, 0…1, for a reason of its own */
         /* It waits for memory, or for CPUs, for so much of the time that its pages are moved. */
         unsigned move_stall_permille, move_wait_permille;
 

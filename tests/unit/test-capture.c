@@ -219,6 +219,7 @@ static void test_kernel_balancing(void **state) {
 /* What the daemon remembered decides too: every field of it has to come along. */
 static void test_history(void **state) {
         static uint64_t fixed[] = { 5, 6, 7, 8 };
+        static uint64_t borrowed[] = { 0, 5 * MIB, 0, 7 };
         static uint32_t shares[] = { 1, 2, 3, 999994 };
         struct history h = { 0 }, back;
         struct history_entry *e = history_get(&h, "/system.slice/redis-server.service");
@@ -243,6 +244,7 @@ static void test_history(void **state) {
                                      .demand_known = true,
                                      .share_by_node = shares,
                                      .fixed_by_node = fixed,
+                                     .borrowed_by_node = borrowed,
                                      .n_ids = 4,
                                      .peak_bytes = 6,
                                      .unmovable_bytes = 7,
@@ -280,14 +282,16 @@ static void test_history(void **state) {
         assert_string_equal(b->cgroup, e->cgroup);
         assert_memory_equal(b->share_by_node, shares, sizeof shares);
         assert_memory_equal(b->fixed_by_node, fixed, sizeof fixed);
+        assert_memory_equal(b->borrowed_by_node, borrowed, sizeof borrowed);
 #ifdef __x86_64__
         /* A field was added? Then it belongs into report/history-json.c too, and into this test. */
-        assert_int_equal(sizeof(struct history_entry), 592);
+        assert_int_equal(sizeof(struct history_entry), 600);
 #endif
         struct history_entry x = *e, y = *b;
         x.cgroup = y.cgroup = NULL;
         x.share_by_node = y.share_by_node = NULL;
         x.fixed_by_node = y.fixed_by_node = NULL;
+        x.borrowed_by_node = y.borrowed_by_node = NULL;
         struct json_object *again = history_to_json(&back);
         assert_string_equal(json_object_to_json_string(o), json_object_to_json_string(again));
         assert_memory_equal(&x.home, &y.home, sizeof x.home);
@@ -310,6 +314,7 @@ static void test_history(void **state) {
         json_object_put(again);
         e->share_by_node = NULL;
         e->fixed_by_node = NULL;
+        e->borrowed_by_node = NULL;
         e->own_policy = NULL;
 
         struct machine m;

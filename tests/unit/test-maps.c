@@ -40,7 +40,7 @@ static int read_text(const char *text, size_t limit) {
 
 static void test_maps(void **state) {
         assert_int_equal(read_text("1000-3000 r-xp 00000000 fe:01 77 /bin/a file\n"
-                                   "4000-5000 rw-p 00000000 00:00 0 \n"
+                                   "4000-5000 rw-s 00000000 00:00 0 \n"
                                    "nonsense\n"
                                    "7000-6000 rw-p 00000000 00:00 0\n" /* ends before it begins */
                                    "ffff0000-ffff1000 r-xp 00000000 00:00 0 [vdso]",
@@ -51,7 +51,8 @@ static void test_maps(void **state) {
         assert_int_equal(entries[0].end, 0x3000);
         assert_int_equal(entries[0].device, 0xfeULL << 32 | 1);
         assert_int_equal(entries[0].inode, 77);
-        assert_false(entries[0].special || entries[0].huge_known);
+        assert_false(entries[0].special || entries[0].huge_known || entries[0].shared);
+        assert_true(entries[1].shared && !entries[2].shared);
         assert_int_equal(entries[1].inode, 0);
         assert_true(entries[2].special);
 }
@@ -124,7 +125,7 @@ static void test_mappers(void **state) {
                  "1000-2000 r-xp 0 fe:01 7 /lib\n2000-3000 rw-p 0 fe:01 7 /lib\n8000-9000 rw-p 0 00:00 0 [heap]\n");
         tree_put(&t, "proc/400/maps", "5000-6000 r-xp 0 fe:01 7 /lib\n8000-9000 rw-p 0 00:00 0 [heap]\n");
         tree_put(&t, "proc/402/maps", "5000-6000 r-xp 0 fe:01 7 /lib\n");
-        assert_int_equal(mappers_read(h, processes, ARRAY_SIZE(processes), NULL, &m), 0);
+        assert_int_equal(mappers_read(h, processes, ARRAY_SIZE(processes), NULL, NULL, &m), 0);
         const uint64_t disk = 0xfeULL << 32 | 1;
         assert_int_equal(mappers_count(m, &(struct maps_entry){ .start = 0xa000, .device = disk, .inode = 7 }), 2);
         assert_int_equal(mappers_count(m, &(struct maps_entry){ .start = 0x1000, .device = disk, .inode = 8 }), 0);
@@ -133,6 +134,22 @@ static void test_mappers(void **state) {
         assert_int_equal(mappers_count(m, &(struct maps_entry){ .start = 0x9000 }), 0);
         assert_null(mappers_free(m));
         assert_null(mappers_free(NULL));
+
+        /* With a companion: files alone, and only while it is in its cgroup. The same address says nothing of another service. */
+        struct process_ref friend = { 400, 3000 };
+        struct companion one = { .cgroup = (char *) "/system.slice/friend.service", .processes = &friend, .n_processes = 1 };
+        const struct companions companions = { .items = &one, .n_items = 1, .n_processes = 1 };
+        atomic_size_t reading = 0;
+        tree_put(&t, "proc/400/cgroup", "0::/system.slice/friend.service/inner\n");
+        assert_int_equal(mappers_read(h, processes, 1, &companions, &reading, &m), 0);
+        assert_int_equal(atomic_load(&reading), 2);
+        assert_int_equal(mappers_count(m, &(struct maps_entry){ .start = 0xa000, .device = disk, .inode = 7 }), 2);
+        assert_int_equal(mappers_count(m, &(struct maps_entry){ .start = 0x8000 }), 1);
+        mappers_free(m);
+        tree_put(&t, "proc/400/cgroup", "0::/system.slice/friend.service2\n");
+        assert_int_equal(mappers_read(h, processes, 1, &companions, NULL, &m), 0);
+        assert_int_equal(mappers_count(m, &(struct maps_entry){ .start = 0xa000, .device = disk, .inode = 7 }), 1);
+        mappers_free(m);
         host_free(h);
         tree_done(&t);
 }
@@ -167,7 +184,7 @@ static void test_mappers_that_meet(void **state) {
         _cleanup_free_ char *text = strbuf_steal(&b);
         assert_non_null(text);
         tree_put(&t, "proc/300/maps", text);
-        assert_int_equal(mappers_read(h, &process, 1, NULL, &m), 0);
+        assert_int_equal(mappers_read(h, &process, 1, NULL, NULL, &m), 0);
         assert_int_equal(mappers_count(m, &(struct maps_entry){ .start = first }), 1);
         /* No more than some are looked at, whatever is there: the others count as not kept. */
         assert_int_equal(mappers_count(m, &(struct maps_entry){ .start = address }), 0);

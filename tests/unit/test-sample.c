@@ -30,6 +30,21 @@ static void test_init(void **state) {
         assert_string_equal(owner_to_string(_OWNER_INVALID), "invalid");
 }
 
+static void test_size(void **state) {
+        struct service_sample s;
+        service_sample_init(&s);
+        assert_int_equal(service_sample_alloc(&s, 2), 0);
+        s.bytes_by_node[1] = 3 * MIB;
+        s.hugetlb_bytes = 2 * MIB;
+        assert_true(sample_size_bytes(&s, 2) == 5 * MIB);
+        s.shared_bytes = 320 * MIB; /* charged to another */
+        assert_true(sample_size_bytes(&s, 2) == 320 * MIB);
+        s.shared_bytes = MIB; /* its own */
+        s.deep = true;        /* then hugetlb is part of the sum */
+        assert_true(sample_size_bytes(&s, 2) == 3 * MIB);
+        service_sample_done(&s);
+}
+
 static void test_unknown(void **state) {
         _cleanup_(topology_freep) struct topology *t = topology_new(2, 0);
         _cleanup_(service_sample_done) struct service_sample s;
@@ -106,9 +121,13 @@ static void test_shares_are_normalised(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_init),          cmocka_unit_test(test_unknown),
-                cmocka_unit_test(test_distance_from), cmocka_unit_test(test_all_local_and_all_remote),
-                cmocka_unit_test(test_mixed),         cmocka_unit_test(test_shares_are_normalised),
+                cmocka_unit_test(test_init),
+                cmocka_unit_test(test_size),
+                cmocka_unit_test(test_unknown),
+                cmocka_unit_test(test_distance_from),
+                cmocka_unit_test(test_all_local_and_all_remote),
+                cmocka_unit_test(test_mixed),
+                cmocka_unit_test(test_shares_are_normalised),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

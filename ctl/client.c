@@ -66,3 +66,18 @@ bool client_is_running(void) {
         _cleanup_(sd_bus_creds_unrefp) sd_bus_creds *owner = NULL;
         return sd_bus_open_system(&bus) >= 0 && sd_bus_get_name_creds(bus, BUS_NAME, SD_BUS_CREDS_UNIQUE_NAME, &owner) >= 0;
 }
+
+#define ASIDE_USEC (2 * USEC_PER_SEC) /* what is nice to know is not waited for */
+
+bool client_balancing_before(uint64_t *ret) {
+        _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        _cleanup_json_ struct json_object *status = NULL;
+        struct json_object *before;
+        if (!client_is_running() || sd_bus_open_system(&bus) < 0 || sd_bus_set_method_call_timeout(bus, ASIDE_USEC) < 0 ||
+            sd_bus_call_method(bus, BUS_NAME, BUS_PATH, BUS_INTERFACE, "Status", NULL, &reply, NULL) < 0 ||
+            bus_read_json(reply, &status) < 0 || !json_object_object_get_ex(status, "kernel_balancing_before", &before))
+                return false;
+        *ret = get_u64(status, "kernel_balancing_before");
+        return true;
+}

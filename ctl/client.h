@@ -11,5 +11,7 @@
  * is printed of that. timeout_usec 0: the default of 25 s. Returns EXIT_SUCCESS, or what to exit with, said: EXIT_NOT_RUNNING without a bus or a
  * daemon, EXIT_CONFIG where the daemon refused a configuration, EXIT_FAILURE else. */
 int client_call(const char *member, uint64_t timeout_usec, struct json_object **ret, char **ret_error, const char *types, ...);
+/* Has the daemon switched the kernel's own balancing off, and what was it before? False also where nobody can be asked. Says nothing. */
+bool client_balancing_before(uint64_t *ret);
 /* Is there a daemon to ask? Says nothing. */
 bool client_is_running(void);

@@ -19,6 +19,16 @@ bool is_topology(const char *what, bool is_file) {
         return fine;
 }
 
+bool describes_another_machine(void) {
+        const char *this_system = getenv("HWLOC_THISSYSTEM");
+        return (getenv("HWLOC_XMLFILE") || getenv("HWLOC_SYNTHETIC")) && !(this_system && strcmp(this_system, "1") == 0);
+}
+
+const char *described_root(void) {
+        const char *root = getenv("HWLOC_FSROOT");
+        return root && *root ? root : "/";
+}
+
 int check_described(void) {
         static const char *const names[] = { "HWLOC_XMLFILE", "HWLOC_SYNTHETIC" };
         for (size_t i = 0; i < ARRAY_SIZE(names); i++) {

@@ -9,3 +9,7 @@ bool is_topology(const char *what, bool is_file);
 
 /* The environment's HWLOC_XMLFILE and HWLOC_SYNTHETIC. EXIT_SUCCESS, also where there is neither; EXIT_FAILURE, said why. */
 int check_described(void);
+/* Does hwloc describe another machine than the one we run on (hwloc(7), "Environment variables")? Then what its kernel does is not ours to tell. */
+bool describes_another_machine(void);
+/* The root of the machine's files: hwloc's HWLOC_FSROOT, or "/". */
+const char *described_root(void);

@@ -64,7 +64,7 @@ static const char *event_colour(struct json_object *row) {
                 return NULL;
         return strcmp(event, "moved") == 0                                          ? "green"
                : strcmp(event, "failed") == 0 || strcmp(event, "not-restored") == 0 ? "red"
-               : strcmp(event, "blocked") == 0                                      ? "yellow"
+               : strcmp(event, "blocked") == 0 || strcmp(event, "undone") == 0      ? "yellow"
                                                                                     : NULL;
 }
 
@@ -101,7 +101,8 @@ const struct verb verb_history = {
         .arguments = "[UNIT]",
         .max_arguments = 1,
         .summary = "the last decisions and moves",
-        .help = "Lists the last 256 decisions, moves, blocks and restores since the daemon started, of one unit or of all, "
+        .help = "Lists the last 256 decisions, moves, moves that the kernel has undone, blocks and restores since the daemon "
+                "started, of one unit or of all, "
                 "oldest "
                 "first: where memory came from and went to, how much, locality before and after, the longest call of a move, "
                 "how long it "

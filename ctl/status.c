@@ -77,7 +77,8 @@ static void print_status(struct json_object *s, const struct options *o) {
         (void) printf("Cpusets:       %" PRIu64 " changed by us and on record\n", get_u64(s, "changed_cgroups"));
         const char *balancing = get_string(s, "kernel_balancing_state");
         if (balancing)
-                (void) printf("Kernel's own:  balancing %s\n", balancing);
+                (void) printf("Kernel's own:  balancing %s%s\n", balancing,
+                              get_bool(s, "kernel_demotion") ? "; demotion to slower memory on" : "");
         struct json_object *limits = get_array(s, "limitations");
         for (size_t i = 0; i < array_length(limits); i++)
                 (void) printf("%s %s\n", i == 0 ? "Limitations:  " : "              ",

@@ -4,18 +4,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "client.h"
 #include "described.h"
 #include "host/host.h"
+#include "host/kernel-balancing.h"
 #include "out.h"
 #include "report/format.h"
 #include "report/view.h"
 #include "table.h"
-
-/* Does hwloc describe another machine than the one we run on (hwloc(7), "Environment variables")? Then its free memory is not ours to tell. */
-static bool describes_another_machine(void) {
-        const char *this_system = getenv("HWLOC_THISSYSTEM");
-        return (getenv("HWLOC_XMLFILE") || getenv("HWLOC_SYNTHETIC")) && !(this_system && strcmp(this_system, "1") == 0);
-}
 
 static char *id_text(struct json_object *row) {
         return format_string("%" PRIu64, get_u64(row, "id"));
@@ -108,15 +104,56 @@ static int print_table(struct json_object *nodes, const struct options *o) {
         return table_print(columns, n, nodes, o);
 }
 
+/* What the kernel does with pages of its own accord, and whether the daemon has switched it. */
+static void put_kernel(const struct host *host, struct json_object **view) {
+        struct kernel_memory kernel;
+        uint64_t before = 0;
+        kernel_memory_read(host, &kernel);
+        bool switched = host->live && client_balancing_before(&before);
+        view_put_kernel(view, &kernel, switched ? &before : NULL);
+}
+
+static char *tiers_text(struct json_object *tiers) {
+        struct strbuf b = { 0 };
+        for (size_t i = 0; i < array_length(tiers); i++) {
+                struct json_object *tier = json_object_array_get_idx(tiers, i);
+                _cleanup_free_ char *nodes = text_of_nodes(get_array(tier, "nodes"));
+                strbuf_printf(&b, "%stier %" PRIu64 ": nodes %s", i > 0 ? "; " : "", get_u64(tier, "id"), nodes ? nodes : "?");
+        }
+        return strbuf_steal(&b);
+}
+
+/* Below the table: the balancing, demotion where there is a slower tier or it is on, and the tiers where there are several. */
+static int print_kernel(struct json_object *view) {
+        static const char *const ways[] = { "off", "pages go to the threads that use them",
+                                            "pages in use go from slow memory to fast",
+                                            "pages go to the threads that use them, and from slow memory to fast" };
+        struct json_object *mode, *demotion, *before, *tiers = get_array(view, "memory_tiers");
+        if (json_object_object_get_ex(view, "kernel_balancing", &mode) && mode) {
+                uint64_t m = get_u64(view, "kernel_balancing");
+                (void) printf("\nKernel's own balancing (kernel.numa_balancing): %" PRIu64 ", %s", m, ways[m & 3]);
+                if (json_object_object_get_ex(view, "kernel_balancing_before", &before) && before)
+                        (void) printf("; switched off by numabalanced, was %" PRIu64, get_u64(view, "kernel_balancing_before"));
+                (void) printf("\n");
+        }
+        if (json_object_object_get_ex(view, "kernel_demotion", &demotion) && demotion &&
+            (array_length(tiers) > 1 || json_object_get_boolean(demotion)))
+                (void) printf("Demotion of unused pages to slower memory: %s\n",
+                              json_object_get_boolean(demotion) ? "on" : "off");
+        _cleanup_free_ char *text = array_length(tiers) > 1 ? tiers_text(tiers) : NULL;
+        if (text)
+                (void) printf("Memory, the fastest first: %s\n", text);
+        return out_finish();
+}
+
 static int run(char **arguments, const struct options *o) {
         _cleanup_(host_freep) struct host *host = NULL;
         _cleanup_(topology_freep) struct topology *topology = NULL;
         struct machine_sample machine = { 0 };
-        const char *root = getenv("HWLOC_FSROOT");
 
         if (check_described() != EXIT_SUCCESS)
                 return EXIT_FAILURE;
-        int r = host_open(root && *root ? root : "/", &host);
+        int r = host_open(described_root(), &host);
         if (r >= 0)
                 r = topology_load(host, &topology);
         if (r >= 0 && !describes_another_machine())
@@ -125,10 +162,15 @@ static int run(char **arguments, const struct options *o) {
                 return out_error(EXIT_FAILURE, "cannot read the topology: %s", strerror(-r));
 
         _cleanup_json_ struct json_object *view = view_topology(topology, machine.nodes ? &machine : NULL);
+        if (machine.nodes)
+                put_kernel(host, &view);
         machine_sample_done(&machine);
         if (!view)
                 return out_error(EXIT_FAILURE, "out of memory");
-        return o->json != JSON_OFF ? out_json(view, o) : print_table(get_array(view, "nodes"), o);
+        if (o->json != JSON_OFF)
+                return out_json(view, o);
+        int status = print_table(get_array(view, "nodes"), o);
+        return status == EXIT_SUCCESS && o->legend ? print_kernel(view) : status;
 }
 
 const struct verb verb_topology = {
@@ -139,6 +181,8 @@ const struct verb verb_topology = {
                 "out), "
                 "cores, memory, what is free of it, the distances that the firmware tells (10 is local), and where they are "
                 "known "
-                "latency, bandwidth and the devices closest to each node. Needs no daemon. hwloc's environment variables work.",
+                "latency, bandwidth and the devices closest to each node; and what the kernel does with pages of its own accord: "
+                "its "
+                "balancing, demotion to slower memory, tiers of memory. Needs no daemon. hwloc's environment variables work.",
         .run = run,
 };

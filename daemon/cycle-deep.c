@@ -27,10 +27,19 @@ struct deep_job {
         size_t index;
         bool beside; /* the cycle does not wait for it, or went on without it */
         uint64_t began_usec;
-        atomic_size_t reading;    /* index of the process that is read, + 1 */
+        atomic_size_t reading; /* index of the process that is read, + 1 */
+        struct companions companions;
+        bool companion_stuck;     /* one of theirs does not let go */
         struct process_ref aside; /* left out of other reads as long as this one goes on; pid 0: none */
         struct deep_sample *result;
 };
+
+static void deep_job_free(struct deep_job *j) {
+        deep_sample_free(j->result);
+        companions_done(&j->companions);
+        cycle_unref(j->cycle);
+        free(j);
+}
 
 static void free_kept(struct service_note *n) {
         n->kept = deep_sample_free(n->kept);
@@ -59,6 +68,7 @@ static int run_deep(void *arg) {
         const struct environment *env = j->m->env;
         struct deep_options options = deep_options_of(s->rule);
         options.reading = &j->reading;
+        options.companions = &j->companions;
         return env->ops->read_deep(env->context, j->m->topology->n_ids, s->processes, s->n_processes, &options, &j->result);
 }
 
@@ -91,7 +101,9 @@ static void done_beside(struct deep_job *j, struct service_note *n, int result) 
                 throttle_take(&m->scan_budget, j->result->cpu_usec, manager_now(m));
         if (!n)
                 return;
-        if (j->aside.pid > 0)
+        if (j->companion_stuck)
+                n->without_companions = false;
+        else if (j->aside.pid > 0)
                 aside_remove(n, &j->aside);
         else
                 n->stuck = false;
@@ -111,7 +123,7 @@ static void take_result(struct deep_job *j, struct service_note *n, struct servi
         const struct manager *m = j->m;
         const struct deep_sample *map = j->result;
         if (n)
-                rest_keep(n, s, m->topology->n_ids, j->began_usec, &j->result);
+                rest_keep(n, s, m->topology->n_ids, j->began_usec, companions_key(&j->companions), &j->result);
         service_sample_merge_deep(s, map, m->host->has_memory_controller);
 }
 
@@ -137,10 +149,14 @@ static void done_deep(int result, void *arg) {
                 m->n_deep_pending--;
                 cycle_read_done(m);
         }
-        deep_sample_free(j->result);
-        cycle_unref(j->cycle);
-        free(j);
+        deep_job_free(j);
         cycle_loop_end(m, began);
+}
+
+/* What blocks is not its own: it is read again without. */
+static bool is_stuck_at_companion(const struct deep_job *j, size_t at) {
+        size_t own = j->cycle->observation->services[j->index].n_processes;
+        return at > own && j->companions.n_processes > 0;
 }
 
 static void late_deep(void *arg) {
@@ -150,14 +166,21 @@ static void late_deep(void *arg) {
         size_t at = atomic_load(&j->reading);
         pid_t pid = at > 0 && at <= s->n_processes ? s->processes[at - 1].pid : 0;
         _cleanup_free_ char *what = pid > 0 ? format_string("reading the memory map of process %d", (int) pid) : NULL;
-        if (n && pid > 0 && aside_add(n, s, at - 1)) {
+        bool foreign = n && is_stuck_at_companion(j, at);
+        if (foreign) {
+                j->companion_stuck = n->without_companions = true;
+                n->reading = false;
+        } else if (n && pid > 0 && aside_add(n, s, at - 1)) {
                 j->aside = s->processes[at - 1];
                 n->reading = false; /* the others can be read */
         } else if (n) {
                 n->stuck = true;
                 n->stuck_pid = pid;
         }
-        journal_stuck(s->unit, s->cgroup, what ? what : "reading its memory map");
+        journal_stuck(s->unit, s->cgroup,
+                      foreign ? "reading the maps of a service that it is kept together with"
+                      : what  ? what
+                              : "reading its memory map");
         if (j->beside)
                 return;
         /* The worker still reads `s`, which the job's reference keeps; the cycle must not be changed by it any more. */
@@ -176,10 +199,11 @@ static int start_deep(struct manager *m, struct cycle *c, size_t index) {
         *j = (struct deep_job){
                 .m = m, .cycle = cycle_ref(c), .index = index, .beside = n && n->slow, .began_usec = manager_now(m)
         };
-        int r = manager_submit(m, &deep_job_ops, j, j->beside ? DEEP_SLOW_DEADLINE_USEC : DEEP_DEADLINE_USEC);
+        int r = cycle_companions(m, c, index, NULL, &j->companions);
+        if (r >= 0)
+                r = manager_submit(m, &deep_job_ops, j, j->beside ? DEEP_SLOW_DEADLINE_USEC : DEEP_DEADLINE_USEC);
         if (r < 0) {
-                cycle_unref(j->cycle);
-                free(j);
+                deep_job_free(j);
                 return r;
         }
         if (n && j->beside)
@@ -215,12 +239,16 @@ static bool kept_holds(const struct manager *m, const struct service_note *n, co
                s->n_processes * 9 <= then->n_processes * 10;
 }
 
-static bool use_kept(const struct manager *m, struct service_note *n, struct service_sample *s, uint64_t now) {
-        if (!n)
+static bool use_kept(struct manager *m, struct cycle *c, size_t index, struct service_note *n, uint64_t now) {
+        struct service_sample *s = &c->observation->services[index];
+        struct companions companions;
+        if (!n || (!n->kept && !n->rest) || cycle_companions(m, c, index, NULL, &companions) < 0)
                 return false;
+        uint64_t key = companions_key(&companions);
+        companions_done(&companions);
         if (!kept_holds(m, n, s, now))
                 free_kept(n);
-        const struct deep_sample *map = n->kept ? n->kept : rest_find(m, n, s, now);
+        const struct deep_sample *map = n->kept ? n->kept : rest_find(m, n, s, key, now);
         if (!map)
                 return false;
         if (service_sample_needs_deep(s, m->topology->n_ids)) {
@@ -269,7 +297,7 @@ static int start_reads(struct manager *m, struct cycle *c, bool must, size_t fir
                 if (must && n && n->n_aside > 0) /* before any read: later they belong to the readers */
                         aside_leave_out(n, s);
                 bool cannot_wait = must_read(m, s);
-                if (cannot_wait != must || (!must && !should_read(m, s, n, now)) || use_kept(m, n, s, now) ||
+                if (cannot_wait != must || (!must && !should_read(m, s, n, now)) || use_kept(m, c, i, n, now) ||
                     (n && (n->stuck || n->reading || n->deep_again_usec > now)))
                         continue;
                 uint64_t cost = deep_cost_usec(m, s, n);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/io.h"
 #include "manager.h"
 
 /* Reclaiming and demoting can still take pages away: so long it is believed. */
@@ -15,7 +16,7 @@
 struct rest {
         struct deep_sample *map;
         struct deep_options options;
-        uint64_t began_usec, cpu_total_usec;
+        uint64_t began_usec, cpu_total_usec, companions_key;
         struct process_ref *processes;
         size_t n_processes;
         uint64_t *bytes_by_node; /* as the screen had them: 0 without a memory controller */
@@ -46,19 +47,22 @@ static struct rest *rest_new(const struct service_sample *s, unsigned n_ids, uin
         if (!r->processes || !r->bytes_by_node)
                 return rest_free(r);
         memcpy(r->processes, s->processes, s->n_processes * sizeof *r->processes);
-        memcpy(r->bytes_by_node, s->bytes_by_node, n_ids * sizeof *r->bytes_by_node);
+        for (unsigned i = 0; i < n_ids; i++) /* what it borrows was recalled, not seen */
+                r->bytes_by_node[i] = saturating_sub(s->bytes_by_node[i], s->borrowed_by_node[i]);
         return r;
 }
 
 void rest_keep(struct service_note *n, const struct service_sample *s, unsigned n_ids, uint64_t began_usec,
-               struct deep_sample **map) {
+               uint64_t companions_key, struct deep_sample **map) {
         n->rest = rest_free(n->rest);
         /* Where something is missing, the next look may find it. */
         if (s->cpu_total_usec == USEC_INFINITY || s->n_processes == 0 || (*map)->truncated || (*map)->n_vanished > 0)
                 return;
         n->rest = rest_new(s, n_ids, began_usec);
-        if (n->rest)
-                n->rest->map = TAKE_PTR(*map);
+        if (!n->rest)
+                return;
+        n->rest->companions_key = companions_key;
+        n->rest->map = TAKE_PTR(*map);
 }
 
 uint64_t rest_began_usec(const struct rest *r) {
@@ -67,7 +71,7 @@ uint64_t rest_began_usec(const struct rest *r) {
 
 static bool has_same_bytes(const struct rest *r, const struct service_sample *s) {
         for (unsigned i = 0; i < r->map->n_ids; i++) {
-                uint64_t a = r->bytes_by_node[i], b = s->bytes_by_node[i];
+                uint64_t a = r->bytes_by_node[i], b = saturating_sub(s->bytes_by_node[i], s->borrowed_by_node[i]);
                 if (MAX2(a, b) - MIN2(a, b) > MAX2(a, b) / 256)
                         return false;
         }
@@ -84,7 +88,7 @@ static bool has_same_processes(const struct rest *r, const struct service_sample
 }
 
 const struct deep_sample *rest_find(const struct manager *m, const struct service_note *n, const struct service_sample *s,
-                                    uint64_t now_usec) {
+                                    uint64_t companions_key, uint64_t now_usec) {
         const struct rest *r = n->rest;
         if (!r || r->map->n_ids != m->topology->n_ids || now_usec - MIN2(r->began_usec, now_usec) > REST_USEC)
                 return NULL;
@@ -94,7 +98,7 @@ const struct deep_sample *rest_find(const struct manager *m, const struct servic
                 return NULL;
         const struct deep_options options = deep_options_of(s->rule);
         bool same = options.move_shared == r->options.move_shared && options.override_policy == r->options.override_policy &&
-                    s->cpu_total_usec >= r->cpu_total_usec && s->cpu_total_usec - r->cpu_total_usec < REST_CPU_USEC &&
-                    has_same_processes(r, s) && has_same_bytes(r, s);
+                    companions_key == r->companions_key && s->cpu_total_usec >= r->cpu_total_usec &&
+                    s->cpu_total_usec - r->cpu_total_usec < REST_CPU_USEC && has_same_processes(r, s) && has_same_bytes(r, s);
         return same ? r->map : NULL;
 }

@@ -82,7 +82,7 @@ static int run_screen(void *arg) {
 static void recall(const struct manager *m, struct observation *o) {
         int r = 0;
         for (size_t i = 0; i < o->n_services && r >= 0; i++)
-                r = history_recall(&m->history, &o->services[i]);
+                r = history_recall(&m->history, &o->services[i], m->topology->n_ids);
         if (r < 0)
                 log_warning(r, "Could not recall what earlier memory maps said: %s", strerror(-r));
 }

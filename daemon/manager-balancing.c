@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/kernel-memory.h"
 #include "manager.h"
 #include "report/journal.h"
 
@@ -195,8 +196,9 @@ static void tell_rules(struct manager *m) {
         b->told_mode = b->mode;
         b->told_of = c;
         struct strbuf names = { 0 };
+        const struct kernel_memory kernel = { .has_balancing = true, .balancing = b->mode };
         for (size_t i = 0; i < c->n_rules; i++)
-                if (rule_meets_kernel_balancing(&c->rules[i], b->mode))
+                if (rule_meets_kernel(&c->rules[i], m->topology, &kernel) != MEETS_NOTHING)
                         strbuf_printf(&names, "%s%s", names.length > 0 ? ", " : "", c->rules[i].name ? c->rules[i].name : "?");
         _cleanup_free_ char *list = names.length > 0 ? strbuf_steal(&names) : NULL;
         strbuf_done(&names);
@@ -259,20 +261,33 @@ char *manager_balancing_describe(const struct manager *m) {
 static uint64_t find_undone(struct manager *m, const struct placement *p, const struct service_sample *s,
                             const struct machine_sample *machine) {
         unsigned n_ids = m->topology->n_ids;
-        if (!s->rule || machine->kernel_balancing == 0)
-                return 0;
-        /* Pages go to threads: where all of these are at home, none is called away, whatever else has brought some elsewhere. */
+        struct machine_sample kernel = *machine;
+        enum undone_by by;
+        /* The balancing brings pages to threads: where all of these are at home, none is called away, whatever else has brought some elsewhere. */
         if (p->pages_how == PAGES_HOME && node_set_is_subset(&s->effective_cpu_nodes, &p->home_mems))
+                kernel.kernel_balancing = 0;
+        if (!s->rule || !kernel_moves_pages(&kernel))
                 return 0;
         uint64_t tolerated = division_tolerated_bytes(s->rule, sum_by_node(s->movable_by_node, n_ids));
-        uint64_t bytes = history_undone_bytes(&m->history, s, n_ids, placement_misplaced_bytes(p, s, n_ids), tolerated, machine);
+        uint64_t bytes =
+                history_undone_bytes(&m->history, s, n_ids, placement_misplaced_bytes(p, s, n_ids), tolerated, &kernel, &by);
         if (bytes == 0)
                 return 0;
-        history_record_undone(&m->history, s->cgroup, bytes, manager_now(m));
+        history_record_undone(&m->history, s->cgroup, bytes, by, manager_now(m));
         uint64_t wait = 0;
+        struct node_set on = sample_nodes_with_bytes(s, n_ids);
         if (s->rule->kernel_balancing != KERNEL_BALANCING_OVERRIDE)
                 wait = history_undone_wait_usec(history_find(&m->history, s->cgroup), s->rule->cooldown_usec, manager_now(m));
-        journal_undone(s, bytes, machine->kernel_balancing, wait);
+        const struct undone_report report = {
+                .sample = s,
+                .to = node_set_subtract(&on, &p->home_mems),
+                .home = p->home_mems,
+                .bytes = bytes,
+                .by = by,
+                .balancing = machine->kernel_balancing,
+                .wait_usec = wait,
+        };
+        manager_tell_undone(m, &report);
         return bytes;
 }
 
@@ -291,7 +306,7 @@ uint64_t manager_balancing_settled(struct manager *m, const struct cycle *then, 
         const struct placement *p = &then->plan->placements[then_index];
         const struct machine_sample *machine = &now->observation->machine;
         unsigned n_ids = m->topology->n_ids;
-        if (machine->kernel_balancing == 0)
+        if (!kernel_moves_pages(machine))
                 return 0;
         history_record_kept(&m->history, &then->observation->services[then_index], n_ids, refused_bytes,
                             &then->observation->machine);

@@ -143,6 +143,8 @@ static void put_balancing(struct manager *m, struct json_object **o) {
         json_put_int(o, "kernel_balancing", m->balancing.mode);
         json_put_string(o, "kernel_balancing_setting", balancing_setting_to_string(m->config->config->settings.kernel_balancing));
         json_put_string(o, "kernel_balancing_state", state ? state : "");
+        if (m->last)
+                json_put_bool(o, "kernel_demotion", m->last->observation->machine.kernel_demotes);
         if (m->record->balancing_changed)
                 json_put_int(o, "kernel_balancing_before", m->record->balancing_before);
 }

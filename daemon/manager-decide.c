@@ -182,7 +182,10 @@ static bool decide_one(struct manager *m, struct cycle *c, size_t i) {
         if (!hold && manager_balancing_undid(m, c, i)) {
                 p->act = false;
                 p->state = STATE_BLOCKED;
-                (void) set_reason(p, "the kernel's own balancing has taken back the last move, the next waits");
+                bool demoted = history_undone_by(history_find(&m->history, s->cgroup)) == UNDONE_BY_DEMOTION;
+                (void) set_reason(p,
+                                  demoted ? "the kernel's demotion to slower memory has taken back the last move, the next waits"
+                                          : "the kernel's own balancing has taken back the last move, the next waits");
                 say(m, n, s, p);
                 return true;
         }

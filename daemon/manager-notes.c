@@ -22,6 +22,7 @@ struct cycle *cycle_ref(struct cycle *c) {
 struct cycle *cycle_unref(struct cycle *c) {
         if (c && --c->n_ref == 0) {
                 plan_free(c->plan);
+                free(c->bonds);
                 cycle_input_free(c->input);
                 observation_free(c->observation);
                 config_ref_unref(c->config);

@@ -32,6 +32,11 @@ void manager_tell_blocked(struct manager *m, const struct service_sample *s, con
         check(events_add_blocked(m->events, realtime_usec(), s, reason));
 }
 
+void manager_tell_undone(struct manager *m, const struct undone_report *r) {
+        journal_undone(r);
+        check(events_add_undone(m->events, realtime_usec(), r));
+}
+
 void manager_tell_restored(struct manager *m, const char *unit, const char *cgroup, enum restore_outcome outcome, int error,
                            const char *detail) {
         journal_restored(unit, cgroup, outcome, error, detail);

@@ -76,6 +76,7 @@ struct cycle {
         unsigned n_ref;
         struct config_ref *config;
         struct observation *observation; /* NULL until the screen is done */
+        size_t *bonds;                   /* services_bond() of the observation; NULL until they are asked for */
         struct plan *plan;               /* NULL until decided */
         struct cycle_input *input;       /* what else the plan was made from; NULL until decided */
         uint64_t started_usec;           /* CLOCK_BOOTTIME */
@@ -98,6 +99,7 @@ struct service_note {
         pid_t stuck_pid;                     /* … of this process, where that is known; 0: it is not */
         struct process_ref aside[ASIDE_MAX]; /* … or one of one of these processes alone: the others are read all the same */
         unsigned n_aside;
+        bool without_companions;      /* a process of one of them has not let go of a read: read without */
         bool slow;                    /* its memory map takes long: it is read beside the cycles */
         bool reading;                 /* that is under way */
         bool restoring, restore_late; /* late: said so */
@@ -281,13 +283,20 @@ bool aside_add(struct service_note *n, const struct service_sample *s,
                size_t process); /* false: the service itself is to be left alone */
 void aside_remove(struct service_note *n, const struct process_ref *p);
 void aside_leave_out(const struct service_note *n, struct service_sample *s);
+/* cycle-companions.c */
+int cycle_find_bonds(struct cycle *c); /* once; 0 or -ENOMEM */
+/* Does the rule of one keep it together with the other, and do both have shared pages moved? Known once bonds were found. */
+bool cycle_is_bonded(const struct cycle *c, size_t index, size_t other);
+/* Who may share memory with the service without keeping it from moving, going by where it lives or will live. `t`: its transition, for whose mover it is:
+ * those alone that go where it goes; or NULL. 0 (free with companions_done()) or -ENOMEM. */
+int cycle_companions(struct manager *m, struct cycle *c, size_t index, const struct transition *t, struct companions *ret);
 /* cycle-rest.c: a service that did nothing since its memory map was read is not read again. */
-/* Keeps what a read found; `s` is as the screen left it. Takes `map` where it is kept (then it is NULL afterwards). */
+/* Keeps what a read found; `s` is as the screen left it, `companions_key` who its companions were. Takes `map` where it is kept (then it is NULL afterwards). */
 void rest_keep(struct service_note *n, const struct service_sample *s, unsigned n_ids, uint64_t began_usec,
-               struct deep_sample **map);
+               uint64_t companions_key, struct deep_sample **map);
 /* What the service's memory map said, or NULL where that may no longer be so. */
 const struct deep_sample *rest_find(const struct manager *m, const struct service_note *n, const struct service_sample *s,
-                                    uint64_t now_usec);
+                                    uint64_t companions_key, uint64_t now_usec);
 uint64_t rest_began_usec(const struct rest *r); /* when its map was read */
 struct rest *rest_free(struct rest *r);
 /* The part of deciding that starts things: in manager-decide.c */
@@ -350,6 +359,7 @@ void manager_hold_save(struct manager *m); /* what cannot be written is in the j
 void manager_tell_decision(struct manager *m, const struct service_sample *s, const struct placement *p, bool dry_run);
 void manager_tell_moved(struct manager *m, const struct move_report *r);
 void manager_tell_blocked(struct manager *m, const struct service_sample *s, const char *reason);
+void manager_tell_undone(struct manager *m, const struct undone_report *r);
 void manager_tell_restored(struct manager *m, const char *unit, const char *cgroup, enum restore_outcome outcome, int error,
                            const char *detail);
 
@@ -385,6 +395,8 @@ bool transition_is_changing(const struct transition *t); /* a change of its cpus
 bool transition_is_late(const struct transition *t);     /* waits for a slice or a change that does not return */
 /* Is a process of it moved with another service at this time? One that went from one cgroup to another below it can be in two observations. */
 bool transition_has_process_of(const struct manager *m, const struct service_sample *s);
+/* Is the other's memory to be on the same nodes, as of the plan that this one follows? */
+bool transition_goes_to(const struct transition *t, const char *cgroup);
 bool transition_wants_observation(const struct transition *t);
 /* Would a memory map whose reading began then serve to verify it? */
 bool transition_accepts(const struct transition *t, uint64_t read_began_usec);

@@ -20,6 +20,7 @@ void transition_goal_done(struct transition_goal *g) {
         free(g->room);
         free(g->weight);
         free(g->want);
+        companions_done(&g->companions);
 }
 
 /* How the plan divides pages among several home nodes, nearest first and equally near ones by cores; in MiB, so that it fits. One home node needs no
@@ -59,7 +60,8 @@ int transition_make_goal(const struct transition *t, struct transition_goal *g) 
                 .weight = calloc(n_ids, sizeof(*g->weight)),
                 .want = calloc(n_ids, sizeof(*g->want)),
         };
-        if (!g->room || !g->weight || !g->want)
+        int r = cycle_companions(t->m, t->seen, t->seen_index, t, &g->companions);
+        if (r < 0 || !g->room || !g->weight || !g->want)
                 return -ENOMEM;
         g->goal = (struct move_goal){
                 .how = p->pages_how,
@@ -68,6 +70,7 @@ int transition_make_goal(const struct transition *t, struct transition_goal *g) 
                 .interleave_by_node = p->weight_by_node,
                 .respect_own_policy = rule->app_policy == APP_POLICY_RESPECT,
                 .move_shared = rule->shared_pages == SHARED_PAGES_MOVE,
+                .companions = &g->companions,
                 .stubborn = note ? note->stubborn : NULL,
         };
         for (unsigned n = 0; n < n_ids; n++) {

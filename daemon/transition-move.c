@@ -12,8 +12,8 @@
 #define LOOK_EVERY_USEC       (250 * USEC_PER_MSEC)
 /* With less room than this it is about to run out, whatever the rate. */
 #define ROOM_NEAR_BYTES (32 * MIB)
-/* Whoever waits for its turn looks again after this at the least. */
-#define TURN_LEAST_USEC (2 * USEC_PER_MSEC)
+/* Whoever shares memory with one that is being moved looks again after this. */
+#define TURN_AGAIN_USEC (100 * USEC_PER_MSEC)
 
 static void add_result(struct move_result *total, const struct move_result *r) {
         total->moved_bytes += r->moved_bytes;
@@ -88,7 +88,7 @@ void transition_end_pass_time(struct transition *t) {
         if (t->pass_began_usec > 0)
                 t->moving_usec += manager_now(t->m) - t->pass_began_usec;
         t->pass_began_usec = 0;
-        t->waits_for_machine = false;
+        turn_leave(t);
 }
 
 static void end_pass(struct transition *t) {
@@ -186,12 +186,10 @@ static void account_slice(struct transition *t, const struct move_result *r, uin
         t->served_bytes += moved;
 }
 
-static void done_slice(int result, void *arg) {
-        struct transition *t = arg;
+static void end_slice(struct transition *t, int result) {
         const struct move_result *r = t->m->env->ops->mover_result(t->mover);
         uint64_t moved = r->moved_bytes - t->mover_moved_bytes;
 
-        t->slice_running = false;
         account_slice(t, r, moved);
         if (t->slice_late)
                 t->note->stuck = false;
@@ -212,6 +210,15 @@ static void done_slice(int result, void *arg) {
                 transition_slice_due(t);
 }
 
+static void done_slice(int result, void *arg) {
+        struct transition *t = arg;
+        struct manager *m = t->m;
+
+        t->slice_running = false;
+        end_slice(t, result); /* may be the end of the transition */
+        turn_pass_on(m, manager_now(m));
+}
+
 static void late_slice(void *arg) {
         struct transition *t = arg;
         t->note->stuck = true;
@@ -223,57 +230,11 @@ static void late_slice(void *arg) {
 
 static const struct job_ops slice_ops = { run_slice, done_slice, late_slice };
 
-/* Turns */
-
-/* Who has been moved less goes first where the machine's rate does not reach for all. */
-static bool goes_before(const struct transition *a, const struct transition *b) {
-        return a->served_bytes != b->served_bytes ? a->served_bytes < b->served_bytes : a->started_usec < b->started_usec;
-}
-
-/* What those who go before are waiting for. */
-static uint64_t bytes_ahead(const struct transition *t) {
-        uint64_t ahead = 0;
-        const struct transition *o;
-        LIST_FOREACH(o, &t->m->transitions, entry)
-        if (o != t && o->waits_for_machine && goes_before(o, t))
-                ahead += o->wanted_bytes;
-        return ahead;
-}
-
-/* Whoever did not ask for a while saves up no claim beyond one burst. */
-static void limit_claim(struct transition *t) {
-        uint64_t most = 0;
-        const struct transition *o;
-        LIST_FOREACH(o, &t->m->transitions, entry)
-        if (o != t && o->phase == PHASE_MOVE)
-                most = MAX2(most, o->served_bytes);
-        uint64_t burst = t->m->machine_throttle.burst_bytes;
-        t->served_bytes = MAX2(t->served_bytes, most - MIN2(most, burst));
-}
-
-/* When the next slice may begin, and what it waits for until then; now: at once. */
-static uint64_t next_slice_usec(struct transition *t, uint64_t now, enum hold_cause *ret_cause) {
-        struct throttle *machine = &t->m->machine_throttle;
-        *ret_cause = HOLD_RATE;
-        t->waits_for_machine = false;
-        if (t->rest_until_usec > now) {
-                *ret_cause = t->backoff.cause;
-                return t->rest_until_usec;
-        }
-        uint64_t when = throttle_when(transition_throttle(t), t->wanted_bytes, now);
-        if (when > now)
-                return when;
-        when = throttle_when(machine, t->wanted_bytes, now);
-        limit_claim(t);
-        uint64_t ahead = bytes_ahead(t);
-        if (ahead > 0 && throttle_available(machine, now) < ahead + t->wanted_bytes)
-                when = MAX2(throttle_when(machine, t->wanted_bytes + ahead, now), now + TURN_LEAST_USEC);
-        t->waits_for_machine = when > now;
-        return when;
-}
+/* Slices begin */
 
 static int begin_job(struct transition *t, uint64_t budget_bytes, uint64_t now) {
         t->slice_budget_bytes = budget_bytes;
+        t->slice_began_usec = now;
         t->looks = t->m->host->has_psi && now >= t->next_look_usec;
         t->slice_running = true;
         int r = manager_submit(t->m, &slice_ops, t, SLICE_DEADLINE_USEC);
@@ -293,13 +254,18 @@ static int begin_slice(struct transition *t, uint64_t now) {
 
 void transition_slice_due(void *userdata) {
         struct transition *t = userdata;
-        uint64_t now = manager_now(t->m);
+        struct manager *m = t->m;
+        uint64_t now = manager_now(m);
         enum hold_cause cause;
         int r;
 
+        if (!t->mover) { /* it is its turn, perhaps */
+                transition_move(t);
+                return;
+        }
         end_hold(t);
+        turn_leave(t);
         if (t->backoff.level >= BACKOFF_PAUSED) {
-                t->waits_for_machine = false;
                 if (now < t->next_pause_look_usec) {
                         begin_hold(t, t->backoff.cause);
                         r = transition_arm(t, t->next_pause_look_usec - now);
@@ -310,7 +276,7 @@ void transition_slice_due(void *userdata) {
                 }
         } else {
                 t->wanted_bytes = pace_slice_bytes(&t->note->pace);
-                uint64_t when = next_slice_usec(t, now, &cause);
+                uint64_t when = turn_when(t, now, &cause);
                 if (when > now) {
                         begin_hold(t, cause);
                         r = transition_arm(t, when - now);
@@ -319,13 +285,28 @@ void transition_slice_due(void *userdata) {
         }
         if (r < 0)
                 transition_fail(t, r, "its pages could not be moved");
+        turn_pass_on(m, now);
 }
 
-/* Once its CPUs are restricted it may wait for them because of that, which is no reason to move slowly. */
 static void begin_backoff(struct transition *t) {
         const struct service_sample *s = transition_sample(t);
-        bool restricted = transition_placement(t)->restrict_cpus && (t->tests || t->n_passes > 1);
-        backoff_init(&t->backoff, s->memory_pressure_centipercent / 10, restricted ? 1000 : s->cpu_pressure_centipercent / 10);
+        bool restricted = transition_placement(t)->restrict_cpus && (t->cpus_first || t->n_passes > 1);
+        backoff_init(&t->backoff, s->memory_pressure_centipercent / 10, s->cpu_pressure_centipercent / 10, restricted);
+}
+
+/* Services that share memory are moved one after the other, so that the second finds at home what the first has moved; and the first pass begins once
+ * all that begin with it have their homes. */
+static bool waits_for_companion(struct transition *t) {
+        const struct transition *o;
+        bool any = false;
+        for (size_t i = 0; i < t->seen->observation->n_services && !any && !t->begins_late; i++)
+                any = cycle_is_bonded(t->seen, t->seen_index, i);
+        t->begins_late = true;
+        LIST_FOREACH(o, &t->m->transitions, entry) {
+                ssize_t i = o != t && o->mover && !transition_is_late(o) ? cycle_find(t->seen, o->target.cgroup) : -1;
+                any = any || (i >= 0 && cycle_is_bonded(t->seen, t->seen_index, (size_t) i));
+        }
+        return any;
 }
 
 void transition_move(struct transition *t) {
@@ -333,13 +314,20 @@ void transition_move(struct transition *t) {
         const struct placement *p = transition_placement(t);
         const struct service_sample *s = &t->seen->observation->services[t->seen_index];
 
+        int r = cycle_find_bonds(t->seen);
+        if (r >= 0 && p->move_memory && waits_for_companion(t)) {
+                r = transition_arm(t, TURN_AGAIN_USEC);
+                if (r >= 0)
+                        return;
+        }
         t->n_passes++;
         if (!p->move_memory || s->n_processes == 0) {
                 transition_enter(t, PHASE_NARROW);
                 return;
         }
-        _cleanup_(transition_goal_done) struct transition_goal g;
-        int r = transition_make_goal(t, &g);
+        _cleanup_(transition_goal_done) struct transition_goal g = { 0 };
+        if (r >= 0)
+                r = transition_make_goal(t, &g);
         t->room_left_bytes = 0;
         NODE_SET_FOREACH (node, &p->home_mems)
                 t->room_left_bytes += r >= 0 ? g.room[node] : 0;

@@ -84,6 +84,19 @@ static int read_state(struct transition *t, struct cpuset_state *ret) {
         return r;
 }
 
+/* Where its memory is now no farther from the new CPUs than from those that it uses: then each slice brings it nearer, and what it allocates meanwhile is
+ * at home. Else they come last, so that its threads stay with the larger part. With the kernel's own balancing its pages follow its threads, and what we move
+ * home would go back to them. And what was refused before is tried before anything is moved for it. */
+static bool cpus_go_first(const struct transition *t) {
+        const struct placement *p = transition_placement(t);
+        const struct service_sample *s = transition_sample(t);
+        const struct topology *topology = t->m->topology;
+        const struct history_entry *h = history_find(&t->m->history, t->target.cgroup);
+        if ((h && h->refused) || !p->move_memory)
+                return h && h->refused;
+        return (t->m->balancing.mode & 1) || sample_distance_from(s, topology, &p->home_cpus) <= sample_distance(s, topology);
+}
+
 void transition_widen(struct transition *t) {
         const struct placement *p = transition_placement(t);
         struct cpuset_state state;
@@ -106,10 +119,8 @@ void transition_widen(struct transition *t) {
         }
         struct cpu_mask home = { 0 };
         topology_cpus_of(t->m->topology, &p->home_cpus, &home);
-        const struct history_entry *h = history_find(&t->m->history, t->target.cgroup);
-        t->tests = p->restrict_cpus && h && h->refused;
-        if (t->tests) {
-                /* Threads run away from their memory for a while, which is less than moving it for nothing again. */
+        t->cpus_first = p->restrict_cpus && cpus_go_first(t);
+        if (t->cpus_first) {
                 t->change.change_cpus = t->change.value.cpus_set = true;
                 t->change.value.cpus = home;
         } else if (p->restrict_cpus && p->move_memory && !state.configured.cpus_set) {

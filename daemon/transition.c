@@ -57,7 +57,10 @@ struct transition *transition_free(struct transition *t) {
         transition_drop_mover(t);
         cycle_unref(t->seen);
         cycle_unref(t->decided);
+        struct manager *m = t->m;
         free(t);
+        if (!m->exiting)
+                turn_pass_on(m, manager_now(m));
         return NULL;
 }
 
@@ -109,7 +112,7 @@ void transition_enter(struct transition *t, enum phase phase) {
 
 void transition_fail(struct transition *t, int error, const char *why) {
         /* Its memory does not come: its CPUs, which went ahead, go back, and so does what only tried whether they could. */
-        if ((t->tests || t->probed) && t->phase == PHASE_MOVE && !t->cancelled) {
+        if ((t->cpus_first || t->probed) && t->phase == PHASE_MOVE && !t->cancelled) {
                 int r = manager_restore_one(t->m, t->target.cgroup);
                 if (r < 0)
                         log_error(r, "%s: could not begin to give its cpusets back: %s", t->target.unit, strerror(-r));
@@ -145,6 +148,11 @@ bool transition_has_process_of(const struct manager *m, const struct service_sam
                 }
         }
         return false;
+}
+
+bool transition_goes_to(const struct transition *t, const char *cgroup) {
+        ssize_t i = cycle_find(t->decided, cgroup);
+        return i >= 0 && node_set_equal(&t->decided->plan->placements[i].home_mems, &transition_placement(t)->home_mems);
 }
 
 bool transition_wants_observation(const struct transition *t) {

@@ -30,7 +30,7 @@ struct transition {
         bool changing;    /* a change is under way */
         bool change_late; /* and does not return: said so */
         bool refused;     /* a change was refused, or came to nothing */
-        bool tests;       /* the restriction comes first, because one was refused before */
+        bool cpus_first;  /* they were restricted before anything is moved */
         bool probed;      /* a cpuset that restrains nothing was set first, to see whether one can be */
         bool mems_wait;   /* memory nodes are to be narrowed, once what is left off home was counted; */
         bool counted;     /* it was, and they may be */
@@ -45,10 +45,16 @@ struct transition {
         uint64_t room_left_bytes; /* of the home nodes, as last seen and less what was moved since */
         uint64_t started_usec, next_room_check_usec, verify_from_usec;
 
-        /* Turns under the machine's rate. */
-        uint64_t served_bytes; /* moved, and what others had moved when it began */
-        uint64_t wanted_bytes; /* the next slice */
-        bool waits_for_machine;
+        /* Turns: transition-turn.c. */
+        enum {
+                TURN_NONE,
+                TURN_WAITS,  /* for others' slices */
+                TURN_CALLED, /* its timer is set for now */
+        } turn;
+        uint64_t slice_began_usec;
+        uint64_t served_bytes;  /* moved, and what others had moved when it began */
+        uint64_t wanted_bytes;  /* the next slice */
+        bool waits_for_machine; /* for its share of the machine's rate */
 
         /* Holding back. */
         struct backoff backoff;
@@ -63,6 +69,7 @@ struct transition {
         uint64_t pass_began_usec, moving_usec; /* time in all passes that have ended */
 
         struct env_timer *timer;
+        bool begins_late; /* its first pass has waited until whoever begins in the same cycle has begun */
         bool cancelled;
         const char *why;         /* static text: why it was cancelled or given up */
         const char *why_partial; /* static text: why a pass ended early */
@@ -85,6 +92,16 @@ void transition_slice_due(void *userdata);           /* the timer: another slice
 void transition_end_pass_time(struct transition *t); /* counts the time of a pass that ends here */
 void transition_drop_mover(struct transition *t);
 
+/* transition-turn.c */
+
+/* When the next slice of wanted_bytes may begin, and what it waits for until then; now: at once. What waits for others' slices is called by
+ * turn_pass_on(). */
+uint64_t turn_when(struct transition *t, uint64_t now, enum hold_cause *ret_cause);
+/* It neither waits nor was called. */
+void turn_leave(struct transition *t);
+/* Calls those who wait, as far as there are turns; to be called whenever a slice, a wait or a transition ends. */
+void turn_pass_on(struct manager *m, uint64_t now);
+
 /* transition-goal.c */
 
 /* A goal for the mover with what it borrows. */
@@ -92,6 +109,7 @@ struct transition_goal {
         struct move_goal goal;
         uint64_t *room, *want;
         uint32_t *weight;
+        struct companions companions;
 };
 /* Within what is free by the latest observation. -ENOMEM; free in any case. */
 int transition_make_goal(const struct transition *t, struct transition_goal *g);

@@ -142,14 +142,10 @@ uint64_t mover_surplus(const struct mover *m, unsigned node) {
         return sum;
 }
 
-bool mover_is_misplaced(const struct mover *m, const struct unit *u) {
-        if (u->from < 0 || (unsigned) u->from >= m->topology->n_ids)
-                return false;
-        switch (m->how) {
-        case PAGES_BALANCE: return !node_set_has(&m->home, (unsigned) u->from) || mover_division_target(m, u, &m->home) >= 0;
-        case PAGES_INTERLEAVE: return interleave_node(m, u) != u->from;
-        default: return !node_set_has(&m->home, (unsigned) u->from);
-        }
+bool mover_division_is_misplaced(const struct mover *m, const struct unit *u) {
+        if (m->how == PAGES_INTERLEAVE)
+                return interleave_node(m, u) != u->from;
+        return !node_set_has(&m->home, (unsigned) u->from) || mover_division_target(m, u, &m->home) >= 0;
 }
 
 /* The nearest node that lacks all of the unit. Where none does, which is where the last huge page of each node's part ends up: the one that lacks most, if that brings

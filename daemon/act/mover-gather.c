@@ -51,23 +51,55 @@ static uint64_t read_until(const struct mover *m, const struct range *r, uint64_
         uint64_t limit = address + (uint64_t) WINDOW_PAGES * m->page_bytes;
         if (r->hugetlb)
                 return address + m->page_bytes;
+        if (end < r->end && m->n_stretches == 0)
+                return MIN2(limit, r->end);
         if (end < r->end) { /* stretches are known */
                 for (size_t i = m->stretch; i < m->n_stretches && m->stretches[i].start < limit; i++)
                         end = MAX2(end, m->stretches[i].end);
                 return MIN2(end, r->end);
         }
-        for (; r < m->ranges + m->n_ranges && r->start < limit && !r->hugetlb; r++)
+        for (; r < m->ranges + m->n_ranges && r->start < limit && !r->hugetlb; r++) {
+                if (r->start > end) /* other mappings in between cost as much as another read */
+                        break;
                 end = r->end;
+        }
         return end;
+}
+
+/* The entries of the base pages there, read where need be. NULL: one by one. */
+static const uint64_t *read_entries(struct mover *m, const struct range *r, uint64_t from, uint64_t to, bool ahead) {
+        if (r->base_pages > 1)
+                return NULL;
+        const uint64_t *entries = mover_pagemap_read(m, from, to);
+        if (entries)
+                return entries;
+        (void) mover_pagemap_entry(m, from, ahead ? read_until(m, r, from, to) : to);
+        return mover_pagemap_read(m, from, to);
+}
+
+static bool are_all_missing(const uint64_t *entries, uint64_t n) {
+        uint64_t any = 0;
+        for (uint64_t i = 0; i < n; i++)
+                any |= entries[i];
+        return !(any & PAGEMAP_PRESENT);
+}
+
+/* All of these are there, and nobody else's: as it was told, so that pagemap need not be read. Who forks meanwhile hears of it from move_pages(). */
+static void add_sure_pages(struct mover *m, uint32_t range, uint64_t from, uint64_t to) {
+        for (uint64_t a = from; a < to; a += m->ranges[range].page_bytes)
+                add_candidate(m, (struct mover_candidate){ .address = a, .range = range });
 }
 
 /* Adds the present pages from `from` to `to`, at most a block. Returns whether every one is present, and nobody else's. */
 static bool add_pages(struct mover *m, uint32_t range, uint64_t from, uint64_t to, bool missed) {
         const struct range *r = &m->ranges[range];
-        uint64_t until = read_until(m, r, from, to);
+        const uint64_t *entries = read_entries(m, r, from, to, !missed);
+        uint64_t until = entries || missed || m->pagemap_fd < 0 ? to : read_until(m, r, from, to);
         bool whole = true;
+        if (entries && are_all_missing(entries, (to - from) / m->page_bytes))
+                return false;
         for (uint64_t a = from; a < to; a += r->page_bytes) {
-                uint64_t entry = mover_pagemap_entry(m, a, until);
+                uint64_t entry = entries ? *entries++ : mover_pagemap_entry(m, a, until);
                 bool exclusive = entry & PAGEMAP_EXCLUSIVE, shared = !exclusive && !r->all;
                 whole &= (entry & PAGEMAP_PRESENT) && !shared;
                 if (!(entry & PAGEMAP_PRESENT))
@@ -81,7 +113,8 @@ static bool add_pages(struct mover *m, uint32_t range, uint64_t from, uint64_t t
 }
 
 static void add_huge(struct mover *m, uint32_t range, uint64_t address) {
-        bool shared = !(mover_pagemap_entry(m, address, 0) & PAGEMAP_EXCLUSIVE) && !m->ranges[range].all;
+        const struct range *r = &m->ranges[range];
+        bool shared = r->mapmax > 1 && !r->all && !(mover_pagemap_entry(m, address, 0) & PAGEMAP_EXCLUSIVE);
         add_candidate(m,
                       (struct mover_candidate){ .address = address, .range = range, .kind = CANDIDATE_HUGE, .shared = shared });
 }
@@ -112,6 +145,11 @@ static void gather_block(struct mover *m, const struct range *r, unsigned *n_pro
         }
         size_t before = m->n_candidates;
         uint64_t from = m->cursor;
+        if (r->mapmax <= 1 && (scan ? m->scans : r->populated && r->end - r->start < block)) {
+                add_sure_pages(m, (uint32_t) m->range, from, to);
+                m->cursor = to;
+                return;
+        }
         bool whole = add_pages(m, (uint32_t) m->range, from, to, false);
         m->cursor = to;
         if (scan || !whole || r->hugetlb || r->no_huge || m->block_bytes == 0 || from % block != 0 || to != from + block ||

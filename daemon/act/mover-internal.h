@@ -5,14 +5,17 @@
  * which are asked for their nodes when it is their turn (mover-scan.c), each with the node it should go to (mover-target.c); a window of those that must is moved,
  * and what became of them is found out (mover-move.c, mover-settle.c).
  *
- * How pages are found. numa_maps tells which mappings are worth a look, their policies and page size. Inside a mapping, /proc/PID/pagemap tells which
- * pages are present and mapped here alone, eight bytes a page whether it is present or not, for a tenth of the cost of a query by move_pages(2)
- * and in bulk; what is present is then asked for its node. From Linux 6.7 PAGEMAP_SCAN skips what is not populated; before, a mapping of a terabyte
- * with a hundredth resident costs a read of pagemap up to where all has been found that numa_maps counted in it. Pages that others map too are
- * never offered for moving, which would end the kernel's batch each time. All of this can be had by
- * whoever may call move_pages() for the process; CAP_SYS_ADMIN is needed for frame numbers only (kernel: admin-guide/mm/pagemap.rst).
- * Where there is no pagemap every address is asked for. What was found and not moved in a slice is kept for the next, and what is asked is asked right
- * before it is moved, no more of it than the budget covers.
+ * How pages are found. numa_maps tells which mappings are worth a look, their policies and page size. Inside a mapping, /proc/PID/pagemap tells which pages
+ * are present and mapped here alone, eight bytes a page whether it is present or not, for a tenth of the cost of a query by move_pages(2) and in bulk; what
+ * is present is then asked for its node. From Linux 6.7 PAGEMAP_SCAN skips what is not populated; before, a mapping of a terabyte with a hundredth resident
+ * costs a read of pagemap up to where all has been found that numa_maps counted in it. Pages that others map too are not offered for moving, which would end
+ * the kernel's batch each time: pagemap tells them, and is left unread where numa_maps has said that there are none, and what is present is known. All of
+ * this can be had by whoever may call move_pages() for the process; CAP_SYS_ADMIN is needed for frame numbers only (kernel: admin-guide/mm/pagemap.rst). What
+ * was found and not moved in a slice is kept for the next, and what is asked is asked right before it is moved, no more of it than the budget covers.
+ *
+ * What is asked. Every address, where there is no pagemap or a mapping has pages on several nodes. Where numa_maps has found all of a mapping on one node off
+ * home, that was an answer for each of its pages, if an older one: of the small ones one in ASK_SHARE is asked for again, and once one of these is elsewhere,
+ * all of the process's are. Some few may then be taken to have moved that had come home by themselves, so that this is done only where much is known.
  *
  * Transparent huge pages. PAGEMAP_SCAN tells them. Before 6.7 nothing cheap does (smaps costs three times numa_maps). So of 512 present pages, aligned, the first
  * and the last are asked for. Are both on one wrong node, the first is moved, and the last asked for again: with it a huge page has moved, as no other holds both.
@@ -21,7 +24,7 @@
  * pages that lie so are interleaved by blocks, as huge ones are: whether a block is at its place must not depend on what cannot be seen.
  *
  * Shared pages. Only where they are to be moved, and numa_maps says of a mapping that none of its pages is mapped more often than processes of the
- * service map the same file (host/maps.h); these alone are moved with MPOL_MF_MOVE_ALL. */
+ * service and its companions map the same file (host/maps.h); these alone are moved with MPOL_MF_MOVE_ALL. */
 #pragma once
 
 #include <limits.h>
@@ -30,6 +33,9 @@
 #include "host/host.h"
 #include "host/maps.h"
 
+/* See above. On average so many are asked for wrongly before it shows; that is to be far below a hundredth. */
+#define ASK_SHARE       8u
+#define KNOWN_PAGES_MIN 4096u
 /* Addresses in one call and in one window. Throughput is flat from about 1,280. */
 #define WINDOW_PAGES 4096u
 /* And no more than so many base pages: 32 huge pages of 2 MiB, from where on each call's own price no longer shows. */
@@ -55,11 +61,14 @@
 struct range {
         uint64_t start, end;
         uint64_t page_bytes;
+        uint32_t base_pages;           /* in one of these */
         uint64_t all_pages, off_pages; /* of page_bytes, as numa_maps had it: what is there, and of that what may have to move */
-        uint64_t mapmax;               /* the most often that one of its pages is mapped */
+        uint64_t mapmax;               /* the most often that one of its pages is mapped; 0: once */
+        int16_t source; /* the one node off home on which numa_maps found all of it; -1: there is none, or its pages are large */
         bool hugetlb;
-        bool no_huge; /* certainly without transparent huge pages */
-        bool all;     /* shared pages are the service's own: they move too */
+        bool no_huge;   /* certainly without transparent huge pages */
+        bool all;       /* shared pages are the service's own: they move too */
+        bool populated; /* wholly, as numa_maps had it */
 };
 
 /* What is moved by one address. */
@@ -91,6 +100,7 @@ struct mover_candidate {
         uint8_t kind;
         bool shared; /* with others: it stays, and is counted */
         bool missed; /* of a block that was no huge page */
+        bool asked;  /* it is among those asked for; otherwise it is where numa_maps has it */
 };
 
 /* A block that is to be gone over page by page. */
@@ -128,11 +138,12 @@ struct mover {
         int16_t *pattern;                       /* PAGES_INTERLEAVE: node by number, n_pattern of them */
         size_t n_pattern;
         struct {
-                uint64_t block;
+                uint64_t start; /* of a block: its pages go together */
                 int from, target;
         } sticky;
 
         bool move_shared;
+        struct companions companions;
         struct mappers *mappers; /* NULL: not read, or shared pages stay */
 
         /* The present process (mover-ranges.c, mover-scan.c) */
@@ -143,6 +154,8 @@ struct mover {
         uint64_t cursor;                                     /* all below is gathered */
         uint64_t found_pages;                                /* of this range, certainly of those that numa_maps counted */
         uint64_t resume_at;                                  /* mappings from here on are to be read yet; 0: none */
+        size_t n_mappings;                                   /* that numa_maps told */
+        bool last_is_kept;                                   /* the last mapping that numa_maps told is the last of the ranges */
         uint64_t *pagemap, pagemap_start;
         size_t n_pagemap;
         bool scans; /* scan_pages() works */
@@ -153,6 +166,8 @@ struct mover {
         size_t n_candidates, candidate;
         struct missed *missed; /* WINDOW_PAGES */
         size_t n_missed;
+        uint64_t known_pages; /* of ranges with a source */
+        bool trusts;          /* so far pages were where numa_maps had found them */
         unsigned probe_limit, probe_misses, probe_skip, probe_skip_next;
         uint64_t shared_asked;
 
@@ -160,6 +175,7 @@ struct mover {
         struct unit *window;
         size_t n_window;
         bool has_probes, has_hugetlb;
+        bool has_arrived; /* some unit that is a block */
         void **addresses;
         int *nodes, *status, *now;
         size_t *pick;
@@ -181,8 +197,13 @@ int mover_load_ranges(struct mover *m, pid_t pid);
 
 /* mover-division.c: balancing and interleaving */
 int mover_init_division(struct mover *m, const struct move_goal *goal);
-/* Is it, on `from`, not where it belongs? */
-bool mover_is_misplaced(const struct mover *m, const struct unit *u);
+bool mover_division_is_misplaced(const struct mover *m, const struct unit *u);
+/* Is it, on `from`, not where it belongs? Inline, as what follows: it is done for every page. */
+static inline bool mover_is_misplaced(const struct mover *m, const struct unit *u) {
+        if (u->from < 0 || (unsigned) u->from >= m->topology->n_ids)
+                return false;
+        return m->how == PAGES_HOME ? !node_set_has(&m->home, (unsigned) u->from) : mover_division_is_misplaced(m, u);
+}
 /* How many base pages are still to leave this node (PAGES_BALANCE). */
 uint64_t mover_surplus(const struct mover *m, unsigned node);
 /* Which of these nodes a misplaced unit goes to; -1: none (any more). */
@@ -193,7 +214,9 @@ void mover_division_give_back(struct mover *m, const struct unit *u);
 
 /* mover-target.c */
 /* Has the unit arrived, now that it is on `node`? */
-bool mover_has_arrived(const struct mover *m, const struct unit *u, int node);
+static inline bool mover_has_arrived(const struct mover *m, const struct unit *u, int node) {
+        return m->how == PAGES_HOME ? node >= 0 && node_set_has(&m->home, (unsigned) node) : node == u->target;
+}
 int mover_init_targets(struct mover *m, const struct move_goal *goal);
 /* Picks a node with room for the unit and reserves it; false where there is none. */
 bool mover_reserve(struct mover *m, struct unit *u);
@@ -209,6 +232,11 @@ void mover_read_pools(struct mover *m, uint64_t page_bytes);
 
 /* The entry of one page; where there is no pagemap (any more) as if it were present and nobody else's. `until`: so far it may be read ahead. */
 uint64_t mover_pagemap_entry(struct mover *m, uint64_t address, uint64_t until);
+/* Entries of base pages that have been read; NULL: not all of them have. */
+static inline const uint64_t *mover_pagemap_read(const struct mover *m, uint64_t from, uint64_t to) {
+        uint64_t i = from / m->page_bytes - m->pagemap_start, n = (to - from) / m->page_bytes;
+        return i < m->n_pagemap && n <= m->n_pagemap - i ? &m->pagemap[i] : NULL;
+}
 void mover_forget_pagemap(struct mover *m);
 /* Finds out whether scan_pages() works for this process. */
 void mover_try_scan(struct mover *m);

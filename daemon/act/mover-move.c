@@ -122,10 +122,12 @@ static bool redirect(struct mover *m, struct unit *units, size_t n_units) {
 static int move_units(struct mover *m, struct unit *units, size_t n, uint64_t *ret_used) {
         uint64_t moved_before = m->result.moved_pages;
         int r = 0;
+        unsigned kinds = m->move_shared ? 2 : 1;
+        m->has_arrived = false;
         /* Each further round has one node less to try. */
         do
                 NODE_SET_FOREACH (target, &m->home)
-                        for (unsigned all = 0; all < 2 && r >= 0; all++)
+                        for (unsigned all = 0; all < kinds && r >= 0; all++)
                                 r = move_to(m, units, n, target, all > 0);
         while (r >= 0 && redirect(m, units, n));
         if (r >= 0)

@@ -17,30 +17,20 @@
 /* What stops the parser where no more are kept. */
 #define RANGES_ENOUGH     (-ECANCELED)
 #define TEXT_BUFFER_BYTES (32 * KIB)
+/* Where no more than every so many-th mapping's end is to be found out, that is asked for it alone: a query costs as much as some lines. */
+#define QUERY_SHARE 4u
 
 static int ended(int r) {
         return host_vanished(r) ? -ESRCH : r;
-}
-
-static bool is_at_or_below(const char *path, const char *cgroup) {
-        size_t n = strlen(cgroup);
-        while (n > 0 && cgroup[n - 1] == '/')
-                n--;
-        return strncmp(path, cgroup, n) == 0 && (path[n] == 0 || path[n] == '/');
 }
 
 int mover_check_process(const struct mover *m, const struct process_ref *p) {
         struct proc_stat stat;
         char path[64];
 
-        bool member = true;
-        if (m->cgroup) {
-                _cleanup_free_ char *cgroup = NULL;
-                int r = host_process_cgroup(m->host, p->pid, &cgroup);
-                if (r < 0)
-                        return ended(r);
-                member = is_at_or_below(cgroup, m->cgroup);
-        }
+        int member = m->cgroup ? host_process_is_in(m->host, p->pid, m->cgroup) : 1;
+        if (member < 0)
+                return ended(member);
         /* The start time last: if it still is the same process now, it was when the cgroup was read. */
         (void) snprintf(path, sizeof(path), "proc/%d/stat", p->pid);
         int r = proc_stat_read(m->host->root_fd, path, &stat);
@@ -66,25 +56,48 @@ static bool may_leave(const struct mover *m, unsigned node) {
         }
 }
 
+/* Are the ends of mappings all that maps could tell? */
+static bool needs_ends_only(const struct mover *m) {
+        return !m->mappers && m->how == PAGES_HOME;
+}
+
+/* A mapping that is populated up to where the next begins ends there: of a process with a great many of them that is often all there is to know, and maps
+ * need not be read. */
+static void end_last(struct mover *m, uint64_t next_start) {
+        struct range *r = m->last_is_kept ? &m->ranges[m->n_ranges - 1] : NULL;
+        m->last_is_kept = false;
+        if (r && needs_ends_only(m) && next_start - r->start == r->all_pages * r->page_bytes) {
+                r->end = next_start;
+                r->populated = true;
+        }
+}
+
 static int on_mapping(const struct numa_mapping *mapping, void *userdata) {
         struct mover *m = userdata;
+        end_last(m, mapping->start);
+        m->n_mappings++;
         if (mapping->start < m->resume_at)
                 return 0;
         struct range r = { .start = mapping->start, .page_bytes = mapping->kernel_page_bytes, .mapmax = mapping->mapmax };
         r.hugetlb = mapping->is_hugetlb;
         if (!r.hugetlb || r.page_bytes == 0)
                 r.page_bytes = r.hugetlb ? 2 * MIB : m->page_bytes;
+        r.base_pages = (uint32_t) (r.page_bytes / m->page_bytes);
+        r.source = -1;
 
-        for (unsigned n = 0; n < m->topology->n_ids; n++) {
+        for (unsigned n = mapping->first_node; n < mapping->end_node; n++) {
                 uint64_t pages = mapping->pages_by_node[n];
                 r.all_pages += pages;
                 if (may_leave(m, n))
                         r.off_pages += pages;
                 if (node_set_has(&m->home, n))
-                        m->assigned[n] += pages * (r.page_bytes / m->page_bytes);
+                        m->assigned[n] += pages * r.base_pages;
         }
         if (r.off_pages == 0)
                 return 0;
+        if (m->how == PAGES_HOME && r.off_pages == r.all_pages && r.base_pages == 1 &&
+            mapping->first_node + 1 == mapping->end_node)
+                r.source = (int16_t) mapping->first_node;
         if (m->respect_own_policy && has_own_policy(mapping)) {
                 m->result.skipped_policy_bytes += r.off_pages * r.page_bytes;
                 return 0;
@@ -97,6 +110,8 @@ static int on_mapping(const struct numa_mapping *mapping, void *userdata) {
         if (k < 0)
                 return k;
         m->ranges[m->n_ranges++] = r;
+        m->known_pages += r.source >= 0 ? r.off_pages : 0;
+        m->last_is_kept = true;
         return 0;
 }
 
@@ -122,7 +137,8 @@ static int read_numa_maps(struct mover *m, const char *path, char *buffer) {
 
 struct ends {
         struct mover *m;
-        size_t next; /* the first range that is not yet passed; both are sorted by address */
+        size_t next;  /* the first range that is not yet passed; both are sorted by address */
+        size_t n_all; /* ranges behind these have their ends */
 };
 
 static int on_entry(const struct maps_entry *e, void *userdata) {
@@ -130,7 +146,9 @@ static int on_entry(const struct maps_entry *e, void *userdata) {
         struct mover *m = ends->m;
         while (ends->next < m->n_ranges && m->ranges[ends->next].start < e->start)
                 ends->next++;
-        if (ends->next >= m->n_ranges || m->ranges[ends->next].start != e->start || e->special)
+        if (ends->next >= ends->n_all)
+                return RANGES_ENOUGH;
+        if (m->ranges[ends->next].start != e->start || e->special)
                 return 0;
         struct range *r = &m->ranges[ends->next];
         r->end = e->end;
@@ -139,11 +157,35 @@ static int on_entry(const struct maps_entry *e, void *userdata) {
         return 0;
 }
 
+/* Asks for those ends that are missing. 1: they are there, but of what has changed since; 0: they are to be read; negative errno. */
+static int query_ends(struct mover *m, int fd, size_t n_missing) {
+        if (!needs_ends_only(m) || n_missing > m->n_mappings / QUERY_SHARE)
+                return 0;
+        for (size_t i = 0; i < m->n_ranges; i++) {
+                struct range *r = &m->ranges[i];
+                int k = r->end > 0 ? 0 : maps_query_end(fd, r->start, &r->end);
+                if (k < 0 && k != -ENOENT)
+                        return k == -ENOTTY ? 0 : k;
+        }
+        return 1;
+}
+
 static int read_maps(struct mover *m, pid_t pid) {
         bool with_huge = m->how != PAGES_HOME && m->block_bytes > 0 && !m->scans;
-        _cleanup_(close_fdp) int fd = maps_open(m->host, pid, with_huge);
         struct ends ends = { .m = m };
-        return fd < 0 ? fd : maps_read(fd, on_entry, &ends);
+        size_t n_missing = 0;
+        for (size_t i = 0; i < m->n_ranges; i++)
+                if (m->ranges[i].end == 0) {
+                        ends.n_all = i + 1;
+                        n_missing++;
+                }
+        if (n_missing == 0)
+                return 0;
+        _cleanup_(close_fdp) int fd = maps_open(m->host, pid, with_huge);
+        int r = fd < 0 ? fd : query_ends(m, fd, n_missing);
+        if (r == 0)
+                r = maps_read(fd, on_entry, &ends);
+        return r == RANGES_ENOUGH || r > 0 ? 0 : r;
 }
 
 /* A mapping that numa_maps had and maps did not, or not at this address, has changed in between: left to the next pass. */
@@ -161,6 +203,9 @@ int mover_load_ranges(struct mover *m, pid_t pid) {
         if (!buffer)
                 return -ENOMEM;
         m->n_ranges = m->range = 0;
+        m->n_mappings = 0;
+        m->known_pages = 0;
+        m->last_is_kept = false;
         m->cursor = 0;
         mover_forget_pagemap(m);
         (void) snprintf(path, sizeof(path), "proc/%d/numa_maps", pid);
@@ -179,5 +224,6 @@ int mover_load_ranges(struct mover *m, pid_t pid) {
         if (r < 0)
                 return ended(r);
         drop_endless(m);
+        m->trusts = m->pagemap_fd >= 0 && m->known_pages >= KNOWN_PAGES_MIN; /* pagemap says what is present */
         return 0;
 }

@@ -23,11 +23,11 @@ int mover_ask(struct mover *m, size_t n, void *const *addresses, int *status) {
         return r == -EINVAL ? -ESRCH : r < 0 ? (int) r : 0;
 }
 
-/* Returns false where there is no room for it on any home node. */
+/* Takes in the unit that unit_of() made. Returns false where there is no room for it on any home node. */
 static bool add_unit(struct mover *m, struct unit *u) {
         if (!mover_reserve(m, u))
                 return false;
-        m->window[m->n_window++] = *u;
+        m->n_window++;
         m->has_probes |= u->probe;
         m->has_hugetlb |= u->hugetlb;
         return true;
@@ -37,15 +37,20 @@ static uint32_t block_pages(const struct mover *m) {
         return (uint32_t) (m->block_bytes / m->page_bytes);
 }
 
-static struct unit unit_of(const struct mover *m, const struct mover_candidate *c, int node) {
+/* Made where it will be if it is taken: behind the last of the window, which has room. */
+static struct unit *unit_of(struct mover *m, const struct mover_candidate *c, int node) {
         const struct range *r = &m->ranges[c->range];
-        struct unit u = {
-                .address = c->address, .range = c->range, .from = (int16_t) node, .hugetlb = r->hugetlb, .all = r->all
-        };
-        u.huge = c->kind == CANDIDATE_HUGE;
-        u.probe = c->kind == CANDIDATE_BLOCK;
-        u.pages = c->kind == CANDIDATE_PAGE ? (uint32_t) (r->page_bytes / m->page_bytes) : block_pages(m);
-        u.counted_pages = c->missed ? block_pages(m) : u.pages;
+        struct unit *u = &m->window[m->n_window];
+        uint32_t pages = c->kind == CANDIDATE_PAGE ? r->base_pages : block_pages(m);
+        *u = (struct unit){ .address = c->address,
+                            .range = c->range,
+                            .pages = pages,
+                            .counted_pages = c->missed ? block_pages(m) : pages,
+                            .from = (int16_t) node,
+                            .huge = c->kind == CANDIDATE_HUGE,
+                            .probe = c->kind == CANDIDATE_BLOCK,
+                            .hugetlb = r->hugetlb,
+                            .all = r->all };
         return u;
 }
 
@@ -57,27 +62,27 @@ static bool is_stubborn(const struct mover *m, const struct unit *u) {
 
 /* One candidate that is on `node`, or is not there any more. */
 static void take_candidate(struct mover *m, const struct mover_candidate *c, int node, uint64_t *used) {
-        struct unit u = unit_of(m, c, node);
-        if (!mover_is_misplaced(m, &u))
+        struct unit *u = unit_of(m, c, node);
+        if (!mover_is_misplaced(m, u))
                 return;
-        if (is_stubborn(m, &u)) {
-                m->result.failed_busy += u.pages;
-                m->result.remembered_pages += u.pages;
+        if (is_stubborn(m, u)) {
+                m->result.failed_busy += u->pages;
+                m->result.remembered_pages += u->pages;
         } else if (c->shared)
-                m->result.failed_shared += u.pages;
-        else if (add_unit(m, &u))
-                *used += u.pages;
+                m->result.failed_shared += u->pages;
+        else if (add_unit(m, u))
+                *used += u->pages;
         else
-                m->result.skipped_room_bytes += u.pages * m->page_bytes;
+                m->result.skipped_room_bytes += u->pages * m->page_bytes;
 }
 
 /* A block whose first and last pages are on these nodes. */
 static void take_ends(struct mover *m, const struct mover_candidate *c, int first, int last, uint64_t *used) {
-        struct unit u = unit_of(m, c, first);
+        struct unit *u = unit_of(m, c, first);
         bool stubborn = stubborn_has_any(m->stubborn, &m->processes[m->current], c->address, c->address + m->block_bytes,
                                          m->slice_began_usec);
-        if (!stubborn && first == last && mover_is_misplaced(m, &u) && add_unit(m, &u))
-                *used += u.pages;
+        if (!stubborn && first == last && mover_is_misplaced(m, u) && add_unit(m, u))
+                *used += u->pages;
         else
                 mover_go_over(m, c->address, c->range);
 }
@@ -104,32 +109,79 @@ static int take_whole(struct mover *m, const struct mover_candidate *c, uint64_t
         return 0;
 }
 
+/* Where numa_maps has it; -1: that is not known, or not believed. The first page of a block that was tried as a huge one may have moved since. */
+static int known_node(const struct mover *m, const struct mover_candidate *c) {
+        if (!m->trusts || c->kind != CANDIDATE_PAGE || c->shared || (c->missed && c->address % m->block_bytes == 0))
+                return -1;
+        return m->ranges[c->range].source;
+}
+
+/* Is this candidate asked for? Those whose node is known only where a hash says so: what has come home meanwhile may well be every second page, or
+ * every 64th. */
+static bool is_asked(const struct mover *m, const struct mover_candidate *c) {
+        if (known_node(m, c) < 0)
+                return true;
+        uint64_t x = (c->address ^ c->address >> 27) * UINT64_C(0x9e3779b97f4a7c15);
+        x = (x ^ x >> 31) * UINT64_C(0xbf58476d1ce4e5b9);
+        return (x >> 32) % ASK_SHARE == 0;
+}
+
 /* How many of the next candidates fit into what is left of window and budget, and the addresses to ask for. */
 static size_t choose(struct mover *m, uint64_t budget_pages, size_t *ret_asked) {
         uint64_t pages = 0;
         size_t n = 0, asked = 0;
-        while (m->candidate + n < m->n_candidates && m->n_window + n < WINDOW_PAGES && asked + 2 <= WINDOW_PAGES) {
-                const struct mover_candidate *c = &m->candidates[m->candidate + n];
-                uint32_t size =
-                        c->kind == CANDIDATE_PAGE ? (uint32_t) (m->ranges[c->range].page_bytes / m->page_bytes) : block_pages(m);
-                size = c->shared ? 0 : size;
+        while (m->candidate + n < m->n_candidates && m->n_window + n < WINDOW_PAGES) {
+                struct mover_candidate *c = &m->candidates[m->candidate + n];
+                uint32_t size = c->shared ? 0 : c->kind == CANDIDATE_PAGE ? m->ranges[c->range].base_pages : block_pages(m);
                 if (pages + size > budget_pages && (n > 0 || m->n_window > 0))
                         break;
-                if (c->kind == CANDIDATE_BLOCK && m->how != PAGES_HOME)
+                if (asked + (c->kind == CANDIDATE_BLOCK ? 2 : 1) > WINDOW_PAGES ||
+                    (c->kind == CANDIDATE_BLOCK && m->how != PAGES_HOME))
                         break;
                 pages += size;
-                m->ask_addresses[asked++] = (void *) (uintptr_t) c->address;
-                if (c->kind == CANDIDATE_BLOCK)
+                c->asked = is_asked(m, c);
+                if (c->asked) {
+                        m->ask_pick[asked] = n;
+                        m->ask_addresses[asked++] = (void *) (uintptr_t) c->address;
+                }
+                if (c->kind == CANDIDATE_BLOCK) {
+                        m->ask_pick[asked] = n;
                         m->ask_addresses[asked++] = (void *) (uintptr_t) (c->address + m->block_bytes - m->page_bytes);
+                }
                 n++;
         }
         *ret_asked = asked;
         return n;
 }
 
+/* Are those that were asked for where numa_maps had them? */
+static bool are_as_known(const struct mover *m, size_t asked) {
+        for (size_t k = 0; k < asked; k++) {
+                int known = known_node(m, &m->candidates[m->candidate + m->ask_pick[k]]);
+                if (known >= 0 && m->ask_status[k] != known)
+                        return false;
+        }
+        return true;
+}
+
+/* Asks for the next candidates, as many as choose() takes. How many these are, or negative errno. */
+static long ask_next(struct mover *m, uint64_t budget_pages) {
+        for (;;) {
+                size_t asked, n = choose(m, budget_pages, &asked);
+                int r = asked > 0 ? mover_ask(m, asked, m->ask_addresses, m->ask_status) : 0;
+                if (r < 0)
+                        return r;
+                if (!m->trusts || are_as_known(m, asked))
+                        return (long) n;
+                m->trusts = false;
+        }
+}
+
 /* Puts those of the next candidates into the window that must move. 1; 0: no more fit; negative errno. */
 static int take_some(struct mover *m, uint64_t budget_pages, uint64_t *used) {
-        size_t asked, n = choose(m, budget_pages - *used, &asked);
+        long n = ask_next(m, budget_pages - *used);
+        if (n < 0)
+                return (int) n;
         if (n == 0) {
                 const struct mover_candidate *c = &m->candidates[m->candidate];
                 if (c->kind != CANDIDATE_BLOCK || m->how == PAGES_HOME ||
@@ -139,18 +191,17 @@ static int take_some(struct mover *m, uint64_t budget_pages, uint64_t *used) {
                 int r = take_whole(m, c, used);
                 return r < 0 ? r : 1;
         }
-        int r = mover_ask(m, asked, m->ask_addresses, m->ask_status);
-        if (r < 0)
-                return r;
-        for (size_t i = 0, k = 0; i < n; i++) {
+        for (size_t i = 0, k = 0; i < (size_t) n; i++) {
                 const struct mover_candidate *c = &m->candidates[m->candidate + i];
-                if (c->kind == CANDIDATE_BLOCK) {
+                if (!c->asked)
+                        take_candidate(m, c, m->ranges[c->range].source, used);
+                else if (c->kind == CANDIDATE_BLOCK) {
                         take_ends(m, c, m->ask_status[k], m->ask_status[k + 1], used);
                         k += 2;
                 } else
                         take_candidate(m, c, m->ask_status[k++], used);
         }
-        m->candidate += n;
+        m->candidate += (size_t) n;
         return 1;
 }
 

@@ -27,11 +27,13 @@ static void count_moved(struct mover *m, const struct unit *u, uint64_t pages) {
 
 /* Asks for those of a call's pages that `pick_all` or the status selects. Returns whether all were where the status says, or negative errno. */
 static int ask_for_some(struct mover *m, size_t n, int target, bool pick_all) {
-        size_t k = 0, every = MAX2(n / SAMPLES, (size_t) 1);
+        size_t k = 0, every = MAX2(n / SAMPLES, (size_t) 1), sample = 0;
         bool as_told = true;
         for (size_t i = 0; i < n; i++) {
                 m->now[i] = target;
-                if (!pick_all && m->status[i] == target && i % every != 0)
+                if (i == sample)
+                        sample += every;
+                else if (!pick_all && m->status[i] == target)
                         continue;
                 m->ask_pick[k] = i;
                 m->ask_addresses[k++] = m->addresses[i];
@@ -58,6 +60,7 @@ int mover_settle(struct mover *m, struct unit *u, long rc, int status, int now) 
         u->resolved = true;
         if (mover_has_arrived(m, u, now)) {
                 u->arrived = block;
+                m->has_arrived |= block;
                 if (block)
                         return 0;
                 count_moved(m, u, u->pages);
@@ -120,7 +123,7 @@ static int settle_blocks(struct mover *m, const struct unit *units, size_t n) {
 int mover_settle_probes(struct mover *m, struct unit *units, size_t n_units) {
         size_t n = 0;
         int r = 0;
-        for (size_t i = 0; r >= 0 && i < n_units; i++) {
+        for (size_t i = 0; m->has_arrived && r >= 0 && i < n_units; i++) {
                 const struct unit *u = &units[i];
                 if (!u->arrived)
                         continue;

@@ -62,22 +62,25 @@ static bool is_better(const struct mover *m, unsigned a, unsigned b, unsigned fr
         return topology_distance(m->topology, from, a) < topology_distance(m->topology, from, b);
 }
 
-static int find_home(const struct mover *m, const struct unit *u, uint64_t block) {
+/* Does it go where its neighbour went? What became full or forbidden since is no target any more, so that only room is to be looked at. */
+static bool is_sticky(const struct mover *m, const struct unit *u) {
+        return m->how == PAGES_HOME && m->sticky.target >= 0 && m->sticky.from == u->from &&
+               u->address - m->sticky.start < BLOCK_PAGES * m->page_bytes && !u->hugetlb &&
+               m->room[m->sticky.target] >= u->pages * m->page_bytes;
+}
+
+static int find_home(const struct mover *m, const struct unit *u) {
         int best = -1;
-        if (m->sticky.target >= 0 && m->sticky.block == block && m->sticky.from == u->from &&
-            has_room_for(m, (unsigned) m->sticky.target, u))
-                best = m->sticky.target;
-        else
-                NODE_SET_FOREACH (n, &m->targets)
-                        if (has_room_for(m, (unsigned) n, u) &&
-                            (best < 0 || is_better(m, (unsigned) n, (unsigned) best, (unsigned) u->from)))
-                                best = n;
+        NODE_SET_FOREACH (n, &m->targets)
+                if (has_room_for(m, (unsigned) n, u) &&
+                    (best < 0 || is_better(m, (unsigned) n, (unsigned) best, (unsigned) u->from)))
+                        best = n;
         return best;
 }
 
-static int find_target(const struct mover *m, const struct unit *u, uint64_t block) {
+static int find_target(const struct mover *m, const struct unit *u) {
         if (m->how == PAGES_HOME)
-                return find_home(m, u, block);
+                return find_home(m, u);
         struct node_set open = { 0 };
         NODE_SET_FOREACH (n, &m->targets)
                 if (has_room_for(m, (unsigned) n, u))
@@ -85,20 +88,21 @@ static int find_target(const struct mover *m, const struct unit *u, uint64_t blo
         return mover_division_target(m, u, &open);
 }
 
-bool mover_has_arrived(const struct mover *m, const struct unit *u, int node) {
-        if (m->how == PAGES_HOME)
-                return node >= 0 && node_set_has(&m->home, (unsigned) node);
-        return node == u->target;
+/* Not inline: it is called for one page in many. */
+__attribute__((noinline)) static bool pick_target(struct mover *m, const struct unit *u) {
+        int best = find_target(m, u);
+        if (best < 0)
+                return false;
+        m->sticky.start = u->address - u->address % (BLOCK_PAGES * m->page_bytes);
+        m->sticky.from = u->from;
+        m->sticky.target = best;
+        return true;
 }
 
 bool mover_reserve(struct mover *m, struct unit *u) {
-        uint64_t block = u->address / (BLOCK_PAGES * m->page_bytes);
-        int best = find_target(m, u, block);
-        if (best < 0)
+        if (!is_sticky(m, u) && !pick_target(m, u))
                 return false;
-        m->sticky.block = block;
-        m->sticky.from = u->from;
-        m->sticky.target = best;
+        int best = m->sticky.target;
         u->target = (int16_t) best;
         u->from_pool = u->hugetlb && m->pool_pages[best] > 0;
         if (u->from_pool)
@@ -106,7 +110,8 @@ bool mover_reserve(struct mover *m, struct unit *u) {
         else
                 m->room[best] -= u->pages * m->page_bytes;
         m->assigned[best] += u->pages;
-        mover_division_take(m, u);
+        if (m->how == PAGES_BALANCE)
+                mover_division_take(m, u);
         return true;
 }
 

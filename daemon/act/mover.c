@@ -65,6 +65,8 @@ int mover_new(const struct act *act, const struct host *h, const struct topology
         if (r >= 0)
                 r = alloc_window(m);
         if (r >= 0)
+                r = companions_copy(goal->companions, &m->companions);
+        if (r >= 0)
                 r = stubborn_copy(goal->stubborn, mover_now_usec(), &m->stubborn);
         if (r < 0) {
                 mover_free(m);
@@ -90,6 +92,7 @@ struct mover *mover_free(struct mover *m) {
         };
         for (size_t i = 0; i < ARRAY_SIZE(all); i++)
                 free(all[i]);
+        companions_done(&m->companions);
         mappers_free(m->mappers);
         stubborn_free(m->stubborn);
         free(m);
@@ -127,7 +130,7 @@ static void count_refused(struct mover *m) {
         for (size_t i = first; i < m->n_ranges; i++) {
                 const struct range *r = &m->ranges[i];
                 uint64_t from = i == first ? MAX2(cursor, r->start) : r->start;
-                m->result.failed_other += MIN2(r->off_pages, (r->end - from) / r->page_bytes) * (r->page_bytes / m->page_bytes);
+                m->result.failed_other += MIN2(r->off_pages, (r->end - from) / r->page_bytes) * r->base_pages;
         }
 }
 
@@ -167,7 +170,7 @@ static int enter_process(struct mover *m) {
         if (r <= 0 || m->loaded)
                 return r;
         if (m->move_shared && !m->mappers)
-                r = mappers_read(m->host, m->processes, m->n_processes, NULL, &m->mappers);
+                r = mappers_read(m->host, m->processes, m->n_processes, &m->companions, NULL, &m->mappers);
         if (r >= 0)
                 r = mover_load_ranges(m, p->pid);
         if (r < 0)

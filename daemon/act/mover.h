@@ -10,6 +10,7 @@
 
 #include "act/ops.h"
 #include "act/stubborn.h"
+#include "core/companions.h"
 #include "core/plan.h"
 #include "core/topology.h"
 #include "host/host.h"
@@ -30,7 +31,8 @@ struct move_goal {
                 weight_by_node; /* PAGES_HOME, n_ids entries: how to divide pages among several home nodes; NULL: nearest first */
         bool respect_own_policy;         /* leave mappings with a policy of their own */
         const struct stubborn *stubborn; /* what earlier moves found pinned, see move_result; NULL: nothing is known */
-        bool move_shared; /* pages that several of the processes map, and nobody else as far as can be told, are moved too */
+        bool move_shared; /* pages that several of the processes map, and nobody else as far as can be told, are moved too … */
+        const struct companions *companions; /* … but for these, who go to the same nodes (own copy); NULL: nobody */
 };
 
 /* Totals since the mover was made. Pages are base pages of 4 KiB (host.page_bytes), huge ones counted by their size. */

@@ -77,7 +77,7 @@ struct act_ops {
         /* Starts to set it, as set_cpuset() does: what was asked for is the truth only once get_kernel_balancing() says so. */
         int (*set_kernel_balancing)(void *context, unsigned mode, ops_done done, void *userdata);
 
-        /* Present pages from `start` to `end`, in order of address, at most n_max stretches; all below *ret_end has been looked at. Costs nothing for
+        /* Present pages, but not the page of zeros, from `start` to `end`, in order of address, at most n_max stretches; all below *ret_end has been looked at. Costs nothing for
          * what is not populated. Returns how many, or negative errno: -ENOTTY where the kernel cannot tell (before 6.7; PAGEMAP_SCAN, kernel:
          * admin-guide/mm/pagemap.rst), -ESRCH where the process has ended. Changes nothing. From any thread. NULL: like -ENOTTY. */
         long (*scan_pages)(void *context, pid_t pid, int pagemap_fd, uint64_t start, uint64_t end, struct page_stretch *ret,

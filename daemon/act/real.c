@@ -148,6 +148,7 @@ struct scan_argument {
 
 #define SCAN_PAGES   _IOWR('f', 16, struct scan_argument)
 #define SCAN_PRESENT (UINT64_C(1) << 3)
+#define SCAN_ZERO    (UINT64_C(1) << 5)
 #define SCAN_HUGE    (UINT64_C(1) << 6)
 #define SCAN_REGIONS 128u
 
@@ -160,7 +161,8 @@ static long real_scan_pages(void *context, pid_t pid, int pagemap_fd, uint64_t s
                 .end = end,
                 .regions = (uint64_t) (uintptr_t) regions,
                 .n_regions = MIN2(n_max, (size_t) SCAN_REGIONS),
-                .category_mask = SCAN_PRESENT,
+                .category_inverted = SCAN_ZERO,
+                .category_mask = SCAN_PRESENT | SCAN_ZERO,
                 .return_mask = SCAN_PRESENT | SCAN_HUGE,
         };
         long n;

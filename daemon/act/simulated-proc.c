@@ -56,8 +56,11 @@ static int write_numa_maps(const struct simulated *s, const struct sim_process *
                         total += m->pages[i].node >= 0;
                 if (m->m.inode > 0 && m->m.name)
                         strbuf_printf(&b, " file=%s", m->m.name);
-                if (m->m.mapmax > 1)
-                        strbuf_printf(&b, " mapmax=%llu", (unsigned long long) m->m.mapmax);
+                uint64_t mapmax = m->m.mapmax;
+                for (size_t i = 0; i < m->m.n_pages && mapmax == 0; i++)
+                        mapmax = m->pages[i].shared ? 2 : 0;
+                if (mapmax > 1)
+                        strbuf_printf(&b, " mapmax=%llu", (unsigned long long) mapmax);
                 if (total > 0)
                         strbuf_printf(&b, " anon=%zu dirty=%zu", total, total);
                 for (unsigned n = 0; n < s->topology->n_ids; n++) {

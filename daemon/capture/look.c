@@ -12,18 +12,38 @@ void look_done(struct captured_look *l) {
         *l = (struct captured_look){ 0 };
 }
 
+static int find_companions(const struct look_input *in, const struct observation *o, const struct history *history,
+                           const size_t *bonds, size_t index, struct companions *ret) {
+        const struct service_sample *s = &o->services[index];
+        *ret = (struct companions){ 0 };
+        int r = 0;
+        for (size_t i = 0; i < o->n_services && s->n_processes < DEEP_PROCESSES_MAX && r == 0; i++)
+                if (is_companion(o->services, bonds, index, i, history, in->topology->n_ids, false))
+                        r = companions_add(ret, &o->services[i], s, NULL, 0, DEEP_PROCESSES_MAX - s->n_processes);
+        if (r < 0)
+                companions_done(ret);
+        return r;
+}
+
 /* A service whose map cannot be read is judged without, as the daemon does. */
-static int read_maps(const struct look_input *in, struct observation *o) {
+static int read_maps(const struct look_input *in, const struct history *history, struct observation *o) {
         const struct host *h = in->hosts[LOOKS - 1];
+        _cleanup_free_ size_t *bonds = calloc(o->n_services + 1, sizeof *bonds);
+        if (!bonds || services_bond(in->config, o->services, o->n_services, bonds) < 0)
+                return -ENOMEM;
         for (size_t i = 0; i < o->n_services; i++) {
                 struct service_sample *s = &o->services[i];
                 if (!s->rule || s->rule->place == PLACE_IGNORE || s->n_processes == 0)
                         continue;
                 _cleanup_(deep_sample_freep) struct deep_sample *d = NULL;
-                const struct deep_options options = deep_options_of(s->rule);
-                int r = in->patience
-                                ? patient_read(in->patience, h, in->topology->n_ids, s->processes, s->n_processes, &options, &d)
-                                : observe_deep(h, in->topology->n_ids, s->processes, s->n_processes, &options, &d);
+                _cleanup_(companions_done) struct companions companions;
+                struct deep_options options = deep_options_of(s->rule);
+                int r = find_companions(in, o, history, bonds, i, &companions);
+                if (r < 0)
+                        return r;
+                options.companions = &companions;
+                r = in->patience ? patient_read(in->patience, h, in->topology->n_ids, s->processes, s->n_processes, &options, &d)
+                                 : observe_deep(h, in->topology->n_ids, s->processes, s->n_processes, &options, &d);
                 if (r == -ENOMEM)
                         return r;
                 /* One that was given up is not in the capture, and reads there as nothing. */
@@ -62,7 +82,7 @@ int look_twice(const struct look_input *in, struct history *history, struct capt
                 if (r >= 0)
                         r = observer_screen(observer, in->config, in->applied, in->n_applied, now, &l.observation);
                 if (r >= 0 && i == LOOKS - 1)
-                        r = read_maps(in, l.observation);
+                        r = read_maps(in, history, l.observation);
                 if (r >= 0)
                         r = history_update(history, l.observation->services, l.observation->n_services, in->topology->n_ids, now);
                 if (r >= 0 && i == LOOKS - 1)

@@ -23,6 +23,7 @@ struct reading {
         struct process_ref *processes;
         size_t n_processes;
         struct deep_options options;
+        struct companions companions;
         struct recorder recorder;
         bool records;
         struct deep_sample *sample;
@@ -34,6 +35,7 @@ static void reading_free(struct reading *r) {
                 (void) close(r->host.root_fd);
         free(r->host.cgroup_mount);
         free(r->processes);
+        companions_done(&r->companions);
         recorder_done(&r->recorder);
         deep_sample_free(r->sample);
         (void) pthread_cond_destroy(&r->ended);
@@ -129,7 +131,10 @@ int patient_read(struct patience *p, const struct host *h, unsigned n_ids, const
                 return error;
         r->n_ids = n_ids;
         r->options = *options;
-        error = -pthread_create(&thread, NULL, run, r);
+        r->options.companions = &r->companions;
+        error = companions_copy(options->companions, &r->companions);
+        if (error == 0)
+                error = -pthread_create(&thread, NULL, run, r);
         if (error < 0) {
                 reading_free(r);
                 return error;

@@ -8,6 +8,7 @@
 
 #include "core/util.h"
 #include "host/io.h"
+#include "host/kernel-balancing.h"
 #include "host/proc.h"
 
 struct scrubber {
@@ -69,13 +70,14 @@ static bool is_watermark(char *line) {
         return name && strcmp(name, "low") == 0;
 }
 
-/* What the kernel's own balancing has moved: of the machine, and in memory.stat of a service. */
+/* What the kernel's own balancing has moved, and its demotion: of the machine, and in memory.stat of a service. */
 static bool is_balancing_counter(char *line) {
-        return strncmp(line, "numa_pages_migrated ", 20) == 0;
+        return strncmp(line, KERNEL_MOVED_COUNTER " ", strlen(KERNEL_MOVED_COUNTER " ")) == 0 ||
+               strncmp(line, KERNEL_DEMOTED_COUNTERS, strlen(KERNEL_DEMOTED_COUNTERS)) == 0;
 }
 
 static bool is_wanted_status(char *line) {
-        static const char *const names[] = { "Uid:", "HugetlbPages:", "Mems_allowed_list:" };
+        static const char *const names[] = { "Uid:", "HugetlbPages:", "RssShmem:", "Mems_allowed_list:" };
         for (size_t i = 0; i < ARRAY_SIZE(names); i++)
                 if (strncmp(line, names[i], strlen(names[i])) == 0)
                         return true;

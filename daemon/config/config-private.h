@@ -13,6 +13,7 @@
  *     config-relations.c what rules say about each other, once all are read
  *     config-loader.c    the files together: their errors, and what goes across them
  *     config-errors.c    complaints, in the order of the file, not too many
+ *     config-warnings.c  what the kernel would undo (config-warnings.h), of a configuration that was read
  *
  * Return values: 0; -EBADMSG where something was wrong and is already noted in the file's errors (go on with the next value, to
  * find more); anything else negative, -ENOMEM as a rule, ends the load. */

@@ -214,6 +214,10 @@ static int read_rule_keys(struct config_file *f, const struct value *v, struct r
                 e = note_positions(&seen, RULE_TOGETHER_WITH, &origin->together_at);
         if (e >= 0)
                 e = note_positions(&seen, RULE_APART_FROM, &origin->apart_at);
+        if (e >= 0 && accepted(&seen, RULE_PLACE)) {
+                r->place_line = key_at(&seen, RULE_PLACE)->at.line;
+                r->place_column = key_at(&seen, RULE_PLACE)->at.column;
+        }
         if (e >= 0 && accepted(&seen, RULE_EXCLUSIVE))
                 origin->exclusive_at = key_at(&seen, RULE_EXCLUSIVE)->next->at;
         origin->sure = !seen.bad && f->errors.n_found == n_errors;

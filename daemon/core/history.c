@@ -55,8 +55,9 @@ static void fit_arrays(struct history_entry *e, unsigned n_ids) {
                 return;
         free(e->share_by_node);
         free(e->fixed_by_node);
+        free(e->borrowed_by_node);
         e->share_by_node = NULL;
-        e->fixed_by_node = NULL;
+        e->fixed_by_node = e->borrowed_by_node = NULL;
         e->n_ids = n_ids;
 }
 
@@ -80,6 +81,20 @@ static int update_shares(struct history_entry *e, const struct service_sample *s
         return 0;
 }
 
+static int update_borrowed(struct history_entry *e, const struct service_sample *s, unsigned n_ids) {
+        if (sum_by_node(s->borrowed_by_node, n_ids) == 0) {
+                free(e->borrowed_by_node);
+                e->borrowed_by_node = NULL;
+                return 0;
+        }
+        if (!e->borrowed_by_node)
+                e->borrowed_by_node = calloc((size_t) n_ids + 1, sizeof *e->borrowed_by_node);
+        if (!e->borrowed_by_node)
+                return -ENOMEM;
+        memcpy(e->borrowed_by_node, s->borrowed_by_node, n_ids * sizeof *e->borrowed_by_node);
+        return 0;
+}
+
 static int update_fixed(struct history_entry *e, const struct service_sample *s, unsigned n_ids, uint64_t now_usec) {
         if (!s->deep)
                 return 0;
@@ -89,6 +104,9 @@ static int update_fixed(struct history_entry *e, const struct service_sample *s,
                 return -ENOMEM;
         for (unsigned i = 0; i < n_ids; i++)
                 e->fixed_by_node[i] = s->bytes_by_node[i] - MIN2(s->bytes_by_node[i], s->movable_by_node[i]);
+        int r = update_borrowed(e, s, n_ids);
+        if (r < 0)
+                return r;
         e->deep_usec = MAX2(now_usec, (uint64_t) 1);
         e->deep_processes = (unsigned) MIN2(s->n_processes, (size_t) UINT32_MAX);
         e->deep_again = false;
@@ -113,7 +131,16 @@ static int update_policy(struct history_entry *e, const struct service_sample *s
         return 0;
 }
 
-int history_recall(const struct history *h, struct service_sample *s) {
+static void recall_borrowed(const struct history_entry *e, struct service_sample *s, unsigned n_ids) {
+        if (!e->borrowed_by_node || e->n_ids != n_ids || !s->rule || s->rule->shared_pages != SHARED_PAGES_MOVE)
+                return;
+        for (unsigned i = 0; i < n_ids; i++) {
+                s->borrowed_by_node[i] = e->borrowed_by_node[i];
+                s->bytes_by_node[i] += e->borrowed_by_node[i];
+        }
+}
+
+int history_recall(const struct history *h, struct service_sample *s, unsigned n_ids) {
         const struct history_entry *e = history_find(h, s->cgroup);
         if (s->deep || !e || e->deep_usec == 0 || e->deep_start_ticks != first_start_ticks(s))
                 return 0;
@@ -124,6 +151,7 @@ int history_recall(const struct history *h, struct service_sample *s) {
         s->own_policy = policy;
         s->self_managed = e->self_managed;
         s->has_bound_mappings = e->has_bound_mappings;
+        recall_borrowed(e, s, n_ids);
         return 0;
 }
 
@@ -213,6 +241,7 @@ static void entry_done(struct history_entry *e) {
         free(e->cgroup);
         free(e->share_by_node);
         free(e->fixed_by_node);
+        free(e->borrowed_by_node);
         free(e->own_policy);
 }
 
@@ -261,13 +290,16 @@ static bool copy_entry(const struct history_entry *from, struct history_entry *t
         to->cgroup = strdup(from->cgroup);
         to->share_by_node = from->share_by_node ? calloc(n + 1, sizeof *to->share_by_node) : NULL;
         to->fixed_by_node = from->fixed_by_node ? calloc(n + 1, sizeof *to->fixed_by_node) : NULL;
+        to->borrowed_by_node = from->borrowed_by_node ? calloc(n + 1, sizeof *to->borrowed_by_node) : NULL;
+        if (to->borrowed_by_node)
+                memcpy(to->borrowed_by_node, from->borrowed_by_node, n * sizeof *to->borrowed_by_node);
         if (to->share_by_node)
                 memcpy(to->share_by_node, from->share_by_node, n * sizeof *to->share_by_node);
         if (to->fixed_by_node)
                 memcpy(to->fixed_by_node, from->fixed_by_node, n * sizeof *to->fixed_by_node);
         to->own_policy = from->own_policy ? strdup(from->own_policy) : NULL;
         return to->cgroup && !from->share_by_node == !to->share_by_node && !from->fixed_by_node == !to->fixed_by_node &&
-               !from->own_policy == !to->own_policy;
+               !from->borrowed_by_node == !to->borrowed_by_node && !from->own_policy == !to->own_policy;
 }
 
 int history_copy(const struct history *h, struct history *ret) {

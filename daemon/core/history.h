@@ -33,6 +33,7 @@ struct history_entry {
         bool demand_known;       /* demand_mcpu was measured at least once */
         uint32_t *share_by_node; /* smoothed share of CPU time in millionths, n_ids entries; NULL: not seen yet */
         uint64_t *fixed_by_node; /* bytes that the last deep read found not ours to move, n_ids entries; NULL: no deep read yet */
+        uint64_t *borrowed_by_node; /* what it found mapped and charged to others; NULL: nothing */
         unsigned n_ids;
         uint64_t peak_bytes;      /* most resident bytes seen, decaying slowly */
         uint64_t unmovable_bytes; /* found by the last move: still off home and not worth another try … */
@@ -44,19 +45,21 @@ struct history_entry {
         uint64_t shared_again_usec; /* … and is looked at again at this time */
         bool failed;                /* the last transition had no effect at all: nothing is tried before retry_usec */
         bool refused;               /* so did its last cpuset: the next is tried before anything is moved for it */
-        /* As the last move left it, which is what tells whether the kernel's own balancing has undone it since; history-undone.c. */
-        bool kept_known;            /* the following hold */
-        bool kept_own;              /* kept_kernel_bytes is the service's own, not the machine's */
-        uint64_t kept_bytes;        /* resident */
-        uint64_t kept_off_bytes;    /* out of place */
-        uint64_t kept_kernel_bytes; /* had been moved by the kernel */
-        unsigned n_undone;          /* how often it has, of late … */
-        uint64_t undone_usec;       /* … the last time */
-        uint64_t undone_bytes;      /* … and how much then */
-        uint64_t deep_usec;         /* when numa_maps was last read; 0: never */
-        unsigned deep_processes;    /* so many processes it had then */
-        bool deep_again;            /* there is reason to believe that it says something else now */
-        uint64_t deep_start_ticks;  /* its first process then: what follows is said of no other */
+        /* As the last move left it, which is what tells whether the kernel has undone it since; history-undone.c. */
+        bool kept_known;             /* the following hold */
+        bool kept_own;               /* kept_kernel_ and kept_demoted_bytes are the service's own, not the machine's */
+        bool undone_by_demotion;     /* the last time: else by the balancing */
+        uint64_t kept_bytes;         /* resident */
+        uint64_t kept_off_bytes;     /* out of place */
+        uint64_t kept_kernel_bytes;  /* had been moved by the kernel's balancing, … */
+        uint64_t kept_demoted_bytes; /* … and by its demotion */
+        unsigned n_undone;           /* how often it has, of late … */
+        uint64_t undone_usec;        /* … the last time */
+        uint64_t undone_bytes;       /* … and how much then */
+        uint64_t deep_usec;          /* when numa_maps was last read; 0: never */
+        unsigned deep_processes;     /* so many processes it had then */
+        bool deep_again;             /* there is reason to believe that it says something else now */
+        uint64_t deep_start_ticks;   /* its first process then: what follows is said of no other */
         bool self_managed, has_bound_mappings;
         char *own_policy;
         uint64_t interleave_key; /* of the weights by which its pages were last interleaved (plan.h); 0: they were not */
@@ -94,8 +97,9 @@ struct history_entry *history_get(struct history *h, const char *cgroup);
  * not cycles) and forgets services not seen for 10 minutes. A sample without a CPU window leaves the demand as it was.
  * Returns 0 or -ENOMEM (what was taken in stays). */
 int history_update(struct history *h, const struct service_sample *samples, size_t n_samples, unsigned n_ids, uint64_t now_usec);
-/* A sample that is not deep is told what the last deep read said of its policy, if its first process is still the same. 0 or -ENOMEM. */
-int history_recall(const struct history *h, struct service_sample *s);
+/* A sample that is not deep is told what the last deep read said of its policy, and of what it borrows (rules that move shared pages), if its first
+ * process is still the same. 0 or -ENOMEM. */
+int history_recall(const struct history *h, struct service_sample *s, unsigned n_ids);
 /* How old its home must be before it is left for a better one, where threads go where they like and memory follows: nothing for a service
  * that has kept its homes; a quarter of an hour after one change of home of late, doubled for each further one. Every four hours one change
  * is forgotten, so all are after a day; a changed rule forgets them at once. */
@@ -132,15 +136,22 @@ void history_record_crowded(struct history *h, const char *cgroup, bool crowded,
 /* The memory nodes that we had narrowed were given back: they stay so for the rule's cooldown. */
 void history_record_widened(struct history *h, const char *cgroup, uint64_t now_usec);
 
-/* history-undone.c: the kernel's own balancing (struct machine_sample) takes back what a move did. */
+/* history-undone.c: the kernel (struct machine_sample) takes back what a move did. */
+enum undone_by {
+        UNDONE_BY_NOBODY,
+        UNDONE_BY_BALANCING, /* a page goes to the thread that uses it */
+        UNDONE_BY_DEMOTION,  /* an unused one to slower memory */
+};
+const char *undone_by_to_string(enum undone_by by); /* "the kernel's own balancing" */
 /* A move has ended, and this is what it left: `s` was read after it, and `off_bytes` of it are out of place. Does nothing for an unknown service. */
 void history_record_kept(struct history *h, const struct service_sample *s, unsigned n_ids, uint64_t off_bytes,
                          const struct machine_sample *machine);
 /* `off_bytes` are out of place now (`s` is deep): how many of them the kernel must have put there since; 0: fewer than `tolerated_bytes`, or
  * it has not moved that much, or nothing is known. What was allocated since is taken to be among those out of place. */
 uint64_t history_undone_bytes(const struct history *h, const struct service_sample *s, unsigned n_ids, uint64_t off_bytes,
-                              uint64_t tolerated_bytes, const struct machine_sample *machine);
+                              uint64_t tolerated_bytes, const struct machine_sample *machine, enum undone_by *ret_by);
 /* So it is: the next move waits, twice as long after each further one. */
-void history_record_undone(struct history *h, const char *cgroup, uint64_t bytes, uint64_t now_usec);
+void history_record_undone(struct history *h, const char *cgroup, uint64_t bytes, enum undone_by by, uint64_t now_usec);
 /* So long its memory is not moved within its home; 0: it may be. `cooldown_usec`: its rule's. */
 uint64_t history_undone_wait_usec(const struct history_entry *e, uint64_t cooldown_usec, uint64_t now_usec);
+enum undone_by history_undone_by(const struct history_entry *e); /* the last time; NULL: nobody */

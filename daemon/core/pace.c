@@ -128,10 +128,8 @@ int pressure_share_of_all(const struct pressure_meter *m) {
 
 const char *hold_cause_to_string(enum hold_cause cause) {
         static const char *const words[] = {
-                [HOLD_RATE] = "migrate-rate",
-                [HOLD_MEMORY] = "memory-pressure",
-                [HOLD_CPU] = "cpu-pressure",
-                [HOLD_ROOM] = "free-memory",
+                [HOLD_RATE] = "migrate-rate", [HOLD_TURN] = "other-moves", [HOLD_MEMORY] = "memory-pressure",
+                [HOLD_CPU] = "cpu-pressure",  [HOLD_ROOM] = "free-memory",
         };
         return words[cause];
 }
@@ -157,8 +155,10 @@ static enum word judge_room(const struct backoff *b, const struct backoff_look *
         return b->level >= BACKOFF_PAUSED && l->room_bytes < l->near_bytes / 4 ? BAD : STEADY;
 }
 
-void backoff_init(struct backoff *b, int memory_permille, int cpu_permille) {
-        *b = (struct backoff){ .before_memory = MAX2(memory_permille, 0), .before_cpu = MAX2(cpu_permille, 0) };
+void backoff_init(struct backoff *b, int memory_permille, int cpu_permille, bool restricted) {
+        *b = (struct backoff){ .before_memory = MAX2(memory_permille, 0),
+                               .before_cpu = MAX2(cpu_permille, 0),
+                               .learns_cpu = restricted };
 }
 
 static void pause_it(struct backoff *b, enum hold_cause cause, uint64_t now) {
@@ -176,9 +176,10 @@ static void pause_it(struct backoff *b, enum hold_cause cause, uint64_t now) {
 static void stay_paused(struct backoff *b, const struct backoff_look *l, enum hold_cause cause) {
         uint64_t since = l->now_usec - MIN2(b->paused_usec, l->now_usec);
         b->cause = cause;
-        if (cause == HOLD_CPU && since >= BACKOFF_CPU_LEARN_USEC) {
+        if (cause == HOLD_CPU && since >= (b->learns_cpu ? BACKOFF_CPU_FIRST_USEC : BACKOFF_CPU_LEARN_USEC)) {
                 b->before_cpu = l->cpu_permille;
-                b->level = BACKOFF_SLOWEST;
+                b->level = b->learns_cpu ? 1 : BACKOFF_SLOWEST;
+                b->learns_cpu = false;
                 b->n_pauses--; /* we were not what it suffered from */
         } else if (cause == HOLD_MEMORY && since >= BACKOFF_MEMORY_LIMIT_USEC)
                 b->give_up = "its memory pressure rose and stays high";
@@ -188,6 +189,7 @@ static void stay_paused(struct backoff *b, const struct backoff_look *l, enum ho
 
 static void recover(struct backoff *b, uint64_t now) {
         b->n_slowest = 0;
+        b->learns_cpu &= b->level < BACKOFF_PAUSED; /* it fell while we paused: it was us */
         if (b->level < BACKOFF_PAUSED)
                 b->level -= b->level > 0;
         else if (now - MIN2(b->paused_usec, now) >= BACKOFF_PAUSE_LEAST_USEC)
@@ -232,7 +234,9 @@ void backoff_look(struct backoff *b, const struct backoff_look *l) {
                         break;
                 }
                 b->cause = cause;
-                if (b->level < BACKOFF_SLOWEST)
+                if (b->learns_cpu && cause == HOLD_CPU)
+                        pause_it(b, cause, l->now_usec);
+                else if (b->level < BACKOFF_SLOWEST)
                         b->level++;
                 else if (++b->n_slowest >= SLOWEST_LOOKS)
                         pause_it(b, cause, l->now_usec);

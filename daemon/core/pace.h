@@ -60,6 +60,7 @@ int pressure_share_of_all(const struct pressure_meter *m);
 /* Why a move did not go on at once. */
 enum hold_cause {
         HOLD_RATE,   /* migrate-rate, of the rule or the machine, and others' turns under it */
+        HOLD_TURN,   /* others' slices */
         HOLD_MEMORY, /* the service's memory pressure rose */
         HOLD_CPU,    /* its CPU pressure rose */
         HOLD_ROOM,   /* free memory of the home nodes runs out */
@@ -78,6 +79,7 @@ const char *hold_cause_to_string(enum hold_cause cause); /* "migrate-rate", "mem
  * room that stay for so long end the move, and so do so many pauses in one move. */
 #define BACKOFF_PAUSE_LEAST_USEC  (2 * USEC_PER_SEC)
 #define BACKOFF_CPU_LEARN_USEC    (10 * USEC_PER_SEC)
+#define BACKOFF_CPU_FIRST_USEC    (4 * USEC_PER_SEC) /* of the one that follows a restriction: two of the kernel's periods */
 #define BACKOFF_MEMORY_LIMIT_USEC (60 * USEC_PER_SEC)
 #define BACKOFF_ROOM_LIMIT_USEC   (10 * USEC_PER_SEC)
 #define BACKOFF_PAUSES_MAX        6u
@@ -87,6 +89,7 @@ const char *hold_cause_to_string(enum hold_cause cause); /* "migrate-rate", "mem
 
 struct backoff {
         int before_memory, before_cpu; /* thousandths of the time, before the move */
+        bool learns_cpu;               /* was restricted right before: what it waits for may be that */
         unsigned level;
         enum hold_cause cause; /* of a level above 0 */
         unsigned n_slowest;    /* looks in a row that found it bad at BACKOFF_SLOWEST */
@@ -100,8 +103,9 @@ struct backoff_look {
         uint64_t room_bytes; /* that the home nodes have above keep-free and watermarks; UINT64_MAX: not looked at */
         uint64_t near_bytes; /* with less than this it is about to run out: what can be moved until the next look */
 };
-/* What is not known (-1) counts as nothing. */
-void backoff_init(struct backoff *b, int memory_permille, int cpu_permille);
+/* What is not known (-1) counts as nothing. `restricted`: its CPUs were, right before. Where its CPU pressure then rises, a short pause finds out whether
+ * that is why. */
+void backoff_init(struct backoff *b, int memory_permille, int cpu_permille, bool restricted);
 /* Takes in one look and sets the level, or give_up. Between slowing and calm the level stays as it is. */
 void backoff_look(struct backoff *b, const struct backoff_look *look);
 /* How long to rest after a slice that took so long; what is paused rests until the next look. */

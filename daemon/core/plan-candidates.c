@@ -117,10 +117,11 @@ static unsigned least_count(uint64_t *values, unsigned n, uint64_t sum) {
         return reached >= sum ? n : n + 1;
 }
 
-static uint64_t regular_bytes(const struct asking *a, unsigned i) {
+static uint64_t regular_bytes(const struct planner *pl, const struct asking *a, unsigned i) {
         uint64_t bytes = a->group ? 0 : a->job->movable[i] - a->job->huge[i];
         for (size_t k = 0; a->group && k < a->group->n; k++)
-                bytes += a->group->members[k]->movable[i] - a->group->members[k]->huge[i];
+                bytes += a->group->members[k]->movable[i] - a->group->members[k]->huge[i] -
+                         (a->group->borrows ? job_borrowed_bytes(pl, a->group->members[k], i) : 0);
         return bytes;
 }
 
@@ -137,7 +138,7 @@ static unsigned least_size(struct planner *pl, const struct asking *a) {
         unsigned by_cpu = least_count(pl->order_keys, n, (uint64_t) (a->demand * 1000));
         n = 0;
         for (unsigned i = 0; i < pl->n_nodes; i++) {
-                uint64_t regular = regular_bytes(a, i);
+                uint64_t regular = regular_bytes(pl, a, i);
                 movable += regular;
                 if (node_set_has(&a->usable, pl->nodes[i].id))
                         pl->order_keys[n++] = pl->nodes[i].room_bytes + regular;

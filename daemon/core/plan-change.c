@@ -42,9 +42,9 @@ static void change_of_told(struct planner *pl, const struct job *j, struct sente
         else if (x->self_managed) {
                 say_text(pl, s, "it gave up its own memory policy");
                 say_text(pl, s, "rule %s said app-policy: override", r->name);
-        } else if (!j->has_home && j->bytes < r->min_size_bytes) {
+        } else if (!j->has_home && MAX2(j->bytes, x->shared_bytes) < r->min_size_bytes) {
                 strbuf_append(&b, "it used ");
-                text_bytes(&b, r->min_size_bytes - j->bytes);
+                text_bytes(&b, r->min_size_bytes - MAX2(j->bytes, x->shared_bytes));
                 strbuf_append(&b, " of memory more");
                 say(pl, s, &b);
                 say_text(pl, s, "rule %s had a smaller min-size", r->name);

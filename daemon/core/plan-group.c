@@ -67,6 +67,7 @@ static void set_up(struct planner *pl, struct group *g) {
                 g->settles |= j->under_way || j->rest_usec > 0;
         }
         g->hardness = hardness(pl, g);
+        g->borrows = group_borrows(pl, g);
 }
 
 static void sort_groups(struct planner *pl) {
@@ -128,10 +129,14 @@ void group_unassign(struct planner *pl, struct group *g) {
 }
 
 void group_assign(struct planner *pl, struct group *g, const struct node_set *nodes) {
+        uint64_t lent = 0;
         g->cost = 0;
         for (size_t k = 0; k < g->n; k++) {
                 struct option o = { .nodes = *nodes };
-                job_assign(pl, g->members[k], &o);
+                if (g->borrows)
+                        group_assign_member(pl, g, k, &o, &lent);
+                else
+                        job_assign(pl, g->members[k], &o);
                 g->cost += g->members[k]->weight * g->members[k]->chosen.cost;
         }
         g->assigned = true;

@@ -102,6 +102,7 @@ struct group {
         double cost;       /* sum over its members of weight × cost, when last assigned */
         uint64_t reviewed; /* when its new home was last looked at again; 0: not yet */
         bool at_ease;      /* it was roomy then, and in nobody's way */
+        bool borrows;      /* some member has memory that is charged to another: plan-lent.c */
 };
 
 /* A rule that has services, and how it stands to the others. */
@@ -276,6 +277,7 @@ struct planner {
         uint64_t *incoming, *incoming_huge;
         uint64_t *order_keys;
         double *share_now;
+        uint64_t *credit;
         uint16_t *index_of; /* by id */
         struct growth growth[_GROWTH_MAX];
         bool failed; /* memory ran out */
@@ -294,6 +296,13 @@ struct sentences {
 void changes_find(struct planner *pl, struct job *j, const struct option *reference, struct sentences *ret);
 /* plan.c */
 bool plan_input_is_consistent(const struct plan_input *in);
+
+/* plan-lent.c */
+/* Movable, on this node (by index), and charged to another service. */
+uint64_t job_borrowed_bytes(const struct planner *pl, const struct job *j, unsigned i);
+bool group_borrows(const struct planner *pl, const struct group *g);
+/* Assigns one member of a group that borrows, after those before it. `lent`: what those have borrowed of what is not at home yet. */
+void group_assign_member(struct planner *pl, struct group *g, size_t k, const struct option *o, uint64_t *lent);
 
 /* plan-jobs.c */
 /* `look`: as planner_run(). */

@@ -172,7 +172,7 @@ static void set_up(const struct planner *pl, struct job *j) {
         set_home(pl, j);
         set_rest(pl, j);
         job_set_guard(pl, j);
-        uint64_t bytes = j->bytes + (s->deep ? 0 : s->hugetlb_bytes);
+        uint64_t bytes = MAX2(j->bytes + (s->deep ? 0 : s->hugetlb_bytes), s->shared_bytes);
         if (!j->has_home && bytes < j->rule->min_size_bytes)
                 tell_small(j, bytes);
         else if (wants && s->owner == OWNER_NONE)
@@ -283,9 +283,10 @@ int planner_init(struct planner *pl, const struct plan_input *in, bool *look, st
         pl->incoming_huge = calloc(n + 1, sizeof *pl->incoming_huge);
         pl->order_keys = calloc(n + 1, sizeof *pl->order_keys);
         pl->share_now = calloc(n + 1, sizeof *pl->share_now);
+        pl->credit = calloc(n + 1, sizeof *pl->credit);
         if (!pl->nodes || !pl->distance || !pl->index_of || !pl->cpus.index || !pl->mems.index || !pl->is_mem || !pl->far_mixed ||
             !pl->bounds || !pl->bounded || !pl->bytes_then || !pl->uses_then || !pl->incoming || !pl->incoming_huge ||
-            !pl->order_keys || !pl->share_now)
+            !pl->order_keys || !pl->share_now || !pl->credit)
                 return -ENOMEM;
         pl->far = pl->far_mixed;
         NODE_SET_FOREACH (id, &pl->all_nodes) {
@@ -331,6 +332,7 @@ void planner_done(struct planner *pl) {
         free(pl->incoming_huge);
         free(pl->order_keys);
         free(pl->share_now);
+        free(pl->credit);
         for (unsigned i = 0; i < _GROWTH_MAX; i++)
                 growth_done(&pl->growth[i]);
         free(pl->options);

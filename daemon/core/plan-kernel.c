@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Beside the kernel's own balancing. It knows pages and threads, not services: we choose the nodes, it sorts within them. Restricted to its home nodes a service's
+/* Beside the kernel's own balancing, and its demotion. The first knows pages and threads, not services: we choose the nodes, it sorts within them. Restricted to its home nodes a service's
  * threads touch its pages from there, so nothing is undone. Where threads run elsewhere than the memory is to be (memory that is interleaved, or
- * on nodes that they do not run on), each access brings a page back to the thread; that is noticed (history-undone.c), and then left. */
+ * on nodes that they do not run on), each access brings a page back to the thread; that is noticed (history-undone.c), and then left. So are unused pages that
+ * reclaim takes to slower memory, which it would take there again. */
+#include "core/kernel-memory.h"
 #include "core/plan-internal.h"
 
-/* kernel.numa_balancing: pages go to the threads that use them. */
-#define MODE_THREADS 1u
-/* Pages that are used go from slow memory to fast: from nodes without CPUs, as far as we know. */
-#define MODE_TIERS 2u
-
 bool kernel_brings_pages(const struct planner *pl, const struct job *j) {
-        return (pl->in->machine->kernel_balancing & MODE_THREADS) != 0 && j->rule->kernel_balancing != KERNEL_BALANCING_OVERRIDE;
+        return (pl->in->machine->kernel_balancing & BALANCING_THREADS) != 0 &&
+               j->rule->kernel_balancing != KERNEL_BALANCING_OVERRIDE;
 }
 
 /* place: spread wants memory with the threads, which are everywhere: that is what it does, and dividing by amounts would only tear apart what it has sorted. */
@@ -20,7 +18,9 @@ bool kernel_divides(const struct planner *pl, const struct job *j) {
 }
 
 uint64_t kernel_undone_wait(const struct planner *pl, const struct job *j) {
-        if (pl->in->machine->kernel_balancing == 0 || j->rule->kernel_balancing == KERNEL_BALANCING_OVERRIDE)
+        const struct machine_sample *m = pl->in->machine;
+        bool on = history_undone_by(j->history) == UNDONE_BY_DEMOTION ? m->kernel_demotes : m->kernel_balancing != 0;
+        if (!on || j->rule->kernel_balancing == KERNEL_BALANCING_OVERRIDE)
                 return 0;
         return history_undone_wait_usec(j->history, j->rule->cooldown_usec, pl->in->now_usec);
 }
@@ -29,7 +29,7 @@ uint64_t kernel_undone_wait(const struct planner *pl, const struct job *j) {
 static bool runs_elsewhere(const struct planner *pl, const struct job *j, const struct due *d) {
         if (j->placement->narrow_mems || j->kind == JOB_FOLLOW || j->kind == JOB_TOLD)
                 return false;
-        if ((pl->in->machine->kernel_balancing & MODE_THREADS) == 0)
+        if ((pl->in->machine->kernel_balancing & BALANCING_THREADS) == 0)
                 return !node_set_is_subset(&d->mems, &pl->cpu_nodes);
         struct node_set all = node_set_intersect(&pl->cpu_nodes, &j->may_cpus);
         struct node_set cpus = node_set_is_empty(&d->cpus) ? all : d->cpus;
@@ -38,20 +38,22 @@ static bool runs_elsewhere(const struct planner *pl, const struct job *j, const 
 
 void kernel_note(const struct planner *pl, const struct job *j, const struct due *d, struct strbuf *b) {
         unsigned mode = pl->in->machine->kernel_balancing;
-        if (mode == 0 || !j->assigned)
+        if (!kernel_moves_pages(pl->in->machine) || !j->assigned)
                 return;
         if (d->bytes_undone > 0) {
-                strbuf_printf(b,
-                              "; the kernel's own balancing (kernel.numa_balancing=%u) has taken back what was moved, %u time%s "
-                              "of late: ",
-                              mode, j->history->n_undone, j->history->n_undone == 1 ? "" : "s");
+                enum undone_by by = history_undone_by(j->history);
+                strbuf_printf(b, "; %s", undone_by_to_string(by));
+                if (by == UNDONE_BY_BALANCING)
+                        strbuf_printf(b, " (kernel.numa_balancing=%u)", mode);
+                strbuf_printf(b, " has taken back what was moved, %u time%s of late: ", j->history->n_undone,
+                              j->history->n_undone == 1 ? "" : "s");
                 text_bytes(b, d->bytes_undone);
                 strbuf_append(b, " stay where it puts them for ");
                 text_duration(b, d->undone_usec);
         } else if (d->left_to_kernel)
                 strbuf_append(b, "; on which of them each page is, is left to the kernel's own balancing");
-        else if ((mode & (MODE_THREADS | MODE_TIERS)) != 0 &&
-                 (((mode & MODE_THREADS) != 0 && j->kind == JOB_INTERLEAVE) || runs_elsewhere(pl, j, d)))
+        else if ((mode & (BALANCING_THREADS | BALANCING_TIERS)) != 0 &&
+                 (((mode & BALANCING_THREADS) != 0 && j->kind == JOB_INTERLEAVE) || runs_elsewhere(pl, j, d)))
                 strbuf_printf(b,
                               "; the kernel's own balancing is on (kernel.numa_balancing=%u) and brings pages back to the "
                               "threads that use them",

@@ -41,7 +41,7 @@ static bool same_sample(const struct service_sample *a, const struct service_sam
                node_set_equal(&a->effective_cpu_nodes, &b->effective_cpu_nodes) &&
                node_set_equal(&a->effective_mems, &b->effective_mems) &&
                same_array(a->bytes_by_node, b->bytes_by_node, n_ids, bytes) &&
-               is_same(a->hugetlb_bytes, b->hugetlb_bytes, bytes) &&
+               is_same(a->hugetlb_bytes, b->hugetlb_bytes, bytes) && is_same(a->shared_bytes, b->shared_bytes, bytes) &&
                is_same(a->memory_pressure_centipercent, b->memory_pressure_centipercent, SAME_CENTIPERCENT) &&
                (a->memory_pressure_centipercent >= PLAN_PRESSURE_CENTIPERCENT) ==
                        (b->memory_pressure_centipercent >= PLAN_PRESSURE_CENTIPERCENT) &&
@@ -87,7 +87,8 @@ static bool same_node(const struct node_memory *a, const struct node_memory *b) 
 }
 
 static bool same_machine(const struct plan_input *a, const struct plan_input *b) {
-        if (a->machine->kernel_balancing != b->machine->kernel_balancing)
+        if (a->machine->kernel_balancing != b->machine->kernel_balancing ||
+            a->machine->kernel_demotes != b->machine->kernel_demotes)
                 return false;
         for (unsigned i = 0; i < a->topology->n_ids; i++)
                 if (!same_node(&a->machine->nodes[i], &b->machine->nodes[i]))

@@ -148,7 +148,7 @@ bool plan_wants_deep(const struct service_sample *s, const struct history_entry 
                 return false;
         if (s->self_managed && s->rule->app_policy == APP_POLICY_RESPECT)
                 return previous && now_usec - MIN2(previous->deep_usec, now_usec) >= DEEP_UNPLACED_USEC;
-        uint64_t bytes = sum_by_node(s->bytes_by_node, n_ids) + (s->deep ? 0 : s->hugetlb_bytes), off = 0;
+        uint64_t bytes = sample_size_bytes(s, n_ids), off = 0;
         bool placed = previous && previous->placed;
         if (bytes < s->rule->min_size_bytes && !placed)
                 return false;

@@ -257,16 +257,3 @@ bool settings_window_open(const struct settings *s, unsigned week_minute) {
         }
         return false;
 }
-
-/* Memory that is divided by us; or on nodes that its threads need not run on, unless its cpuset keeps it there. */
-bool rule_meets_kernel_balancing(const struct rule *r, unsigned mode) {
-        if ((mode & 1) == 0 || r->kernel_balancing == KERNEL_BALANCING_RESPECT)
-                return false;
-        switch (r->place) {
-        case PLACE_SPREAD: return r->kernel_balancing == KERNEL_BALANCING_OVERRIDE;
-        case PLACE_INTERLEAVE: return true;
-        case PLACE_NODES:
-        case PLACE_NEAR: return r->cpus == CPUS_FREE && r->memory != MEMORY_STRICT;
-        default: return false;
-        }
-}

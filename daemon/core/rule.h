@@ -121,6 +121,7 @@ struct rule {
         uint64_t migrate_rate_bytes; /* per second, for this service; 0: only the machine's limit */
         char *file;                  /* where it was written, for messages */
         unsigned line;
+        unsigned place_line, place_column; /* the same of its place */
 };
 
 /* One span of the week in local time, in minutes from Monday 00:00; end > start; wraps past Sunday when
@@ -187,8 +188,6 @@ bool config_needs(const struct config *c, enum match_key key);
 const struct rule *config_match(const struct config *c, const struct service_identity *id);
 /* Can a service of this unit fall under a rule that does something with it? Where that hangs on more than the unit's name: true. */
 bool config_may_match_unit(const struct config *c, const char *unit);
-/* Does this rule put memory where the kernel's own balancing, set to `mode`, would bring it away from again? */
-bool rule_meets_kernel_balancing(const struct rule *r, unsigned mode);
 /* Does some rule's `cgroup` list match this path? Used to decide which cgroup is the service. */
 bool config_selects_cgroup(const struct config *c, const char *cgroup);
 /* Changes allowed at this minute of the week? True where no window is set. */

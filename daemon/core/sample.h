@@ -42,10 +42,17 @@ struct node_memory {
 struct machine_sample {
         struct node_memory *nodes; /* n_ids entries */
         /* The kernel's own balancing: kernel.numa_balancing, a bit mask (1: pages go to the threads that use them, 2: from slow memory to fast);
-         * 0: off, or a kernel without. How much it has moved since boot: meaningful where that is not 0. */
+         * 0: off, or a kernel without. */
         unsigned kernel_balancing;
-        uint64_t kernel_moved_bytes;
+        bool kernel_demotes; /* reclaim takes unused pages to slower memory */
+        /* How much each has moved since boot: meaningful where one of them is on. */
+        uint64_t kernel_moved_bytes, kernel_demoted_bytes;
 };
+
+/* Are there pages that the kernel moves of its own accord? */
+static inline bool kernel_moves_pages(const struct machine_sample *m) {
+        return m->kernel_balancing != 0 || m->kernel_demotes;
+}
 
 struct service_sample {
         char *cgroup;            /* the key: "/system.slice/x.service", or "pid:1234" where there is no cgroup */
@@ -57,9 +64,16 @@ struct service_sample {
         struct process_ref *processes;
         size_t n_processes, n_threads;
 
-        /* Memory. From memory.numa_stat (anon + mapped file) plus hugetlb, or summed from numa_maps where there is
+        /* Memory. From memory.numa_stat (anon + mapped file) plus hugetlb and what it borrows, or summed from numa_maps where there is
          * no memory controller. */
         uint64_t *bytes_by_node;
+        uint64_t *
+                mapped_file_by_node; /* part of bytes_by_node: mapped files and shared memory that the controller charges it with */
+        /* Part of bytes_by_node: files and shared memory that it maps, charged to whoever touched them first. From numa_maps, where its rule has
+         * shared pages moved; what the last deep read said, where this cycle made none. */
+        uint64_t *borrowed_by_node;
+        uint64_t
+                shared_bytes; /* shared memory that the process with most of it has mapped, where its rule has such pages moved; else 0 */
         /* From numa_maps, where `deep`: bytes that we may move (no explicit policy, mapped by this service alone). */
         uint64_t *movable_by_node;
         uint64_t hugetlb_bytes;            /* part of bytes_by_node, or (not deep) what /proc/PID/status says in total */
@@ -84,9 +98,9 @@ struct service_sample {
         bool whole_cpus,
                 whole_mems; /* its own cpuset leaves out nothing that the cgroup above has: there is nothing to give back */
 
-        /* What the kernel's own balancing has moved of it, ever: from memory.stat, where it is on and this kernel counts it there. */
+        /* What the kernel's own balancing has moved of it, ever, and its demotion: from memory.stat, where one is on and this kernel counts it there. */
         bool kernel_moved_known;
-        uint64_t kernel_moved_bytes;
+        uint64_t kernel_moved_bytes, kernel_demoted_bytes;
 
         /* The application's own policy. */
         bool self_managed;       /* a task policy other than default: nothing of it is moved */
@@ -110,9 +124,13 @@ void service_sample_done(struct service_sample *s);
 
 uint64_t sum_by_node(const uint64_t *by_node, unsigned n_ids);
 
+/* What min-size is compared with: its memory, and before numa_maps was read at least what its processes have mapped of shared memory. */
+uint64_t sample_size_bytes(const struct service_sample *s, unsigned n_ids);
 /* The nodes that some of its memory is on. */
 struct node_set sample_nodes_with_bytes(const struct service_sample *s, unsigned n_ids);
 /* Locality: Σ over nodes of (CPU share × byte share), 0…1; 0 where there are no bytes or no CPU share. */
 double sample_locality(const struct service_sample *s, unsigned n_ids);
 /* Expected distance: Σ over pairs of CPU share × byte share × SLIT distance; 10.0 is all local; 0 if unknown. */
 double sample_distance(const struct service_sample *s, const struct topology *t);
+/* What that would be if its threads ran evenly on all CPUs of these nodes; 0 if there is no memory, or no CPU. */
+double sample_distance_from(const struct service_sample *s, const struct topology *t, const struct node_set *cpus);

@@ -41,7 +41,7 @@ static bool parse_node_pair(const char *word, uint64_t *ret_node, uint64_t *ret_
         return word[0] == 'N' && equals && leading_number(word + 1, ret_node) && parse_u64(equals + 1, ret_value) == 0;
 }
 
-int cgroup_read_numa_stat(int cgroup_fd, unsigned n_ids, uint64_t *bytes_by_node) {
+int cgroup_read_numa_stat(int cgroup_fd, unsigned n_ids, uint64_t *bytes_by_node, uint64_t *mapped_file_by_node) {
         _cleanup_free_ char *long_text = NULL;
         char text[8192];
         ssize_t r = read_small_file_at(cgroup_fd, "memory.numa_stat", text, sizeof text);
@@ -54,13 +54,17 @@ int cgroup_read_numa_stat(int cgroup_fd, unsigned n_ids, uint64_t *bytes_by_node
                 char *words = line;
                 const char *name = next_word(&words);
                 /* Mapped file pages include mapped shared memory; anon includes transparent huge pages. */
-                if (!name || (strcmp(name, "anon") != 0 && strcmp(name, "file_mapped") != 0))
+                bool mapped_file = name && strcmp(name, "file_mapped") == 0;
+                if (!name || (!mapped_file && strcmp(name, "anon") != 0))
                         continue;
                 const char *word;
                 uint64_t node, value;
                 while ((word = next_word(&words)))
-                        if (parse_node_pair(word, &node, &value) && node < n_ids)
+                        if (parse_node_pair(word, &node, &value) && node < n_ids) {
                                 bytes_by_node[node] = saturating_add(bytes_by_node[node], value);
+                                if (mapped_file && mapped_file_by_node)
+                                        mapped_file_by_node[node] = saturating_add(mapped_file_by_node[node], value);
+                        }
         }
         return 0;
 }

@@ -52,9 +52,9 @@ int cgroup_open(const struct host *h, const char *cgroup);
  * and since 251 user.delegate too. `fd` must be open for reading; `name` is the last component of the path. */
 bool cgroup_is_delegated(int fd, const char *name);
 
-/* memory.numa_stat: anonymous and mapped file bytes by node, added to `bytes_by_node`. Ids ≥ n_ids are passed over.
- * Returns 0 or negative errno (-ENOENT: no memory controller here). */
-int cgroup_read_numa_stat(int cgroup_fd, unsigned n_ids, uint64_t *bytes_by_node);
+/* memory.numa_stat: anonymous and mapped file bytes by node, added to `bytes_by_node`, the latter to `mapped_file_by_node` (may be NULL), too.
+ * Ids ≥ n_ids are passed over. Returns 0 or negative errno (-ENOENT: no memory controller here). */
+int cgroup_read_numa_stat(int cgroup_fd, unsigned n_ids, uint64_t *bytes_by_node, uint64_t *mapped_file_by_node);
 /* cpu.stat usage_usec. */
 int cgroup_read_cpu_usec(int cgroup_fd, uint64_t *ret);
 /* memory.pressure or cpu.pressure: some avg10, in hundredths of a percent; -1 where it cannot be read. */

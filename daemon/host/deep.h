@@ -24,6 +24,7 @@ struct deep_read {
         struct numa_maps_parser *parser;
         struct shared_files shared, shared_hugetlb;
         struct shared_files movable, movable_hugetlb; /* of files shared within the service alone, where they may move */
+        struct shared_files open; /* of mappings that others can see (MAP_SHARED), without hugetlb, the same way */
         struct deep_options options;
         struct mappers *mappers; /* NULL: shared pages stay */
         size_t n_threads;

@@ -231,3 +231,14 @@ int host_process_cgroup(const struct host *h, pid_t pid, char **ret) {
         *ret = copy;
         return 0;
 }
+
+int host_process_is_in(const struct host *h, pid_t pid, const char *cgroup) {
+        _cleanup_free_ char *path = NULL;
+        size_t n = strlen(cgroup);
+        int r = host_process_cgroup(h, pid, &path);
+        if (r < 0)
+                return r;
+        while (n > 0 && cgroup[n - 1] == '/')
+                n--;
+        return strncmp(path, cgroup, n) == 0 && (path[n] == 0 || path[n] == '/');
+}

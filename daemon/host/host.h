@@ -62,6 +62,8 @@ char *host_online(const struct host *h);
 /* The cgroup of a process as services are keyed: its path in the v2 hierarchy, or where there is no v2 hierarchy the path in
  * systemd's own v1 hierarchy, or "" where neither exists. Returns 0 or negative errno (host_vanished: it ended). */
 int host_process_cgroup(const struct host *h, pid_t pid, char **ret);
+/* Is it in this one, or below it? 1: yes; 0: no; or negative errno, as above. */
+int host_process_is_in(const struct host *h, pid_t pid, const char *cgroup);
 
 /* Did the thing read disappear meanwhile (process ended, cgroup removed)? Takes a negative errno. */
 static inline bool host_vanished(int r) {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* How many processes of a service map the same thing: a hash table, open addressing, at most half full. The kernel tells how often a page is
- * mapped, not by whom; where that is no more than the service's own processes account for, nobody else is taken to map it. */
+/* How many processes of a service, and of its companions, map the same thing: a hash table, open addressing, at most half full. The kernel tells how often a page is
+ * mapped, not by whom; where that is no more than these processes account for, nobody else is taken to map it. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/util.h"
 #include "host/io.h"
@@ -21,6 +22,7 @@ struct mapped {
 struct mappers {
         struct mapped *slots;
         size_t n_used, process;
+        bool files_only; /* of a companion: it is no fork of the service, so the same address says nothing */
 };
 
 static struct mapped key_of(const struct maps_entry *e) {
@@ -48,7 +50,10 @@ static struct mapped *find_slot(const struct mappers *m, const struct mapped *k)
 
 static int take_entry(const struct maps_entry *e, void *userdata) {
         struct mappers *m = userdata;
-        struct mapped key = key_of(e), *slot = find_slot(m, &key);
+        struct mapped key = key_of(e), *slot;
+        if (m->files_only && key.inode == 0)
+                return 0;
+        slot = find_slot(m, &key);
         if (!slot)
                 return 0;
         if (slot->n == 0) {
@@ -64,12 +69,12 @@ static int take_entry(const struct maps_entry *e, void *userdata) {
         return 0;
 }
 
-/* The descriptor first, then the start time: it is that process's for good. */
-static void read_process(struct mappers *m, const struct host *h, const struct process_ref *p) {
+/* The descriptor first, then the start time: it is that process's for good. `cgroup`: NULL, or where it must be. */
+static void read_process(struct mappers *m, const struct host *h, const struct process_ref *p, const char *cgroup) {
         _cleanup_(close_fdp) int fd = maps_open(h, p->pid, false);
         char path[48];
         struct proc_stat st;
-        if (fd < 0)
+        if (fd < 0 || (cgroup && host_process_is_in(h, p->pid, cgroup) != 1))
                 return;
         (void) snprintf(path, sizeof path, "proc/%d/stat", (int) p->pid);
         if (proc_stat_read(h->root_fd, path, &st) < 0 || st.start_ticks != p->start_ticks)
@@ -78,8 +83,23 @@ static void read_process(struct mappers *m, const struct host *h, const struct p
         (void) maps_read(fd, take_entry, m);
 }
 
-int mappers_read(const struct host *h, const struct process_ref *processes, size_t n_processes, atomic_size_t *reading,
-                 struct mappers **ret) {
+static void read_companions(struct mappers *m, const struct host *h, const struct companions *companions, size_t first,
+                            atomic_size_t *reading) {
+        m->files_only = true;
+        m->process = first;
+        for (size_t i = 0; i < companions->n_items; i++) {
+                const struct companion *c = &companions->items[i];
+                const char *cgroup = strncmp(c->cgroup, "pid:", 4) == 0 ? NULL : c->cgroup;
+                for (size_t k = 0; k < c->n_processes; k++, m->process++) {
+                        if (reading)
+                                atomic_store(reading, m->process + 1);
+                        read_process(m, h, &c->processes[k], cgroup);
+                }
+        }
+}
+
+int mappers_read(const struct host *h, const struct process_ref *processes, size_t n_processes,
+                 const struct companions *companions, atomic_size_t *reading, struct mappers **ret) {
         struct mappers *m = calloc(1, sizeof *m);
         if (!m)
                 return -ENOMEM;
@@ -92,8 +112,10 @@ int mappers_read(const struct host *h, const struct process_ref *processes, size
                 m->process = i;
                 if (reading)
                         atomic_store(reading, i + 1);
-                read_process(m, h, &processes[i]);
+                read_process(m, h, &processes[i], NULL);
         }
+        if (companions)
+                read_companions(m, h, companions, n_processes, reading);
         *ret = m;
         return 0;
 }

@@ -2,9 +2,11 @@
 /* maps and smaps have the same line for each mapping; smaps has more lines behind it. */
 #include "host/maps.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #include "core/util.h"
 #include "host/io.h"
@@ -17,6 +19,30 @@ int maps_open(const struct host *h, pid_t pid, bool with_huge) {
         char path[64];
         (void) snprintf(path, sizeof path, "proc/%d/%s", (int) pid, with_huge ? "smaps" : "maps");
         return open_file_at(h->root_fd, path);
+}
+
+/* PROCMAP_QUERY, which the C library's headers may not have yet */
+struct query_argument {
+        uint64_t size, flags, address;
+        uint64_t start, end, vma_flags, page_size, offset, inode;
+        uint32_t major, minor, name_size, build_id_size;
+        uint64_t name, build_id;
+};
+
+#define QUERY_MAPPING _IOWR('f', 17, struct query_argument)
+
+int maps_query_end(int fd, uint64_t address, uint64_t *ret) {
+        struct query_argument a = { .size = sizeof(a), .address = address };
+        int r;
+        do
+                r = ioctl(fd, QUERY_MAPPING, &a);
+        while (r < 0 && errno == EINTR);
+        if (r < 0)
+                return errno == EINVAL ? -ENOTTY : -errno;
+        if (a.start != address)
+                return -ENOENT;
+        *ret = a.end;
+        return 0;
 }
 
 struct reading {
@@ -67,6 +93,7 @@ static bool parse_mapping(const char *line, const char *end, struct maps_entry *
         if (!s || s == end || *s != '-' || !(s = text_hex(s + 1, end, &e.end)))
                 return false;
         e.special = is_special(s, end);
+        e.shared = end - s >= 5 && s[0] == ' ' && s[4] == 's';
         for (unsigned i = 0; i < 3 && s < end; i++) { /* permissions and offset */
                 const char *space = memchr(s, ' ', (size_t) (end - s));
                 s = space ? space + 1 : end;

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "core/companions.h"
 #include "core/sample.h"
 #include "host/host.h"
 
@@ -16,6 +17,7 @@
 struct maps_entry {
         uint64_t start, end;
         uint64_t device, inode; /* 0: of no file. Shared anonymous memory is of a file, too: one that has no name */
+        bool shared;            /* what is written to it reaches others (MAP_SHARED) */
         bool special;           /* the kernel's own: [vdso] and the like */
         bool huge_known;        /* from smaps: the next is told */
         uint64_t huge_bytes;    /* in transparent huge pages */
@@ -25,17 +27,21 @@ typedef int (*maps_callback)(const struct maps_entry *e, void *userdata); /* <0 
 
 /* Opens a process's maps, or smaps, which costs three times a numa_maps. The fd, or negative errno (host_vanished: it ended). */
 int maps_open(const struct host *h, pid_t pid, bool with_huge);
+/* The mapping that begins at `address` ends where? From an open maps, which is not read for it. -ENOENT: none begins there; -ENOTTY: the kernel cannot
+ * tell (before 6.11; PROCMAP_QUERY, kernel: include/uapi/linux/fs.h); other negative errno. */
+int maps_query_end(int fd, uint64_t address, uint64_t *ret);
 /* Reads either, in order of address. Lines may be of any length. Returns 0, the callback's negative result, or negative errno. */
 int maps_read(int fd, maps_callback callback, void *userdata);
 
-/* Who maps what, within one service. */
+/* Who maps what, within one service and its companions (may be NULL). */
 struct mappers;
-/* Reads the maps of these processes; those that ended or cannot be read count for nothing. `reading`, where not NULL, is told which (its
- * index + 1). 0 or -ENOMEM. */
-int mappers_read(const struct host *h, const struct process_ref *processes, size_t n_processes, atomic_size_t *reading,
-                 struct mappers **ret);
+/* Reads the maps of these processes; those that ended or cannot be read count for nothing, nor do companions' processes that are in their cgroup no
+ * more. `reading`, where not NULL, is told which (its index + 1; companions' follow the service's own). 0 or -ENOMEM. */
+int mappers_read(const struct host *h, const struct process_ref *processes, size_t n_processes,
+                 const struct companions *companions, atomic_size_t *reading, struct mappers **ret);
 struct mappers *mappers_free(struct mappers *m);
-/* How many of the processes map the same file; for memory of no file, which processes share after a fork, how many map something at the same address.
+/* How many of the processes map the same file; for memory of no file, which processes share after a fork, how many of the service's own map something
+ * at the same address.
  * 0: none, or more different mappings than are kept (MAPPERS_MAX). */
 size_t mappers_count(const struct mappers *m, const struct maps_entry *e);
 #define MAPPERS_MAX 65536u

@@ -46,15 +46,26 @@ static int take_entry(const struct maps_entry *e, void *userdata) {
         return error;
 }
 
-/* Does nobody but the service's processes map this, as far as can be told? */
+/* What maps says of the mapping; both come in order of address. NULL: nothing, or maps was not read. */
+static const struct maps_entry *find_entry(struct deep_read *r, const struct numa_mapping *m) {
+        while (r->next_entry < r->n_entries && r->entries[r->next_entry].start < m->start)
+                r->next_entry++;
+        return r->next_entry < r->n_entries && r->entries[r->next_entry].start == m->start ? &r->entries[r->next_entry] : NULL;
+}
+
+/* Does nobody but the service's processes, and its companions', map this, as far as can be told? */
 static bool is_own(struct deep_read *r, const struct numa_mapping *m) {
         if (m->mapmax <= 1)
                 return true;
-        while (r->next_entry < r->n_entries && r->entries[r->next_entry].start < m->start)
-                r->next_entry++;
-        if (r->next_entry >= r->n_entries || r->entries[r->next_entry].start != m->start)
-                return false;
-        return m->mapmax <= mappers_count(r->mappers, &r->entries[r->next_entry]);
+        const struct maps_entry *e = find_entry(r, m);
+        return e && m->mapmax <= mappers_count(r->mappers, e);
+}
+
+/* What too many different files leave out is taken to be charged here. */
+static int count_open(struct deep_read *r, const struct numa_mapping *m) {
+        const struct maps_entry *e = m->is_file && !m->is_hugetlb ? find_entry(r, m) : NULL;
+        int error = e && e->shared ? shared_files_add(&r->open, r->process, m) : 0;
+        return error == -ENOSPC ? 0 : error;
 }
 
 static int count_movable(struct deep_read *r, const struct numa_mapping *m) {
@@ -79,6 +90,8 @@ static int take_mapping(const struct numa_mapping *m, void *userdata) {
         r->any_mapping = true;
         d->truncated = d->truncated || m->truncated;
         int error = count_bytes(r, m);
+        if (error == 0)
+                error = count_open(r, m);
         if (error < 0)
                 return error;
         if (m->policy != POLICY_DEFAULT) {
@@ -190,8 +203,8 @@ static int read_all(struct deep_read *r, const struct process_ref *processes, si
         struct deep_sample *d = r->sample;
         bool denied = false;
         if (r->options.move_shared) {
-                int error = mappers_read(r->host, processes, MIN2(n_processes, (size_t) DEEP_PROCESSES_MAX), r->options.reading,
-                                         &r->mappers);
+                int error = mappers_read(r->host, processes, MIN2(n_processes, (size_t) DEEP_PROCESSES_MAX),
+                                         r->options.companions, r->options.reading, &r->mappers);
                 if (error < 0)
                         return error;
         }
@@ -217,6 +230,7 @@ static int read_all(struct deep_read *r, const struct process_ref *processes, si
         shared_files_sum(&r->movable_hugetlb, d->hugetlb_movable_by_node);
         shared_files_sum(&r->movable_hugetlb, d->movable_by_node);
         shared_files_sum(&r->movable, d->movable_by_node);
+        shared_files_sum(&r->open, d->open_by_node);
         return 0;
 }
 
@@ -230,7 +244,8 @@ static struct deep_sample *deep_sample_new(unsigned n_ids) {
         d->movable_by_node = calloc(n, sizeof *d->movable_by_node);
         d->hugetlb_by_node = calloc(n, sizeof *d->hugetlb_by_node);
         d->hugetlb_movable_by_node = calloc(n, sizeof *d->hugetlb_movable_by_node);
-        if (d->bytes_by_node && d->movable_by_node && d->hugetlb_by_node && d->hugetlb_movable_by_node)
+        d->open_by_node = calloc(n, sizeof *d->open_by_node);
+        if (d->bytes_by_node && d->movable_by_node && d->hugetlb_by_node && d->hugetlb_movable_by_node && d->open_by_node)
                 return d;
         return deep_sample_free(d);
 }
@@ -242,6 +257,7 @@ struct deep_sample *deep_sample_free(struct deep_sample *d) {
         free(d->movable_by_node);
         free(d->hugetlb_by_node);
         free(d->hugetlb_movable_by_node);
+        free(d->open_by_node);
         free(d->own_policy);
         free(d);
         return NULL;
@@ -253,6 +269,7 @@ static void deep_read_done(struct deep_read *r) {
         shared_files_done(&r->shared_hugetlb);
         shared_files_done(&r->movable);
         shared_files_done(&r->movable_hugetlb);
+        shared_files_done(&r->open);
         mappers_free(r->mappers);
         free(r->entries);
         free(r->buffer);
@@ -270,6 +287,7 @@ int observe_deep(const struct host *h, unsigned n_ids, const struct process_ref 
                 .shared_hugetlb = { .n_ids = n_ids },
                 .movable = { .n_ids = n_ids },
                 .movable_hugetlb = { .n_ids = n_ids },
+                .open = { .n_ids = n_ids },
                 .options = options ? *options : (struct deep_options){ 0 },
                 .host = h,
                 .proc_fd = open_below(h->root_fd, "proc", O_PATH | O_DIRECTORY | O_CLOEXEC),
@@ -294,10 +312,16 @@ bool service_sample_needs_deep(const struct service_sample *s, unsigned n_ids) {
 
 void service_sample_merge_deep(struct service_sample *s, const struct deep_sample *d, bool has_memory_controller) {
         /* Where the controller is not enabled for this very cgroup, there are no numbers either. */
+        for (unsigned i = 0; i < d->n_ids; i++) { /* what was recalled: now it is known */
+                s->bytes_by_node[i] = saturating_sub(s->bytes_by_node[i], s->borrowed_by_node[i]);
+                s->borrowed_by_node[i] = 0;
+        }
         bool have_stat = has_memory_controller && sum_by_node(s->bytes_by_node, d->n_ids) > 0;
         for (unsigned i = 0; i < d->n_ids; i++) {
                 uint64_t small = saturating_sub(d->movable_by_node[i], d->hugetlb_movable_by_node[i]);
                 if (have_stat) {
+                        s->borrowed_by_node[i] = saturating_sub(d->open_by_node[i], s->mapped_file_by_node[i]);
+                        s->bytes_by_node[i] = saturating_add(s->bytes_by_node[i], s->borrowed_by_node[i]);
                         small = MIN2(small, s->bytes_by_node[i]);
                         s->bytes_by_node[i] = saturating_add(s->bytes_by_node[i], d->hugetlb_by_node[i]);
                 } else

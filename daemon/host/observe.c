@@ -111,7 +111,7 @@ static int make_observation(struct screen *s, struct observation **ret) {
                 o->services[o->n_services++] = s->services[i].sample;
                 service_sample_init(&s->services[i].sample);
         }
-        if (o->machine.kernel_balancing != 0)
+        if (kernel_moves_pages(&o->machine))
                 kernel_balancing_sample_services(s->observer->host, o->services, o->n_services);
         o->truncated = s->truncated;
         o->n_put_off = s->plan.n_put_off;
@@ -119,11 +119,15 @@ static int make_observation(struct screen *s, struct observation **ret) {
         return 0;
 }
 
-/* What the next screen may expect to pay. One that read little tells nothing of what a thread costs. */
+/* What the next screen may expect to pay. One that read little tells nothing of what a thread costs, unless it cost less: the first look finds nothing
+ * in any cache, and where few threads are no other would ever correct it. */
 static void learn_costs(struct observer *o, const struct screen *s, uint64_t whole_nsec) {
         o->base_usec = saturating_sub(whole_nsec, s->reading_nsec) / 1000;
-        if (s->n_read >= COSTS_LEARNED_FROM || (s->n_read > 0 && o->thread_nsec == 0))
-                o->thread_nsec = MAX2(s->reading_nsec / s->n_read, (uint64_t) 1);
+        if (s->n_read == 0)
+                return;
+        uint64_t each_nsec = MAX2(s->reading_nsec / s->n_read, (uint64_t) 1);
+        if (s->n_read >= COSTS_LEARNED_FROM || o->thread_nsec == 0 || each_nsec < o->thread_nsec)
+                o->thread_nsec = each_nsec;
 }
 
 /* Nothing of the observer is changed before all went well. */

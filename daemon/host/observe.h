@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/companions.h"
 #include "core/rule.h"
 #include "core/sample.h"
 #include "core/topology.h"
@@ -78,6 +79,9 @@ struct deep_sample {
          * The options let in more. */
         uint64_t *movable_by_node;
         uint64_t *hugetlb_by_node, *hugetlb_movable_by_node; /* part of the two above */
+        /* Part of bytes_by_node, where the options say move_shared: files and shared memory mapped so that others see what is written (MAP_SHARED),
+         * hugetlb left out. All of that may be charged to another cgroup. */
+        uint64_t *open_by_node;
         bool self_managed, has_bound_mappings;
         char *own_policy; /* as printed: the task policy, or the first bound mapping's; NULL if none */
         size_t n_processes_read, n_vanished;
@@ -87,8 +91,9 @@ struct deep_sample {
 /* What else the service's rule allows to move. */
 struct deep_options {
         bool move_shared; /* mappings that its processes share, and nobody else as far as can be told (host/maps.h): each file once */
-        bool override_policy; /* mappings with a policy of the application's */
-        /* Where not NULL: which process is being read, its index + 1, for whoever waits for it in vain. */
+        const struct companions *companions; /* with move_shared: whoever may map them, too; NULL: nobody */
+        bool override_policy;                /* mappings with a policy of the application's */
+        /* Where not NULL: which process is being read, its index + 1 (companions' follow its own), for whoever waits for it in vain. */
         atomic_size_t *reading;
 };
 static inline struct deep_options deep_options_of(const struct rule *r) {
@@ -105,5 +110,6 @@ static inline void deep_sample_freep(struct deep_sample **d) {
         deep_sample_free(*d);
 }
 /* Puts the deep read's findings into the sample. bytes_by_node keeps numa_stat's numbers where the sample has them, plus hugetlb (which
- * numa_stat leaves out), and movable bytes are at most that; without a memory controller it is what the deep read saw. Once per sample. */
+ * numa_stat leaves out) and what is mapped and charged elsewhere (borrowed_by_node), and movable bytes are at most that; without a memory controller it
+ * is what the deep read saw. Once per sample. */
 void service_sample_merge_deep(struct service_sample *s, const struct deep_sample *d, bool has_memory_controller);

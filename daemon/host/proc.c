@@ -130,6 +130,8 @@ int proc_status_read(int proc_fd, pid_t pid, struct proc_status *ret) {
                         s.have_uid = true;
                 } else if (strcmp(name, "HugetlbPages:") == 0 && parse_u64(first, &value) == 0)
                         s.hugetlb_bytes = saturating_mul(value, KIB);
+                else if (strcmp(name, "RssShmem:") == 0 && parse_u64(first, &value) == 0)
+                        s.shared_bytes = saturating_mul(value, KIB);
         }
         *ret = s;
         return 0;

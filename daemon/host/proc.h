@@ -39,6 +39,7 @@ struct proc_status {
         bool have_uid;
         uid_t uid; /* effective */
         uint64_t hugetlb_bytes;
+        uint64_t shared_bytes; /* shared memory, tmpfs included (RssShmem) */
         bool have_mems;
         struct node_set mems_allowed; /* by cpusets of either version */
 };

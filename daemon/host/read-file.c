@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -17,14 +18,23 @@
 #define READ_FLAGS (O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK)
 
 int open_below(int dir_fd, const char *path, int flags) {
+        /* Before Linux 5.6, and where RestrictSUIDSGID= is in force, as in the shipped unit: then for good, so it is asked once and not for each file. */
+        static atomic_bool lacking;
+        const struct open_how how = { .flags = (uint64_t) flags, .resolve = RESOLVE_IN_ROOT };
+        int fd = -1;
+        errno = ENOSYS;
         /* With the working directory (files of our own) there is no below. */
-        const struct open_how how = { .flags = (uint64_t) flags, .resolve = dir_fd == AT_FDCWD ? 0 : RESOLVE_IN_ROOT };
-        int fd;
-        do
-                fd = (int) syscall(SYS_openat2, dir_fd, path, &how, sizeof how);
-        while (fd < 0 && (errno == EINTR || errno == EAGAIN)); /* EAGAIN: something was renamed on the way */
-        if (fd < 0 && errno == ENOSYS)                         /* before Linux 5.6 */
-                fd = openat(dir_fd, path, flags);
+        if (dir_fd != AT_FDCWD && !atomic_load_explicit(&lacking, memory_order_relaxed)) {
+                do
+                        fd = (int) syscall(SYS_openat2, dir_fd, path, &how, sizeof how);
+                while (fd < 0 && (errno == EINTR || errno == EAGAIN)); /* EAGAIN: something was renamed on the way */
+                if (fd < 0 && errno == ENOSYS)
+                        atomic_store_explicit(&lacking, true, memory_order_relaxed);
+        }
+        if (fd < 0 && errno == ENOSYS)
+                do
+                        fd = openat(dir_fd, path, flags);
+                while (fd < 0 && errno == EINTR);
         return fd < 0 ? -errno : fd;
 }
 

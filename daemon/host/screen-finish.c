@@ -38,9 +38,12 @@ static int take_off_outer(struct screen *s) {
                 struct screened_service *outer = inner->is_cgroup ? find_outer(s, path) : NULL;
                 if (!outer)
                         continue;
-                for (unsigned id = 0; id < n_ids; id++)
+                for (unsigned id = 0; id < n_ids; id++) {
                         outer->sample.bytes_by_node[id] =
                                 saturating_sub(outer->sample.bytes_by_node[id], inner->sample.bytes_by_node[id]);
+                        outer->sample.mapped_file_by_node[id] =
+                                saturating_sub(outer->sample.mapped_file_by_node[id], inner->sample.mapped_file_by_node[id]);
+                }
                 if (outer->window_usage_usec != USEC_INFINITY && inner->window_usage_usec != USEC_INFINITY)
                         outer->window_usage_usec = saturating_sub(outer->window_usage_usec, inner->window_usage_usec);
         }

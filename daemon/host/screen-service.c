@@ -179,7 +179,7 @@ static void read_cgroup_files(struct reading *r, const char *cgroup) {
         _cleanup_(close_fdp) int fd = cgroup_open(h, cgroup);
         if (fd < 0)
                 return;
-        (void) cgroup_read_numa_stat(fd, r->screen->observer->topology->n_ids, s->bytes_by_node);
+        (void) cgroup_read_numa_stat(fd, r->screen->observer->topology->n_ids, s->bytes_by_node, s->mapped_file_by_node);
         if (h->has_psi) {
                 s->memory_pressure_centipercent = cgroup_read_pressure(fd, "memory.pressure");
                 s->cpu_pressure_centipercent = cgroup_read_pressure(fd, "cpu.pressure");
@@ -205,6 +205,20 @@ static void match_rule(struct reading *r, const char *unit, const char *slice) {
                 .n_comms = r->comms.n_items,
         };
         s->rule = config_match(r->screen->config, &id);
+}
+
+/* What is charged to whoever touched it first: the kernel's own count, of a few processes alone, as it is only to say whether a closer look is due. */
+static void read_shared_size(struct reading *r) {
+        struct service_sample *s = &r->service.sample;
+        const struct observer *o = r->screen->observer;
+        if (!s->rule || s->rule->place == PLACE_IGNORE || s->rule->shared_pages != SHARED_PAGES_MOVE)
+                return;
+        size_t step = (s->n_processes + SHARED_SIZE_OF - 1) / SHARED_SIZE_OF;
+        for (size_t i = 0; i < s->n_processes; i += step) {
+                struct proc_status status;
+                if (proc_status_read(o->proc_fd, s->processes[i].pid, &status) == 0)
+                        s->shared_bytes = MAX2(s->shared_bytes, status.shared_bytes);
+        }
 }
 
 /* Hands the finished reading to the screen. */
@@ -281,6 +295,7 @@ static int read_service(struct reading *r, const struct found_service *f, enum r
         if (h->cgroup_mount)
                 read_cgroup_files(r, f->cgroup);
         match_rule(r, f->unit, f->slice);
+        read_shared_size(r);
         return keep(r);
 }
 

@@ -17,6 +17,7 @@
 #define THREAD_COUNT_MAX   262144u /* threads whose CPU time is looked at in one screen */
 #define LONE_PROCESS_MAX   16384u  /* processes that are a service each */
 #define IDENTITY_VALUE_MAX 64u     /* different users, executables, names of one service */
+#define SHARED_SIZE_OF     8u      /* processes of one service that are asked how much shared memory they have mapped */
 
 /* A cgroup's cpu.stat at the previous screen. */
 struct usage_record {

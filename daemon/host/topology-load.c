@@ -23,14 +23,24 @@ static bool env_given(const char *name) {
         return value && *value;
 }
 
-/* Devices, which hwloc leaves out by default: all of PCI, because a rule can name any, and what the system calls them. The components
- * that ask graphics and accelerator libraries would load those into this process, and what they find no rule can name. */
-static void want_devices(hwloc_topology_t t) {
-        static const char *const unwanted[] = { "cuda", "nvml", "rsmi", "levelzero", "opencl", "gl" };
+/* Devices, which hwloc leaves out by default: all of PCI, because a rule can name any, and what the system calls them. What nobody here asks
+ * for is left out instead: caches and kinds of CPUs are a dozen files for each CPU. The x86 component would visit each CPU in turn to learn
+ * what sysfs has told already, and mix what this processor says into a captured tree; pci reads what linux reads, by way of a library and its
+ * list of names; the others load graphics and accelerator libraries into this process, and what they find no rule can name. */
+static void want(hwloc_topology_t t) {
+        static const char *const unwanted[] = { "x86", "pci", "cuda", "nvml", "rsmi", "levelzero", "opencl", "gl" };
         (void) hwloc_topology_set_io_types_filter(t, HWLOC_TYPE_FILTER_KEEP_IMPORTANT);
         (void) hwloc_topology_set_type_filter(t, HWLOC_OBJ_PCI_DEVICE, HWLOC_TYPE_FILTER_KEEP_ALL);
+        (void) hwloc_topology_set_cache_types_filter(t, HWLOC_TYPE_FILTER_KEEP_NONE);
+        (void) hwloc_topology_set_icache_types_filter(t, HWLOC_TYPE_FILTER_KEEP_NONE);
         for (size_t i = 0; i < ARRAY_SIZE(unwanted); i++) /* fails for those that this hwloc does not have */
                 (void) hwloc_topology_set_components(t, HWLOC_TOPOLOGY_COMPONENTS_FLAG_BLACKLIST, unwanted[i]);
+}
+
+/* hwloc loads every plugin that lies in its directory before it asks which are wanted, and with them X11, OpenCL and XML libraries. A file can
+ * need the last. The environment is the only way to say so, and an administrator's word in it counts. */
+static void leave_out_plugins(void) {
+        (void) setenv("HWLOC_PLUGINS_PATH", "/var/empty", 0);
 }
 
 /* A capture brings hwloc's picture along. */
@@ -50,6 +60,8 @@ static int hwloc_look(const struct host *h, bool from_file, hwloc_topology_t *re
         int q = from_file ? 0 : read_captured(h, &xml, &xml_size);
         if (q < 0)
                 return q;
+        if (!from_file && !xml)
+                leave_out_plugins();
         bool set_root = !h->live && !from_file && !xml && !env_given("HWLOC_FSROOT");
         if (set_root) {
                 (void) snprintf(path, sizeof path, "/proc/self/fd/%d", h->root_fd);
@@ -60,10 +72,8 @@ static int hwloc_look(const struct host *h, bool from_file, hwloc_topology_t *re
         int r = hwloc_topology_init(&t) < 0 ? -ENOMEM : 0;
         if (r == 0) {
                 /* All of the machine, whatever this daemon itself is confined to. */
-                (void) hwloc_topology_set_flags(t, HWLOC_TOPOLOGY_FLAG_INCLUDE_DISALLOWED);
-                want_devices(t);
-                if (!h->live || env_given("HWLOC_FSROOT")) /* would mix what this processor says into a captured tree */
-                        (void) hwloc_topology_set_components(t, HWLOC_TOPOLOGY_COMPONENTS_FLAG_BLACKLIST, "x86");
+                (void) hwloc_topology_set_flags(t, HWLOC_TOPOLOGY_FLAG_INCLUDE_DISALLOWED | HWLOC_TOPOLOGY_FLAG_NO_CPUKINDS);
+                want(t);
                 errno = 0;
                 if (xml && hwloc_topology_set_xmlbuffer(t, xml, (int) xml_size + 1) < 0)
                         r = errno > 0 ? -errno : -EBADMSG;

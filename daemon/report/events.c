@@ -136,6 +136,23 @@ int events_add_blocked(struct events *e, uint64_t time_usec, const struct servic
         return add(e, s->unit, s->cgroup, o);
 }
 
+int events_add_undone(struct events *e, uint64_t time_usec, const struct undone_report *r) {
+        const struct service_sample *s = r->sample;
+        struct strbuf reason = { 0 };
+        strbuf_printf(&reason, "%s has taken it back; moved again ", undone_by_to_string(r->by));
+        if (r->wait_usec > 0)
+                strbuf_printf(&reason, "in %s", FORMAT_USEC(r->wait_usec));
+        else
+                strbuf_append(&reason, "now, as the rule says");
+        _cleanup_free_ char *text = strbuf_steal(&reason);
+        if (!text)
+                return -ENOMEM;
+        struct json_object *o = begin(time_usec, s->unit, s->cgroup, s->rule, "undone");
+        finish(&o, &r->home, &r->to, r->bytes, -1, -1, text);
+        json_put_string(&o, "undone_by", r->by == UNDONE_BY_DEMOTION ? "demotion" : "balancing");
+        return add(e, s->unit, s->cgroup, o);
+}
+
 int events_add_restored(struct events *e, uint64_t time_usec, const char *unit, const char *cgroup, enum restore_outcome outcome,
                         const char *detail) {
         static const char *const words[] = {

@@ -19,12 +19,13 @@ int events_add_decision(struct events *e, uint64_t time_usec, const struct servi
                         unsigned n_ids, bool dry_run);
 int events_add_moved(struct events *e, uint64_t time_usec, const struct move_report *r);
 int events_add_blocked(struct events *e, uint64_t time_usec, const struct service_sample *s, const char *reason);
+int events_add_undone(struct events *e, uint64_t time_usec, const struct undone_report *r);
 int events_add_restored(struct events *e, uint64_t time_usec, const char *unit, const char *cgroup, enum restore_outcome outcome,
                         const char *detail);
 
 /* Oldest first: [{time_usec, unit, cgroup, rule, event, from_nodes, to_nodes, bytes, locality_before, locality_after, reason}], and of a move
  * effort: {duration_usec, narrow_usec, longest_slice_usec, longest_call_usec, bytes_per_sec, held_usec, held_by: {cause: µs}, and as far as known
  * memory_ and cpu_pressure_before_ and _during_percent}. `unit`: a unit's
- * name or a cgroup's path, raw or as printed (text_matches()); "": all. event: decided | would-act (in a dry run) | moved | failed | blocked |
- * restored | not-restored. null where it does not apply. NULL: out of memory. */
+ * name or a cgroup's path, raw or as printed (text_matches()); "": all. event: decided | would-act (in a dry run) | moved | failed | undone | blocked |
+ * restored | not-restored. Of one that is undone from_nodes is its home, bytes what the kernel took from there, and undone_by balancing | demotion. null where it does not apply. NULL: out of memory. */
 struct json_object *events_list(const struct events *e, const char *unit);

@@ -66,6 +66,8 @@ static const struct field {
         FIELD(FIELD_U64, kept_bytes),
         FIELD(FIELD_U64, kept_off_bytes),
         FIELD(FIELD_U64, kept_kernel_bytes),
+        FIELD(FIELD_U64, kept_demoted_bytes),
+        FIELD(FIELD_BOOL, undone_by_demotion),
         FIELD(FIELD_UNSIGNED, shared_processes),
         FIELD(FIELD_UNSIGNED, n_shared_looks),
         FIELD(FIELD_U64, shared_again_usec),
@@ -94,13 +96,29 @@ static struct json_object *entry_to_json(const struct history_entry *e) {
         }
         if (e->fixed_by_node)
                 json_put_u64s(&o, "fixed_by_node", e->fixed_by_node, e->n_ids);
+        if (e->borrowed_by_node)
+                json_put_u64s(&o, "borrowed_by_node", e->borrowed_by_node, e->n_ids);
         if (e->own_policy)
                 json_put_string(&o, "own_policy", e->own_policy);
         return o;
 }
 
+/* NULL where there is none, or of another number of nodes. */
+static int read_u64s(struct json_object *o, const char *name, unsigned n_ids, uint64_t **ret) {
+        struct json_object *list = json_get_list(o, name);
+        if (!list || json_object_array_length(list) != n_ids)
+                return 0;
+        uint64_t *values = calloc((size_t) n_ids + 1, sizeof *values);
+        if (!values)
+                return -ENOMEM;
+        for (unsigned i = 0; i < n_ids; i++)
+                values[i] = json_list_u64(list, i);
+        *ret = values;
+        return 0;
+}
+
 static int read_arrays(struct json_object *o, struct history_entry *e, unsigned n_ids) {
-        struct json_object *shares = json_get_list(o, "share_by_node"), *fixed = json_get_list(o, "fixed_by_node");
+        struct json_object *shares = json_get_list(o, "share_by_node");
         e->n_ids = n_ids;
         if (shares && json_object_array_length(shares) == n_ids) {
                 e->share_by_node = calloc((size_t) n_ids + 1, sizeof *e->share_by_node);
@@ -109,14 +127,8 @@ static int read_arrays(struct json_object *o, struct history_entry *e, unsigned 
                 for (unsigned i = 0; i < n_ids; i++)
                         e->share_by_node[i] = (uint32_t) MIN2(json_list_u64(shares, i), (uint64_t) UINT32_MAX);
         }
-        if (fixed && json_object_array_length(fixed) == n_ids) {
-                e->fixed_by_node = calloc((size_t) n_ids + 1, sizeof *e->fixed_by_node);
-                if (!e->fixed_by_node)
-                        return -ENOMEM;
-                for (unsigned i = 0; i < n_ids; i++)
-                        e->fixed_by_node[i] = json_list_u64(fixed, i);
-        }
-        return 0;
+        int r = read_u64s(o, "fixed_by_node", n_ids, &e->fixed_by_node);
+        return r < 0 ? r : read_u64s(o, "borrowed_by_node", n_ids, &e->borrowed_by_node);
 }
 
 static int read_entry(struct json_object *o, struct history *h, unsigned n_ids) {

@@ -176,12 +176,12 @@ static void put_effort(struct log_entry *e, const struct move_report *r) {
 
 /* Waiting for the rate is as configured; anything else is worth a word. */
 static void say_held(struct log_entry *e, const struct move_effort *f) {
-        uint64_t held = f ? move_effort_held_usec(f) - f->held_usec[HOLD_RATE] : 0;
+        uint64_t held = f ? move_effort_held_usec(f) - f->held_usec[HOLD_RATE] - f->held_usec[HOLD_TURN] : 0;
         const char *before = " for ";
         if (held < USEC_PER_SEC)
                 return;
         log_entry_say(e, ", held back %s", FORMAT_USEC(held));
-        for (int i = HOLD_RATE + 1; i < _HOLD_CAUSE_MAX; i++)
+        for (int i = HOLD_MEMORY; i < _HOLD_CAUSE_MAX; i++)
                 if (f->held_usec[i] > 0) {
                         log_entry_say(e, "%s%s", before, hold_cause_to_string((enum hold_cause) i));
                         before = ", ";
@@ -306,15 +306,19 @@ void journal_change_late(const char *unit, const char *cgroup, const char *what)
         log_entry_send(&e);
 }
 
-void journal_undone(const struct service_sample *s, uint64_t bytes, unsigned mode, uint64_t wait_usec) {
+void journal_undone(const struct undone_report *r) {
+        const struct service_sample *s = r->sample;
         struct log_entry e;
         log_entry_begin(&e, LOG_NOTICE, MESSAGE_ID_UNDONE);
         put_service(&e, s);
-        put_u64(&e, "BYTES", bytes);
-        log_entry_put(&e, "KERNEL_BALANCING", "%u", mode);
-        put_u64(&e, "WAIT_USEC", wait_usec);
-        log_entry_say(&e, "%s: the kernel's own balancing has taken back %s of what was moved; moved again %s%s (rule %s)",
-                      s->unit, FORMAT_BYTES(bytes), wait_usec > 0 ? "in " : "now, as the rule says",
-                      wait_usec > 0 ? FORMAT_USEC(wait_usec) : "", rule_name(s));
+        put_nodes(&e, "FROM_NODES", &r->home);
+        put_nodes(&e, "TO_NODES", &r->to);
+        put_u64(&e, "BYTES", r->bytes);
+        log_entry_put(&e, "KERNEL_BALANCING", "%u", r->balancing);
+        log_entry_put(&e, "KERNEL_CAUSE", "%s", r->by == UNDONE_BY_DEMOTION ? "demotion" : "balancing");
+        put_u64(&e, "WAIT_USEC", r->wait_usec);
+        log_entry_say(&e, "%s: %s has taken back %s of what was moved; moved again %s%s (rule %s)", s->unit,
+                      undone_by_to_string(r->by), FORMAT_BYTES(r->bytes), r->wait_usec > 0 ? "in " : "now, as the rule says",
+                      r->wait_usec > 0 ? FORMAT_USEC(r->wait_usec) : "", rule_name(s));
         log_entry_send(&e);
 }

@@ -85,8 +85,17 @@ void journal_change_late(const char *unit, const char *cgroup, const char *what)
 void journal_kernel_balancing(unsigned before, unsigned now, const char *why);
 /* It is on, and will take back what these rules ("a, b") have moved. KERNEL_BALANCING, REASON. */
 void journal_kernel_balancing_meets(unsigned mode, const char *rules);
-/* It has done so: BYTES, KERNEL_BALANCING, WAIT_USEC (0: moved again at once, as the rule says). */
-void journal_undone(const struct service_sample *s, uint64_t bytes, unsigned mode, uint64_t wait_usec);
+/* The kernel has taken back what was moved. */
+struct undone_report {
+        const struct service_sample *sample; /* as it is now */
+        struct node_set home, to;            /* from there, and where else its memory is */
+        uint64_t bytes;
+        enum undone_by by;
+        unsigned balancing; /* kernel.numa_balancing */
+        uint64_t wait_usec; /* 0: moved again at once, as the rule says */
+};
+/* FROM_NODES (home), TO_NODES, BYTES, KERNEL_BALANCING, KERNEL_CAUSE=balancing|demotion, WAIT_USEC. */
+void journal_undone(const struct undone_report *r);
 /* Something this machine cannot do (host_limitations), at start. */
 void journal_limitation(const char *what);
 void journal_config_loaded(const char *what, unsigned n_rules);

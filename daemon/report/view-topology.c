@@ -117,3 +117,24 @@ struct json_object *view_topology(const struct topology *t, const struct machine
         json_put(&o, "devices", view_devices(t));
         return o;
 }
+
+void view_put_kernel(struct json_object **topology, const struct kernel_memory *k, const uint64_t *before) {
+        struct json_object *tiers = json_object_new_array();
+        for (size_t i = 0; tiers && i < k->n_tiers; i++) {
+                struct json_object *tier = json_object_new_object();
+                json_put_int(&tier, "id", k->tiers[i].id);
+                json_put_nodes(&tier, "nodes", &k->tiers[i].nodes);
+                tiers = append(tiers, tier, false);
+        }
+        if (k->has_balancing)
+                json_put_int(topology, "kernel_balancing", k->balancing);
+        else
+                json_put_null(topology, "kernel_balancing");
+        if (before)
+                json_put_int(topology, "kernel_balancing_before", *before);
+        if (k->has_demotion)
+                json_put_bool(topology, "kernel_demotion", k->demotion);
+        else
+                json_put_null(topology, "kernel_demotion");
+        json_put(topology, "memory_tiers", tiers);
+}

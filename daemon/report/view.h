@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/kernel-memory.h"
 #include "core/plan.h"
 #include "core/sample.h"
 
@@ -30,6 +31,10 @@ struct json_object *view_explain(const struct topology *t, const struct service_
  * has the memory; null where not known (the whole array, where no pair is). A node's devices: names of those closest to it; nodes of a device: [] if not told. `m` may be NULL:
  * bytes_free is null. */
 struct json_object *view_topology(const struct topology *t, const struct machine_sample *m);
+
+/* Adds kernel_balancing, kernel_demotion (null where this kernel has none), memory_tiers [{id, nodes}] and, where the daemon has switched the balancing off
+ * (`before` not NULL), kernel_balancing_before to view_topology()'s. */
+void view_put_kernel(struct json_object **topology, const struct kernel_memory *k, const uint64_t *before);
 
 /* The array of candidates that explain and advice have. */
 struct json_object *view_candidates(const struct explanation *e);

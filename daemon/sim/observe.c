@@ -105,6 +105,11 @@ static int fill(struct sim *s, struct sim_service *v, const struct config *confi
         v->managed = o->rule && o->rule->place != PLACE_IGNORE;
         for (unsigned n = 0; n < s->n_ids; n++)
                 o->bytes_by_node[n] = sim_bytes_on(v, n);
+        bool moves_shared = v->managed && o->rule->shared_pages == SHARED_PAGES_MOVE;
+        for (unsigned n = 0; n < s->n_ids && moves_shared; n++) {
+                o->mapped_file_by_node[n] = v->bytes[SIM_SHARED][n];
+                o->shared_bytes += (v->lender ? v->lender : v)->bytes[SIM_SHARED][n];
+        }
         fill_cpu(s, v, o);
         o->cpu_window_usec = MIN2(window_usec, s->now_usec - v->started_usec);
         fill_cpuset(s, v, ours, o);
@@ -112,8 +117,9 @@ static int fill(struct sim *s, struct sim_service *v, const struct config *confi
                 o->memory_pressure_centipercent = (int) (v->memory_pressure * 10000);
                 o->cpu_pressure_centipercent = (int) (v->cpu_pressure * 10000);
         }
-        o->kernel_moved_known = s->settings.balancing_counts && sim_balancing_mode(s) != 0 && v->managed;
+        o->kernel_moved_known = s->settings.balancing_counts && (sim_balancing_mode(s) != 0 || sim_demotes(s)) && v->managed;
         o->kernel_moved_bytes = o->kernel_moved_known ? v->kernel_moved_bytes : 0;
+        o->kernel_demoted_bytes = o->kernel_moved_known ? v->demoted_bytes : 0;
         return 0;
 }
 
@@ -179,7 +185,8 @@ static int deep_alloc(unsigned n_ids, struct deep_sample **ret) {
         d->movable_by_node = calloc(n_ids, sizeof(uint64_t));
         d->hugetlb_by_node = calloc(n_ids, sizeof(uint64_t));
         d->hugetlb_movable_by_node = calloc(n_ids, sizeof(uint64_t));
-        if (!d->bytes_by_node || !d->movable_by_node || !d->hugetlb_by_node || !d->hugetlb_movable_by_node) {
+        d->open_by_node = calloc(n_ids, sizeof(uint64_t));
+        if (!d->open_by_node || !d->bytes_by_node || !d->movable_by_node || !d->hugetlb_by_node || !d->hugetlb_movable_by_node) {
                 deep_sample_free(d);
                 return -ENOMEM;
         }
@@ -190,6 +197,34 @@ static int deep_alloc(unsigned n_ids, struct deep_sample **ret) {
 /* Pinned pages look like any other: that they are shows only when they are moved. */
 bool sim_kind_moves(const struct sim_service *v, enum sim_kind kind, bool move_shared, bool override_policy) {
         return (override_policy || (!v->policy && kind != SIM_BOUND)) && (kind != SIM_SHARED || move_shared);
+}
+
+static bool is_named(const struct sim_service *v, const struct companions *c) {
+        for (size_t i = 0; c && i < c->n_items; i++)
+                for (size_t k = 0; k < c->items[i].n_processes; k++)
+                        if (c->items[i].processes[k].pid == v->pid)
+                                return true;
+        return false;
+}
+
+bool sim_shares_with(const struct sim *s, const struct sim_service *v, const struct companions *companions) {
+        const struct sim_service *lender = v->lender ? v->lender : v;
+        for (size_t i = 0; i < s->n_services; i++) {
+                const struct sim_service *o = s->services[i];
+                if (o != v && o->running && (o == lender || o->lender == lender) && !is_named(o, companions))
+                        return false;
+        }
+        return true;
+}
+
+/* What it maps of another's. */
+static void add_borrowed(const struct sim_service *v, unsigned n_ids, bool moves, struct deep_sample *d) {
+        for (unsigned n = 0; n < n_ids && v->lender; n++) {
+                uint64_t bytes = v->lender->bytes[SIM_SHARED][n];
+                d->bytes_by_node[n] += bytes;
+                d->open_by_node[n] = bytes + v->bytes[SIM_SHARED][n];
+                d->movable_by_node[n] += moves ? bytes : 0;
+        }
 }
 
 int sim_read_deep(void *context, unsigned n_ids, const struct process_ref *processes, size_t n_processes,
@@ -206,7 +241,8 @@ int sim_read_deep(void *context, unsigned n_ids, const struct process_ref *proce
                 const char *policy = v->policy;
                 d->n_processes_read = n_processes;
                 d->self_managed = policy;
-                bool shared = options && options->move_shared, override = options && options->override_policy;
+                bool told = options && options->move_shared, shared = told && sim_shares_with(s, v, options->companions),
+                     override = options && options->override_policy;
                 for (unsigned n = 0; n < n_ids; n++) {
                         d->bytes_by_node[n] = sim_bytes_on(v, n);
                         for (int k = 0; k < _SIM_KIND_MAX; k++)
@@ -214,6 +250,8 @@ int sim_read_deep(void *context, unsigned n_ids, const struct process_ref *proce
                                         sim_kind_moves(v, (enum sim_kind) k, shared, override) ? v->bytes[k][n] : 0;
                         d->has_bound_mappings |= v->bytes[SIM_BOUND][n] > 0;
                 }
+                if (told)
+                        add_borrowed(v, n_ids, shared, d);
                 if (!policy && d->has_bound_mappings)
                         policy = "bind:0";
                 if (policy && !(d->own_policy = strdup(policy))) {
@@ -234,7 +272,9 @@ int sim_read_machine(void *context, const struct topology *t, struct machine_sam
         if (!ret->nodes)
                 return -ENOMEM;
         ret->kernel_balancing = sim_balancing_mode(s);
-        ret->kernel_moved_bytes = ret->kernel_balancing != 0 ? s->totals.kernel_moved_bytes : 0;
+        ret->kernel_demotes = sim_demotes(s);
+        ret->kernel_moved_bytes = kernel_moves_pages(ret) ? s->totals.kernel_moved_bytes : 0;
+        ret->kernel_demoted_bytes = kernel_moves_pages(ret) ? s->totals.demoted_bytes : 0;
         for (unsigned n = 0; n < s->n_ids; n++)
                 ret->nodes[n] = (struct node_memory){
                         .bytes_total = s->nodes[n].total,

@@ -217,6 +217,27 @@ static void balance(struct sim *s, struct sim_service *v, double sec) {
         }
 }
 
+/* Reclaim, of whoever asks for it: what is cold goes to memory without CPUs, in spite of cpusets, as most kernels do. */
+static void demote(struct sim *s, struct sim_service *v, double sec) {
+        uint64_t left = (uint64_t) ((double) s->settings.demotion_rate_bytes * sec), slow = 0;
+        uint64_t cold = sum_by_node(v->bytes[SIM_PLAIN], s->n_ids) / 1000 * s->settings.cold_permille;
+        struct node_set with_cpus = topology_nodes_with_cpus(s->topology), all = topology_nodes_with_memory(s->topology),
+                        targets = node_set_subtract(&all, &with_cpus);
+        NODE_SET_FOREACH (n, &targets)
+                slow += v->bytes[SIM_PLAIN][n];
+        left = MIN2(left, cold > slow ? cold - slow : 0);
+        NODE_SET_FOREACH (to, &targets)
+                NODE_SET_FOREACH (from, &with_cpus) {
+                        uint64_t part = MIN2(MIN2(left, v->bytes[SIM_PLAIN][from]), sim_usable(s, (unsigned) to));
+                        sim_release(s, v, SIM_PLAIN, (unsigned) from, part);
+                        sim_take(s, (unsigned) to, part);
+                        v->bytes[SIM_PLAIN][to] += part;
+                        v->demoted_bytes += part;
+                        s->totals.demoted_bytes += part;
+                        left -= part;
+                }
+}
+
 static void step(struct sim *s, uint64_t usec) {
         double sec = (double) usec / USEC_PER_SEC;
         run_threads(s, sec);
@@ -227,6 +248,8 @@ static void step(struct sim *s, uint64_t usec) {
                 live_on(s, v, sec);
                 if (sim_balancing_mode(s) != 0 && !v->policy)
                         balance(s, v, sec);
+                if (sim_demotes(s))
+                        demote(s, v, sec);
         }
         sim_measure_tick(s, usec);
 }

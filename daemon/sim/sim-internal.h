@@ -143,7 +143,10 @@ void sim_effective(const struct sim *s, const struct sim_service *v, struct cpu_
 void sim_refresh_allowed(struct sim *s, struct sim_service *v);
 extern const struct act_ops sim_act_ops;
 unsigned sim_balancing_mode(const struct sim *s); /* kernel.numa_balancing */
-void sim_finish_answers(struct sim *s);           /* all at once: nobody waits for them any more */
+static inline bool sim_demotes(const struct sim *s) {
+        return s->settings.demotion_rate_bytes > 0;
+}
+void sim_finish_answers(struct sim *s); /* all at once: nobody waits for them any more */
 
 /* observe.c */
 int sim_screen(void *context, const struct config *config, const struct applied *applied, size_t n_applied, uint64_t now_usec,
@@ -152,6 +155,8 @@ int sim_read_deep(void *context, unsigned n_ids, const struct process_ref *proce
                   const struct deep_options *options, struct deep_sample **ret);
 /* Of this kind, as far as the rule allows to move it. */
 bool sim_kind_moves(const struct sim_service *v, enum sim_kind kind, bool move_shared, bool override_policy);
+/* Is what it shares mapped by nobody but itself and these? */
+bool sim_shares_with(const struct sim *s, const struct sim_service *v, const struct companions *companions);
 int sim_read_machine(void *context, const struct topology *t, struct machine_sample *ret);
 void sim_read_pressure(void *context, const char *cgroup, struct pressure_totals *ret);
 

@@ -43,7 +43,14 @@ static uint64_t movable_on(const struct env_mover *m, const struct sim_service *
         for (int k = 0; k < _SIM_KIND_MAX; k++)
                 if (k != SIM_PINNED && sim_kind_moves(v, (enum sim_kind) k, m->goal.move_shared, !m->goal.respect_own_policy))
                         sum += v->bytes[k][node];
-        return sum;
+        return sum + (m->goal.move_shared && v->lender ? v->lender->bytes[SIM_SHARED][node] : 0);
+}
+
+static void transfer_kind(struct env_mover *m, struct sim_service *v, enum sim_kind k, unsigned from, unsigned to,
+                          uint64_t bytes) {
+        sim_release(m->sim, v, k, from, bytes);
+        sim_take(m->sim, to, bytes);
+        v->bytes[k][to] += bytes;
 }
 
 static void transfer(struct env_mover *m, struct sim_service *v, unsigned from, unsigned to, uint64_t bytes) {
@@ -51,11 +58,11 @@ static void transfer(struct env_mover *m, struct sim_service *v, unsigned from, 
                 if (k == SIM_PINNED || !sim_kind_moves(v, (enum sim_kind) k, m->goal.move_shared, !m->goal.respect_own_policy))
                         continue;
                 uint64_t part = MIN2(bytes, v->bytes[k][from]);
-                sim_release(m->sim, v, (enum sim_kind) k, from, part);
-                sim_take(m->sim, to, part);
-                v->bytes[k][to] += part;
+                transfer_kind(m, v, (enum sim_kind) k, from, to, part);
                 bytes -= part;
         }
+        if (bytes > 0 && m->goal.move_shared && v->lender)
+                transfer_kind(m, v->lender, SIM_SHARED, from, to, MIN2(bytes, v->lender->bytes[SIM_SHARED][from]));
 }
 
 /* Interleaving: as many bytes on each node as its weight says. Page by page more would have to move; by the byte this is the least. */
@@ -81,6 +88,8 @@ int sim_mover_new(void *context, const struct act *act, const struct topology *t
         if (!m)
                 return -ENOMEM;
         *m = (struct env_mover){ .sim = s, .dry = act->context != s, .goal = *goal };
+        m->goal.move_shared = goal->move_shared && v && sim_shares_with(s, v, goal->companions);
+        m->goal.companions = NULL; /* borrowed */
         m->first = n_processes > 0 ? processes[0] : (struct process_ref){ 0 };
         m->cgroup = strdup(cgroup);
         m->room = calloc(s->n_ids, sizeof(*m->room));

@@ -17,6 +17,7 @@ void sim_settings_init(struct sim_settings *p) {
                 .wander_usec = USEC_PER_MINUTE,
                 .move_rate_bytes = GIB,
                 .low_mark_permille = 10,
+                .cold_permille = 250,
                 .answer_usec = 2 * USEC_PER_MSEC,
                 .apply_usec = 10 * USEC_PER_MSEC,
                 .refuse_clear = true,

@@ -39,6 +39,8 @@ struct sim_settings {
         uint64_t balancing_rate_bytes;    /* the kernel's own balancing, per service and second; 0: a kernel without */
         bool balancing_off;               /* kernel.numa_balancing=0: switched off, by somebody or by us */
         bool balancing_counts;            /* it counts by service what it moves, as kernels since 6.12 or so */
+        uint64_t demotion_rate_bytes;     /* cold memory goes to the nodes without CPUs, per service and second; 0: never */
+        unsigned cold_permille;           /* of each service's memory: 250 */
         unsigned page_cache_permille;     /* of each node, droppable */
         unsigned low_mark_permille;       /* below this the kernel allocates elsewhere: 10 */
         uint64_t answer_usec, apply_usec; /* the service manager: answers, and has written the cgroup, after this */
@@ -106,14 +108,15 @@ struct sim_service {
         unsigned *allowed_cpus;                   /* by node, in force */
         struct node_set allowed_mems;
 
-        int fail_set;          /* set_cpuset() is answered so; 0: it works */
-        bool lose_changes;     /* the service manager answers and never writes */
-        uint64_t stuck_usec;   /* reading its map or moving its pages takes this long */
-        uint64_t write_usec;   /* a change of its cpuset is answered after so long; 0: at once */
-        uint64_t map_usec;     /* reading its map alone takes this long */
-        uint64_t unshare_usec; /* shared by a fork until then; */
-        unsigned n_ending;     /* then so many of its processes end */
-        double memory_stall;   /* waits for memory this part of its time, 0…1, for a reason of its own */
+        int fail_set;               /* set_cpuset() is answered so; 0: it works */
+        bool lose_changes;          /* the service manager answers and never writes */
+        uint64_t stuck_usec;        /* reading its map or moving its pages takes this long */
+        uint64_t write_usec;        /* a change of its cpuset is answered after so long; 0: at once */
+        uint64_t map_usec;          /* reading its map alone takes this long */
+        uint64_t unshare_usec;      /* shared by a fork until then; */
+        unsigned n_ending;          /* then so many of its processes end */
+        struct sim_service *lender; /* it maps what that one shares, too, and is not charged with it; NULL: nobody */
+        double memory_stall;        /* waits for memory this part of its time, 0…1, for a reason of its own */
         /* It waits for memory, or for CPUs, for so much of the time that its pages are moved. */
         unsigned move_stall_permille, move_wait_permille;
 
@@ -125,7 +128,7 @@ struct sim_service {
 
         /* Measured. */
         bool managed; /* at the last screen: some rule places it */
-        uint64_t moved_bytes, first_off_bytes, kernel_moved_bytes;
+        uint64_t moved_bytes, first_off_bytes, kernel_moved_bytes, demoted_bytes;
         unsigned n_changes; /* of home, by the manager */
         struct node_set home, home_before;
         uint64_t home_usec; /* when decided; 0: never */
@@ -137,6 +140,7 @@ struct sim_totals {
         uint64_t moved_bytes;          /* by us */
         uint64_t least_bytes;          /* no way of making each service local could move less; see sim_least_bytes() */
         uint64_t kernel_moved_bytes;   /* by its own balancing */
+        uint64_t demoted_bytes;        /* by the kernel's demotion */
         uint64_t forced_bytes;         /* by narrowing a cpuset with memory left behind: what must not happen */
         uint64_t past_keep_free_bytes; /* the most that a move of ours went past keep-free on some node */
         uint64_t unplaced_bytes;       /* wanted by a service and not to be had: out of memory */

@@ -1,11 +1,13 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The kernel's own balancing beside us: per placement, who moves what once a service is at home. Inside the virtual machine:
-tests/system/vm run --topology 4x2 tests/bench/balancing.py [SECONDS [WORD…]]. No assertion; it prints what it finds."""
+"""The kernel's own balancing beside us: per placement, who moves what once a service is at home; and on 2+1 its demotion (Linux 6.12), while somebody
+reclaims the service's memory. Inside the virtual machine: tests/system/vm run --topology 4x2|2+1 tests/bench/balancing.py [SECONDS [WORD…]]. No assertion; it prints what it finds."""
 
+import errno
 import pathlib
 import re
 import sys
+import threading
 import time
 
 import daemon
@@ -33,8 +35,12 @@ CASES = {
         ('far-strict-1', 1, {'node': 0, 'threads': 2}, {'place': 'nodes', 'nodes': '2', 'cpus': 'free', 'memory': 'strict'}),
         ('far-strict-2', 2, {'node': 0, 'threads': 2}, {'place': 'nodes', 'nodes': '2', 'cpus': 'free', 'memory': 'strict'}),
         ('interleave-2', 2, {'node': 0, 'threads': 2}, {'place': 'interleave'}),
+        ('demoted', 0, {'node': 0, 'threads': 1, 'duty': '10:990'}, {'place': 'compact', 'allowed-nodes': '0'}),
+        ('demoted-strict', 0, {'node': 0, 'threads': 1, 'duty': '10:990'}, {'place': 'compact', 'allowed-nodes': '0', 'memory': 'strict'}),
+        ('demoted-2', 2, {'node': 0, 'threads': 1, 'duty': '10:990'}, {'place': 'compact', 'allowed-nodes': '0'}),
     ],
 }
+RECLAIM = ('2', '16M')          # of what is demoted: every so many seconds, so much
 
 
 def vmstat():
@@ -66,6 +72,23 @@ def moved_by_us(journal, unit, ids):
     return sum(int(e.get('PAGES', 0)) for e in journal.of_unit(unit, ids['MOVED']))
 
 
+class Reclaimer(threading.Thread):
+    """Asks for some of the service's memory again and again, as who reclaims what is not used does; with demotion on, it goes to slow memory."""
+
+    def __init__(self, service):
+        super().__init__(daemon=True)
+        self.file = service.cgroup / 'memory.reclaim'
+        self.over = threading.Event()
+
+    def run(self):
+        while not self.over.wait(float(RECLAIM[0])):
+            try:
+                self.file.write_text(RECLAIM[1])
+            except OSError as error:
+                if error.errno != errno.EAGAIN:         # less than that was found
+                    raise
+
+
 def look(service):
     share = {n: f'{b / 2**20:.0f}M' for n, b in service.region_bytes().items()}
     return f'{share} own part local {thread_part_locality(service):.2f} locality {service.locality(2.0):.2f}'
@@ -83,10 +106,18 @@ def measure(name, mode, options, rule, seconds):
     if rule:
         daemon.configure([{'name': 'bench', 'match': {'unit': service.unit}, 'cooldown': '10s', **rule}], interval='2s', **{'max-interval': '5s'})
         daemon.start()
+    reclaimer = Reclaimer(service) if name.startswith('demoted') else None
+    if reclaimer:
+        DEMOTION.write_text('true')
+        reclaimer.start()
     while time.monotonic() - began < seconds:
         time.sleep(max(0, seconds / 5 - 2))
         ours = moved_by_us(journal, service.unit, ids)
         print(f'   {time.monotonic() - began:5.0f} s  {look(service)} ours {ours} pages, kernel {since(before)}', flush=True)
+    if reclaimer:
+        DEMOTION.write_text('false')
+        reclaimer.over.set()
+        reclaimer.join()
     if rule:
         entry = daemon.service(service.unit)
         print('   says', entry and {key: entry[key] for key in ('state', 'reason', 'home_nodes', 'locality')}, flush=True)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* How fast the mover moves, beside a bare move_pages(2) loop that is told exactly the right addresses and the best call size, in turns over the same memory.
- * usage: move-rate FROM HOME [MIB [ROUNDS [BUDGET-MIB]]]: from and to which node. As root. Prints; fails only where something did not come home. */
+ * usage: move-rate FROM HOME [MIB [ROUNDS [BUDGET-MIB [KINDS]]]]: from and to which node; KINDS: of the kinds of memory only these, as in 134. As root. Prints; fails only where something did not come home. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -76,6 +76,27 @@ static size_t count_off_home(const struct victim *v) {
         return off;
 }
 
+/* The mover's asking and scanning, on their way to the kernel. */
+static struct act inner;
+static double asking_seconds, scanning_seconds;
+
+static long timed_move_pages(void *context, pid_t pid, size_t n, void *const *addresses, const int *nodes, bool all,
+                             int *status) {
+        double began = now_seconds();
+        long r = inner.ops->move_pages(context, pid, n, addresses, nodes, all, status);
+        if (!nodes)
+                asking_seconds += now_seconds() - began;
+        return r;
+}
+
+static long timed_scan_pages(void *context, pid_t pid, int pagemap_fd, uint64_t start, uint64_t end, struct page_stretch *ret,
+                             size_t n_max, uint64_t *ret_end) {
+        double began = now_seconds();
+        long r = inner.ops->scan_pages(context, pid, pagemap_fd, start, end, ret, n_max, ret_end);
+        scanning_seconds += now_seconds() - began;
+        return r;
+}
+
 static void reset(const struct victim *v) {
         (void) raw_loop(v, from, 4096, false);
         (void) raw_loop(v, home, 4096, true);
@@ -93,8 +114,13 @@ static double by_mover(const struct victim *v, bool first_only, struct move_resu
                 room[i] = UINT64_MAX / 2;
         (void) snprintf(path, sizeof(path), "proc/%d/stat", (int) v->pid);
         if (proc_stat_read(host.root_fd, path, &stat) < 0 || host_process_cgroup(&host, v->pid, &cgroup) < 0 ||
-            act_real_new(&host, NULL, &act) < 0)
+            act_real_new(&host, NULL, &inner) < 0)
                 die("setting up");
+        struct act_ops ops = *inner.ops;
+        ops.move_pages = timed_move_pages;
+        ops.scan_pages = timed_scan_pages;
+        act = (struct act){ .ops = &ops, .context = inner.context };
+        asking_seconds = scanning_seconds = 0;
         struct process_ref p = { v->pid, stat.start_ticks };
         struct move_goal goal = { .home = node_set_of((unsigned) home), .room_bytes = room, .respect_own_policy = true };
 
@@ -110,7 +136,7 @@ static double by_mover(const struct victim *v, bool first_only, struct move_resu
         }
         *ret = *mover_result(m);
         mover_free(m);
-        act_real_done(&act);
+        act_real_done(&inner);
         free(cgroup);
         return took;
 }
@@ -145,7 +171,8 @@ static size_t best_call_size(const struct victim *v) {
 
 static bool measure(enum layout layout, size_t rounds) {
         struct victim v;
-        double raw[ROUNDS_MAX], ours[ROUNDS_MAX], ratio[ROUNDS_MAX], besides[ROUNDS_MAX], sustained[ROUNDS_MAX];
+        double raw[ROUNDS_MAX], ours[ROUNDS_MAX], ratio[ROUNDS_MAX], besides[ROUNDS_MAX], sustained[ROUNDS_MAX],
+                asking[ROUNDS_MAX], scanning[ROUNDS_MAX];
         struct move_result r = { 0 }, one = { 0 };
         size_t must_pages = 0, must_addresses = 0, off = 0;
         uint64_t moved = 0, asked = 0; /* the most of any round */
@@ -173,6 +200,8 @@ static bool measure(enum layout layout, size_t rounds) {
                 moved = MAX2(moved, r.moved_pages);
                 asked = MAX2(asked, r.asked_pages);
                 besides[i] = 100 * (1 - (double) r.calls_usec / 1e6 / ours[i]);
+                asking[i] = 100 * asking_seconds / ours[i];
+                scanning[i] = 100 * scanning_seconds / ours[i];
         }
         reset(&v);
         (void) by_mover(&v, true, &one);
@@ -183,11 +212,12 @@ static bool measure(enum layout layout, size_t rounds) {
                 sustained[i] = raw[i] / (ours[i] - MIN2(first, ours[i] / 2));
         double raw_seconds = median(raw, rounds), seconds = median(ours, rounds), middle = median(ratio, rounds);
         (void) printf("%-24s %8zu %9.3f s (%5zu a call) %9.3f s %8.3f (%.2f to %.2f) %9.3f  %8.3f %% %8.3f %% %6" PRIu64
-                      " %7.1f %7.0f %7.0f %6.1f %%\n",
+                      " %7.1f %7.0f %7.0f %6.1f %% %6.1f %% %6.1f %%\n",
                       layout_names[layout], must_pages, raw_seconds, per_call, seconds, middle, ratio[0], ratio[rounds - 1],
                       median(sustained, rounds), 100.0 * ((double) moved / (double) must_pages - 1),
                       100.0 * ((double) asked / (double) must_addresses - 1), r.n_calls, 1000 * first,
-                      (double) r.longest_slice_usec / 1000, (double) r.longest_call_usec / 1000, median(besides, rounds));
+                      (double) r.longest_slice_usec / 1000, (double) r.longest_call_usec / 1000, median(besides, rounds),
+                      median(asking, rounds), median(scanning, rounds));
         if (off > 0)
                 (void) printf("%s: %zu pages did not come home\n", layout_names[layout], off);
         (void) fflush(stdout);
@@ -208,6 +238,8 @@ static void prepare_machine(void) {
         write_to("/proc/sys/kernel/numa_balancing", "0");
         write_to("/sys/kernel/mm/transparent_hugepage/khugepaged/scan_sleep_millisecs",
                  "3600000"); /* nothing is collapsed meanwhile */
+        write_to("/sys/kernel/mm/transparent_hugepage/khugepaged/pages_to_scan",
+                 "1"); /* it wakes for the first process all the same */
         write_to("/proc/sys/vm/max_map_count", "1000000");
         (void) snprintf(text, sizeof(text), "%zu", size_mib / 2 + 2);
         for (int i = 0; i < 2; i++) {
@@ -220,7 +252,7 @@ static void prepare_machine(void) {
 static size_t number(int argc, char **argv, int i, size_t otherwise, size_t max) {
         uint64_t value = otherwise;
         if (i < argc && (parse_u64(argv[i], &value) < 0 || value > max)) {
-                (void) fprintf(stderr, "usage: move-rate FROM HOME [MIB [ROUNDS [BUDGET-MIB]]]\n");
+                (void) fprintf(stderr, "usage: move-rate FROM HOME [MIB [ROUNDS [BUDGET-MIB [KINDS]]]]\n");
                 exit(2);
         }
         return (size_t) value;
@@ -238,16 +270,19 @@ int main(int argc, char **argv) {
                 die("starting");
         topology->nodes[from] = topology->nodes[home] = (struct topology_node){ .present = true, .bytes_total = 1024 * GIB };
         prepare_machine();
-        (void) printf("%-24s %8s %11s %15s %11s %8s %14s %9s %11s %10s %6s %7s %7s %7s %8s\n", "", "pages", "raw loop", "",
-                      "mover", "ratio", "", "sustained", "moved +", "asked +", "calls", "first", "slice", "call", "besides");
+        (void) printf("%-24s %8s %11s %15s %11s %8s %14s %9s %11s %10s %6s %7s %7s %7s %8s %8s %8s\n", "", "pages", "raw loop",
+                      "", "mover", "ratio", "", "sustained", "moved +", "asked +", "calls", "first", "slice", "call", "besides",
+                      "asking", "scans");
         bool good = true;
+        const char *kinds = argc > 6 ? argv[6] : "123456";
         for (int i = 0; i < _LAYOUT_MAX; i++)
-                good &= measure((enum layout) i,
-                                i < LAYOUT_SPARSE ? all_rounds : MIN2(all_rounds, (size_t) 3)); /* these take long */
+                if (strchr(kinds, '1' + i))
+                        good &= measure((enum layout) i,
+                                        i < LAYOUT_SPARSE ? all_rounds : MIN2(all_rounds, (size_t) 3)); /* these take long */
         (void) printf("move-rate: ratio: raw loop / mover, median of %zu in turns (worst to best); sustained: without `first`, "
                       "the ms before the first call; "
                       "moved, asked: beyond what had to; slice, call: the longest, ms; besides: share of the mover's time "
-                      "outside of calls that move\n",
+                      "outside of calls that move; asking, scans: of that in move_pages() that asks, in PAGEMAP_SCAN\n",
                       all_rounds);
         topology_free(topology);
         close(host.root_fd);

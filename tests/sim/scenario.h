@@ -15,6 +15,18 @@
 #define HOURS(n)   ((uint64_t) (n) *60 * USEC_PER_MINUTE)
 #define DAYS(n)    (24 * HOURS(n))
 
+/* Sanitizers look for other things, and make everything slow: fewer seeds and shorter runs then. */
+#if defined(__SANITIZE_ADDRESS__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED 0
+#endif
+
 struct run {
         struct sim *sim;
         struct sim_settings settings; /* before machine(): for it */

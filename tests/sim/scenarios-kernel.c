@@ -111,11 +111,52 @@ static void followed(struct run *r) {
         expect_good_manners(r);
 }
 
+/* Two nodes with CPUs, and far from both one with memory alone. */
+static struct topology *with_slow_memory(void) {
+        struct topology *t = topology_new(3, 16);
+        for (unsigned n = 0; t && n < 3; n++) {
+                t->nodes[n] = (struct topology_node){ .present = true, .bytes_total = 16 * GIB };
+                for (unsigned k = 0; k < 3; k++)
+                        t->distance[n * 3 + k] = n == k ? 10 : n == 2 || k == 2 ? 28 : 20;
+                for (unsigned cpu = n * 8; n < 2 && cpu < (n + 1) * 8; cpu++) {
+                        cpu_mask_add(&t->nodes[n].cpus, cpu);
+                        t->node_of_cpu[cpu] = (int16_t) n;
+                }
+                t->nodes[n].n_cores = t->nodes[n].n_cpus = n < 2 ? 8 : 0;
+        }
+        return t;
+}
+
+/* Somebody reclaims: a quarter of its memory is cold, and taken to slow memory again and again. There is room at home all the while. */
+static void demoted(struct run *r) {
+        static const char *const memory[] = { "", ", memory: strict" };
+        r->settings.demotion_rate_bytes = 8 * MIB;
+        r->settings.balancing_counts = r->seed / 2 % 2;
+        machine_of(r, with_slow_memory());
+        _cleanup_free_ char *text =
+                format_string("rules:\n- {name: all, match: {unit: '*'}, place: compact%s}\n", memory[r->seed % 2]);
+        rules(r, text);
+        struct sim_service *v = service(r, "app.service", 4, 2 * GIB, 0);
+        pass(r, DAYS(1));
+        uint64_t cold = 512 * MIB;
+        expect(r, v->moved_bytes >= cold, "what was demoted was never brought home");
+        expect(r, v->moved_bytes <= 14 * cold, "%llu MiB were moved in a day", v->moved_bytes / MIB);
+        expect(r, v->demoted_bytes >= v->moved_bytes / 2, "only %llu MiB were demoted", v->demoted_bytes / MIB);
+        expect_said(r, v, "demotion to slower memory");
+        expect(r, sim_totals(r->sim).n_changes <= 1, "%u changes of home", sim_totals(r->sim).n_changes);
+        expect_good_manners(r);
+        /* Reclaim ends: it goes home, once. */
+        sim_settings(r->sim)->demotion_rate_bytes = 0;
+        pass(r, HOURS(1));
+        expect(r, sim_bytes_on(v, 2) < 64 * MIB, "%llu MiB are still on slow memory", sim_bytes_on(v, 2) / MIB);
+}
+
 const struct scenario scenarios_kernel[] = {
-        { 60, "undone", "the kernel takes back what was moved: not for ever", undone },
-        { 61, "overridden", "the same, and the rule has it moved again each time", overridden },
-        { 62, "switched-off", "kernel-balancing: off, a kill, a reload, and the end", switched_off },
-        { 63, "together", "larger than a node: we choose the nodes, the kernel sorts within", together },
-        { 64, "followed", "memory that follows threads is left to the kernel", followed },
+        { 70, "undone", "the kernel takes back what was moved: not for ever", undone },
+        { 71, "overridden", "the same, and the rule has it moved again each time", overridden },
+        { 72, "switched-off", "kernel-balancing: off, a kill, a reload, and the end", switched_off },
+        { 73, "together", "larger than a node: we choose the nodes, the kernel sorts within", together },
+        { 74, "followed", "memory that follows threads is left to the kernel", followed },
+        { 75, "demoted", "cold memory is taken to slow memory: not brought back for ever", demoted },
         { 0 },
 };

@@ -8,17 +8,7 @@
 
 #define WEEK_NODES    16u
 #define WEEK_SERVICES 200u
-/* Sanitizers make it slow: a day then. */
-#if defined(__SANITIZE_ADDRESS__)
-#define WEEK_DAYS 1u
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define WEEK_DAYS 1u
-#endif
-#endif
-#ifndef WEEK_DAYS
-#define WEEK_DAYS 7u
-#endif
+#define WEEK_DAYS     (SANITIZED ? 1u : 7u)
 
 static void make_service(struct run *r, unsigned i) {
         _cleanup_free_ char *unit = format_string("%s%03u.service", i % 10 == 0 ? "big" : i % 3 == 0 ? "night" : "day", i);

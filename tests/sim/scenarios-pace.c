@@ -356,6 +356,28 @@ static void small_rest(struct run *r) {
         expect(r, b && !strstr(b->reason, "at home on"), "most of it is elsewhere, and it says: %s", b ? b->reason : "");
 }
 
+/* Where most of its memory is home already its CPUs go there first; where it still has most of it they come last. */
+static void cpus_first_or_last(struct run *r) {
+        machine(r, 2, 8, 32 * GIB);
+        rules(r, "daemon: {migrate-rate: 64M}\nrules:\n- {name: here, match: {unit: '*'}, place: nodes, nodes: '1'}\n");
+        struct sim_service *far = service(r, "far.service", 2, 2 * GIB, 1), *near = service(r, "near.service", 2, 4 * GIB, 0);
+        far->bytes[SIM_PLAIN][0] += GIB;
+        sim_take_bytes(r->sim, 0, GIB);
+        pass(r, SECONDS(15));
+        struct node_set home = topology_nodes(sim_topology(r->sim)), one = { 0 }, cpus = cpu_nodes(r, far);
+        node_set_add(&one, 1);
+        expect(r, far->moved_bytes > 0 && far->moved_bytes < GIB && near->moved_bytes > 0 && near->moved_bytes < 2 * GIB,
+               "it is not in the middle of its moves");
+        expect(r, node_set_equal(&cpus, &one), "its threads do not go to the memory that is home already");
+        cpus = cpu_nodes(r, near);
+        expect(r, node_set_equal(&cpus, &home), "its threads go away from most of its memory");
+        pass(r, MINUTES(5));
+        expect_local(r, far, 0.99);
+        expect_local(r, near, 0.99);
+        cpus = cpu_nodes(r, near);
+        expect(r, node_set_equal(&cpus, &one), "its CPUs were not restricted in the end");
+}
+
 const struct scenario scenarios_pace[] = {
         { 100, "shared-rate", "services under one rate have the same of it", shared_rate },
         { 101, "rule-rate", "a rule's rate, through several moves", rule_rate },
@@ -371,5 +393,6 @@ const struct scenario scenarios_pace[] = {
         { 111, "strict-rest", "strict memory with much that stays: not left to the kernel", strict_with_rest },
         { 112, "small-rest", "a small service whose libraries are elsewhere is stable", small_rest },
         { 113, "nothing-told", "a kernel without pressure information", nothing_told },
+        { 114, "cpus-first", "CPUs go home first, or last, by where the memory is", cpus_first_or_last },
         { 0 },
 };

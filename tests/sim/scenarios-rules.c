@@ -185,6 +185,46 @@ static void wide(struct run *r) {
         expect_good_manners(r);
 }
 
+/* One maps what the other has touched first, and is charged with next to nothing: both live on one node, with all that they share, which was moved once. */
+static void lent(struct run *r) {
+        machine(r, 4, 8, 3 * GIB);
+        rules(r, "rules:\n- {name: vm, match: {unit: 'vm*'}, place: compact, shared-pages: move, min-size: 16M}\n"
+                 "- {name: switch, match: {unit: 'switch*'}, place: compact, shared-pages: move, min-size: 16M, together-with: "
+                 "vm}\n");
+        struct sim_spec p = spec("vm.service", 2, 2 * GIB);
+        p.start = node_set_of((unsigned) dice(r, 4));
+        node_set_add(&p.start, (unsigned) dice(r, 4));
+        p.shared_permille = 900;
+        struct sim_service *vm = add(r, &p);
+        uint64_t shared = 0;
+        for (unsigned n = 0; n < 4; n++)
+                shared += vm->bytes[SIM_SHARED][n];
+        if (dice(r, 2)) /* it may come later */
+                pass(r, MINUTES(5));
+        p = spec("switch.service", 2, MIB);
+        p.shared_permille = 0;
+        struct sim_service *other = add(r, &p);
+        other->lender = vm;
+        /* Somebody whom no rule keeps with them maps it as well, for a while or never. */
+        struct sim_service *third = dice(r, 2) ? service(r, "third.service", 1, GIB, 0) : NULL;
+        if (third) {
+                third->lender = vm;
+                uint64_t before = vm->moved_bytes + other->moved_bytes;
+                pass(r, MINUTES(10));
+                expect(r, vm->moved_bytes + other->moved_bytes - before < shared / 2,
+                       "pages were moved that a third service maps");
+                sim_end(r->sim, third);
+        }
+        pass(r, MINUTES(60));
+        struct node_set a = cpu_nodes(r, vm), b = cpu_nodes(r, other), mems = memory_nodes(r, vm);
+        expect(r, node_set_equal(&a, &b) && node_set_count(&a) == 1, "they do not live on one node");
+        expect(r, node_set_equal(&a, &mems), "what they share is elsewhere");
+        expect(r, vm->moved_bytes + other->moved_bytes <= 2 * GIB + 64 * MIB, "%" PRIu64 " bytes were moved",
+               vm->moved_bytes + other->moved_bytes);
+        expect_local(r, vm, 0.99);
+        expect_good_manners(r);
+}
+
 const struct scenario scenarios_rules[] = {
         { 40, "allowed", "allowed-nodes and avoid-nodes, crowded", allowed },
         { 41, "apart", "replicas apart, through an end and a new beginning", apart },
@@ -193,6 +233,7 @@ const struct scenario scenarios_rules[] = {
         { 44, "spread", "even memory, and then rest", spread },
         { 45, "interleave", "given weights, and then rest", interleave },
         { 47, "wide", "a reload that asks for two nodes instead of one", wide },
+        { 48, "lent", "shared memory that another is charged with, moved for both", lent },
         { 46, "held-apart", "CPUs held on two nodes: no running after threads", held_apart },
         { 0 },
 };

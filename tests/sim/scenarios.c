@@ -16,7 +16,7 @@
 #include "report/journal.h"
 #include "report/message-ids.h"
 
-#define SEEDS_DEFAULT 3u
+#define SEEDS_DEFAULT (SANITIZED ? 1u : 3u)
 
 static void no_memory(void) {
         (void) fprintf(stderr, "out of memory\n");

@@ -67,6 +67,7 @@ typedef struct Options {
         bool keep_policy;
         int threads;
         long run_ms, sleep_ms; /* duty cycle of each thread */
+        size_t read;           /* bytes of each page that a pass reads */
         size_t grow;           /* bytes per second */
         size_t grow_limit;     /* bytes in all */
         size_t pin_pages;      /* from the start of the region */
@@ -105,6 +106,7 @@ static void usage(FILE *to) {
               "  --start-cpus LIST       the threads begin there, and are free at once\n"
               "  --threads T             threads, each using its part of the memory (default 1)\n"
               "  --duty RUN_MS:SLEEP_MS  of each thread (default 10:90; 0:MS only sleeps)\n"
+              "  --read BYTES            read so much of each page in every pass, too (default 0: a pass writes one byte)\n"
               "  --grow MB               populate so much more every second ...\n"
               "  --grow-limit MB         ... until it is so much more (default 256)\n"
               "  --pin PAGES             pin the first pages for good (io_uring registered buffers)\n"
@@ -201,6 +203,7 @@ static void parse_options(int argc, char **argv, Options *o) {
                 AFFINITY,
                 THREADS,
                 DUTY,
+                READ,
                 GROW,
                 GROW_LIMIT,
                 PIN,
@@ -224,6 +227,7 @@ static void parse_options(int argc, char **argv, Options *o) {
                                                { "affinity", required_argument, NULL, AFFINITY },
                                                { "threads", required_argument, NULL, THREADS },
                                                { "duty", required_argument, NULL, DUTY },
+                                               { "read", required_argument, NULL, READ },
                                                { "grow", required_argument, NULL, GROW },
                                                { "grow-limit", required_argument, NULL, GROW_LIMIT },
                                                { "pin", required_argument, NULL, PIN },
@@ -250,6 +254,7 @@ static void parse_options(int argc, char **argv, Options *o) {
                 case AFFINITY: o->affinity = optarg; break;
                 case THREADS: o->threads = (int) parse_number(optarg, NULL); break;
                 case DUTY: parse_duty(optarg, o); break;
+                case READ: o->read = parse_number(optarg, NULL); break;
                 case GROW: o->grow = parse_number(optarg, NULL) * MIB; break;
                 case GROW_LIMIT: o->grow_limit = parse_number(optarg, NULL) * MIB; break;
                 case PIN: o->pin_pages = parse_number(optarg, NULL); break;
@@ -261,7 +266,8 @@ static void parse_options(int argc, char **argv, Options *o) {
                 case HELP: usage(stdout); exit(EXIT_SUCCESS);
                 default: usage(stderr); exit(2);
                 }
-        if (optind < argc || o->size == 0 || o->threads < 1 || o->threads > THREADS_MAX) {
+        if (optind < argc || o->size == 0 || o->read > (size_t) sysconf(_SC_PAGESIZE) || o->threads < 1 ||
+            o->threads > THREADS_MAX) {
                 usage(stderr);
                 exit(2);
         }
@@ -413,9 +419,15 @@ static long now_ms(void) {
         return t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
+/* What follows one address translation: without it a pass is little but TLB misses, which an emulated machine takes ages for. */
+static void read_page(const volatile char *start, size_t bytes) {
+        for (size_t i = 0; i + sizeof(uint64_t) <= bytes; i += sizeof(uint64_t))
+                (void) *(const volatile uint64_t *) (start + i);
+}
+
 /* Touches a part again and again, and sleeps between; until a time by now_ms(), 0 for ever. */
 static void use(volatile char *start, size_t size, const Options *o, StatsSlot *slot, long until) {
-        const size_t batch = 256 * (size_t) sysconf(_SC_PAGESIZE);
+        const size_t page = (size_t) sysconf(_SC_PAGESIZE), batch = 256 * page;
         uint64_t last = stats_now_usec();
         size_t place = 0;
 
@@ -425,7 +437,10 @@ static void use(volatile char *start, size_t size, const Options *o, StatsSlot *
                 while (size > 0 && now_ms() < end) {
                         size_t n = size - place < batch ? size - place : batch;
 
-                        touch(start + place, n);
+                        for (size_t done = 0; done < n; done += page) {
+                                start[place + done] = 1;
+                                read_page(start + place + done, o->read);
+                        }
                         stats_done(slot, &last, n, 0);
                         place = place + n < size ? place + n : 0;
                 }

@@ -229,6 +229,7 @@ static int fx_read_deep(void *context, unsigned n_ids, const struct process_ref 
         d->movable_by_node = calloc(n_ids, sizeof(uint64_t));
         d->hugetlb_by_node = calloc(n_ids, sizeof(uint64_t));
         d->hugetlb_movable_by_node = calloc(n_ids, sizeof(uint64_t));
+        d->open_by_node = calloc(n_ids, sizeof(uint64_t));
         d->bytes_by_node[fx.at_home ? 0 : 1] = d->movable_by_node[fx.at_home ? 0 : 1] = GIB;
         d->n_processes_read = 1;
         *ret = d;

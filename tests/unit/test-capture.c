@@ -201,14 +201,17 @@ static void test_kernel_balancing(void **state) {
         struct machine m;
         put_machine(&m);
         tree_put(&m.tree, "proc/sys/kernel/numa_balancing", "1\n");
-        tree_put(&m.tree, "proc/vmstat", "nr_secret 1\nnuma_pages_migrated 77\nnuma_x 2\n");
+        tree_put(&m.tree, "proc/vmstat", "nr_secret 1\nnuma_pages_migrated 77\nnuma_x 2\npgdemote_kswapd 5\n");
+        tree_put(&m.tree, "sys/kernel/mm/numa/demotion_enabled", "true\n");
         tree_put(&m.tree, "sys/fs/cgroup/system.slice/redis-server.service/memory.stat", "anon 1\nnuma_pages_migrated 78\n");
         take(&m, NULL, NULL);
         travel(&m);
         _cleanup_free_ char *mode = slurp(&m.copy, "proc/sys/kernel/numa_balancing"), *all = slurp(&m.copy, "proc/vmstat"),
                             *own = slurp(&m.copy, "sys/fs/cgroup/system.slice/redis-server.service/memory.stat");
         assert_string_equal(mode, "1\n");
-        assert_string_equal(all, "numa_pages_migrated 77\n");
+        assert_string_equal(all, "numa_pages_migrated 77\npgdemote_kswapd 5\n");
+        _cleanup_free_ char *demotion = slurp(&m.copy, "sys/kernel/mm/numa/demotion_enabled");
+        assert_string_equal(demotion, "true\n");
         assert_string_equal(own, "numa_pages_migrated 78\n");
         tree_done(&m.copy);
 }
@@ -216,6 +219,7 @@ static void test_kernel_balancing(void **state) {
 /* What the daemon remembered decides too: every field of it has to come along. */
 static void test_history(void **state) {
         static uint64_t fixed[] = { 5, 6, 7, 8 };
+        static uint64_t borrowed[] = { 0, 5 * MIB, 0, 7 };
         static uint32_t shares[] = { 1, 2, 3, 999994 };
         struct history h = { 0 }, back;
         struct history_entry *e = history_get(&h, "/system.slice/redis-server.service");
@@ -240,6 +244,7 @@ static void test_history(void **state) {
                                      .demand_known = true,
                                      .share_by_node = shares,
                                      .fixed_by_node = fixed,
+                                     .borrowed_by_node = borrowed,
                                      .n_ids = 4,
                                      .peak_bytes = 6,
                                      .unmovable_bytes = 7,
@@ -263,6 +268,8 @@ static void test_history(void **state) {
                                      .kept_bytes = 18,
                                      .kept_off_bytes = 19,
                                      .kept_kernel_bytes = 20,
+                                     .kept_demoted_bytes = 23,
+                                     .undone_by_demotion = true,
                                      .n_undone = 4,
                                      .undone_usec = 21,
                                      .undone_bytes = 22,
@@ -275,14 +282,16 @@ static void test_history(void **state) {
         assert_string_equal(b->cgroup, e->cgroup);
         assert_memory_equal(b->share_by_node, shares, sizeof shares);
         assert_memory_equal(b->fixed_by_node, fixed, sizeof fixed);
+        assert_memory_equal(b->borrowed_by_node, borrowed, sizeof borrowed);
 #ifdef __x86_64__
         /* A field was added? Then it belongs into report/history-json.c too, and into this test. */
-        assert_int_equal(sizeof(struct history_entry), 584);
+        assert_int_equal(sizeof(struct history_entry), 600);
 #endif
         struct history_entry x = *e, y = *b;
         x.cgroup = y.cgroup = NULL;
         x.share_by_node = y.share_by_node = NULL;
         x.fixed_by_node = y.fixed_by_node = NULL;
+        x.borrowed_by_node = y.borrowed_by_node = NULL;
         struct json_object *again = history_to_json(&back);
         assert_string_equal(json_object_to_json_string(o), json_object_to_json_string(again));
         assert_memory_equal(&x.home, &y.home, sizeof x.home);
@@ -297,6 +306,7 @@ static void test_history(void **state) {
         assert_true(y.refused && y.self_managed && y.has_bound_mappings);
         assert_true(y.kept_known && y.kept_own);
         assert_int_equal(y.kept_bytes + y.kept_off_bytes + y.kept_kernel_bytes, 18 + 19 + 20);
+        assert_true(y.kept_demoted_bytes == 23 && y.undone_by_demotion);
         assert_int_equal(y.n_undone, 4);
         assert_int_equal(y.undone_usec + y.undone_bytes, 21 + 22);
         assert_string_equal(y.own_policy, "bind:0");
@@ -304,6 +314,7 @@ static void test_history(void **state) {
         json_object_put(again);
         e->share_by_node = NULL;
         e->fixed_by_node = NULL;
+        e->borrowed_by_node = NULL;
         e->own_policy = NULL;
 
         struct machine m;

@@ -388,7 +388,7 @@ static void test_files(void **state) {
         tree_make(&t, "bookworm");
         int fd = cgroup_fd(&t, "/system.slice/redis-server.service");
         uint64_t bytes[4] = { 0, 0, 0, 5 }, usage = 7;
-        assert_int_equal(cgroup_read_numa_stat(fd, 4, bytes), 0);
+        assert_int_equal(cgroup_read_numa_stat(fd, 4, bytes, NULL), 0);
         assert_int_equal(bytes[0], 104857600 + 8192);
         assert_int_equal(bytes[1], 4096);
         assert_int_equal(bytes[2], 2097152);
@@ -405,15 +405,15 @@ static void test_files(void **state) {
                  "anon N0=1 N9=5 Nx=1 N1 N1= N2=-3 N3=99999999999999999999 =4 N=6 N0x=1\n\n \nanon_thp N0=50\nfile_mapped\nanonx "
                  "N0=9");
         memset(bytes, 0, sizeof bytes);
-        assert_int_equal(cgroup_read_numa_stat(fd, 4, bytes), 0);
+        assert_int_equal(cgroup_read_numa_stat(fd, 4, bytes, NULL), 0);
         assert_int_equal(bytes[1] + bytes[2] + bytes[3], 0);
         tree_put(&t, STAT, "anon N0=1 N2=2 N3=3\n");
         memset(bytes, 0, sizeof bytes);
-        assert_int_equal(cgroup_read_numa_stat(fd, 2, bytes), 0);
+        assert_int_equal(cgroup_read_numa_stat(fd, 2, bytes, NULL), 0);
         assert_int_equal(bytes[0], 1);
         assert_int_equal(bytes[2] + bytes[3], 0); /* past the end */
         tree_remove(&t, STAT);
-        assert_int_equal(cgroup_read_numa_stat(fd, 4, bytes), -ENOENT);
+        assert_int_equal(cgroup_read_numa_stat(fd, 4, bytes, NULL), -ENOENT);
 
         static const struct {
                 const char *text;

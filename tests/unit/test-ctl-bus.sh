@@ -66,7 +66,8 @@ cat >"$work/status.json" <<'JSON'
  "states":{"observed":1,"stable":1,"pending":0,"moving":1,"blocked":0},"cycles":120,"last_cycle_reason":"pressure",
  "cycles_by_reason":{"timer":100,"unit":0,"pressure":20},"watched":{"cgroups":2,"directories":3,"memory_pressure":1,"memory_pressure_above":0,
  "cpu_pressure":2,"left_out":4},"last_cycle_cpu_usec":4200,"observe_cpu_usec":500000,
- "moves":7,"moves_failed":1,"moved_bytes":1073741824,"changed_cgroups":2,"limitations":["no PSI: pressure is not seen"]}
+ "moves":7,"moves_failed":1,"moved_bytes":1073741824,"changed_cgroups":2,"kernel_balancing":0,"kernel_balancing_setting":"off",
+ "kernel_balancing_state":"off while this runs, was 3","kernel_balancing_before":3,"kernel_demotion":true,"limitations":["no PSI: pressure is not seen"]}
 JSON
 cat >"$work/list.json" <<'JSON'
 [{"unit":"cron.service","cgroup":"/system.slice/cron.service","rule":null,"place":null,"state":"observed","reason":"no rule matches",
@@ -119,6 +120,9 @@ cat >"$work/history.json" <<'JSON'
   "from_nodes":[3],"to_nodes":[1],"bytes":102760448,"locality_before":0.0,"locality_after":1.0,"reason":"its memory is on node 3",
   "effort":{"duration_usec":3400000,"narrow_usec":5000,"longest_slice_usec":21000,"longest_call_usec":9000,"bytes_per_sec":34253482,"held_usec":1200000,
    "held_by":{"cpu-pressure":1000000,"migrate-rate":200000},"cpu_pressure_before_percent":0.5,"cpu_pressure_during_percent":12.5}},
+ {"time_usec":1700000006000000,"unit":"redis-server.service","cgroup":"/system.slice/redis-server.service","rule":"cache","event":"undone",
+  "from_nodes":[1],"to_nodes":[3],"bytes":52428800,"locality_before":null,"locality_after":null,"undone_by":"balancing",
+  "reason":"the kernel's own balancing has taken it back; moved again in 2min"},
  {"time_usec":1700000009000000,"unit":"b.service","cgroup":"/b.service","rule":null,"event":"restored",
   "from_nodes":[],"to_nodes":[],"bytes":0,"locality_before":null,"locality_after":null,"reason":"has its former cpusets back"}]
 JSON
@@ -137,6 +141,7 @@ has_out '^Woken by:  *pressure; so far timer 100, pressure 20$' status
 has_out '^Watched:  *2 services, 3 places for new ones, memory pressure of 1, CPU pressure of 2; 4 left out$' status
 has_out '^Moved:  *1.0G in 7 moves, 1 failed$' status
 has_out '^Limitations:  *no PSI' status
+has_out '^Kernel.s own:  *balancing off while this runs, was 3; demotion to slower memory on$' status
 expect 0 status --json=short && json 'v["moved_bytes"] == 1 << 30 and v["states"]["moving"] == 1 and v["paused"] is False'
 
 # list: the contract's fields, nulls too; the table has what carries a rule first
@@ -234,14 +239,18 @@ expect 1 advise 1:9000 && has_err 'no nodes hold 9.0G' advise
 echo '{"nodes":[1],"node_list":"1","fits":false,"reason":"node 1, though oversubscribed","candidates":[]}' >"$work/advice.json"
 expect 0 advise 99 && has_err 'oversubscribed' advise && has_out '^1$' advise
 
+# topology needs no daemon, and where there is one says what it has switched off
+expect 0 topology --json=short && json 'v["kernel_balancing_before"] == 3'
+
 # history
 expect 0 history
 has_out '^TIME  *UNIT  *EVENT  *NODES  *BYTES  *LOCALITY  *STALL  *HELD  *REASON' history
 has_out '^2023-11-1[45] .*  *redis-server.service  *moved  *3 → 1  *98.0M  *0.00 → 1.00  *9.*ms  *1.2s  *its memory' history
 has_out ' decided  *3 → 1  *98.0M  *0.00  *-  *-  *its memory' history
+has_out ' undone  *1 → 3  *50.0M  *-  *-  *-  *the kernel.s own balancing has taken it back; moved again in 2min' history
 has_out ' b.service  *restored  *-  *-  *-  *-  *-  *has its former' history
 expect 0 history redis-server.service --json=short
-json 'v[0]["locality_after"] is None and v[1]["locality_after"] == 1.0 and v[2]["rule"] is None and v[0]["time_usec"] == 1700000000000000 and v[0]["effort"] is None and v[1]["effort"]["held_by"]["cpu-pressure"] == 1000000'
+json 'v[0]["locality_after"] is None and v[1]["locality_after"] == 1.0 and v[3]["rule"] is None and v[2]["undone_by"] == "balancing" and v[1]["undone_by"] is None and v[2]["bytes"] == 50 << 20 and v[0]["time_usec"] == 1700000000000000 and v[0]["effort"] is None and v[1]["effort"]["held_by"]["cpu-pressure"] == 1000000'
 expect 0 history quiet.service && has_out '^Nothing was decided about quiet.service since' history
 expect 0 history quiet.service --no-legend
 [ ! -s "$work/out" ] || fail "history --no-legend of nothing"
@@ -285,7 +294,7 @@ if command -v script >/dev/null && script --version 2>/dev/null | grep -q util-l
         # On 80 columns no line is longer; what matters most is there.
         for verb in list plan history 'explain bad\\xff\\x2dname.service'; do
                 env TERM=xterm NO_COLOR=1 script -qec "stty cols 80; $ctl $verb --no-legend" /dev/null >"$work/out" 2>"$work/err" </dev/null
-                tr -d '\r' <"$work/out" >"$work/narrow"
+                tr -d '\r' <"$work/out" | sed 's/→/>/g' >"$work/narrow" # awk may count bytes
                 case $verb in explain*) sed -i '1,/^Candidates/d; /^Another/,$d' "$work/narrow" ;; esac
                 [ "$(awk '{ if (length > 80) n++ } END { print n + 0 }' "$work/narrow")" = 0 ] || fail "$verb: lines over 80 columns"
                 [ -s "$work/narrow" ] || fail "$verb: nothing on a terminal"

@@ -116,12 +116,52 @@ echo 'version: 1' >"$work/good.yaml"
 expect 0 check "$work/good.yaml" && has_out 'fine' check
 expect 0 check "$work/good.yaml" --no-legend
 [ ! -s "$work/out" ] || fail "check --no-legend says nothing when all is well"
-expect 0 check "$work/good.yaml" --json=short && json 'v == {"valid": True, "rules": 0, "errors": []}'
+expect 0 check "$work/good.yaml" --json=short && json 'v == {"valid": True, "rules": 0, "errors": [], "warnings": []}'
 printf 'version: 1\nrules:\n  - name: a\n    frobnicate: 1\n' >"$work/bad.yaml"
 expect 78 check "$work/bad.yaml" && has_err '^.*/bad.yaml:4:[0-9]*: ' check
 [ ! -s "$work/out" ] || fail "errors belong on standard error"
 expect 78 check "$work/bad.yaml" --json=short && json 'not v["valid"] and any("bad.yaml:4:" in e for e in v["errors"])'
 expect 78 check "$work/missing.yaml"
+
+# Another machine's files: two nodes, the second of slower memory, and a kernel that moves pages of its own accord.
+machine=$work/machine
+put() { mkdir -p "$machine/${1%/*}" && printf '%s\n' "$2" >"$machine/$1"; }
+for file in online possible present; do put sys/devices/system/cpu/$file 0-1; done
+for file in online possible; do put sys/devices/system/node/$file 0-1; done
+for n in 0 1; do
+        for file in core_cpus thread_siblings; do put sys/devices/system/cpu/cpu$n/topology/$file $((n + 1)); done
+        for file in package_cpus core_siblings; do put sys/devices/system/cpu/cpu$n/topology/$file 3; done
+        put sys/devices/system/cpu/cpu$n/topology/core_id $n
+        put sys/devices/system/cpu/cpu$n/topology/physical_package_id 0
+        put sys/devices/system/node/node$n/cpumap $((n + 1))
+        put sys/devices/system/node/node$n/meminfo "Node $n MemTotal: 1048576 kB"
+        put sys/devices/system/node/node$n/distance "$((10 + 10 * n)) $((20 - 10 * n))"
+done
+put proc/sys/kernel/numa_balancing 1
+put sys/kernel/mm/numa/demotion_enabled true
+put sys/devices/virtual/memory_tiering/memory_tier4/nodelist 0
+put sys/devices/virtual/memory_tiering/memory_tier22/nodelist 1
+HWLOC_FSROOT=$machine
+export HWLOC_FSROOT
+expect 0 topology
+has_out '^Kernel.s own balancing (kernel.numa_balancing): 1, pages go to the threads that use them$' topology
+has_out '^Demotion of unused pages to slower memory: on$' topology
+has_out '^Memory, the fastest first: tier 4: nodes 0; tier 22: nodes 1$' topology
+expect 0 topology --json=short
+json 'v["kernel_balancing"] == 1 and v["kernel_demotion"] is True and v["memory_tiers"] == [{"id": 4, "nodes": [0]}, {"id": 22, "nodes": [1]}]'
+printf 'rules:\n- name: a\n  match: {unit: a.service}\n  place: interleave\n' >"$work/fought.yaml"
+expect 0 check "$work/fought.yaml" && has_out '^Configuration is fine: 1 rule, with warnings.$' 'check with a warning'
+has_err '/fought.yaml:4:3: warning: .*(kernel.numa_balancing=1).*write "kernel-balancing: respect" here' check
+expect 0 check "$work/fought.yaml" --json=short
+json 'v["valid"] and v["errors"] == [] and len(v["warnings"]) == 1 and "fought.yaml:4:3: warning: " in v["warnings"][0]'
+echo 'daemon: {kernel-balancing: off}' >>"$work/fought.yaml"
+expect 0 check "$work/fought.yaml" && [ ! -s "$work/err" ] || fail 'a warning of what will be off'
+put proc/sys/kernel/numa_balancing 0
+sed -i '$d' "$work/fought.yaml"
+expect 0 check "$work/fought.yaml" && [ ! -s "$work/err" ] || fail 'a warning of what is off'
+has_out '^Configuration is fine: 1 rule.$' 'check without'
+expect 0 topology && has_out 'numa_balancing): 0, off$' 'topology where it is off'
+unset HWLOC_FSROOT
 
 # What cannot be written is not reported as done.
 if [ -c /dev/full ]; then

@@ -100,6 +100,32 @@ static void test_events(void **state) {
         events_free(e);
 }
 
+/* What the kernel took back: how much, from where to where, and when it is moved again. */
+static void test_undone(void **state) {
+        struct events *e = events_new();
+        _cleanup_(service_sample_done) struct service_sample s;
+        sample(&s, "a.service");
+        struct undone_report r = { .sample = &s,
+                                   .home = node_set_of(1),
+                                   .to = node_set_of(2),
+                                   .bytes = 3 * MIB,
+                                   .by = UNDONE_BY_BALANCING,
+                                   .balancing = 1,
+                                   .wait_usec = 120 * USEC_PER_SEC };
+        assert_int_equal(events_add_undone(e, 1, &r), 0);
+        r.by = UNDONE_BY_DEMOTION;
+        r.wait_usec = 0;
+        assert_int_equal(events_add_undone(e, 2, &r), 0);
+        assert_json(events_list(e, "a.service"),
+                    "[{\"time_usec\":1," A ",\"event\":\"undone\",\"from_nodes\":[1],\"to_nodes\":[2],\"bytes\":3145728,"
+                    "\"locality_before\":null,\"locality_after\":null,\"reason\":\"the kernel's own balancing has taken it back; "
+                    "moved again in 2min\",\"undone_by\":\"balancing\"},"
+                    "{\"time_usec\":2," A ",\"event\":\"undone\",\"from_nodes\":[1],\"to_nodes\":[2],\"bytes\":3145728,"
+                    "\"locality_before\":null,\"locality_after\":null,\"reason\":\"the kernel's demotion to slower memory has "
+                    "taken it back; moved again now, as the rule says\",\"undone_by\":\"demotion\"}]");
+        events_free(e);
+}
+
 /* The oldest make room, and the order stays. */
 static void test_ring(void **state) {
         struct events *e = events_new();
@@ -186,7 +212,8 @@ static void test_completing(void **state) {
         assert_json(plan, "{\"services\":[{\"unit\":\"a\",\"rule\":null,\"place\":null,\"cpus\":null},7]}");
         struct json_object *events = json_tokener_parse("[{\"rule\":\"x\"},[]]");
         view_complete_history(events);
-        assert_json(events, "[{\"rule\":\"x\",\"locality_before\":null,\"locality_after\":null,\"effort\":null},[]]");
+        assert_json(events,
+                    "[{\"rule\":\"x\",\"locality_before\":null,\"locality_after\":null,\"effort\":null,\"undone_by\":null},[]]");
         static const char *const others[] = { "7", "[]", "{}", "{\"services\":7}", "\"x\"" };
         for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
                 struct json_object *o = json_tokener_parse(others[i]);
@@ -199,8 +226,8 @@ static void test_completing(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_events),  cmocka_unit_test(test_ring),       cmocka_unit_test(test_names),
-                cmocka_unit_test(test_planned), cmocka_unit_test(test_completing),
+                cmocka_unit_test(test_events), cmocka_unit_test(test_undone),  cmocka_unit_test(test_ring),
+                cmocka_unit_test(test_names),  cmocka_unit_test(test_planned), cmocka_unit_test(test_completing),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

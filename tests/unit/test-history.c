@@ -114,7 +114,7 @@ static void test_recall(void **state) {
         s.deep = s.self_managed = s.has_bound_mappings = true;
         s.own_policy = strdup("bind:0");
         assert_int_equal(history_update(&h, &s, 1, N_IDS, 3), 0);
-        assert_int_equal(history_recall(&h, &later), 0);
+        assert_int_equal(history_recall(&h, &later, N_IDS), 0);
         assert_true(later.self_managed && later.has_bound_mappings && !later.deep);
         assert_string_equal(later.own_policy, "bind:0");
         assert_int_equal(history_update(&h, &later, 1, N_IDS, 4), 0); /* what was recalled is no news */
@@ -122,13 +122,32 @@ static void test_recall(void **state) {
         _cleanup_(history_done) struct history copy = { 0 };
         assert_int_equal(history_copy(&h, &copy), 0);
         assert_string_equal(copy.entries[0].own_policy, "bind:0");
+        /* What it borrows: for rules that move it alone. */
+        struct rule mover;
+        rule_init(&mover);
+        mover.shared_pages = SHARED_PAGES_MOVE;
+        s.rule = &mover;
+        s.borrowed_by_node[1] = 5 * MIB;
+        assert_int_equal(history_update(&h, &s, 1, N_IDS, 5), 0);
+        assert_int_equal(history_recall(&h, &later, N_IDS), 0);
+        assert_true(later.borrowed_by_node[1] == 0);
+        later.rule = &mover;
+        assert_int_equal(history_recall(&h, &later, N_IDS), 0);
+        assert_true(later.borrowed_by_node[1] == 5 * MIB && later.bytes_by_node[1] == s.bytes_by_node[1] + 5 * MIB);
+        _cleanup_(history_done) struct history second = { 0 };
+        assert_int_equal(history_copy(&h, &second), 0);
+        assert_true(second.entries[0].borrowed_by_node[1] == 5 * MIB);
+        s.borrowed_by_node[1] = 0;
+        assert_int_equal(history_update(&h, &s, 1, N_IDS, 6), 0);
+        assert_null(history_find(&h, "/a")->borrowed_by_node);
+        rule_done(&mover);
         /* Another process under the same name. */
         _cleanup_(service_sample_done) struct service_sample next = sample("/a", GIB, 0, 0);
         next.processes = calloc(1, sizeof(*next.processes));
         assert_non_null(next.processes);
         next.n_processes = 1;
         next.processes[0] = (struct process_ref){ .pid = 7, .start_ticks = 71 };
-        assert_int_equal(history_recall(&h, &next), 0);
+        assert_int_equal(history_recall(&h, &next, N_IDS), 0);
         assert_false(next.self_managed || next.has_bound_mappings);
         assert_null(next.own_policy);
 }

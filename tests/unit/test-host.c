@@ -324,9 +324,44 @@ static void test_kernel_balancing(void **state) {
         kernel_balancing_sample(h, &m);
         assert_int_equal(m.kernel_balancing, 2);
         assert_int_equal(m.kernel_moved_bytes, 1000 * 4096);
+        /* Demotion: by whoever reclaims. */
+        assert_false(m.kernel_demotes);
+        tree_put(&t, "proc/vmstat", "pgdemote_kswapd 5\nnuma_pages_migrated 1000\npgdemote_direct 7\npgdemoted 1\n");
+        tree_put(&t, "sys/kernel/mm/numa/demotion_enabled", "false\n");
+        kernel_balancing_sample(h, &m);
+        assert_false(m.kernel_demotes);
+        tree_put(&t, "sys/kernel/mm/numa/demotion_enabled", "true\n");
+        kernel_balancing_sample(h, &m);
+        assert_true(m.kernel_demotes);
+        assert_int_equal(m.kernel_demoted_bytes, 12 * 4096);
+        assert_int_equal(m.kernel_moved_bytes, 1000 * 4096);
+        tree_put(&t, "proc/sys/kernel/numa_balancing", "0\n"); /* the one without the other */
+        kernel_balancing_sample(h, &m);
+        assert_true(kernel_moves_pages(&m) && m.kernel_moved_bytes == 1000 * 4096 && m.kernel_demoted_bytes == 12 * 4096);
+        tree_put(&t, "sys/kernel/mm/numa/demotion_enabled", "false\n");
+        kernel_balancing_sample(h, &m);
+        assert_false(kernel_moves_pages(&m) || m.kernel_moved_bytes + m.kernel_demoted_bytes > 0); /* not even read */
+        tree_put(&t, "sys/kernel/mm/numa/demotion_enabled", "true\n");
+        tree_put(&t, "proc/sys/kernel/numa_balancing", "2\n");
         tree_put(&t, "proc/vmstat", "numa_pages_migrated x\n");
         kernel_balancing_sample(h, &m);
-        assert_int_equal(m.kernel_moved_bytes, 0);
+        assert_int_equal(m.kernel_moved_bytes + m.kernel_demoted_bytes, 0);
+
+        /* For who asks: tiers by their number, whatever the order of the directory, and without what is none. */
+        struct kernel_memory k;
+        kernel_memory_read(h, &k);
+        assert_true(k.has_balancing && k.has_demotion && k.demotion && k.balancing == 2 && k.n_tiers == 0);
+        tree_put(&t, "sys/devices/virtual/memory_tiering/memory_tier22/nodelist", "2-3\n");
+        tree_put(&t, "sys/devices/virtual/memory_tiering/memory_tier4/nodelist", "0-1\n");
+        tree_put(&t, "sys/devices/virtual/memory_tiering/memory_tier100/nodelist", "5\n");
+        tree_put(&t, "sys/devices/virtual/memory_tiering/memory_tierx/nodelist", "6\n");
+        tree_put(&t, "sys/devices/virtual/memory_tiering/memory_tier7/nodelist", "x\n");
+        tree_put(&t, "sys/devices/virtual/memory_tiering/uevent", "\n");
+        kernel_memory_read(h, &k);
+        assert_int_equal(k.n_tiers, 3);
+        assert_true(k.tiers[0].id == 4 && k.tiers[1].id == 22 && k.tiers[2].id == 100);
+        assert_true(node_set_has(&k.tiers[0].nodes, 1) && node_set_has(&k.tiers[1].nodes, 2) &&
+                    node_set_has(&k.tiers[2].nodes, 5));
 
         /* By service, where the kernel counts so; a rule's alone. */
         struct rule placed, ignored;
@@ -342,11 +377,13 @@ static void test_kernel_balancing(void **state) {
         s[3].cgroup = (char[]){ "pid:1" };
         s[0].rule = s[2].rule = s[3].rule = &placed;
         s[1].rule = &ignored;
-        tree_put(&t, "sys/fs/cgroup/a.service/memory.stat", "anon 5\nnuma_pages_migrated 12\n");
+        tree_put(&t, "sys/fs/cgroup/a.service/memory.stat",
+                 "anon 5\nnuma_pages_migrated 12\npgdemote_direct 3\npgdemote_kswapd 4\n");
         tree_put(&t, "sys/fs/cgroup/b.service/memory.stat", "anon 5\nnuma_pages_migrated 12\n");
         kernel_balancing_sample_services(h, s, ARRAY_SIZE(s));
         assert_true(s[0].kernel_moved_known);
         assert_int_equal(s[0].kernel_moved_bytes, 12 * 4096);
+        assert_int_equal(s[0].kernel_demoted_bytes, 7 * 4096);
         assert_false(s[1].kernel_moved_known || s[2].kernel_moved_known || s[3].kernel_moved_known);
         s[1].rule = &placed;
         tree_put(&t, "sys/fs/cgroup/a.service/memory.stat", "anon 5\n"); /* an older kernel: no need to ask for others */

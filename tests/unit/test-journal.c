@@ -266,6 +266,27 @@ static void test_others(void **state) {
         assert_field("PRIORITY=3");
         journal_blocked(&s, "node 1 is full");
         assert_field("MESSAGE=redis-server.service: stays where it is: node 1 is full (rule cache)");
+        struct undone_report r = { .sample = &s,
+                                   .home = node_set_of(1),
+                                   .to = node_set_of(3),
+                                   .bytes = 3 * MIB,
+                                   .by = UNDONE_BY_DEMOTION,
+                                   .wait_usec = 120 * USEC_PER_SEC };
+        journal_undone(&r);
+        assert_field(
+                "MESSAGE=redis-server.service: the kernel's demotion to slower memory has taken back 3.0M of what was moved; "
+                "moved again in 2min (rule cache)");
+        assert_field("MESSAGE_ID=" MESSAGE_ID_UNDONE);
+        assert_field("KERNEL_CAUSE=demotion");
+        assert_field("FROM_NODES=1");
+        assert_field("TO_NODES=3");
+        assert_field("WAIT_USEC=120000000");
+        r.by = UNDONE_BY_BALANCING;
+        r.wait_usec = 0;
+        journal_undone(&r);
+        assert_field("MESSAGE=redis-server.service: the kernel's own balancing has taken back 3.0M of what was moved; "
+                     "moved again now, as the rule says (rule cache)");
+        assert_field("KERNEL_CAUSE=balancing");
         journal_limitation("no cgroup v2");
         assert_field("MESSAGE_ID=" MESSAGE_ID_LIMITATION);
         journal_config_loaded("x.yaml", 1);

@@ -2,8 +2,11 @@
 /* maps and smaps, and who of a service maps what. */
 #include "host/maps.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "core/util.h"
 #include "host/io.h"
@@ -37,7 +40,7 @@ static int read_text(const char *text, size_t limit) {
 
 static void test_maps(void **state) {
         assert_int_equal(read_text("1000-3000 r-xp 00000000 fe:01 77 /bin/a file\n"
-                                   "4000-5000 rw-p 00000000 00:00 0 \n"
+                                   "4000-5000 rw-s 00000000 00:00 0 \n"
                                    "nonsense\n"
                                    "7000-6000 rw-p 00000000 00:00 0\n" /* ends before it begins */
                                    "ffff0000-ffff1000 r-xp 00000000 00:00 0 [vdso]",
@@ -48,9 +51,38 @@ static void test_maps(void **state) {
         assert_int_equal(entries[0].end, 0x3000);
         assert_int_equal(entries[0].device, 0xfeULL << 32 | 1);
         assert_int_equal(entries[0].inode, 77);
-        assert_false(entries[0].special || entries[0].huge_known);
+        assert_false(entries[0].special || entries[0].huge_known || entries[0].shared);
+        assert_true(entries[1].shared && !entries[2].shared);
         assert_int_equal(entries[1].inode, 0);
         assert_true(entries[2].special);
+}
+
+/* Asked of the kernel where it can tell; of a file that is no maps nothing can be asked. */
+static void test_query(void **state) {
+        const size_t page = (size_t) sysconf(_SC_PAGESIZE);
+        const struct host h = { .root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC), .live = true };
+        /* The middle one is a mapping of its own, as it may be written to. */
+        char *p = mmap(NULL, 5 * page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        assert_ptr_not_equal(p, MAP_FAILED);
+        assert_int_equal(mprotect(p + page, 3 * page, PROT_READ | PROT_WRITE), 0);
+        int fd = maps_open(&h, getpid(), false);
+        assert_true(h.root_fd >= 0 && fd >= 0);
+        uint64_t start = (uint64_t) (uintptr_t) (p + page), end = 0;
+        int r = maps_query_end(fd, start, &end);
+        if (r != -ENOTTY) {
+                assert_int_equal(r, 0);
+                assert_int_equal(end, start + 3 * page);
+                assert_int_equal(maps_query_end(fd, start + page, &end), -ENOENT);
+                assert_int_equal(munmap(p + page, 3 * page), 0);
+                assert_int_equal(maps_query_end(fd, start, &end), -ENOENT);
+        }
+        close(fd);
+        assert_int_equal(maps_query_end(h.root_fd, start, &end), -EBADF);
+        close(h.root_fd);
+        fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+        assert_int_equal(maps_query_end(fd, start, &end), -ENOTTY);
+        close(fd);
+        (void) munmap(p, 5 * page);
 }
 
 static void test_smaps(void **state) {
@@ -93,7 +125,7 @@ static void test_mappers(void **state) {
                  "1000-2000 r-xp 0 fe:01 7 /lib\n2000-3000 rw-p 0 fe:01 7 /lib\n8000-9000 rw-p 0 00:00 0 [heap]\n");
         tree_put(&t, "proc/400/maps", "5000-6000 r-xp 0 fe:01 7 /lib\n8000-9000 rw-p 0 00:00 0 [heap]\n");
         tree_put(&t, "proc/402/maps", "5000-6000 r-xp 0 fe:01 7 /lib\n");
-        assert_int_equal(mappers_read(h, processes, ARRAY_SIZE(processes), NULL, &m), 0);
+        assert_int_equal(mappers_read(h, processes, ARRAY_SIZE(processes), NULL, NULL, &m), 0);
         const uint64_t disk = 0xfeULL << 32 | 1;
         assert_int_equal(mappers_count(m, &(struct maps_entry){ .start = 0xa000, .device = disk, .inode = 7 }), 2);
         assert_int_equal(mappers_count(m, &(struct maps_entry){ .start = 0x1000, .device = disk, .inode = 8 }), 0);
@@ -102,6 +134,22 @@ static void test_mappers(void **state) {
         assert_int_equal(mappers_count(m, &(struct maps_entry){ .start = 0x9000 }), 0);
         assert_null(mappers_free(m));
         assert_null(mappers_free(NULL));
+
+        /* With a companion: files alone, and only while it is in its cgroup. The same address says nothing of another service. */
+        struct process_ref friend = { 400, 3000 };
+        struct companion one = { .cgroup = (char *) "/system.slice/friend.service", .processes = &friend, .n_processes = 1 };
+        const struct companions companions = { .items = &one, .n_items = 1, .n_processes = 1 };
+        atomic_size_t reading = 0;
+        tree_put(&t, "proc/400/cgroup", "0::/system.slice/friend.service/inner\n");
+        assert_int_equal(mappers_read(h, processes, 1, &companions, &reading, &m), 0);
+        assert_int_equal(atomic_load(&reading), 2);
+        assert_int_equal(mappers_count(m, &(struct maps_entry){ .start = 0xa000, .device = disk, .inode = 7 }), 2);
+        assert_int_equal(mappers_count(m, &(struct maps_entry){ .start = 0x8000 }), 1);
+        mappers_free(m);
+        tree_put(&t, "proc/400/cgroup", "0::/system.slice/friend.service2\n");
+        assert_int_equal(mappers_read(h, processes, 1, &companions, NULL, &m), 0);
+        assert_int_equal(mappers_count(m, &(struct maps_entry){ .start = 0xa000, .device = disk, .inode = 7 }), 1);
+        mappers_free(m);
         host_free(h);
         tree_done(&t);
 }
@@ -136,7 +184,7 @@ static void test_mappers_that_meet(void **state) {
         _cleanup_free_ char *text = strbuf_steal(&b);
         assert_non_null(text);
         tree_put(&t, "proc/300/maps", text);
-        assert_int_equal(mappers_read(h, &process, 1, NULL, &m), 0);
+        assert_int_equal(mappers_read(h, &process, 1, NULL, NULL, &m), 0);
         assert_int_equal(mappers_count(m, &(struct maps_entry){ .start = first }), 1);
         /* No more than some are looked at, whatever is there: the others count as not kept. */
         assert_int_equal(mappers_count(m, &(struct maps_entry){ .start = address }), 0);
@@ -148,11 +196,9 @@ static void test_mappers_that_meet(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_maps),
-                cmocka_unit_test(test_smaps),
-                cmocka_unit_test(test_long_lines_and_the_callers_end),
-                cmocka_unit_test(test_mappers),
-                cmocka_unit_test(test_mappers_that_meet),
+                cmocka_unit_test(test_maps),    cmocka_unit_test(test_query),
+                cmocka_unit_test(test_smaps),   cmocka_unit_test(test_long_lines_and_the_callers_end),
+                cmocka_unit_test(test_mappers), cmocka_unit_test(test_mappers_that_meet),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -291,6 +291,40 @@ static void test_shared_with_others(void **state) {
         assert_int_equal(r.failed_shared, 2000); /* seen from each of the two */
 }
 
+/* The other is of another service, which goes to the same nodes: moved once, and found there by the other's mover. */
+static void test_shared_with_a_companion(void **state) {
+        static const struct process_ref both[] = { { PID, PID + 1000 }, { OTHER_PID, OTHER_PID + 1000 } };
+        static const struct {
+                bool told;
+                const char *cgroup; /* where the companion is thought to be */
+                unsigned mover;     /* whose */
+                size_t moves;
+        } turns[] = { { false, CGROUP, 0, 0 }, { true, "/elsewhere", 0, 0 }, { true, CGROUP, 0, 1000 }, { true, CGROUP, 1, 0 } };
+        struct simulated_mapping m = {
+                .start = BASE, .n_pages = 1000, .node = 1, .name = "/dev/shm/both", .inode = 77, .mapmax = 2
+        };
+        assert_int_equal(simulated_add_process(sim, OTHER_PID, CGROUP), 0);
+        assert_int_equal(simulated_add_mapping(sim, PID, &m), 0);
+        for (size_t i = 0; i < 1000; i++)
+                simulated_page(sim, PID, BASE + i * 4096)->shared = true;
+        assert_int_equal(simulated_share_mapping(sim, PID, BASE, OTHER_PID), 0);
+        goal_of_test.move_shared = true;
+        for (size_t i = 0; i < ARRAY_SIZE(turns); i++) {
+                struct process_ref other = both[1 - turns[i].mover];
+                struct companion x = { .cgroup = (char *) turns[i].cgroup, .processes = &other, .n_processes = 1 };
+                const struct companions companions = { .items = &x, .n_items = 1, .n_processes = 1 };
+                goal_of_test.companions = turns[i].told ? &companions : NULL;
+                struct mover *mover = make("0", &both[turns[i].mover], 1);
+                goal_of_test.companions = NULL;
+                assert_int_equal(run(mover, 4 * MIB), 0);
+                assert_int_equal(mover_result(mover)->moved_pages, turns[i].moves);
+                if (with_pagemap || turns[i].moves > 0) /* which tells what others map */
+                        assert_int_equal(mover_result(mover)->asked_pages, turns[i].moves);
+                mover_free(mover);
+        }
+        assert_pages(1000, 0, 0, 0);
+}
+
 static void test_shared_pages_stay_unless_told(void **state) {
         struct move_result r = move_shared(2, false);
         assert_pages(10, 1000, 0, 0);
@@ -315,6 +349,7 @@ int main(void) {
                 PAGEMAP(test_goals_that_make_no_sense),
                 ALL(test_shared_by_the_service_alone),
                 ALL(test_shared_with_others),
+                ALL(test_shared_with_a_companion),
                 ALL(test_shared_pages_stay_unless_told),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -33,6 +33,29 @@ static void test_more_mappings_than_are_kept(void **state) {
         mover_free(m);
 }
 
+/* Mappings that are populated up to where the next one begins: maps is not needed. With a hole it is, since the next may begin much later. */
+static void test_ends_without_maps(void **state) {
+        for (size_t i = 0; i < 50; i++)
+                add(PID, BASE + i * 3 * 4096, 3, i % 5 == 4 ? 0 : 1);
+        struct mover *m = make("0", NULL, 0);
+        assert_int_equal(unlinkat(fx.host.root_fd, "proc/100/maps", 0), 0);
+        assert_int_equal(run(m, 64 * MIB), 0);
+        assert_int_equal(mover_result(m)->moved_pages, 120);
+        assert_false(mover_result(m)->process_vanished);
+        mover_free(m);
+
+        add(PID, BASE + GIB, 100, 1);
+        simulated_page(sim, PID, BASE + GIB + 10 * 4096)->node = -1;
+        add(PID, BASE + GIB + 100 * 4096, 1, 0);
+        m = make("0", NULL, 0);
+        assert_int_equal(mover_slice(m, 4096), 1);
+        assert_int_equal(m->n_ranges, 1);
+        assert_int_equal(m->ranges[0].end, BASE + GIB + 100 * 4096);
+        assert_int_equal(run(m, 64 * MIB), 0);
+        assert_int_equal(mover_result(m)->moved_pages, 99);
+        mover_free(m);
+}
+
 /* Slices of a few pages: each page is asked for once before it is moved, and looked at again at most once. */
 static void test_small_steps(void **state) {
         add(PID, BASE, 5000, 1);
@@ -78,6 +101,56 @@ static void test_pages_that_went(void **state) {
         assert_int_equal(mover_result(m)->asked_pages, 800);
         assert_int_equal(mover_result(m)->failed_gone, 0);
         assert_int_equal(simulated_counts(sim)->moved_home_pages, 0);
+        mover_free(m);
+}
+
+/* Where numa_maps has found all of much memory on one node, few pages are asked for. */
+static void test_known_pages(void **state) {
+        add(PID, BASE, 8000, 1);
+        for (size_t i = 0; i < 100; i++)
+                add(PID, BASE + GIB + i * MIB, 20, 2);
+        struct move_result r = move_home("0", 0);
+        assert_int_equal(r.moved_pages, 10000);
+        assert_int_equal(r.asked_pages, 10000);
+        assert_int_equal(r.moved_from[1], 8000 * 4096);
+        assert_int_equal(r.moved_from[2], 2000 * 4096);
+        assert_true(simulated_counts(sim)->ask_pages < 10000 / 4);
+}
+
+/* Every so many-th page has come home since numa_maps told that all were elsewhere. Not all are asked for at first, but soon it shows. */
+static void test_pages_that_came_home(void **state) {
+        const size_t n = 6000;
+        static const size_t every[] = { 2, 7, 16, 50, 64, 100 };
+        for (size_t k = 0; k < ARRAY_SIZE(every); k++)
+                for (size_t first = 0; first < every[k]; first += 1 + every[k] / 8) {
+                        uint64_t start = BASE + k * 4 * GIB + first * 32 * MIB, home = 0;
+                        add(PID, start, n, 1);
+                        struct mover *m = make("0", NULL, 0);
+                        uint64_t before = simulated_counts(sim)->moved_home_pages;
+                        for (size_t i = first; i < n; i += every[k], home++)
+                                simulated_page(sim, PID, start + i * 4096)->node = 0;
+                        assert_int_equal(run(m, 1300 * 4096), 0);
+                        assert_true(simulated_counts(sim)->moved_home_pages - before <= n / 100);
+                        assert_in_range(mover_result(m)->moved_pages, n - home, n - home + n / 100);
+                        mover_free(m);
+                }
+        assert_int_equal(simulated_pages_on(sim, PID, 1), 0);
+}
+
+/* A process that forks after its mappings were read: what it has in common with the child is the kernel's to refuse, and is counted. */
+static void test_pages_that_became_shared(void **state) {
+        add(PID, BASE, 2000, 1);
+        add(PID, BASE + GIB, 10, 1);
+        add(PID, BASE + GIB + 10 * 4096, 10, 1);
+        struct mover *m = make("0", NULL, 0);
+        assert_int_equal(mover_slice(m, 4096), 1);
+        for (size_t i = 0; i < 30; i++)
+                simulated_page(sim, PID, BASE + (1000 + 20 * i) * 4096)->shared = true;
+        simulated_page(sim, PID, BASE + GIB + 5 * 4096)->shared = true;
+        assert_int_equal(run(m, 100 * 4096), 0);
+        assert_int_equal(mover_result(m)->failed_shared, 31);
+        assert_int_equal(mover_result(m)->moved_pages, 2020 - 31);
+        assert_int_equal(simulated_pages_on(sim, PID, 0), 2020 - 31);
         mover_free(m);
 }
 
@@ -143,9 +216,15 @@ int main(void) {
                 PAGEMAP(test_large_and_hardly_populated),
                 SCAN(test_large_and_hardly_populated),
                 ALL(test_more_mappings_than_are_kept),
+                ALL(test_ends_without_maps),
                 ALL(test_small_steps),
                 ALL(test_small_steps_of_huge_pages),
                 ALL(test_pages_that_went),
+                PAGEMAP(test_known_pages),
+                SCAN(test_known_pages),
+                PAGEMAP(test_pages_that_came_home),
+                SCAN(test_pages_that_came_home),
+                ALL(test_pages_that_became_shared),
                 ALL(test_huge_page_that_was_split),
                 ALL(test_heap_that_grows),
                 ALL(test_slow_machine),

@@ -108,6 +108,16 @@ static void test_shared_by_the_service_alone(void **state) {
         d = deep(&s);
         assert_by_node(d->movable_by_node, 0, (5 + 700 + 2 * 2) * KIB4, 0, 0);
 
+        /* Unless that one is a companion's: files move then, not what might be a fork's. */
+        struct companion third = { .cgroup = (char *) "pid:402", .processes = &s.processes[2], .n_processes = 1 };
+        const struct companions companions = { .items = &third, .n_items = 1, .n_processes = 1 };
+        const struct deep_options together = { .move_shared = true, .companions = &companions };
+        s.options = &together;
+        d = deep(&s);
+        assert_by_node(d->movable_by_node, 0, (5 + 700 + 2 * 2 + 10 + 3000) * KIB4 + 4 * MIB, 0, 50 * KIB4);
+        assert_by_node(d->open_by_node, 0, 3000 * KIB4, 0, 50 * KIB4);
+        s.options = &move;
+
         /* A file of the same name that is another. */
         s.n_processes = 3;
         tree_put(&s.tree, "proc/402/maps", "7f00000000-7f01000000 rw-s 00000000 00:01 2003 /dev/zero (deleted)\n");
@@ -332,6 +342,39 @@ static void test_text_limit(void **state) {
         setup_done(&s);
 }
 
+/* Mapped by the service, charged to another: the rest is what the memory controller says. */
+static void test_borrowed(void **state) {
+        static const struct deep_options move = { .move_shared = true };
+        struct setup s;
+        setup_make(&s);
+        add(&s, 401, 3001);
+        put_maps(&s, 401,
+                 "1000 default N0=10\n2000 default file=/dev/shm/x mapmax=2 N0=500 N1=700\n3000 default file=/lib N2=9\n");
+        tree_put(&s.tree, "proc/401/maps",
+                 "1000-2000 rw-p 0 00:00 0\n2000-3000 rw-s 0 00:01 7 /dev/shm/x\n3000-4000 r-xp 0 fe:01 8 /lib\n");
+        s.options = &move;
+        const struct deep_sample *d = deep(&s);
+        struct service_sample x;
+        service_sample_init(&x);
+        assert_int_equal(service_sample_alloc(&x, 4), 0);
+        /* 20 pages of the file are its own charge; what an earlier read said is no longer of interest. */
+        x.bytes_by_node[0] = 30 * KIB4;
+        x.mapped_file_by_node[0] = 20 * KIB4;
+        x.bytes_by_node[3] = x.borrowed_by_node[3] = 77 * KIB4;
+        service_sample_merge_deep(&x, d, true);
+        assert_by_node(x.bytes_by_node, (10 + 500) * KIB4, 700 * KIB4, 0, 0);
+        assert_by_node(x.borrowed_by_node, 480 * KIB4, 700 * KIB4, 0, 0);
+        service_sample_done(&x);
+        s.options = NULL; /* where they stay it is as it was */
+        d = deep(&s);
+        assert_int_equal(service_sample_alloc(&x, 4), 0);
+        x.bytes_by_node[0] = 30 * KIB4;
+        service_sample_merge_deep(&x, d, true);
+        assert_by_node(x.bytes_by_node, 30 * KIB4, 0, 0, 0);
+        service_sample_done(&x);
+        setup_done(&s);
+}
+
 static void test_merge(void **state) {
         struct setup s;
         setup_make(&s);
@@ -387,6 +430,7 @@ int main(void) {
                 cmocka_unit_test(test_many_shared_files),
                 cmocka_unit_test(test_processes_apart),
                 cmocka_unit_test(test_text_limit),
+                cmocka_unit_test(test_borrowed),
                 cmocka_unit_test(test_merge),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

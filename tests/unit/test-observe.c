@@ -95,6 +95,26 @@ static void add_rule(struct setup *s, enum match_key key, const char *pattern) {
         c->n_rules++;
 }
 
+/* What is charged to another shows in what its processes have mapped, where the rule is about such pages. */
+static void test_shared_size(void **state) {
+        struct setup s;
+        setup_make(&s, "bookworm");
+        tree_put(&s.tree, "proc/400/status", "Name:\tpostgres\nUid:\t0\t105\t0\t0\nRssShmem:\t    2048 kB\n");
+        tree_put(&s.tree, "proc/401/status", "Name:\tpostgres\nUid:\t0\t105\t0\t0\nRssShmem:\t  327680 kB\n");
+        add_rule(&s, MATCH_UNIT, "postgresql*");
+        s.config->rules[0].place = PLACE_COMPACT;
+        screen(&s, BOOT);
+        assert_true(find(&s, POSTGRES)->shared_bytes == 0);
+        s.config->rules[0].shared_pages = SHARED_PAGES_MOVE;
+        screen(&s, BOOT + USEC_PER_SEC);
+        assert_true(find(&s, POSTGRES)->shared_bytes == 320 * MIB); /* the process with the most */
+        assert_true(find(&s, REDIS)->shared_bytes == 0);
+        s.config->rules[0].place = PLACE_IGNORE;
+        screen(&s, BOOT + 2 * USEC_PER_SEC);
+        assert_true(find(&s, POSTGRES)->shared_bytes == 0);
+        setup_done(&s);
+}
+
 static void test_first_screen(void **state) {
         struct setup s;
         setup_make(&s, "bookworm");
@@ -426,13 +446,21 @@ static void test_apportion(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_first_screen), cmocka_unit_test(test_nested),
-                cmocka_unit_test(test_deltas),       cmocka_unit_test(test_thread_count_changes),
-                cmocka_unit_test(test_strays),       cmocka_unit_test(test_admin),
-                cmocka_unit_test(test_rules),        cmocka_unit_test(test_hugetlb_is_capped),
-                cmocka_unit_test(test_hybrid),       cmocka_unit_test(test_legacy),
-                cmocka_unit_test(test_mems_allowed), cmocka_unit_test(test_everything_vanishes),
-                cmocka_unit_test(test_thread_limit), cmocka_unit_test(test_apportion),
+                cmocka_unit_test(test_first_screen),
+                cmocka_unit_test(test_shared_size),
+                cmocka_unit_test(test_nested),
+                cmocka_unit_test(test_deltas),
+                cmocka_unit_test(test_thread_count_changes),
+                cmocka_unit_test(test_strays),
+                cmocka_unit_test(test_admin),
+                cmocka_unit_test(test_rules),
+                cmocka_unit_test(test_hugetlb_is_capped),
+                cmocka_unit_test(test_hybrid),
+                cmocka_unit_test(test_legacy),
+                cmocka_unit_test(test_mems_allowed),
+                cmocka_unit_test(test_everything_vanishes),
+                cmocka_unit_test(test_thread_limit),
+                cmocka_unit_test(test_apportion),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

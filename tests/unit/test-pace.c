@@ -225,7 +225,7 @@ static void look(struct backoff *b, uint64_t *now, int memory, int cpu) {
 static void test_pressure_slows_and_recovers(void **state) {
         struct backoff b;
         uint64_t now = 0;
-        backoff_init(&b, 50, -1);
+        backoff_init(&b, 50, -1, false);
         look(&b, &now, 90, 10);
         assert_int_equal(b.level, 0);
         assert_int_equal(backoff_rest_usec(&b, 1000), 0);
@@ -251,7 +251,7 @@ static void test_pressure_slows_and_recovers(void **state) {
 static void test_memory_pressure_pauses_and_gives_up(void **state) {
         struct backoff b;
         uint64_t now = 0;
-        backoff_init(&b, 0, 0);
+        backoff_init(&b, 0, 0, false);
         look(&b, &now, 400, 0);
         assert_int_equal(b.level, BACKOFF_PAUSED);
         look(&b, &now, 0, 0);
@@ -271,7 +271,7 @@ static void test_each_try_hurts(void **state) {
         struct backoff b;
         uint64_t now = 0;
         unsigned n = 0;
-        backoff_init(&b, 0, 100);
+        backoff_init(&b, 0, 100, false);
         for (; !b.give_up && n < 100; n++)
                 look(&b, &now, 0, b.level >= BACKOFF_PAUSED ? 100 : 700);
         assert_non_null(b.give_up);
@@ -283,7 +283,7 @@ static void test_each_try_hurts(void **state) {
 static void test_load_of_its_own(void **state) {
         struct backoff b;
         uint64_t now = 0;
-        backoff_init(&b, 0, 0);
+        backoff_init(&b, 0, 0, false);
         for (unsigned i = 0; i < 12; i++)
                 look(&b, &now, 0, 600);
         assert_null(b.give_up);
@@ -294,6 +294,42 @@ static void test_load_of_its_own(void **state) {
         }
         assert_int_equal(b.level, 0);
         assert_int_equal(b.before_cpu, 600);
+}
+
+/* Its CPUs were restricted right before: a short pause tells whether it waits because of that ... */
+static void test_restricted_before(void **state) {
+        struct backoff b;
+        uint64_t now = 0;
+        backoff_init(&b, 0, 100, true);
+        look(&b, &now, 0, 120);
+        assert_int_equal(b.level, 0);
+        look(&b, &now, 0, 400);
+        assert_int_equal(b.level, BACKOFF_PAUSED);
+        look(&b, &now, 0, 450);
+        assert_int_equal(b.level, BACKOFF_PAUSED);
+        look(&b, &now, 0, 450);
+        assert_int_equal(b.level, 1);
+        assert_int_equal(b.before_cpu, 450);
+        look(&b, &now, 0, 450);
+        assert_int_equal(b.level, 0);
+        look(&b, &now, 0, 700); /* what comes on top is as it is for all */
+        assert_int_equal(b.level, 1);
+        look(&b, &now, 0, 700);
+        assert_int_equal(b.level, 2);
+}
+
+/* ... or because of us. */
+static void test_restricted_and_hurt(void **state) {
+        struct backoff b;
+        uint64_t now = 0;
+        backoff_init(&b, 0, 0, true);
+        look(&b, &now, 0, 350);
+        assert_int_equal(b.level, BACKOFF_PAUSED);
+        look(&b, &now, 0, 10);
+        assert_int_equal(b.level, BACKOFF_SLOWEST);
+        assert_int_equal(b.before_cpu, 0);
+        look(&b, &now, 0, 250);
+        assert_int_equal(b.level, BACKOFF_SLOWEST);
 }
 
 static void room(struct backoff *b, uint64_t *now, uint64_t bytes) {
@@ -308,7 +344,7 @@ static void room(struct backoff *b, uint64_t *now, uint64_t bytes) {
 static void test_room(void **state) {
         struct backoff b;
         uint64_t now = 0;
-        backoff_init(&b, -1, -1);
+        backoff_init(&b, -1, -1, false);
         room(&b, &now, GIB);
         assert_int_equal(b.level, 0);
         for (unsigned i = 0; i < 60; i++) { /* slowly it goes on, however long that takes */
@@ -335,7 +371,7 @@ static void test_room(void **state) {
 static void test_nothing_is_known_any_more(void **state) {
         struct backoff b;
         uint64_t now = 0;
-        backoff_init(&b, 0, 0);
+        backoff_init(&b, 0, 0, false);
         look(&b, &now, 900, -1);
         for (unsigned i = 0; i < 40; i++)
                 look(&b, &now, -1, -1);
@@ -347,7 +383,7 @@ static void test_nothing_is_known_any_more(void **state) {
 static void test_paused_with_little_room(void **state) {
         struct backoff b;
         uint64_t now = 0;
-        backoff_init(&b, 0, 0);
+        backoff_init(&b, 0, 0, false);
         look(&b, &now, 400, 0);
         assert_int_equal(b.level, BACKOFF_PAUSED);
         for (unsigned i = 0; i < 5; i++)
@@ -382,6 +418,8 @@ int main(void) {
                 cmocka_unit_test(test_memory_pressure_pauses_and_gives_up),
                 cmocka_unit_test(test_each_try_hurts),
                 cmocka_unit_test(test_load_of_its_own),
+                cmocka_unit_test(test_restricted_before),
+                cmocka_unit_test(test_restricted_and_hurt),
                 cmocka_unit_test(test_room),
                 cmocka_unit_test(test_nothing_is_known_any_more),
                 cmocka_unit_test(test_paused_with_little_room),

@@ -27,8 +27,10 @@ static void drift(struct world *w, uint64_t each) {
                 world_memory(w, &w->samples[0], n, n == 1 ? 100 * MIB + 3 * each : 100 * MIB - each);
 }
 
+static enum undone_by by;
+
 static uint64_t undone(const struct world *w, uint64_t off_bytes) {
-        return history_undone_bytes(&w->history, &w->samples[0], 4, off_bytes, 20 * MIB, &w->machine);
+        return history_undone_bytes(&w->history, &w->samples[0], 4, off_bytes, 20 * MIB, &w->machine, &by);
 }
 
 static void test_evidence(void **state) {
@@ -65,8 +67,58 @@ static void test_evidence(void **state) {
         assert_int_equal(undone(w, 120 * MIB), 0); /* of others */
         s->kernel_moved_bytes += 60 * MIB;
         assert_int_equal(undone(w, 120 * MIB), 116 * MIB);
-        history_record_undone(&w->history, s->cgroup, 116 * MIB, w->now_usec);
+        history_record_undone(&w->history, s->cgroup, 116 * MIB, UNDONE_BY_BALANCING, w->now_usec);
         assert_int_equal(undone(w, 120 * MIB), 0); /* told once of each move */
+}
+
+/* Unused pages are taken to slower memory: by another count, and whatever the balancing is set to. */
+static void test_demotion(void **state) {
+        struct rule *r;
+        _cleanup_(world_freep) struct world *w = placed_by(PLACE_NODES, &r);
+        struct service_sample *s = &w->samples[0];
+        r->nodes = node_set_of(2);
+        r->kernel_balancing = KERNEL_BALANCING_AUTO;
+        w->machine.kernel_balancing = 0;
+        assert_int_equal(world_cycle(w, COOL), 1);
+        settle(w, 4 * MIB);
+        drift(w, 40 * MIB);
+        w->machine.kernel_demoted_bytes += 60 * MIB;
+        assert_int_equal(undone(w, 120 * MIB), 0); /* off */
+        w->machine.kernel_demotes = true;
+        assert_int_equal(undone(w, 120 * MIB), 116 * MIB);
+        assert_int_equal(by, UNDONE_BY_DEMOTION);
+        w->machine.kernel_balancing = 2;
+        w->machine.kernel_moved_bytes += 61 * MIB;
+        assert_int_equal(undone(w, 120 * MIB), 116 * MIB);
+        assert_int_equal(by, UNDONE_BY_BALANCING); /* more of it */
+        w->machine.kernel_balancing = 0;
+        w->machine.kernel_demoted_bytes -= 10 * MIB;
+        assert_int_equal(undone(w, 120 * MIB), 0); /* too little */
+        assert_int_equal(by, UNDONE_BY_NOBODY);
+        s->kernel_moved_known = true;
+        s->kernel_demoted_bytes = GIB;
+        settle(w, 4 * MIB);
+        w->machine.kernel_demoted_bytes += GIB;
+        assert_int_equal(undone(w, 120 * MIB), 0); /* of others */
+        s->kernel_demoted_bytes += 60 * MIB;
+        assert_int_equal(undone(w, 120 * MIB), 116 * MIB);
+        assert_int_equal(by, UNDONE_BY_DEMOTION);
+
+        /* It is left there for a while, with the reason; until demotion is off, or the rule has it otherwise. */
+        history_record_undone(&w->history, s->cgroup, 116 * MIB, by, w->now_usec);
+        _cleanup_(plan_freep) struct plan *p = world_plan(w);
+        assert_false(p->placements[0].move_memory);
+        assert_state(&p->placements[0], STATE_BLOCKED);
+        assert_says(p->placements[0].reason,
+                    "the kernel's demotion to slower memory has taken back what was moved, 1 time of late: ");
+        w->machine.kernel_demotes = false;
+        w->machine.kernel_balancing = 1; /* which is not what did it */
+        p = free_and_plan(p, w);
+        assert_true(p->placements[0].move_memory);
+        w->machine.kernel_demotes = true;
+        r->kernel_balancing = KERNEL_BALANCING_OVERRIDE;
+        p = free_and_plan(p, w);
+        assert_true(p->placements[0].move_memory);
 }
 
 static void test_waits_longer_and_longer(void **state) {
@@ -76,7 +128,7 @@ static void test_waits_longer_and_longer(void **state) {
         const char *cgroup = w->samples[0].cgroup;
         uint64_t last = 0;
         for (unsigned i = 0; i < 14; i++) {
-                history_record_undone(&w->history, cgroup, 90 * MIB, w->now_usec);
+                history_record_undone(&w->history, cgroup, 90 * MIB, UNDONE_BY_BALANCING, w->now_usec);
                 const struct history_entry *e = history_find(&w->history, cgroup);
                 uint64_t wait = history_undone_wait_usec(e, r->cooldown_usec, w->now_usec);
                 assert_true(i >= 10 ? wait == last : wait == (i == 0 ? 2 * USEC_PER_MINUTE : 2 * last));
@@ -85,7 +137,7 @@ static void test_waits_longer_and_longer(void **state) {
         }
         /* A move that lasted is no longer one of a row. */
         uint64_t later = w->now_usec + last + HISTORY_UNDONE_CALM_USEC + 1;
-        history_record_undone(&w->history, cgroup, 90 * MIB, later);
+        history_record_undone(&w->history, cgroup, 90 * MIB, UNDONE_BY_BALANCING, later);
         const struct history_entry *e = history_find(&w->history, cgroup);
         assert_int_equal(history_undone_wait_usec(e, 0, later), 2 * USEC_PER_MINUTE);
         history_forgive(&w->history);
@@ -102,7 +154,7 @@ static void test_what_is_undone_is_left(void **state) {
                 r->cpus = CPUS_FREE;
                 assert_int_equal(world_cycle(w, COOL), 1);
                 drift(w, 40 * MIB);
-                history_record_undone(&w->history, w->samples[0].cgroup, 120 * MIB, w->now_usec);
+                history_record_undone(&w->history, w->samples[0].cgroup, 120 * MIB, UNDONE_BY_BALANCING, w->now_usec);
                 _cleanup_(plan_freep) struct plan *p = world_plan(w);
                 assert_false(p->placements[0].act);
                 assert_false(p->placements[0].move_memory);
@@ -199,32 +251,12 @@ static void test_told_before(void **state) {
         w->machine.kernel_balancing = 0;
         p = free_and_plan(p, w);
         assert_null(strstr(p->placements[0].reason, "kernel"));
-
-        struct rule x;
-        rule_init(&x);
-        x.nodes = node_set_of(1);
-        for (int place = 0; place < _PLACE_MAX; place++) {
-                x.place = (enum place) place;
-                bool divided = place == PLACE_INTERLEAVE, given = place == PLACE_NODES || place == PLACE_NEAR;
-                x.cpus = CPUS_FREE;
-                assert_int_equal(rule_meets_kernel_balancing(&x, 1), divided || given);
-                assert_false(rule_meets_kernel_balancing(&x, 2));
-                x.memory = MEMORY_STRICT;
-                assert_int_equal(rule_meets_kernel_balancing(&x, 1), divided);
-                x.memory = MEMORY_PREFER;
-                x.cpus = CPUS_RESTRICT;
-                assert_int_equal(rule_meets_kernel_balancing(&x, 3), divided);
-                x.kernel_balancing = KERNEL_BALANCING_RESPECT;
-                assert_false(rule_meets_kernel_balancing(&x, 1));
-                x.kernel_balancing = KERNEL_BALANCING_OVERRIDE;
-                assert_int_equal(rule_meets_kernel_balancing(&x, 1), divided || place == PLACE_SPREAD);
-                x.kernel_balancing = KERNEL_BALANCING_AUTO;
-        }
 }
 
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_evidence),
+                cmocka_unit_test(test_demotion),
                 cmocka_unit_test(test_waits_longer_and_longer),
                 cmocka_unit_test(test_what_is_undone_is_left),
                 cmocka_unit_test(test_respected),

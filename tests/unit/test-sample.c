@@ -30,6 +30,21 @@ static void test_init(void **state) {
         assert_string_equal(owner_to_string(_OWNER_INVALID), "invalid");
 }
 
+static void test_size(void **state) {
+        struct service_sample s;
+        service_sample_init(&s);
+        assert_int_equal(service_sample_alloc(&s, 2), 0);
+        s.bytes_by_node[1] = 3 * MIB;
+        s.hugetlb_bytes = 2 * MIB;
+        assert_true(sample_size_bytes(&s, 2) == 5 * MIB);
+        s.shared_bytes = 320 * MIB; /* charged to another */
+        assert_true(sample_size_bytes(&s, 2) == 320 * MIB);
+        s.shared_bytes = MIB; /* its own */
+        s.deep = true;        /* then hugetlb is part of the sum */
+        assert_true(sample_size_bytes(&s, 2) == 3 * MIB);
+        service_sample_done(&s);
+}
+
 static void test_unknown(void **state) {
         _cleanup_(topology_freep) struct topology *t = topology_new(2, 0);
         _cleanup_(service_sample_done) struct service_sample s;
@@ -43,6 +58,26 @@ static void test_unknown(void **state) {
         s.cpu_share_by_node[0] = 1000000;
         assert_near(sample_locality(&s, 2), 0);
         assert_near(sample_distance(&s, t), 0);
+}
+
+static void test_distance_from(void **state) {
+        _cleanup_(topology_freep) struct topology *t = topology_new(3, 0);
+        _cleanup_(service_sample_done) struct service_sample s;
+        make(&s, t);
+        t->distance[0 * 3 + 1] = 21;
+        t->distance[2 * 3 + 1] = 31;
+        t->nodes[0].n_cpus = 1;
+        t->nodes[2].n_cpus = 3;
+        struct node_set home = { 0 };
+        node_set_add(&home, 0);
+        assert_near(sample_distance_from(&s, t, &home), 0); /* no memory */
+        s.bytes_by_node[1] = GIB;
+        assert_near(sample_distance_from(&s, t, &home), 21);
+        node_set_add(&home, 2);
+        assert_near(sample_distance_from(&s, t, &home), (21 + 3 * 31) / 4.0);
+        home = (struct node_set){ 0 };
+        node_set_add(&home, 1);
+        assert_near(sample_distance_from(&s, t, &home), 0); /* no CPU */
 }
 
 static void test_all_local_and_all_remote(void **state) {
@@ -87,7 +122,9 @@ static void test_shares_are_normalised(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_init),
+                cmocka_unit_test(test_size),
                 cmocka_unit_test(test_unknown),
+                cmocka_unit_test(test_distance_from),
                 cmocka_unit_test(test_all_local_and_all_remote),
                 cmocka_unit_test(test_mixed),
                 cmocka_unit_test(test_shares_are_normalised),

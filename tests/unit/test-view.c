@@ -172,6 +172,17 @@ static void test_topology(void **state) {
                 "\"bytes_free\":null,\"distances\":[17,null,10],\"latency\":null,\"bandwidth\":null,\"latencies\":null,"
                 "\"bandwidths\":[null,null,null],\"devices\":[]}],"
                 "\"devices\":[{\"name\":\"block/sda\",\"nodes\":[]},{\"name\":\"net/eth0\",\"nodes\":[0]}]}");
+        struct kernel_memory kernel = { 0 };
+        const uint64_t before = 1;
+        struct json_object *machine = json_object_new_object();
+        view_put_kernel(&machine, &kernel, NULL);
+        assert_json(machine, "{\"kernel_balancing\":null,\"kernel_demotion\":null,\"memory_tiers\":[]}");
+        kernel = (struct kernel_memory){ .has_balancing = true, .has_demotion = true, .demotion = true, .n_tiers = 1 };
+        kernel.tiers[0] = (struct memory_tier){ 4, node_set_of(2) };
+        machine = json_object_new_object();
+        view_put_kernel(&machine, &kernel, &before);
+        assert_json(machine, "{\"kernel_balancing\":0,\"kernel_balancing_before\":1,\"kernel_demotion\":true,"
+                             "\"memory_tiers\":[{\"id\":4,\"nodes\":[2]}]}");
         t->nodes[2].bytes_total = 0; /* nothing there, and that is known */
         struct json_object *o = view_topology(t, NULL), *array, *free_bytes;
         assert_true(json_object_object_get_ex(o, "nodes", &array));

@@ -65,8 +65,9 @@ def expand(text, known, what):
 
 
 def all_cells(workloads, systems, runs):
-    """In the order in which they are run: systems alternate, so that a slow phase of the host hits all of them."""
-    return [Cell(workload, system, run) for workload in workloads for run in range(1, runs + 1) for system in systems
+    """In the order in which they are run: all once, then all again, so that what is there at any time is the most of a table; systems
+    alternate, so that a slow phase of the host hits all of them."""
+    return [Cell(workload, system, run) for run in range(1, runs + 1) for workload in workloads for system in systems
             if (workload, system) not in SENSELESS]
 
 

@@ -114,7 +114,7 @@ def run_cell(cell, seconds, mib, hurry):
     finally:
         system.stop()
     facts = {
-        'workload': cell.workload, 'system': cell.system, 'run': cell.run, 'seconds': f'{lasted:.2f}', 'mib': mib, 'duty': workloads.duty,
+        'workload': cell.workload, 'system': cell.system, 'run': cell.run, 'seconds': f'{lasted:.2f}', 'mib': mib, 'duty': workloads.duty(cell.workload),
         'kernel': re.search(r'version (\S+)', pathlib.Path('/proc/version').read_text())[1],
         'nodes': ' '.join(map(str, nodes)),
         'distances': ';'.join(' '.join(map(str, row)) for row in sampler.online_distances(nodes)),
@@ -135,24 +135,19 @@ def keep(cell, facts, rows, log):
     cells.set_attempts(OUT, cell, 0)
 
 
-def in_order(wanted):
-    """numad's cells last: when the others are done, the machine may have been up for long enough."""
-    return sorted(wanted, key=lambda cell: cell.system == 'numad')
-
-
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument('--seconds', type=float, default=60)
     parser.add_argument('--mib', type=int, default=320)
-    parser.add_argument('--duty', default=workloads.duty)
+    parser.add_argument('--duty', metavar='MS:MS', help="instead of each workload's own")
     parser.add_argument('--hurry', action='store_true', help='end a cell where there is nothing more to see')
     parser.add_argument('cells', nargs='+', type=cells.Cell.parse)
     options = parser.parse_args()
-    workloads.duty = options.duty
+    workloads.duty_of_all = options.duty
     lib.run('systemctl', 'stop', *PACKAGED, check=False)
     daemon.reset()
     failed = 0
-    for cell in in_order(options.cells):
+    for cell in options.cells:
         if cells.stop_file(OUT).exists():
             break
         if cell.system == 'numad':

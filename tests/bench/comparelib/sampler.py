@@ -121,13 +121,10 @@ class Placed(Watched):
         self.unit, self.best, self.own = unit, best, own
 
     def least_pages(self):
-        """How many base pages must move at least."""
+        """How many base pages must move at least. Of its first process alone: what others have of their own does not live for long."""
         if not self.own:
             return 0
-        away = collections.Counter()
-        for pid in numa.cgroup_pids(self.cgroup):
-            away.update(away_bytes(pid, self.best))
-        return sum(away.values()) // numa.PAGE
+        return sum(away_bytes(numa.cgroup_pids(self.cgroup)[0], self.best).values()) // numa.PAGE
 
 
 def cgroup_of(unit):

@@ -101,8 +101,14 @@ def test_undone_is_noticed(nodes, eager_kernel):
     journal, ids = daemon.Journal(), daemon.message_ids()
     NUMA_BALANCING.write_text('1')
     daemon.start()
-    undone = daemon.wait_for('undone', lambda: journal.of_unit(service.unit, ids['UNDONE']), 300)[0]
+    undone = daemon.wait_for('undone', lambda: journal.of_unit(service.unit, ids['UNDONE']))[0]
     assert int(undone['WAIT_USEC']) >= 60e6
     assert int(undone['BYTES']) > 0
     daemon.wait_for('told', lambda: 'taken back' in daemon.service(service.unit)['reason'])
     assert any('contested' in e['MESSAGE'] for e in journal.entries(MESSAGE_ID=ids['KERNEL_BALANCING']))
+    event = next(e for e in json.loads(daemon.ctl('history', service.unit, '--json=short').stdout) if e['event'] == 'undone')
+    assert event['undone_by'] == undone['KERNEL_CAUSE'] == 'balancing'
+    assert event['from_nodes'] == [home] and event['bytes'] == int(undone['BYTES'])
+    # It could have been known before.
+    warnings = json.loads(daemon.ctl('check', '--json=short').stdout)['warnings']
+    assert len(warnings) == 1 and f'{daemon.CONFIG}:' in warnings[0] and 'memory: strict' in warnings[0]

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A node with memory only, and firmware that tells latencies and bandwidths."""
 
+import pathlib
+
 import pytest
 
 import daemon
@@ -25,6 +27,14 @@ def test_topology_tells_latency_and_bandwidth():
     assert [node['bandwidth'] for node in nodes] == [value >> 20 for value in (asked[0].bandwidth[0], asked[1].bandwidth[1],
                                                                                asked[2].bandwidth[2], asked[0].bandwidth[EXPANDER])]
     assert nodes[0]['latencies'] == [asked[0].latency[0], None, None, asked[0].latency[EXPANDER]]
+
+
+def test_topology_tells_what_the_kernel_does():
+    told = daemon.topology()
+    tiers = pathlib.Path('/sys/devices/virtual/memory_tiering').glob('memory_tier*/nodelist')
+    assert [(t['id'], t['nodes']) for t in told['memory_tiers']] == sorted((int(t.parent.name[11:]), numa.parse_list(t.read_text())) for t in tiers)
+    assert told['kernel_balancing'] == int(pathlib.Path('/proc/sys/kernel/numa_balancing').read_text())
+    assert told['kernel_demotion'] == (pathlib.Path('/sys/kernel/mm/numa/demotion_enabled').read_text() == 'true\n')
 
 
 def test_faster_memory_is_preferred():

@@ -222,3 +222,28 @@ def test_shared_pages_of_one_service_move_when_told(journal):
         wait_for('at home', at_home(service, [1]))
         moves = journal.of_unit(service.unit, IDS['MOVED'])
         assert int(moves[-1]['PAGES']) <= 1.2 * 8 * MIB / 4096 + 4096      # once, not once for each process
+
+
+def test_services_kept_together_move_what_they_share(journal):
+    # The second is charged with next to nothing, as the first has touched the file before it.
+    with contextlib.ExitStack() as stack:
+        stack.callback(remove, '/dev/shm/both')
+        stack.callback(lib.stop_all)
+        first, second = [start_service(name, **HERE, size=16, shm='/dev/shm/both') for name in ('first', 'second')]
+        before = first.frames()
+        told = {'min-size': '8M', 'shared-pages': 'move'}
+        daemon.configure([rule_for('first', {**NODE_1, **told}),
+                          rule_for('second', {'place': 'compact', 'together-with': 'first', **told})], max_interval='1s')
+        with Mapper('/dev/shm/both'):           # nobody asked this one
+            daemon.start()
+            for service in (first, second):
+                wait_for('said something', lambda: journal.of_unit(service.unit))
+                wait_for('an end', lambda: daemon.state(service.unit) in ('stable', 'blocked'))
+            assert first.frames() == before
+            daemon.stop()                       # or it would wait before it tries again
+        daemon.start()
+        wait_for('the first at home', at_home(first, [1]))
+        entry = wait_for('the second at home', at_home(second, [1]))
+        assert entry['bytes_by_node'][1] >= 0.9 * 16 * MIB
+        assert sum(int(move['PAGES']) for service in (first, second) for move in journal.of_unit(service.unit, IDS['MOVED'])) \
+            <= 1.2 * 16 * MIB / 4096 + 4096     # once, not once for each service

@@ -147,7 +147,7 @@ def test_pressure_is_not_an_excuse_to_fill_a_node():
     hog = start_service('hog', size=max(free_mib - 160, 16), node=1, threads=1, duty='1:500')
     service = start_service('big', size=150, node=2, threads=1, duty='5:95')
     keep_free_bytes = 0.2 * numa.node_meminfo(1)['MemTotal']
-    daemon.configure([rule(service.unit)], keep_free='20%')
+    daemon.configure([rule(service.unit)], keep_free='20%', max_interval='1s')
     daemon.start()
     wait_for('decided', lambda: daemon.state(service.unit) in ('stable', 'blocked'))
     next_cycles(2)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The cache: directories named KIND-HASH that are complete or absent, never changed, and deleted when unused for long.
 
-Who makes an entry holds a lock meanwhile, so that two machines started at once build an image once. Where the cache
+Who makes an entry holds a lock meanwhile, so that two machines started at once build an image once; of two suites, both at once. Where the cache
 cannot be written, everything works from a temporary directory that goes away at exit.
 """
 
@@ -78,11 +78,12 @@ def obtain(kind, name, make, scratch, say):
 
     final = cache / f'{kind}-{name}'
     if not final.is_dir():
-        with _lock(cache / f'{kind}.lock', lambda: say(f'another one is making the {kind}: waiting')):
+        what = f'{kind}-{name.rpartition("-")[0]}'              # without its hash: there are as many locks as suites
+        with _lock(cache / f'{what}.lock', lambda: say(f'another one is making the {what}: waiting')):
             if not final.is_dir():
-                for stale in cache.glob(f'.new-{kind}-*'):      # of a maker that was killed: we hold the lock
+                for stale in cache.glob(f'.new-{what}-*'):      # of a maker that was killed: we hold the lock
                     shutil.rmtree(stale, ignore_errors=True)
-                fresh = pathlib.Path(tempfile.mkdtemp(prefix=f'.new-{kind}-', dir=cache))
+                fresh = pathlib.Path(tempfile.mkdtemp(prefix=f'.new-{what}-', dir=cache))
                 try:
                     fresh.chmod(0o755)
                     make(fresh)

@@ -153,7 +153,7 @@ class Resuming(unittest.TestCase):
 
     def test_all_cells_once(self):
         self.assertEqual(self.run_all(), ([], False))
-        self.assertEqual([len(boot) for boot in self.boots], [6, 3, 4, 1])      # i has a machine of its own, and no hand
+        self.assertEqual([len(boot) for boot in self.boots], [6, 4, 3, 1])      # i has a machine of its own, and no hand
         self.assertEqual(self.run_all(), ([], False))
         self.assertEqual(len(self.boots), 4)
 
@@ -161,7 +161,7 @@ class Resuming(unittest.TestCase):
         missing, more = self.run_all(boots=1)
         self.assertEqual((len(missing), more), (7, True))
         self.assertEqual(self.run_all(), ([], False))
-        self.assertEqual(self.boots[1], list(map(str, missing))[:3])
+        self.assertEqual(self.boots[1], [str(cell) for cell in missing if cell.topology == missing[0].topology])
 
     def test_a_deadly_cell_is_left_out_after_two_attempts(self):
         self.deadly = {'a-hand-1': 125}

@@ -10,6 +10,7 @@ from . import cells
 GOALS = (0.90, 0.95, 0.99)
 HOLD = 3                # rows in a row that a goal must be held for, to count as reached
 END_SECONDS = 10        # the last so many seconds are "the end", or the last sixth of a shorter time
+LEAST_PAGES = 256       # where fewer must move, how many times as many did says nothing
 ALIKE = ('kernel', 'mib', 'duty')       # what cells of a workload must have in common
 PER_THREAD = {'i'}      # where each thread has its own memory, locality is what each thread finds on its own node
 
@@ -107,7 +108,7 @@ def figures(rows, facts, series):
         'stall_ms': max(int(row['stall_usec']) for row in rows if float(row['seconds']) >= 0) / 1000,
         'progress': _progress(rows, facts),
     }
-    result['over'] = result['moved'] / result['least'] if result['least'] > 0 else None
+    result['over'] = result['moved'] / result['least'] if result['least'] >= LEAST_PAGES else None
     return result
 
 

@@ -66,7 +66,8 @@ struct transition *transition_free(struct transition *t) {
 
 int transition_arm(struct transition *t, uint64_t delay_usec) {
         const struct environment *env = t->m->env;
-        int r = t->timer ? 0 : env->ops->timer_new(env->context, 5 * USEC_PER_MSEC, transition_slice_due, t, &t->timer);
+        /* Exact enough for handing a turn on: slices take milliseconds. */
+        int r = t->timer ? 0 : env->ops->timer_new(env->context, USEC_PER_MSEC / 2, transition_slice_due, t, &t->timer);
         return r < 0 ? r : env->ops->timer_set(t->timer, manager_now(t->m) + delay_usec);
 }
 

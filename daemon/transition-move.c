@@ -226,6 +226,7 @@ static void late_slice(void *arg) {
         t->slice_late = true;
         journal_stuck(t->target.unit, t->target.cgroup, "moving its pages");
         transition_cancel(t, "a process of it did not respond while its pages were moved");
+        transition_give_back(t); /* nobody knows when it responds */
 }
 
 static const struct job_ops slice_ops = { run_slice, done_slice, late_slice };

@@ -40,7 +40,7 @@ static void on_in_force(int result, const struct cpuset_state *last, void *userd
 
 static void on_changed(int result, void *userdata) {
         struct transition *t = userdata;
-        t->refused |= result < 0 && result != -ENOENT && result != -ECANCELED && result != -EAGAIN;
+        t->refused |= result < 0 && result != -ENOENT && result != -ECANCELED && result != -EAGAIN && result != -EBUSY;
         if (result >= 0)
                 result = cpuset_wait(manager_act(t->m), &t->target, &t->change, READ_BACK_LIMIT_USEC, on_in_force, t);
         if (result < 0) {
@@ -66,7 +66,7 @@ static void begin_change(struct transition *t, const struct cpuset_state *state)
         r = act->ops->set_cpuset(act->context, &t->target, &t->change, on_changed, t);
         if (r < 0) {
                 t->changing = t->change_late = false;
-                t->refused = r != -ENOMEM;
+                t->refused = r != -ENOMEM && r != -EBUSY && r != -EAGAIN; /* these are ours */
                 transition_fail(t, r, "its cpuset could not be changed");
         }
 }
@@ -119,7 +119,8 @@ void transition_widen(struct transition *t) {
         }
         struct cpu_mask home = { 0 };
         topology_cpus_of(t->m->topology, &p->home_cpus, &home);
-        t->cpus_first = p->restrict_cpus && cpus_go_first(t);
+        bool in_force = state.configured.cpus_set && cpu_mask_equal(&home, &state.configured.cpus);
+        t->cpus_first = p->restrict_cpus && !in_force && cpus_go_first(t);
         if (t->cpus_first) {
                 t->change.change_cpus = t->change.value.cpus_set = true;
                 t->change.value.cpus = home;

@@ -111,13 +111,17 @@ void transition_enter(struct transition *t, enum phase phase) {
         }
 }
 
+void transition_give_back(struct transition *t) {
+        if ((!t->cpus_first && !t->probed) || t->phase != PHASE_MOVE)
+                return;
+        int r = manager_restore_one(t->m, t->target.cgroup);
+        if (r < 0)
+                log_error(r, "%s: could not begin to give its cpusets back: %s", t->target.unit, strerror(-r));
+}
+
 void transition_fail(struct transition *t, int error, const char *why) {
-        /* Its memory does not come: its CPUs, which went ahead, go back, and so does what only tried whether they could. */
-        if ((t->cpus_first || t->probed) && t->phase == PHASE_MOVE && !t->cancelled) {
-                int r = manager_restore_one(t->m, t->target.cgroup);
-                if (r < 0)
-                        log_error(r, "%s: could not begin to give its cpusets back: %s", t->target.unit, strerror(-r));
-        }
+        if (!t->cancelled)
+                transition_give_back(t);
         /* Why it was cancelled says more than what came of the step that was still under way. */
         t->error = t->cancelled ? -ECANCELED : error;
         t->why = t->cancelled ? t->why : why;

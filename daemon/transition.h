@@ -84,6 +84,8 @@ void transition_undo(struct transition *t);
 
 void transition_enter(struct transition *t, enum phase phase);
 void transition_fail(struct transition *t, int error, const char *why);
+/* Its memory does not come: its CPUs, which went ahead, go back, and so does what only tried whether they could. */
+void transition_give_back(struct transition *t);
 /* transition-end.c. Ends it: tells the journal what the kernel says now, and frees it. `now`: the verifying observation, NULL if there is none. */
 void transition_finish(struct transition *t, const struct service_sample *now);
 uint64_t transition_refused_bytes(const struct transition *t); /* what the last pass could not move */

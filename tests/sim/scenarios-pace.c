@@ -378,6 +378,25 @@ static void cpus_first_or_last(struct run *r) {
         expect(r, node_set_equal(&cpus, &one), "its CPUs were not restricted in the end");
 }
 
+/* Later some of its memory is elsewhere, and moving it hurts: given up, and the restriction that held before stays. */
+static void strays_that_hurt(struct run *r) {
+        machine(r, 2, 8, 32 * GIB);
+        rules(r, "daemon: {migrate-rate: 1G}\nrules:\n- {name: all, match: {unit: '*'}, place: compact, cooldown: 10s}\n");
+        sim_settings(r->sim)->move_rate_bytes = 64 * MIB;
+        struct sim_service *v = scattered(r, "app.service", 4 * GIB);
+        pass(r, MINUTES(5));
+        expect_local(r, v, 0.99);
+        expect_home_count(r, v, 1);
+        struct node_set home = cpu_nodes(r, v);
+        unsigned other = node_set_has(&home, 0) ? 1 : 0;
+        v->bytes[SIM_PLAIN][other] += 3 * GIB;
+        sim_take_bytes(r->sim, other, 3 * GIB);
+        v->move_stall_permille = 4000;
+        pass(r, MINUTES(10));
+        expect(r, r->n_given_up > 0, "not given up");
+        expect_home_count(r, v, 1);
+}
+
 const struct scenario scenarios_pace[] = {
         { 100, "shared-rate", "services under one rate have the same of it", shared_rate },
         { 101, "rule-rate", "a rule's rate, through several moves", rule_rate },
@@ -394,5 +413,6 @@ const struct scenario scenarios_pace[] = {
         { 112, "small-rest", "a small service whose libraries are elsewhere is stable", small_rest },
         { 113, "nothing-told", "a kernel without pressure information", nothing_told },
         { 114, "cpus-first", "CPUs go home first, or last, by where the memory is", cpus_first_or_last },
+        { 115, "strays-hurt", "what is settled stays restricted where a later move is given up", strays_that_hurt },
         { 0 },
 };

@@ -96,6 +96,9 @@ static int real_set_cpuset(void *context, const struct target *t, const struct c
         case OWNER_SYSTEMD:
                 if (!real->options.bus)
                         return -ENOTCONN;
+                /* What waits for nobody does not wait for a free worker either. */
+                if (!c->change_mems && !real->enabling_waits)
+                        return systemd_set_cpuset(real->options.bus, &real->unit_changes, t->unit, c, done, userdata);
                 return begin_cpuset_job(real, t, c, done, userdata);
         case OWNER_CGROUPFS: return begin_cpuset_job(real, t, c, done, userdata);
         default: return -EOPNOTSUPP;

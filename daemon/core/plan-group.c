@@ -129,7 +129,7 @@ void group_unassign(struct planner *pl, struct group *g) {
 }
 
 void group_assign(struct planner *pl, struct group *g, const struct node_set *nodes) {
-        uint64_t lent = 0;
+        struct lent lent = { 0 };
         g->cost = 0;
         for (size_t k = 0; k < g->n; k++) {
                 struct option o = { .nodes = *nodes };

@@ -301,8 +301,12 @@ bool plan_input_is_consistent(const struct plan_input *in);
 /* Movable, on this node (by index), and charged to another service. */
 uint64_t job_borrowed_bytes(const struct planner *pl, const struct job *j, unsigned i);
 bool group_borrows(const struct planner *pl, const struct group *g);
-/* Assigns one member of a group that borrows, after those before it. `lent`: what those have borrowed of what is not at home yet. */
-void group_assign_member(struct planner *pl, struct group *g, size_t k, const struct option *o, uint64_t *lent);
+/* What the members so far have elsewhere and share: borrowed from others, and that with what others may have borrowed from them. */
+struct lent {
+        uint64_t borrowed_bytes, shared_bytes;
+};
+/* Assigns one member of a group that borrows, after those before it, and adds it to `lent`. */
+void group_assign_member(struct planner *pl, struct group *g, size_t k, const struct option *o, struct lent *lent);
 
 /* plan-jobs.c */
 /* `look`: as planner_run(). */

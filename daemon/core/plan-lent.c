@@ -37,13 +37,15 @@ static uint64_t brought(const struct group *g, size_t k, unsigned i) {
         return sum;
 }
 
-void group_assign_member(struct planner *pl, struct group *g, size_t k, const struct option *o, uint64_t *lent) {
+void group_assign_member(struct planner *pl, struct group *g, size_t k, const struct option *o, struct lent *lent) {
         struct job *j = g->members[k];
         struct node_set mems = job_mems(pl, j, &o->nodes);
         uint64_t borrowed, lendable;
         sum_off(pl, j, &mems, &borrowed, &lendable);
-        uint64_t allow = borrowed + MIN2(*lent, lendable);
-        *lent += borrowed;
+        /* What it borrowed from somebody else than those before it comes along with it alone. */
+        uint64_t allow = MIN2(borrowed, lent->shared_bytes) + MIN2(lent->borrowed_bytes, lendable);
+        lent->borrowed_bytes += borrowed;
+        lent->shared_bytes += borrowed + lendable;
         for (unsigned i = 0; i < pl->n_nodes; i++) {
                 pl->credit[i] = MIN2(brought(g, k, i), allow);
                 allow -= pl->credit[i];

@@ -20,8 +20,9 @@ bool is_topology(const char *what, bool is_file) {
 }
 
 bool describes_another_machine(void) {
-        const char *this_system = getenv("HWLOC_THISSYSTEM");
-        return (getenv("HWLOC_XMLFILE") || getenv("HWLOC_SYNTHETIC")) && !(this_system && strcmp(this_system, "1") == 0);
+        const char *this_system = getenv("HWLOC_THISSYSTEM"), *xml = getenv("HWLOC_XMLFILE"),
+                   *synthetic = getenv("HWLOC_SYNTHETIC");
+        return ((xml && *xml) || (synthetic && *synthetic)) && !(this_system && strcmp(this_system, "1") == 0);
 }
 
 const char *described_root(void) {

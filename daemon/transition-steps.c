@@ -11,6 +11,9 @@
 /* A service manager answers before it has written the cgroup: the kernel is asked until it says so, for this long at most. */
 #define READ_BACK_LIMIT_USEC (10 * USEC_PER_SEC)
 
+/* Threads that are free are here now and there then: a distance that was measured is no closer than this to the next one. */
+#define ABOUT_AS_FAR 1.05
+
 /* After an undo the same placement is not tried again for this long. */
 #define UNDONE_HOLD_USEC (15 * USEC_PER_MINUTE)
 
@@ -84,9 +87,9 @@ static int read_state(struct transition *t, struct cpuset_state *ret) {
         return r;
 }
 
-/* Where its memory is now no farther from the new CPUs than from those that it uses: then each slice brings it nearer, and what it allocates meanwhile is
- * at home. Else they come last, so that its threads stay with the larger part. With the kernel's own balancing its pages follow its threads, and what we move
- * home would go back to them. And what was refused before is tried before anything is moved for it. */
+/* Where its memory is now about as far from the new CPUs as from those that it uses, or nearer: then each slice brings it nearer, and what it allocates meanwhile
+ * is at home. Else they come last, so that its threads stay with the larger part. With the kernel's own balancing its pages follow its threads, and what we
+ * move home would go back to them. And what was refused before is tried before anything is moved for it. */
 static bool cpus_go_first(const struct transition *t) {
         const struct placement *p = transition_placement(t);
         const struct service_sample *s = transition_sample(t);
@@ -94,7 +97,8 @@ static bool cpus_go_first(const struct transition *t) {
         const struct history_entry *h = history_find(&t->m->history, t->target.cgroup);
         if ((h && h->refused) || !p->move_memory)
                 return h && h->refused;
-        return (t->m->balancing.mode & 1) || sample_distance_from(s, topology, &p->home_cpus) <= sample_distance(s, topology);
+        return (t->m->balancing.mode & 1) ||
+               sample_distance_from(s, topology, &p->home_cpus) <= sample_distance(s, topology) * ABOUT_AS_FAR;
 }
 
 void transition_widen(struct transition *t) {

@@ -133,7 +133,7 @@ int patient_read(struct patience *p, const struct host *h, unsigned n_ids, const
         r->options = *options;
         r->options.companions = &r->companions;
         error = companions_copy(options->companions, &r->companions);
-        if (error == 0)
+        if (error >= 0)
                 error = -pthread_create(&thread, NULL, run, r);
         if (error < 0) {
                 reading_free(r);

@@ -196,6 +196,11 @@ static void recover(struct backoff *b, uint64_t now) {
                 b->level = b->cause == HOLD_ROOM ? 0 : BACKOFF_SLOWEST;
 }
 
+/* To find out whether a restriction is what it waits for. */
+static bool pauses_at_once(const struct backoff *b, enum hold_cause cause) {
+        return b->learns_cpu && cause == HOLD_CPU;
+}
+
 void backoff_look(struct backoff *b, const struct backoff_look *l) {
         const enum word words[_HOLD_CAUSE_MAX] = {
                 [HOLD_MEMORY] = judge(l->memory_permille, b->before_memory, BACKOFF_MEMORY_CALM, BACKOFF_MEMORY_SLOW,
@@ -234,12 +239,10 @@ void backoff_look(struct backoff *b, const struct backoff_look *l) {
                         break;
                 }
                 b->cause = cause;
-                if (b->learns_cpu && cause == HOLD_CPU)
+                if (pauses_at_once(b, cause) || (b->level == BACKOFF_SLOWEST && ++b->n_slowest >= SLOWEST_LOOKS))
                         pause_it(b, cause, l->now_usec);
                 else if (b->level < BACKOFF_SLOWEST)
                         b->level++;
-                else if (++b->n_slowest >= SLOWEST_LOOKS)
-                        pause_it(b, cause, l->now_usec);
                 break;
         case TERRIBLE:
                 if (b->level >= BACKOFF_PAUSED)

@@ -378,6 +378,26 @@ static void cpus_first_or_last(struct run *r) {
         expect(r, node_set_equal(&cpus, &one), "its CPUs were not restricted in the end");
 }
 
+/* Without a limit, on eight CPUs: slice by slice in turn, so that both wait for the other, and both are home at about the same time. */
+static void in_turn(struct run *r) {
+        machine(r, 2, 4, 16 * GIB);
+        rules(r, "daemon: {migrate-rate: 100G}\nrules:\n- {name: all, match: {unit: '*'}, place: compact}\n");
+        sim_settings(r->sim)->move_rate_bytes = 64 * MIB;
+        struct sim_service *v[2] = { scattered(r, "app0.service", 2 * GIB), scattered(r, "app1.service", 2 * GIB) };
+        pass(r, SECONDS(15));
+        uint64_t a = v[0]->moved_bytes, b = v[1]->moved_bytes;
+        expect(r, MIN2(a, b) > 0 && MAX2(a, b) - MIN2(a, b) <= 64 * MIB, "moved %" PRIu64 " and %" PRIu64 " MiB", a / MIB,
+               b / MIB);
+        expect(r, a + b <= 15 * 64 * MIB, "moved faster than one at a time can");
+        pass(r, MINUTES(5));
+        for (unsigned i = 0; i < ARRAY_SIZE(v); i++) {
+                expect_local(r, v[i], 0.99);
+                expect(r, held_usec(r, v[i], HOLD_TURN) > (int64_t) SECONDS(2), "%s waited for %" PRId64 " us", v[i]->unit,
+                       held_usec(r, v[i], HOLD_TURN));
+        }
+        expect_good_manners(r);
+}
+
 /* Later some of its memory is elsewhere, and moving it hurts: given up, and the restriction that held before stays. */
 static void strays_that_hurt(struct run *r) {
         machine(r, 2, 8, 32 * GIB);
@@ -414,5 +434,6 @@ const struct scenario scenarios_pace[] = {
         { 113, "nothing-told", "a kernel without pressure information", nothing_told },
         { 114, "cpus-first", "CPUs go home first, or last, by where the memory is", cpus_first_or_last },
         { 115, "strays-hurt", "what is settled stays restricted where a later move is given up", strays_that_hurt },
+        { 116, "in-turn", "two services without a limit take turns", in_turn },
         { 0 },
 };

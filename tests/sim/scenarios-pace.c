@@ -386,8 +386,8 @@ static void in_turn(struct run *r) {
         struct sim_service *v[2] = { scattered(r, "app0.service", 2 * GIB), scattered(r, "app1.service", 2 * GIB) };
         pass(r, SECONDS(15));
         uint64_t a = v[0]->moved_bytes, b = v[1]->moved_bytes;
-        expect(r, MIN2(a, b) > 0 && MAX2(a, b) - MIN2(a, b) <= 64 * MIB, "moved %" PRIu64 " and %" PRIu64 " MiB", a / MIB,
-               b / MIB);
+        expect(r, MIN2(a, b) > 0 && MAX2(a, b) - MIN2(a, b) <= 64 * MIB, "moved %" PRIu64 " and %" PRIu64 " MiB",
+               (uint64_t) (a / MIB), (uint64_t) (b / MIB));
         expect(r, a + b <= 15 * 64 * MIB, "moved faster than one at a time can");
         pass(r, MINUTES(5));
         for (unsigned i = 0; i < ARRAY_SIZE(v); i++) {

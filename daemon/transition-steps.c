@@ -20,7 +20,7 @@
 /* Cpusets */
 
 static enum phase phase_after_change(const struct transition *t) {
-        return t->phase == PHASE_WIDEN ? PHASE_MOVE : PHASE_VERIFY;
+        return t->phase == PHASE_WIDEN ? PHASE_MOVE : t->mems_follow ? PHASE_NARROW : PHASE_VERIFY;
 }
 
 static void on_in_force(int result, const struct cpuset_state *last, void *userdata) {
@@ -143,8 +143,36 @@ void transition_widen(struct transition *t) {
                 begin_change(t, &state);
 }
 
-void transition_narrow(struct transition *t) {
+static void narrow_cpus(const struct transition *t, const struct cpuset_state *state, struct cpuset_change *c) {
         const struct placement *p = transition_placement(t);
+        const struct record_entry *e = record_find(t->m->record, t->target.cgroup);
+        if (p->restrict_cpus) {
+                c->value.cpus_set = true;
+                topology_cpus_of(t->m->topology, &p->home_cpus, &c->value.cpus);
+                c->change_cpus = !state->configured.cpus_set || !cpu_mask_equal(&c->value.cpus, &state->configured.cpus);
+        } else if (e && e->changed_cpus && e->ours.cpus_set && record_explains_cpus(e, &state->configured)) {
+                /* Restricted under an earlier rule, free now. Clearing can be refused; the parent's full set has the same effect. */
+                c->value.cpus_set = true;
+                c->value.cpus = e->before.cpus_set ? e->before.cpus : state->parent_effective_cpus;
+                c->change_cpus = !cpu_mask_equal(&c->value.cpus, &state->effective_cpus);
+        }
+}
+
+static void narrow_mems(const struct transition *t, const struct cpuset_state *state, struct cpuset_change *c) {
+        const struct placement *p = transition_placement(t);
+        const struct record_entry *e = record_find(t->m->record, t->target.cgroup);
+        if (p->narrow_mems) {
+                c->value.mems_set = true;
+                c->value.mems = p->home_mems;
+                c->change_mems = !state->configured.mems_set || !node_set_equal(&c->value.mems, &state->configured.mems);
+        } else if (e && e->changed_mems && e->ours.mems_set && record_explains_mems(e, &state->configured)) {
+                c->value.mems_set = true;
+                c->value.mems = e->before.mems_set ? e->before.mems : state->parent_effective_mems;
+                c->change_mems = !node_set_equal(&c->value.mems, &state->effective_mems);
+        }
+}
+
+void transition_narrow(struct transition *t) {
         struct cpuset_state state;
 
         if (!has_cpuset(t)) {
@@ -153,32 +181,16 @@ void transition_narrow(struct transition *t) {
         }
         if (read_state(t, &state) < 0)
                 return;
-        const struct record_entry *e = record_find(t->m->record, t->target.cgroup);
         struct cpuset_change *c = &t->change;
         *c = (struct cpuset_change){ 0 };
-
-        if (p->restrict_cpus) {
-                c->value.cpus_set = true;
-                topology_cpus_of(t->m->topology, &p->home_cpus, &c->value.cpus);
-                c->change_cpus = !state.configured.cpus_set || !cpu_mask_equal(&c->value.cpus, &state.configured.cpus);
-        } else if (e && e->changed_cpus && e->ours.cpus_set && record_explains_cpus(e, &state.configured)) {
-                /* Restricted under an earlier rule, free now. Clearing can be refused; the parent's full set has the same effect. */
-                c->value.cpus_set = true;
-                c->value.cpus = e->before.cpus_set ? e->before.cpus : state.parent_effective_cpus;
-                c->change_cpus = !cpu_mask_equal(&c->value.cpus, &state.effective_cpus);
-        }
-        if (p->narrow_mems) {
-                c->value.mems_set = true;
-                c->value.mems = p->home_mems;
-                c->change_mems = !state.configured.mems_set || !node_set_equal(&c->value.mems, &state.configured.mems);
-        } else if (e && e->changed_mems && e->ours.mems_set && record_explains_mems(e, &state.configured)) {
-                c->value.mems_set = true;
-                c->value.mems = e->before.mems_set ? e->before.mems : state.parent_effective_mems;
-                c->change_mems = !node_set_equal(&c->value.mems, &state.effective_mems);
-        }
+        if (!t->mems_follow) /* else they have just been changed */
+                narrow_cpus(t, &state, c);
+        narrow_mems(t, &state, c);
         /* With memory left behind the kernel would move it all at once, and hold up whoever writes: first it is counted. */
         t->mems_wait = c->change_mems && !t->counted && !node_set_is_subset(&state.effective_mems, &c->value.mems);
         c->change_mems &= !t->mems_wait;
+        t->mems_follow = c->change_cpus && c->change_mems;
+        c->change_mems &= !t->mems_follow;
         if (!c->change_cpus && !c->change_mems)
                 transition_enter(t, PHASE_VERIFY);
         else

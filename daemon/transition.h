@@ -30,10 +30,12 @@ struct transition {
         bool changing;    /* a change is under way */
         bool change_late; /* and does not return: said so */
         bool refused;     /* a change was refused, or came to nothing */
+        bool written;     /* the widening: all of it or a part, or the service manager may still do so */
         bool cpus_first;  /* they were restricted before anything is moved */
         bool probed;      /* a cpuset that restrains nothing was set first, to see whether one can be */
         bool mems_wait;   /* memory nodes are to be narrowed, once what is left off home was counted; */
         bool counted;     /* it was, and they may be */
+        bool mems_follow; /* they are changed next, once the CPUs are: these wait for no hung thread */
 
         struct service_note *note; /* with what is remembered from move to move; stays while this does */
         struct env_mover *mover;
@@ -84,7 +86,7 @@ void transition_undo(struct transition *t);
 
 void transition_enter(struct transition *t, enum phase phase);
 void transition_fail(struct transition *t, int error, const char *why);
-/* Its memory does not come: its CPUs, which went ahead, go back, and so does what only tried whether they could. */
+/* Its memory does not come: its CPUs, which went ahead, go back, and so do what only tried whether they could, and a widening that failed half-way. */
 void transition_give_back(struct transition *t);
 /* transition-end.c. Ends it: tells the journal what the kernel says now, and frees it. `now`: the verifying observation, NULL if there is none. */
 void transition_finish(struct transition *t, const struct service_sample *now);

@@ -41,8 +41,20 @@ static void on_in_force(int result, const struct cpuset_state *last, void *userd
         transition_enter(t, phase_after_change(t));
 }
 
+/* May something of the change be there, or come yet? What was refused as a whole leaves nothing to give back. */
+static bool is_written(const struct transition *t, int result) {
+        const struct act *act = manager_act(t->m);
+        struct cpuset_state now;
+        if (result >= 0 || result == -ETIMEDOUT)
+                return true;
+        return act->ops->get_cpuset(act->context, &t->target, &now) >= 0 &&
+               (!cpuset_cpus_equal(&now.configured, &t->before.configured) ||
+                !cpuset_mems_equal(&now.configured, &t->before.configured));
+}
+
 static void on_changed(int result, void *userdata) {
         struct transition *t = userdata;
+        t->written = t->phase == PHASE_WIDEN && is_written(t, result);
         t->refused |= result < 0 && result != -ENOENT && result != -ECANCELED && result != -EAGAIN && result != -EBUSY;
         if (result >= 0)
                 result = cpuset_wait(manager_act(t->m), &t->target, &t->change, READ_BACK_LIMIT_USEC, on_in_force, t);

@@ -261,7 +261,7 @@ void transition_slice_due(void *userdata) {
         int r;
 
         if (!t->mover) { /* it is its turn, perhaps */
-                transition_move(t);
+                transition_enter(t, t->phase);
                 return;
         }
         end_hold(t);
@@ -295,19 +295,32 @@ static void begin_backoff(struct transition *t) {
         backoff_init(&t->backoff, s->memory_pressure_centipercent / 10, s->cpu_pressure_centipercent / 10, restricted);
 }
 
+/* Is the other moved? Who is not past its widening lets those go first that are. */
+static bool goes_first(const struct transition *t, const struct transition *o) {
+        bool goes =
+                t->phase == PHASE_WIDEN ? o->phase == PHASE_MOVE || (o->phase == PHASE_WIDEN && o->changing) : o->mover != NULL;
+        return goes && o != t && !transition_is_late(o);
+}
+
 /* Services that share memory are moved one after the other, so that the second finds at home what the first has moved; and the first pass begins once
  * all that begin with it have their homes. */
-static bool waits_for_companion(struct transition *t) {
+static bool has_to_wait(struct transition *t) {
         const struct transition *o;
         bool any = false;
         for (size_t i = 0; i < t->seen->observation->n_services && !any && !t->begins_late; i++)
                 any = cycle_is_bonded(t->seen, t->seen_index, i);
         t->begins_late = true;
         LIST_FOREACH(o, &t->m->transitions, entry) {
-                ssize_t i = o != t && o->mover && !transition_is_late(o) ? cycle_find(t->seen, o->target.cgroup) : -1;
+                ssize_t i = goes_first(t, o) ? cycle_find(t->seen, o->target.cgroup) : -1;
                 any = any || (i >= 0 && cycle_is_bonded(t->seen, t->seen_index, (size_t) i));
         }
         return any;
+}
+
+/* Where there is no memory to find out or no timer, it goes on. */
+bool transition_waits_for_companion(struct transition *t) {
+        return transition_placement(t)->move_memory && cycle_find_bonds(t->seen) >= 0 && has_to_wait(t) &&
+               transition_arm(t, TURN_AGAIN_USEC) >= 0;
 }
 
 void transition_move(struct transition *t) {
@@ -315,20 +328,15 @@ void transition_move(struct transition *t) {
         const struct placement *p = transition_placement(t);
         const struct service_sample *s = &t->seen->observation->services[t->seen_index];
 
-        int r = cycle_find_bonds(t->seen);
-        if (r >= 0 && p->move_memory && waits_for_companion(t)) {
-                r = transition_arm(t, TURN_AGAIN_USEC);
-                if (r >= 0)
-                        return;
-        }
+        if (transition_waits_for_companion(t))
+                return;
         t->n_passes++;
         if (!p->move_memory || s->n_processes == 0) {
                 transition_enter(t, PHASE_NARROW);
                 return;
         }
         _cleanup_(transition_goal_done) struct transition_goal g = { 0 };
-        if (r >= 0)
-                r = transition_make_goal(t, &g);
+        int r = transition_make_goal(t, &g);
         t->room_left_bytes = 0;
         NODE_SET_FOREACH (node, &p->home_mems)
                 t->room_left_bytes += r >= 0 ? g.room[node] : 0;

@@ -117,6 +117,8 @@ void transition_widen(struct transition *t) {
         const struct placement *p = transition_placement(t);
         struct cpuset_state state;
 
+        if (transition_waits_for_companion(t)) /* not on CPUs away from its memory */
+                return;
         if (!has_cpuset(t)) {
                 transition_enter(t, PHASE_MOVE);
                 return;

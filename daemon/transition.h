@@ -81,6 +81,8 @@ struct transition {
 /* Each begins its step and sees to it that transition_next_phase() or transition_fail() follows, possibly at once. */
 void transition_widen(struct transition *t);
 void transition_move(struct transition *t);
+/* Before either: it is to wait for those that it shares memory with, and will go on by itself. */
+bool transition_waits_for_companion(struct transition *t);
 void transition_narrow(struct transition *t);
 void transition_undo(struct transition *t);
 

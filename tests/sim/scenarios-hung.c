@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "scenario.h"
+#include "transition.h"
 
 /* Its memory nodes are narrowed to node 0, then a rule wants it on node 1: its CPUs are written, its memory nodes are not. */
 static void widened_in_part(struct run *r) {
@@ -62,9 +63,41 @@ static void freed_while_hung(struct run *r) {
         expect(r, node_set_count(&v->allowed_mems) == 4, "its memory nodes are still narrowed");
 }
 
+/* Nobody is kept on CPUs away from its memory while it waits until those that it shares memory with have been moved. */
+static void waits_unrestricted(struct run *r) {
+        machine(r, 4, 8, 8 * GIB);
+        rules(r, "daemon: {migrate-rate: 128M}\n"
+                 "rules:\n- {name: vm, match: {unit: 'vm*'}, place: nodes, nodes: '2', shared-pages: move}\n"
+                 "- {name: switch, match: {unit: 'switch*'}, place: nodes, nodes: '2', shared-pages: move, together-with: vm}\n");
+        struct sim_service *v[3];
+        static const char *const units[] = { "vm0.service", "vm1.service", "switch.service" };
+        for (unsigned i = 0; i < ARRAY_SIZE(v); i++)
+                v[i] = service(r, units[i], 1, GIB, i % 2);
+        v[2]->lender = v[0];
+        unsigned n_at_once = 0;
+        for (unsigned i = 0; i < 900; i++) {
+                pass(r, 100 * USEC_PER_MSEC);
+                unsigned n_waiting = 0, n_moving = 0;
+                for (unsigned k = 0; k < ARRAY_SIZE(v); k++) {
+                        const struct transition *t = transition_find(sim_manager(r->sim), v[k]->cgroup);
+                        n_moving += t && t->mover;
+                        n_waiting += t && !t->mover && t->n_passes == 0;
+                        expect(r, !t || t->mover || t->changing || t->n_passes > 0 || !v[k]->settings.cpus_set,
+                               "%s is restricted and waits", v[k]->unit);
+                }
+                expect(r, n_moving <= 1, "%u are moved at once", n_moving);
+                n_at_once += n_moving > 0 && n_waiting > 0;
+        }
+        expect(r, n_at_once > 50, "none had to wait");
+        for (unsigned k = 0; k < ARRAY_SIZE(v); k++)
+                expect_local(r, v[k], 0.99);
+        expect_good_manners(r);
+}
+
 const struct scenario scenarios_hung[] = {
         { 117, "widened-in-part", "CPUs were written, memory nodes refused: all is given back", widened_in_part },
         { 118, "widened-not-at-all", "what did not take effect is asked back", widened_not_at_all },
         { 119, "freed-while-hung", "CPUs are given back while memory nodes have to wait", freed_while_hung },
+        { 120, "waits-unrestricted", "who waits for companions keeps its CPUs", waits_unrestricted },
         { 0 },
 };

@@ -223,8 +223,9 @@ static bool has_process(const struct service_sample *s, const struct process_ref
 }
 
 /* Is it of these processes, young enough, and from after what we moved? A few processes that come and go do not spoil it. */
-static bool kept_holds(const struct manager *m, const struct service_note *n, const struct service_sample *s, uint64_t now) {
-        if (!n->kept || now - MIN2(n->kept_began_usec, now) > DEEP_KEPT_USEC)
+static bool kept_holds(const struct manager *m, const struct service_note *n, const struct service_sample *s,
+                       uint64_t company_moved, uint64_t now) {
+        if (!n->kept || n->kept_began_usec < company_moved || now - MIN2(n->kept_began_usec, now) > DEEP_KEPT_USEC)
                 return false;
         const struct history_entry *h = history_find(&m->history, s->cgroup);
         const struct transition *t = transition_find(m, s->cgroup);
@@ -244,11 +245,11 @@ static bool use_kept(struct manager *m, struct cycle *c, size_t index, struct se
         struct companions companions;
         if (!n || (!n->kept && !n->rest) || cycle_companions(m, c, index, NULL, &companions) < 0)
                 return false;
-        uint64_t key = companions_key(&companions);
+        uint64_t key = companions_key(&companions), company_moved = cycle_company_moved_usec(m, c, index);
         companions_done(&companions);
-        if (!kept_holds(m, n, s, now))
+        if (!kept_holds(m, n, s, company_moved, now))
                 free_kept(n);
-        const struct deep_sample *map = n->kept ? n->kept : rest_find(m, n, s, key, now);
+        const struct deep_sample *map = n->kept ? n->kept : rest_find(m, n, s, key, company_moved, now);
         if (!map)
                 return false;
         if (service_sample_needs_deep(s, m->topology->n_ids)) {

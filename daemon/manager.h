@@ -290,13 +290,15 @@ bool cycle_is_bonded(const struct cycle *c, size_t index, size_t other);
 /* Who may share memory with the service without keeping it from moving, going by where it lives or will live. `t`: its transition, for whose mover it is:
  * those alone that go where it goes; or NULL. 0 (free with companions_done()) or -ENOMEM. */
 int cycle_companions(struct manager *m, struct cycle *c, size_t index, const struct transition *t, struct companions *ret);
+/* When one of those that it shares memory with last began or ended to be moved, perhaps with what they share; 0: never. */
+uint64_t cycle_company_moved_usec(const struct manager *m, const struct cycle *c, size_t index);
 /* cycle-rest.c: a service that did nothing since its memory map was read is not read again. */
 /* Keeps what a read found; `s` is as the screen left it, `companions_key` who its companions were. Takes `map` where it is kept (then it is NULL afterwards). */
 void rest_keep(struct service_note *n, const struct service_sample *s, unsigned n_ids, uint64_t began_usec,
                uint64_t companions_key, struct deep_sample **map);
 /* What the service's memory map said, or NULL where that may no longer be so. */
 const struct deep_sample *rest_find(const struct manager *m, const struct service_note *n, const struct service_sample *s,
-                                    uint64_t companions_key, uint64_t now_usec);
+                                    uint64_t companions_key, uint64_t company_moved_usec, uint64_t now_usec);
 uint64_t rest_began_usec(const struct rest *r); /* when its map was read */
 struct rest *rest_free(struct rest *r);
 /* The part of deciding that starts things: in manager-decide.c */

@@ -68,6 +68,7 @@ static struct {
         } held_balancing[4];
         enum balancing_setting balancing_setting; /* of the configuration */
         bool dry_run;
+        bool bonded; /* they share memory, and are kept together */
 } fx;
 
 /* Of the program numabalanced, for --once only. */
@@ -170,6 +171,10 @@ static int fx_load_config(void *context, const char *main_file, const struct top
         c->rules[1].nodes = node_set_of(0);
         c->rules[1].cooldown_usec = 0;
         assert_int_equal(string_list_add(&c->rules[1].match.patterns[MATCH_UNIT], "managed*.service"), 0);
+        if (fx.bonded) {
+                c->rules[1].shared_pages = SHARED_PAGES_MOVE;
+                assert_int_equal(string_list_add(&c->rules[1].together_with, "managed"), 0);
+        }
         *ret = c;
         return 0;
 }

@@ -94,6 +94,28 @@ static void test_age(void **state) {
         assert_int_equal(fx.manager->last->observation->services[0].bytes_age_usec, 0);
 }
 
+/* What it shares may have been moved with the other. */
+static void test_company_moved(void **state) {
+        fx.at_home = fx.maps_alone = fx.bonded = true;
+        fx.services[0] = "managed0.service";
+        fx.services[1] = "managed1.service";
+        fx_start_manager();
+        const struct service_sample *s = NULL;
+        for (unsigned i = 0; i < 60 && (!s || s->bytes_age_usec == 0 || s->bytes_age_usec > 2 * USEC_PER_MINUTE); i++) {
+                fx_pass(15 * USEC_PER_SEC);
+                s = &fx.manager->last->observation->services[0];
+        }
+        assert_true(s->bytes_age_usec > 0 && s->bytes_age_usec <= 2 * USEC_PER_MINUTE);
+        fx_pass(USEC_PER_SEC);
+        assert_non_null(history_get(&fx.manager->history, "/system.slice/managed1.service"));
+        history_record_settled(&fx.manager->history, "/system.slice/managed1.service", 0, fx.now);
+        unsigned before = fx.n_screens;
+        assert_true(cycle_begin(fx.manager) >= 0);
+        fx_settle();
+        assert_int_equal(fx.n_screens, before + 1);
+        assert_int_equal(fx.manager->last->observation->services[0].bytes_age_usec, 0);
+}
+
 static void test_limits(void **state) {
         struct process_ref processes[ASIDE_MAX + 2];
         struct service_sample s = { .processes = processes, .n_processes = ARRAY_SIZE(processes) };
@@ -126,6 +148,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_one_process, fx_setup, fx_teardown),
                 cmocka_unit_test_setup_teardown(test_only_process, fx_setup, fx_teardown),
                 cmocka_unit_test_setup_teardown(test_age, fx_setup, fx_teardown),
+                cmocka_unit_test_setup_teardown(test_company_moved, fx_setup, fx_teardown),
                 cmocka_unit_test(test_limits),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -72,6 +72,29 @@ static void test_only_process(void **state) {
         assert_true(fx.n_changes > 0);
 }
 
+/* Where memory maps take long, one read is under way at a time; the end of one that was left behind is not the end of that. */
+static void test_slow_reads(void **state) {
+        fx.at_home = fx.maps_alone = true;
+        fx.services[0] = UNIT;
+        fx.n_processes = 4;
+        fx.stuck_pid = 4001;
+        fx_start_manager();
+        manager_note(fx.manager, CGROUP)->slow = true;
+        fx_pass(USEC_PER_MINUTE);
+        assert_true(note()->reading);
+        fx.stuck_pid = 4002; /* the next process of which the next read is not to get past */
+        for (unsigned i = 0; i < 60 && (note()->n_aside == 0 || !note()->reading); i++)
+                fx_pass(15 * USEC_PER_SEC);
+        assert_int_equal(note()->aside[0].pid, 4001);
+        assert_true(note()->reading);
+        fx.stuck_pid = 0;
+        assert_true(fx_run_job()); /* the first */
+        assert_int_equal(note()->n_aside, 0);
+        assert_true(note()->reading);
+        fx_settle();
+        assert_false(note()->reading);
+}
+
 /* What is said of a service that does nothing says how old it is, where its memory map is not read each time. */
 static void test_age(void **state) {
         fx.at_home = fx.maps_alone = true;
@@ -147,6 +170,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_one_process, fx_setup, fx_teardown),
                 cmocka_unit_test_setup_teardown(test_only_process, fx_setup, fx_teardown),
+                cmocka_unit_test_setup_teardown(test_slow_reads, fx_setup, fx_teardown),
                 cmocka_unit_test_setup_teardown(test_age, fx_setup, fx_teardown),
                 cmocka_unit_test_setup_teardown(test_company_moved, fx_setup, fx_teardown),
                 cmocka_unit_test(test_limits),

@@ -234,6 +234,10 @@ static const struct move_result *live_mover_result(const struct env_mover *m) {
         return mover_result((const struct mover *) m);
 }
 
+static bool live_mover_waits_for_companion(const struct env_mover *m) {
+        return mover_waits_for_companion((const struct mover *) m);
+}
+
 static struct env_mover *live_mover_free(struct env_mover *m) {
         mover_free((struct mover *) m);
         return NULL;
@@ -264,6 +268,7 @@ static const struct environment_ops live_ops = {
         .mover_new = live_mover_new,
         .mover_slice = live_mover_slice,
         .mover_result = live_mover_result,
+        .mover_waits_for_companion = live_mover_waits_for_companion,
         .mover_free = live_mover_free,
 };
 

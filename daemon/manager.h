@@ -99,7 +99,7 @@ struct service_note {
         pid_t stuck_pid;                     /* … of this process, where that is known; 0: it is not */
         struct process_ref aside[ASIDE_MAX]; /* … or one of one of these processes alone: the others are read all the same */
         unsigned n_aside;
-        bool without_companions;      /* a process of one of them has not let go of a read: read without */
+        bool without_companions;      /* a process of one of them has not let go of a read, or of our mover: read without */
         bool slow;                    /* its memory map takes long: it is read beside the cycles */
         bool reading;                 /* that is under way */
         bool restoring, restore_late; /* late: said so */

@@ -40,7 +40,8 @@ struct transition {
         struct service_note *note; /* with what is remembered from move to move; stays while this does */
         struct env_mover *mover;
         bool slice_running, slice_late;
-        uint64_t slice_budget_bytes;                                      /* of the slice that runs; 0: it only looks */
+        bool at_companion;           /* late: it reads of a service that it is kept together with, which does not let go */
+        uint64_t slice_budget_bytes; /* of the slice that runs; 0: it only looks */
         uint64_t mover_moved_bytes, mover_failed_pages, mover_calls_usec; /* of the present mover, as of its last slice */
         struct move_result total;                                         /* of all passes */
         unsigned n_passes, n_shallow;
@@ -81,8 +82,6 @@ struct transition {
 /* Each begins its step and sees to it that transition_next_phase() or transition_fail() follows, possibly at once. */
 void transition_widen(struct transition *t);
 void transition_move(struct transition *t);
-/* Before either: it is to wait for those that it shares memory with, and will go on by itself. */
-bool transition_waits_for_companion(struct transition *t);
 void transition_narrow(struct transition *t);
 void transition_undo(struct transition *t);
 
@@ -107,6 +106,11 @@ uint64_t turn_when(struct transition *t, uint64_t now, enum hold_cause *ret_caus
 void turn_leave(struct transition *t);
 /* Calls those who wait, as far as there are turns; to be called whenever a slice, a wait or a transition ends. */
 void turn_pass_on(struct manager *m, uint64_t now);
+
+/* transition-companions.c */
+
+/* Before it widens or moves: it is to wait for those that it shares memory with, and its timer, transition_slice_due(), is set for another look. */
+bool transition_waits_for_companion(struct transition *t);
 
 /* transition-goal.c */
 

@@ -94,10 +94,34 @@ static void waits_unrestricted(struct run *r) {
         expect_good_manners(r);
 }
 
+/* The other's process hangs, where the first's mover looks who shares its memory: the first is not to blame, and not taken for stuck. */
+static void companion_hangs(struct run *r) {
+        machine(r, 4, 8, 8 * GIB);
+        rules(r, "rules:\n- {name: vm, match: {unit: 'vm*'}, place: nodes, nodes: '2', shared-pages: move}\n"
+                 "- {name: switch, match: {unit: 'switch*'}, place: nodes, nodes: '2', shared-pages: move, together-with: vm}\n");
+        struct sim_service *other = service(r, "switch.service", 1, GIB, 2);
+        pass(r, MINUTES(2));
+        expect_home_count(r, other, 1);
+        struct sim_service *vm = service(r, "vm.service", 1, GIB, 0);
+        const struct manager *m = sim_manager(r->sim);
+        for (unsigned i = 0; i < 60000 && !transition_find(m, vm->cgroup); i++)
+                pass(r, 10 * USEC_PER_MSEC);
+        other->stuck_usec = MINUTES(20);
+        pass(r, MINUTES(5));
+        const struct service_note *n = manager_find_note(m, vm->cgroup);
+        expect(r, n && n->without_companions && !n->stuck && r->n_stuck > 0, "it is not known who hangs");
+        expect_home_count(r, vm, 4);
+        other->stuck_usec = 0;
+        pass(r, MINUTES(40));
+        expect(r, !n->without_companions && !n->stuck, "it is over, and nobody knows");
+        expect_local(r, vm, 0.99);
+}
+
 const struct scenario scenarios_hung[] = {
         { 117, "widened-in-part", "CPUs were written, memory nodes refused: all is given back", widened_in_part },
         { 118, "widened-not-at-all", "what did not take effect is asked back", widened_not_at_all },
         { 119, "freed-while-hung", "CPUs are given back while memory nodes have to wait", freed_while_hung },
         { 120, "waits-unrestricted", "who waits for companions keeps its CPUs", waits_unrestricted },
+        { 121, "companion-hangs", "a process that hangs is not blamed on who shares memory with it", companion_hangs },
         { 0 },
 };

@@ -260,6 +260,9 @@ static int fx_mover_slice(struct env_mover *m, uint64_t budget_bytes) {
 static const struct move_result *fx_mover_result(const struct env_mover *m) {
         return &m->result;
 }
+static bool fx_mover_waits_for_companion(const struct env_mover *m) {
+        return false;
+}
 static struct env_mover *fx_mover_free(struct env_mover *m) {
         return NULL;
 }
@@ -330,6 +333,7 @@ static const struct environment_ops fx_ops = {
         .mover_new = fx_mover_new,
         .mover_slice = fx_mover_slice,
         .mover_result = fx_mover_result,
+        .mover_waits_for_companion = fx_mover_waits_for_companion,
         .mover_free = fx_mover_free,
 };
 static const struct act_ops fx_act_ops = { .name = "counting",

@@ -194,7 +194,7 @@ static int on_pause(bool paused, void *userdata) {
         m->paused = paused;
         if (!paused) {
                 for (size_t i = 0; i < m->n_notes; i++)
-                        m->notes[i]->held = false;
+                        m->notes[i]->held = m->notes[i]->restore_asked = false;
                 manager_forgive(m);
                 manager_balancing_forgive(m);
                 manager_wake_for(m, 0, WAKE_REQUEST);

@@ -115,6 +115,7 @@ struct service_note {
         size_t kept_index;            /* of this service in it, */
         uint64_t kept_began_usec;     /* at this time */
         struct rest *rest;            /* its last memory map, for as long as it does nothing; NULL: none */
+        bool restore_asked;           /* by the administrator, and not done yet: tried until it is, or until resume */
         unsigned n_restore_failed;    /* in a row */
         uint64_t restore_again_usec;  /* not by itself before this */
         unsigned n_deep_failed;       /* reads of it in a row that failed or came late */
@@ -322,6 +323,8 @@ void manager_tell_late_restores(struct manager *m); /* once each */
 /* The transition of this service has ended: begins the restore that waited for it, if any. */
 void manager_restore_waiting(struct manager *m, struct service_note *n);
 void manager_restore_orphans(struct manager *m, const struct cycle *c);
+void manager_restore_asked(struct manager *m,
+                           const struct cycle *c); /* what was asked for and failed: again, less and less often */
 int manager_restore_request(struct manager *m, const char *unit, sd_bus_message *call);
 void manager_restore_all_for_exit(struct manager *m);
 

@@ -63,6 +63,36 @@ static void freed_while_hung(struct run *r) {
         expect(r, node_set_count(&v->allowed_mems) == 4, "its memory nodes are still narrowed");
 }
 
+/* The administrator asks for what cannot be given back at the moment: CPUs are, and the rest once it can be, without being asked for again. */
+static void ask_while_hung(struct run *r, bool all) {
+        machine(r, 4, 8, 16 * GIB);
+        rules(r, "rules:\n- {name: all, match: {unit: '*'}, place: nodes, nodes: '0', memory: strict}\n");
+        struct sim_service *v = service(r, "app.service", 2, 2 * GIB, 0), *other = service(r, "other.service", 2, 2 * GIB, 0);
+        pass(r, MINUTES(2));
+        expect(r, node_set_count(&v->allowed_mems) == 1, "its memory nodes were not narrowed");
+        v->fail_mems = -EAGAIN;
+        expect(r, manager_restore_request(sim_manager(r->sim), all ? "" : "app.service", NULL) >= 0, "not begun");
+        pass(r, SECONDS(20));
+        expect_home_count(r, v, 4);
+        expect_home_count(r, other, all ? 4 : 1);
+        expect(r, r->n_restore_failed == 1 && node_set_count(&v->allowed_mems) == 1, "it was said to be done");
+        pass(r, MINUTES(30));
+        expect(r, r->n_restore_failed >= 3 && r->n_restore_failed <= 8, "tried %u times in half an hour", r->n_restore_failed);
+        v->fail_mems = 0;
+        pass(r, MINUTES(40));
+        expect(r, node_set_count(&v->allowed_mems) == 4, "its memory nodes are still narrowed");
+        expect_home_count(r, v, 4);
+        expect(r, sim_manager(r->sim)->record->n_entries == (all ? 0 : 1), "still on record");
+}
+
+static void all_restored_while_hung(struct run *r) {
+        ask_while_hung(r, true);
+}
+
+static void one_restored_while_hung(struct run *r) {
+        ask_while_hung(r, false);
+}
+
 /* Nobody is kept on CPUs away from its memory while it waits until those that it shares memory with have been moved. */
 static void waits_unrestricted(struct run *r) {
         machine(r, 4, 8, 8 * GIB);
@@ -123,5 +153,7 @@ const struct scenario scenarios_hung[] = {
         { 119, "freed-while-hung", "CPUs are given back while memory nodes have to wait", freed_while_hung },
         { 120, "waits-unrestricted", "who waits for companions keeps its CPUs", waits_unrestricted },
         { 121, "companion-hangs", "a process that hangs is not blamed on who shares memory with it", companion_hangs },
+        { 122, "restored-while-hung", "what was asked for and had to wait is given back later", all_restored_while_hung },
+        { 123, "one-restored", "the same of one service", one_restored_while_hung },
         { 0 },
 };

@@ -158,7 +158,7 @@ static enum word judge_room(const struct backoff *b, const struct backoff_look *
 void backoff_init(struct backoff *b, int memory_permille, int cpu_permille, bool restricted) {
         *b = (struct backoff){ .before_memory = MAX2(memory_permille, 0),
                                .before_cpu = MAX2(cpu_permille, 0),
-                               .learns_cpu = restricted };
+                               .restricted = restricted };
 }
 
 static void pause_it(struct backoff *b, enum hold_cause cause, uint64_t now) {
@@ -166,21 +166,21 @@ static void pause_it(struct backoff *b, enum hold_cause cause, uint64_t now) {
         b->cause = cause;
         b->paused_usec = now;
         b->n_slowest = 0;
-        b->n_pauses++;
-        if (b->n_pauses > BACKOFF_PAUSES_MAX && cause != HOLD_ROOM)
-                b->give_up = cause == HOLD_MEMORY ? "its memory pressure rises whenever its pages are moved"
-                                                  : "its CPU pressure rises whenever its pages are moved";
+        if (cause == HOLD_CPU) {
+                b->asked = true;
+                b->asked_usec = now;
+        } else if (++b->n_pauses > BACKOFF_PAUSES_MAX && cause == HOLD_MEMORY)
+                b->give_up = "its memory pressure rises whenever its pages are moved";
 }
 
 /* It is paused, and what was the cause stays as it is. */
 static void stay_paused(struct backoff *b, const struct backoff_look *l, enum hold_cause cause) {
         uint64_t since = l->now_usec - MIN2(b->paused_usec, l->now_usec);
         b->cause = cause;
-        if (cause == HOLD_CPU && since >= (b->learns_cpu ? BACKOFF_CPU_FIRST_USEC : BACKOFF_CPU_LEARN_USEC)) {
+        if (cause == HOLD_CPU && since >= BACKOFF_CPU_ASK_USEC) {
                 b->before_cpu = l->cpu_permille;
-                b->level = b->learns_cpu ? 1 : BACKOFF_SLOWEST;
-                b->learns_cpu = false;
-                b->n_pauses--; /* we were not what it suffered from */
+                b->level = b->restricted ? 1 : BACKOFF_SLOWEST;
+                b->restricted = false;
         } else if (cause == HOLD_MEMORY && since >= BACKOFF_MEMORY_LIMIT_USEC)
                 b->give_up = "its memory pressure rose and stays high";
         else if (cause == HOLD_ROOM && since >= BACKOFF_ROOM_LIMIT_USEC)
@@ -189,34 +189,62 @@ static void stay_paused(struct backoff *b, const struct backoff_look *l, enum ho
 
 static void recover(struct backoff *b, uint64_t now) {
         b->n_slowest = 0;
-        b->learns_cpu &= b->level < BACKOFF_PAUSED; /* it fell while we paused: it was us */
+        b->restricted &= b->level < BACKOFF_PAUSED; /* it fell while we paused: it was us */
         if (b->level < BACKOFF_PAUSED)
                 b->level -= b->level > 0;
         else if (now - MIN2(b->paused_usec, now) >= BACKOFF_PAUSE_LEAST_USEC)
                 b->level = b->cause == HOLD_ROOM ? 0 : BACKOFF_SLOWEST;
 }
 
-/* To find out whether a restriction is what it waits for. */
-static bool pauses_at_once(const struct backoff *b, enum hold_cause cause) {
-        return b->learns_cpu && cause == HOLD_CPU;
+/* Slower, as long as it helps; then it is asked whether it is us at all. */
+static void slow_for_cpu(struct backoff *b, bool much, uint64_t now) {
+        bool may_ask = !b->asked || now - MIN2(b->asked_usec, now) >= BACKOFF_CPU_ASK_AGAIN_USEC;
+        bool slowest = b->level >= BACKOFF_SLOWEST;
+        b->cause = HOLD_CPU;
+        b->level = much || slowest ? BACKOFF_SLOWEST : b->level + 1;
+        if (slowest)
+                b->n_slowest = MIN2(b->n_slowest + 1, SLOWEST_LOOKS);
+        if (may_ask && (b->restricted || b->n_slowest >= SLOWEST_LOOKS))
+                pause_it(b, HOLD_CPU, now);
+}
+
+static void slow_for_memory(struct backoff *b, uint64_t now) {
+        b->cause = HOLD_MEMORY;
+        if (b->level < BACKOFF_SLOWEST)
+                b->level++;
+        else if (++b->n_slowest >= SLOWEST_LOOKS)
+                pause_it(b, HOLD_MEMORY, now);
+}
+
+/* One measure is bad, or terrible, and the others are no worse. */
+static void suffer(struct backoff *b, const struct backoff_look *l, enum hold_cause cause, bool terrible) {
+        if (b->level >= BACKOFF_PAUSED)
+                stay_paused(b, l, cause);
+        else if (cause == HOLD_CPU)
+                slow_for_cpu(b, terrible, l->now_usec);
+        else if (terrible)
+                pause_it(b, cause, l->now_usec);
+        else
+                slow_for_memory(b, l->now_usec);
+}
+
+/* What weighs most. CPU pressure only slows, whatever it is: it hides nothing that may have to end the move. */
+static enum hold_cause worst_of(const enum word *words) {
+        enum hold_cause cause = words[HOLD_ROOM] > words[HOLD_MEMORY] ? HOLD_ROOM : HOLD_MEMORY;
+        return words[cause] < BAD && words[HOLD_CPU] > words[cause] ? HOLD_CPU : cause;
 }
 
 void backoff_look(struct backoff *b, const struct backoff_look *l) {
         const enum word words[_HOLD_CAUSE_MAX] = {
                 [HOLD_MEMORY] = judge(l->memory_permille, b->before_memory, BACKOFF_MEMORY_CALM, BACKOFF_MEMORY_SLOW,
                                       BACKOFF_MEMORY_PAUSE),
-                [HOLD_CPU] = judge(l->cpu_permille, b->before_cpu, BACKOFF_CPU_CALM, BACKOFF_CPU_SLOW, BACKOFF_CPU_PAUSE),
+                [HOLD_CPU] = judge(l->cpu_permille, b->before_cpu, BACKOFF_CPU_CALM, BACKOFF_CPU_SLOW, BACKOFF_CPU_MUCH),
                 [HOLD_ROOM] = judge_room(b, l),
         };
-        enum hold_cause cause = HOLD_RATE;
-        enum word worst = UNKNOWN;
-        for (int i = 0; i < _HOLD_CAUSE_MAX; i++)
-                if (words[i] > worst) {
-                        worst = words[i];
-                        cause = (enum hold_cause) i;
-                }
+        enum hold_cause cause = worst_of(words);
+        enum word worst = words[cause];
         /* What it was held back for says nothing new: others being calm is no reason to go on, nor that there is still room. */
-        if (words[b->cause] == UNKNOWN && ((worst == CALM && b->level > 0) || (worst == STEADY && b->level >= BACKOFF_PAUSED)))
+        if (words[b->cause] == UNKNOWN && ((worst == CALM && b->level > 0) || b->level >= BACKOFF_PAUSED))
                 worst = UNKNOWN;
         uint64_t paused = b->level >= BACKOFF_PAUSED ? l->now_usec - MIN2(b->paused_usec, l->now_usec) : 0;
         switch (worst) {
@@ -233,23 +261,8 @@ void backoff_look(struct backoff *b, const struct backoff_look *l) {
                 }
                 break;
         case CALM: recover(b, l->now_usec); break;
-        case BAD:
-                if (b->level >= BACKOFF_PAUSED) {
-                        stay_paused(b, l, cause);
-                        break;
-                }
-                b->cause = cause;
-                if (pauses_at_once(b, cause) || (b->level == BACKOFF_SLOWEST && ++b->n_slowest >= SLOWEST_LOOKS))
-                        pause_it(b, cause, l->now_usec);
-                else if (b->level < BACKOFF_SLOWEST)
-                        b->level++;
-                break;
-        case TERRIBLE:
-                if (b->level >= BACKOFF_PAUSED)
-                        stay_paused(b, l, cause);
-                else
-                        pause_it(b, cause, l->now_usec);
-                break;
+        case BAD: suffer(b, l, cause, false); break;
+        case TERRIBLE: suffer(b, l, cause, true); break;
         }
 }
 

@@ -68,28 +68,32 @@ enum hold_cause {
 };
 const char *hold_cause_to_string(enum hold_cause cause); /* "migrate-rate", "memory-pressure", … */
 
-/* Rises over what it was before the move, in thousandths of the time, from which on it is slowed, or paused, and below which it recovers. */
+/* Rises over what it was before the move, in thousandths of the time, from which on it is slowed, or slowed at once as far as that goes (for memory
+ * pressure: paused), and below which it recovers. */
 #define BACKOFF_MEMORY_SLOW  100
 #define BACKOFF_MEMORY_PAUSE 250
 #define BACKOFF_MEMORY_CALM  50
 #define BACKOFF_CPU_SLOW     200
-#define BACKOFF_CPU_PAUSE    400
+#define BACKOFF_CPU_MUCH     400
 #define BACKOFF_CPU_CALM     100
-/* A pause lasts so long at least. CPU pressure that stays for so long while nothing is moved is none of our doing; memory pressure and a lack of
- * room that stay for so long end the move, and so do so many pauses in one move. */
+/* A pause lasts so long at least. Memory pressure and a lack of room that stay for so long end the move, and so do so many pauses for memory pressure. */
 #define BACKOFF_PAUSE_LEAST_USEC  (2 * USEC_PER_SEC)
-#define BACKOFF_CPU_LEARN_USEC    (10 * USEC_PER_SEC)
-#define BACKOFF_CPU_FIRST_USEC    (4 * USEC_PER_SEC) /* of the one that follows a restriction: two of the kernel's periods */
 #define BACKOFF_MEMORY_LIMIT_USEC (60 * USEC_PER_SEC)
 #define BACKOFF_ROOM_LIMIT_USEC   (10 * USEC_PER_SEC)
 #define BACKOFF_PAUSES_MAX        6u
+/* CPU pressure slows and ends nothing: all that a move takes is a part of one CPU, and where none is idle it rises for many other reasons. Whether it is
+ * us is asked by a pause of two of the kernel's periods: what stays is none of our doing. Asked so often at most. */
+#define BACKOFF_CPU_ASK_USEC       (4 * USEC_PER_SEC)
+#define BACKOFF_CPU_ASK_AGAIN_USEC (60 * USEC_PER_SEC)
 /* Levels: full speed, then rests of once, three and seven times as long as slices take, then none at all. */
 #define BACKOFF_SLOWEST 3u
 #define BACKOFF_PAUSED  4u
 
 struct backoff {
         int before_memory, before_cpu; /* thousandths of the time, before the move */
-        bool learns_cpu;               /* was restricted right before: what it waits for may be that */
+        bool restricted;               /* right before: what it waits for may be that, and is asked at once */
+        bool asked;                    /* whether its CPU pressure is our doing, and when that was */
+        uint64_t asked_usec;
         unsigned level;
         enum hold_cause cause; /* of a level above 0 */
         unsigned n_slowest;    /* looks in a row that found it bad at BACKOFF_SLOWEST */
@@ -103,8 +107,8 @@ struct backoff_look {
         uint64_t room_bytes; /* that the home nodes have above keep-free and watermarks; UINT64_MAX: not looked at */
         uint64_t near_bytes; /* with less than this it is about to run out: what can be moved until the next look */
 };
-/* What is not known (-1) counts as nothing. `restricted`: its CPUs were, right before. Where its CPU pressure then rises, a short pause finds out whether
- * that is why. */
+/* What is not known (-1) counts as nothing. `restricted`: its CPUs were, right before. Where its CPU pressure then rises, it is asked at once whether that
+ * is why. */
 void backoff_init(struct backoff *b, int memory_permille, int cpu_permille, bool restricted);
 /* Takes in one look and sets the level, or give_up. Between slowing and calm the level stays as it is. */
 void backoff_look(struct backoff *b, const struct backoff_look *look);

@@ -266,17 +266,38 @@ static void test_memory_pressure_pauses_and_gives_up(void **state) {
         assert_non_null(strstr(b.give_up, "memory"));
 }
 
-/* It rises whenever we move and falls whenever we do not: our doing, and tried so often only. */
+/* Memory pressure that rises whenever we move and falls whenever we do not: our doing, and tried so often only. */
 static void test_each_try_hurts(void **state) {
         struct backoff b;
         uint64_t now = 0;
         unsigned n = 0;
-        backoff_init(&b, 0, 100, false);
+        backoff_init(&b, 10, 0, false);
         for (; !b.give_up && n < 100; n++)
-                look(&b, &now, 0, b.level >= BACKOFF_PAUSED ? 100 : 700);
+                look(&b, &now, b.level >= BACKOFF_PAUSED ? 10 : 300, 900); /* CPU pressure hides nothing */
         assert_non_null(b.give_up);
-        assert_non_null(strstr(b.give_up, "CPU"));
+        assert_non_null(strstr(b.give_up, "memory"));
         assert_in_range(n, BACKOFF_PAUSES_MAX, 4 * BACKOFF_PAUSES_MAX);
+}
+
+/* CPU pressure that does so: as slow as can be, asked now and then whether it is us, and never the end. */
+static void test_each_try_takes_cpus(void **state) {
+        struct backoff b;
+        uint64_t now = 0;
+        unsigned n_paused = 0, n_fast = 0;
+        backoff_init(&b, 0, 100, false);
+        for (unsigned i = 0; i < 300; i++) { /* ten minutes */
+                look(&b, &now, 0, b.level >= BACKOFF_PAUSED ? 100 : 700);
+                assert_null(b.give_up);
+                n_paused += b.level >= BACKOFF_PAUSED;
+                n_fast += b.level < BACKOFF_SLOWEST;
+        }
+        assert_in_range(n_paused, 8, 2 * 10);
+        assert_int_equal(n_fast, 0);
+        while (b.level > 0)
+                look(&b, &now, 0, 100);
+        assert_int_equal(b.before_cpu, 100); /* what it learnt is not that this is how it is */
+        look(&b, &now, 0, 320);
+        assert_int_equal(b.level, 1);
 }
 
 /* It waits for CPUs whether we move or not: that is how it is now, and no reason to wait. */
@@ -417,6 +438,7 @@ int main(void) {
                 cmocka_unit_test(test_pressure_slows_and_recovers),
                 cmocka_unit_test(test_memory_pressure_pauses_and_gives_up),
                 cmocka_unit_test(test_each_try_hurts),
+                cmocka_unit_test(test_each_try_takes_cpus),
                 cmocka_unit_test(test_load_of_its_own),
                 cmocka_unit_test(test_restricted_before),
                 cmocka_unit_test(test_restricted_and_hurt),

@@ -21,18 +21,24 @@
 
 /* What was learnt of moving one service's pages; outlives the move. All zero: nothing yet. */
 struct pace {
-        uint64_t slice_bytes;        /* of the next slice; 0: pace_slice_bytes() begins small */
-        uint64_t fixed_usec;         /* what a slice takes whatever its size, as far as slices of different sizes have told */
-        uint64_t told_usec;          /* the same as the last two slices of different sizes had it */
-        uint64_t costs[PACE_WINDOW]; /* of the last slices, ns per KiB */
-        unsigned n_costs, next_cost;
-        unsigned n_least;               /* slices in a row that were as small as can be and took too long all the same */
-        uint64_t last_bytes, last_usec; /* the slice before this one */
+        uint64_t slice_bytes; /* of usual slices; 0: begins small */
+        uint64_t probe_bytes; /* of the next slice, where it is of another size on purpose; 0: it is a usual one */
+        unsigned n_since_probe;
+        struct pace_slice {
+                uint64_t bytes, usec;
+        } last[PACE_WINDOW];
+        unsigned n_last, next_last;
+        /* The line through the slices, where each weighs less with its age: sums of weights, KiB and microseconds. */
+        double weight, x, y, xx, xy;
+        bool was_off;        /* the last slice was far from it */
+        double slope;        /* of that line, microseconds per KiB */
+        uint64_t fixed_usec; /* and where it begins: what a slice takes whatever its size */
 };
+/* Of the next slice. */
 uint64_t pace_slice_bytes(const struct pace *p);
 /* Learns from a slice. `tried_bytes`: of pages put to the kernel for moving, whether they moved or not; 0 teaches nothing. Grows at most twofold, and only
  * where all but one of the last slices would have kept to the time; shrinks at once, to an eighth at most. Where a call costs much whatever it moves,
- * smaller slices would only cost more: they may then take up to twenty-five times as long. */
+ * smaller slices would only cost more: they may then take up to twenty-five times as long. One slice in seven is of another size, to find that out. */
 void pace_slice_done(struct pace *p, uint64_t tried_bytes, uint64_t took_usec);
 
 /* ---- pressure ---- */

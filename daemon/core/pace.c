@@ -5,14 +5,16 @@
 
 #include <string.h>
 
-/* A slice slower than this share of its time shrinks the next; growing must be worth so much. Between them nothing changes. */
-#define SLOW_PERCENT 150u
-#define GROW_PERCENT 125u
-#define GROW_MAX     2u
-#define SHRINK_MAX   8u
-/* Slices may take so many times what a call takes by itself, so that no more than a quarter of their time is lost to that; but no longer than so many
+/* A slice slower than this share of its time shrinks the next (where calls are dear, times are noisy: the line is asked, unless it is far more); growing
+ * must be worth so much. Between them nothing changes. */
+#define SLOW_PERCENT      150u
+#define DEAR_SLOW_PERCENT 300u
+#define GROW_PERCENT      125u
+#define GROW_MAX          2u
+#define SHRINK_MAX        8u
+/* Slices may take so many times what a call takes by itself, so that no more than an eighth of their time is lost to that; but no longer than so many
  * times as long as others. */
-#define FIXED_FACTOR    4u
+#define FIXED_FACTOR    8u
 #define DEAR_FACTOR_MAX 25u
 /* Sizes that differ so much (their deviation, beside their mean) tell what a call costs by itself; without that it is forgotten bit by bit. */
 #define TELLING_SPREAD 0.2
@@ -77,20 +79,20 @@ static void learn_fixed(struct pace *p, uint64_t bytes, uint64_t usec) {
         p->slope = MAX2((mean_y - (double) p->fixed_usec) / mean_x, 0.001);
 }
 
-/* What a KiB costs beside that, in ns: in the dearest but one of the last slices; of fewer than three the dearest. */
-static uint64_t usual_cost(const struct pace *p) {
-        uint64_t most = 0, next = 0;
+/* What a KiB costs beside that, in ns: in the dearest but one of the last slices (of fewer than three the dearest), or in the middle one. */
+static uint64_t usual_cost(const struct pace *p, bool middle) {
+        uint64_t costs[PACE_WINDOW];
         for (unsigned i = 0; i < p->n_last; i++) {
                 const struct pace_slice *l = &p->last[i];
                 double usec = (double) (l->usec - MIN2(p->fixed_usec, l->usec - l->usec / SHRINK_MAX));
-                uint64_t c = (uint64_t) (usec * 1000.0 / ((double) l->bytes / KIB));
-                if (c > most) {
-                        next = most;
-                        most = c;
-                } else if (c > next)
-                        next = c;
+                uint64_t cost = (uint64_t) (usec * 1000.0 / ((double) l->bytes / KIB));
+                unsigned at = i; /* the dearest first */
+                for (; at > 0 && costs[at - 1] < cost; at--)
+                        costs[at] = costs[at - 1];
+                costs[at] = cost;
         }
-        return MAX2(p->n_last < 3 ? most : next, UINT64_C(1));
+        unsigned which = middle ? p->n_last / 2 : p->n_last < 3 ? 0 : 1;
+        return MAX2(costs[which], UINT64_C(1));
 }
 
 /* bytes × a / b, without overflow for any of them. */
@@ -119,15 +121,16 @@ void pace_slice_done(struct pace *p, uint64_t tried_bytes, uint64_t took_usec) {
         learn_fixed(p, tried_bytes, took);
 
         uint64_t allowed = allowed_usec(p);
-        if (took > allowed / 100 * SLOW_PERCENT)
+        bool dear = allowed > PACE_SLICE_USEC;
+        uint64_t cost = MAX2(usual_cost(p, dear), (uint64_t) (p->slope * 1000));
+        uint64_t want = scale(KIB, (allowed - MIN2(p->fixed_usec, allowed)) * 1000, cost);
+        if (took > allowed / 100 * (dear ? DEAR_SLOW_PERCENT : SLOW_PERCENT))
                 /* A page that cannot be split may be more than was asked for: no reason to ask for more. */
                 size = MIN2(size, MAX2(scale(tried_bytes, allowed, took), size / SHRINK_MAX));
-        else if (tried_bytes >= size / 2) {
-                uint64_t cost = MAX2(usual_cost(p), (uint64_t) (p->slope * 1000));
-                uint64_t want = scale(KIB, (allowed - MIN2(p->fixed_usec, allowed)) * 1000, cost);
-                if (want >= size / 100 * GROW_PERCENT || want == PACE_MAX_BYTES)
-                        size = MIN2(want, size * GROW_MAX);
-        }
+        else if (dear && want < size * 100 / SLOW_PERCENT)
+                size = MAX2(want, size / SHRINK_MAX);
+        else if (tried_bytes >= size / 2 && (want >= size / 100 * GROW_PERCENT || want == PACE_MAX_BYTES))
+                size = MIN2(want, size * GROW_MAX);
         p->slice_bytes = MIN2(MAX2(size, (uint64_t) PACE_MIN_BYTES), PACE_MAX_BYTES);
         plan_probe(p);
 }

@@ -195,10 +195,9 @@ static void pause_it(struct backoff *b, enum hold_cause cause, uint64_t now) {
         b->cause = cause;
         b->paused_usec = now;
         b->n_slowest = 0;
-        if (cause == HOLD_CPU) {
-                b->asked = true;
-                b->asked_usec = now;
-        } else if (++b->n_pauses > BACKOFF_PAUSES_MAX && cause == HOLD_MEMORY)
+        if (cause == HOLD_CPU)
+                b->ask_again_usec = now + BACKOFF_CPU_IS_US_USEC;
+        else if (++b->n_pauses > BACKOFF_PAUSES_MAX && cause == HOLD_MEMORY)
                 b->give_up = "its memory pressure rises whenever its pages are moved";
 }
 
@@ -210,6 +209,7 @@ static void stay_paused(struct backoff *b, const struct backoff_look *l, enum ho
                 b->before_cpu = l->cpu_permille;
                 b->level = b->restricted ? 1 : BACKOFF_SLOWEST;
                 b->restricted = false;
+                b->ask_again_usec = b->paused_usec + BACKOFF_CPU_NOT_US_USEC;
         } else if (cause == HOLD_MEMORY && since >= BACKOFF_MEMORY_LIMIT_USEC)
                 b->give_up = "its memory pressure rose and stays high";
         else if (cause == HOLD_ROOM && since >= BACKOFF_ROOM_LIMIT_USEC)
@@ -227,13 +227,12 @@ static void recover(struct backoff *b, uint64_t now) {
 
 /* Slower, as long as it helps; then it is asked whether it is us at all. */
 static void slow_for_cpu(struct backoff *b, bool much, uint64_t now) {
-        bool may_ask = !b->asked || now - MIN2(b->asked_usec, now) >= BACKOFF_CPU_ASK_AGAIN_USEC;
         bool slowest = b->level >= BACKOFF_SLOWEST;
         b->cause = HOLD_CPU;
         b->level = much || slowest ? BACKOFF_SLOWEST : b->level + 1;
         if (slowest)
                 b->n_slowest = MIN2(b->n_slowest + 1, SLOWEST_LOOKS);
-        if (may_ask && (b->restricted || b->n_slowest >= SLOWEST_LOOKS))
+        if (now >= b->ask_again_usec && (b->restricted || b->n_slowest >= SLOWEST_LOOKS))
                 pause_it(b, HOLD_CPU, now);
 }
 

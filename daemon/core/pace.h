@@ -88,9 +88,11 @@ const char *hold_cause_to_string(enum hold_cause cause); /* "migrate-rate", "mem
 #define BACKOFF_ROOM_LIMIT_USEC   (10 * USEC_PER_SEC)
 #define BACKOFF_PAUSES_MAX        6u
 /* CPU pressure slows and ends nothing: all that a move takes is a part of one CPU, and where none is idle it rises for many other reasons. Whether it is
- * us is asked by a pause of two of the kernel's periods: what stays is none of our doing. Asked so often at most. */
-#define BACKOFF_CPU_ASK_USEC       (4 * USEC_PER_SEC)
-#define BACKOFF_CPU_ASK_AGAIN_USEC (60 * USEC_PER_SEC)
+ * us is asked by a pause of two of the kernel's periods: what stays is none of our doing, and what comes on top later may be none, too. Asked so often
+ * at most, once it was not us, or once it was. */
+#define BACKOFF_CPU_ASK_USEC    (4 * USEC_PER_SEC)
+#define BACKOFF_CPU_NOT_US_USEC (20 * USEC_PER_SEC)
+#define BACKOFF_CPU_IS_US_USEC  (60 * USEC_PER_SEC)
 /* Levels: full speed, then rests of once, three and seven times as long as slices take, then none at all. */
 #define BACKOFF_SLOWEST 3u
 #define BACKOFF_PAUSED  4u
@@ -98,8 +100,7 @@ const char *hold_cause_to_string(enum hold_cause cause); /* "migrate-rate", "mem
 struct backoff {
         int before_memory, before_cpu; /* thousandths of the time, before the move */
         bool restricted;               /* right before: what it waits for may be that, and is asked at once */
-        bool asked;                    /* whether its CPU pressure is our doing, and when that was */
-        uint64_t asked_usec;
+        uint64_t ask_again_usec;       /* whether its CPU pressure is our doing */
         unsigned level;
         enum hold_cause cause; /* of a level above 0 */
         unsigned n_slowest;    /* looks in a row that found it bad at BACKOFF_SLOWEST */

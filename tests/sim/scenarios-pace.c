@@ -171,7 +171,7 @@ static void takes_cpus(struct run *r) {
         expect_local(r, v, 0.99);
         expect(r, r->n_given_up == 0, "given up");
         int64_t held = held_usec(r, v, HOLD_CPU);
-        expect(r, held > (int64_t) SECONDS(60), "held back for %" PRId64 " us", held);
+        expect(r, held > (int64_t) SECONDS(30), "held back for %" PRId64 " us", held);
         expect_good_manners(r);
 }
 

@@ -122,7 +122,7 @@ int sim_mover_new(void *context, const struct act *act, const struct topology *t
                 return -ENOMEM;
         }
         memcpy(m->room, goal->room_bytes, s->n_ids * sizeof(*m->room));
-        if (m->weight)
+        if (m->weight && goal->weight_by_node)
                 memcpy(m->weight, goal->weight_by_node, s->n_ids * sizeof(*m->weight));
         if (v && goal->how == PAGES_BALANCE && goal->want_by_node)
                 memcpy(m->want, goal->want_by_node, s->n_ids * sizeof(*m->want));

@@ -193,6 +193,29 @@ static void test_links_stay_inside(void **state) {
         tree_done(&t);
 }
 
+/* Tiers of memory are those that the tree's own link leads to; and what is there outside alone is not there. */
+static void test_kernel_memory_stays_inside(void **state) {
+        struct tree t, outside;
+        char path[128];
+        struct host *h = NULL;
+        struct kernel_memory k;
+        tree_make(&t, "bookworm");
+        tree_make(&outside, "");
+        tree_put(&t, "moved/memory_tiering/memory_tier4/nodelist", "0-1\n");
+        tree_link(&t, "sys/devices/virtual", "/moved");
+        tree_put(&outside, "mm/numa/demotion_enabled", "true\n");
+        tree_remove(&t, "sys/kernel");
+        (void) snprintf(path, sizeof path, "%s/", outside.root);
+        tree_link(&t, "sys/kernel", path);
+        assert_int_equal(host_open(t.root, &h), 0);
+        kernel_memory_read(h, &k);
+        assert_int_equal(k.n_tiers, 1);
+        assert_false(k.has_demotion || k.demotion);
+        host_free(h);
+        tree_done(&outside);
+        tree_done(&t);
+}
+
 static void test_live(void **state) {
         _cleanup_(host_freep) struct host *h = NULL;
         assert_int_equal(host_open("/.", &h), 0);
@@ -402,6 +425,7 @@ int main(void) {
                 cmocka_unit_test(test_mountinfo),
                 cmocka_unit_test(test_no_root),
                 cmocka_unit_test(test_links_stay_inside),
+                cmocka_unit_test(test_kernel_memory_stays_inside),
                 cmocka_unit_test(test_live),
                 cmocka_unit_test(test_process_cgroup),
                 cmocka_unit_test(test_node_memory),

@@ -307,6 +307,13 @@ struct lent {
 };
 /* Assigns one member of a group that borrows, after those before it, and adds it to `lent`. */
 void group_assign_member(struct planner *pl, struct group *g, size_t k, const struct option *o, struct lent *lent);
+/* For looking at one member anew, which is not assigned, with the others of its group where they are: until it is taken back, the room that it finds
+ * includes what those before it bring along for it as well, were it on these nodes. Nothing of the kind: nothing is done. */
+void job_give_credit(struct planner *pl, const struct job *j, const struct node_set *nodes);
+void group_take_back_credit(struct planner *pl);
+uint64_t job_credit_bytes(const struct planner *pl, const struct job *j, const struct node_set *nodes); /* such room there */
+/* As it was assigned with its group, or alone. */
+void job_assign_again(struct planner *pl, struct job *j, const struct option *o);
 
 /* plan-jobs.c */
 /* `look`: as planner_run(). */

@@ -273,6 +273,11 @@ static void test_history(void **state) {
                                      .n_undone = 4,
                                      .undone_usec = 21,
                                      .undone_bytes = 22,
+                                     .undone_by_both = true,
+                                     .n_balanced = 3,
+                                     .n_demoted = 2,
+                                     .balanced_usec = 24,
+                                     .demoted_usec = 25,
                                      .own_policy = (char[]){ "bind:0" },
                                      .last_seen_usec = 11 };
         struct json_object *o = history_to_json(&h);
@@ -285,7 +290,7 @@ static void test_history(void **state) {
         assert_memory_equal(b->borrowed_by_node, borrowed, sizeof borrowed);
 #ifdef __x86_64__
         /* A field was added? Then it belongs into report/history-json.c too, and into this test. */
-        assert_int_equal(sizeof(struct history_entry), 600);
+        assert_int_equal(sizeof(struct history_entry), 624);
 #endif
         struct history_entry x = *e, y = *b;
         x.cgroup = y.cgroup = NULL;
@@ -309,6 +314,8 @@ static void test_history(void **state) {
         assert_true(y.kept_demoted_bytes == 23 && y.undone_by_demotion);
         assert_int_equal(y.n_undone, 4);
         assert_int_equal(y.undone_usec + y.undone_bytes, 21 + 22);
+        assert_true(y.undone_by_both && y.n_balanced == 3 && y.n_demoted == 2);
+        assert_int_equal(y.balanced_usec + y.demoted_usec, 24 + 25);
         assert_string_equal(y.own_policy, "bind:0");
         history_done(&back);
         json_object_put(again);

@@ -287,6 +287,13 @@ static void test_others(void **state) {
         assert_field("MESSAGE=redis-server.service: the kernel's own balancing has taken back 3.0M of what was moved; "
                      "moved again now, as the rule says (rule cache)");
         assert_field("KERNEL_CAUSE=balancing");
+        assert_no_field("KERNEL_CAUSE_ALSO");
+        r.by = UNDONE_BY_BALANCING_AND_DEMOTION;
+        journal_undone(&r);
+        assert_field("MESSAGE=redis-server.service: the kernel's own balancing and its demotion to slower memory have taken back "
+                     "3.0M of what was moved; moved again now, as the rule says (rule cache)");
+        assert_field("KERNEL_CAUSE=balancing");
+        assert_field("KERNEL_CAUSE_ALSO=demotion");
         journal_limitation("no cgroup v2");
         assert_field("MESSAGE_ID=" MESSAGE_ID_LIMITATION);
         journal_config_loaded("x.yaml", 1);

@@ -13,10 +13,10 @@
  *   plan-conclude    what is due now for each job; plan-reason: why
  * When somebody asks: plan-explain: the candidates, and why they lost; plan-verdicts: in words; plan-change: what would change it.
  * plan-score tells what any set of homes is worth, in the terms that the search minimises.
- * They stand on plan-capacity (what nodes hold, and what this plan has put there so far), plan-cost (what a candidate
- * would cost; plan-distance and plan-bandwidth: what the machine makes of it; plan-demand: what the service asks for), plan-candidates
- * (which candidates there are; plan-choose: which is taken), plan-horizon (whether a move pays for itself), plan-crowding (whether less
- * crowding alone is a reason) and plan-guard (no way back for a while).
+ * They stand on plan-capacity (what nodes hold, and what this plan has put there so far), plan-cost (what a candidate would cost;
+ * plan-compare: which is better; plan-distance and plan-bandwidth: what the machine makes of it; plan-demand: what the service asks for),
+ * plan-candidates (which candidates there are; plan-choose: which is taken), plan-horizon (whether a move pays for itself), plan-crowding
+ * (whether less crowding alone is a reason) and plan-guard (no way back for a while).
  * What they work on is in plan-state.h. */
 #pragma once
 
@@ -167,6 +167,9 @@ double option_gain_by_moving(struct planner *pl, const struct job *j, const stru
 double single_least_cost(const struct planner *pl, struct job *j, unsigned i);
 /* No candidate can cost less than this. */
 double least_cost(const struct planner *pl, const struct job *j);
+
+/* plan-compare.c */
+#define COST_EPSILON 1e-9 /* costs that differ by less are equal */
 /* Order of preference: what fits before what does not, then by cost, then the present home, then less to move, then lower ids. */
 bool option_better(const struct job *j, const struct option *a, const struct option *b);
 bool option_fits(const struct option *o);

@@ -207,7 +207,7 @@ static void stay_paused(struct backoff *b, const struct backoff_look *l, enum ho
         b->cause = cause;
         if (cause == HOLD_CPU && since >= BACKOFF_CPU_ASK_USEC) {
                 b->before_cpu = l->cpu_permille;
-                b->level = b->restricted ? 1 : BACKOFF_SLOWEST;
+                b->level = b->restricted ? 1 : BACKOFF_CPU_SLOWEST;
                 b->restricted = false;
                 b->ask_again_usec = b->paused_usec + BACKOFF_CPU_NOT_US_USEC;
         } else if (cause == HOLD_MEMORY && since >= BACKOFF_MEMORY_LIMIT_USEC)
@@ -222,15 +222,16 @@ static void recover(struct backoff *b, uint64_t now) {
         if (b->level < BACKOFF_PAUSED)
                 b->level -= b->level > 0;
         else if (now - MIN2(b->paused_usec, now) >= BACKOFF_PAUSE_LEAST_USEC)
-                b->level = b->cause == HOLD_ROOM ? 0 : BACKOFF_SLOWEST;
+                b->level = b->cause == HOLD_ROOM ? 0 : b->cause == HOLD_CPU ? BACKOFF_CPU_SLOWEST : BACKOFF_SLOWEST;
 }
 
 /* Slower, as long as it helps; then it is asked whether it is us at all. */
 static void slow_for_cpu(struct backoff *b, bool much, uint64_t now) {
-        bool slowest = b->level >= BACKOFF_SLOWEST;
+        bool slowest = b->level >= BACKOFF_CPU_SLOWEST;
         b->cause = HOLD_CPU;
-        b->level = much || slowest ? BACKOFF_SLOWEST : b->level + 1;
-        if (slowest)
+        if (!slowest)
+                b->level = much ? BACKOFF_CPU_SLOWEST : b->level + 1;
+        else
                 b->n_slowest = MIN2(b->n_slowest + 1, SLOWEST_LOOKS);
         if (now >= b->ask_again_usec && (b->restricted || b->n_slowest >= SLOWEST_LOOKS))
                 pause_it(b, HOLD_CPU, now);

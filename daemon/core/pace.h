@@ -93,9 +93,11 @@ const char *hold_cause_to_string(enum hold_cause cause); /* "migrate-rate", "mem
 #define BACKOFF_CPU_ASK_USEC    (4 * USEC_PER_SEC)
 #define BACKOFF_CPU_NOT_US_USEC (20 * USEC_PER_SEC)
 #define BACKOFF_CPU_IS_US_USEC  (60 * USEC_PER_SEC)
-/* Levels: full speed, then rests of once, three and seven times as long as slices take, then none at all. */
-#define BACKOFF_SLOWEST 3u
-#define BACKOFF_PAUSED  4u
+/* Levels: full speed, then rests of once, three and seven times as long as slices take, then none at all. For CPU pressure no more than three times: the
+ * same work takes as much from the service in the end, and nearer memory gives that back. */
+#define BACKOFF_CPU_SLOWEST 2u
+#define BACKOFF_SLOWEST     3u
+#define BACKOFF_PAUSED      4u
 
 struct backoff {
         int before_memory, before_cpu; /* thousandths of the time, before the move */

@@ -337,7 +337,7 @@ static void test_each_try_takes_cpus(void **state) {
                 look(&b, &now, 0, b.level >= BACKOFF_PAUSED ? 100 : 700);
                 assert_null(b.give_up);
                 n_paused += b.level >= BACKOFF_PAUSED;
-                n_fast += b.level < BACKOFF_SLOWEST;
+                n_fast += b.level < BACKOFF_CPU_SLOWEST;
         }
         assert_in_range(n_paused, 8, 2 * 10);
         assert_int_equal(n_fast, 0);
@@ -395,10 +395,10 @@ static void test_restricted_and_hurt(void **state) {
         look(&b, &now, 0, 350);
         assert_int_equal(b.level, BACKOFF_PAUSED);
         look(&b, &now, 0, 10);
-        assert_int_equal(b.level, BACKOFF_SLOWEST);
+        assert_int_equal(b.level, BACKOFF_CPU_SLOWEST);
         assert_int_equal(b.before_cpu, 0);
         look(&b, &now, 0, 250);
-        assert_int_equal(b.level, BACKOFF_SLOWEST);
+        assert_int_equal(b.level, BACKOFF_CPU_SLOWEST);
 }
 
 static void room(struct backoff *b, uint64_t *now, uint64_t bytes) {

@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The environment of the daemon itself: opening the machine, the bus, the worker threads and what changes the machine, and ending them. */
-#include "environment-live-internal.h"
+/* The environment of the daemon itself: sd-event for time, worker threads for jobs, host/ and act/ for the machine. */
+#include "environment.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <systemd/sd-daemon.h>
+#include <time.h>
 
 #include "core/util.h"
+#include "host/cgroup.h"
+#include "host/io.h"
 #include "report/journal.h"
 
 /* Reading numa_maps and moving pages each get their own company; more threads would only contend for the same mmap locks. */
@@ -15,6 +20,254 @@
 /* A write to a cgroup's files is replaced by another thread after this; with so many that do not return no more are begun. */
 #define WRITE_DEADLINE_USEC (60 * USEC_PER_SEC)
 #define WRITES_LATE_MAX     (WORKER_LATE_MAX / 2)
+
+struct live {
+        struct live_options options;
+        sd_event *event;
+        sd_bus *bus;
+        struct host *host;
+        struct observer *observer;
+        struct worker_pool *pool;
+        struct act act;
+        bool have_act, stuck;
+        env_callback after_each;
+        void *after_each_userdata;
+};
+
+/* Time */
+
+static uint64_t live_now(void *context) {
+        const struct live *l = context;
+        uint64_t usec;
+        if (sd_event_now(l->event, CLOCK_BOOTTIME, &usec) < 0)
+                return 0; /* cannot happen: the clock exists since Linux 2.6.39 */
+        return usec;
+}
+
+static uint64_t live_cpu_usec(void *context) {
+        return thread_cpu_nsec() / 1000;
+}
+
+static unsigned live_week_minute(void *context) {
+        time_t now = time(NULL);
+        struct tm tm;
+        if (!localtime_r(&now, &tm))
+                return 0;
+        return (unsigned) ((tm.tm_wday + 6) % 7) * 24 * 60 + (unsigned) tm.tm_hour * 60 + (unsigned) tm.tm_min;
+}
+
+struct env_timer {
+        sd_event_source *source;
+        env_callback callback;
+        void *userdata;
+};
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+        const struct env_timer *t = userdata;
+        t->callback(t->userdata); /* may have freed it */
+        return 0;
+}
+
+static struct env_timer *live_timer_free(struct env_timer *t) {
+        if (t)
+                sd_event_source_disable_unref(t->source);
+        free(t);
+        return NULL;
+}
+
+static int live_timer_new(void *context, uint64_t slack_usec, env_callback callback, void *userdata, struct env_timer **ret) {
+        const struct live *l = context;
+        struct env_timer *t = malloc(sizeof(*t));
+        if (!t)
+                return -ENOMEM;
+        *t = (struct env_timer){ .callback = callback, .userdata = userdata };
+        int r = sd_event_add_time(l->event, &t->source, CLOCK_BOOTTIME, 0, slack_usec, on_timer, t);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(t->source, SD_EVENT_OFF);
+        if (r < 0) {
+                live_timer_free(t);
+                return r;
+        }
+        *ret = t;
+        return 0;
+}
+
+static int live_timer_set(struct env_timer *t, uint64_t at_usec) {
+        int r = sd_event_source_set_time(t->source, at_usec);
+        return r < 0 ? r : sd_event_source_set_enabled(t->source, SD_EVENT_ONESHOT);
+}
+
+static int on_post(sd_event_source *source, void *userdata) {
+        const struct live *l = userdata;
+        l->after_each(l->after_each_userdata);
+        return 0;
+}
+
+static int live_after_each(void *context, env_callback callback, void *userdata) {
+        struct live *l = context;
+        l->after_each = callback;
+        l->after_each_userdata = userdata;
+        return sd_event_add_post(l->event, NULL, on_post, l);
+}
+
+static int live_leave(void *context, int status) {
+        const struct live *l = context;
+        return sd_event_exit(l->event, status);
+}
+
+static void live_notify(void *context, const char *state) {
+        if (strncmp(state, "RELOADING=1", strlen("RELOADING=1")) != 0) {
+                (void) sd_notify(false, state);
+                return;
+        }
+        struct timespec ts;
+        (void) clock_gettime(CLOCK_MONOTONIC, &ts);
+        uint64_t usec = (uint64_t) ts.tv_sec * USEC_PER_SEC + (uint64_t) ts.tv_nsec / 1000;
+        (void) sd_notifyf(false, "%s\nMONOTONIC_USEC=%" PRIu64, state, usec);
+}
+
+/* Being told early: the watcher goes by another name. */
+
+static int live_watch_new(void *context, watch_callback callback, void *userdata, struct env_watch **ret) {
+        const struct live *l = context;
+        struct watch *w;
+        int r = watch_new(l->event, l->host, callback, userdata, &w);
+        if (r >= 0)
+                *ret = (struct env_watch *) w;
+        return r;
+}
+
+static int live_watch_set(struct env_watch *w, const struct watch_wish *wishes, size_t n, struct watch_counts *ret) {
+        return watch_set((struct watch *) w, wishes, n, ret);
+}
+
+static struct env_watch *live_watch_free(struct env_watch *w) {
+        watch_free((struct watch *) w);
+        return NULL;
+}
+
+/* Jobs */
+
+static int live_submit(void *context, const struct job_ops *ops, void *arg, uint64_t deadline_usec) {
+        const struct live *l = context;
+        return worker_submit(l->pool, ops, arg, deadline_usec);
+}
+
+static bool live_stop_jobs(void *context, uint64_t wait_usec) {
+        struct live *l = context;
+        if (!l->stuck)
+                l->stuck = !worker_pool_free(l->pool, wait_usec);
+        l->pool = NULL;
+        return !l->stuck;
+}
+
+/* The machine */
+
+static int live_load_topology(void *context, struct topology **ret) {
+        const struct live *l = context;
+        return topology_load(l->host, ret);
+}
+
+static int live_use_topology(void *context, const struct topology *t) {
+        struct live *l = context;
+        struct observer *o;
+        int r = observer_new(l->host, t, &o);
+        if (r < 0)
+                return r;
+        if (l->host->live)
+                observer_set_incremental(o, !l->options.once);
+        observer_free(l->observer);
+        l->observer = o;
+        return 0;
+}
+
+static int live_load_config(void *context, const char *main_file, const struct topology *t, struct config **ret,
+                            struct config_errors *errors) {
+        const struct live *l = context;
+        struct config_source source = { .root = l->options.root, .main_file = main_file, .topology = t };
+        return config_load(&source, ret, errors);
+}
+
+static int live_screen(void *context, const struct config *config, const struct applied *applied, size_t n_applied,
+                       uint64_t now_usec, struct observation **ret, uint64_t *ret_cpu_usec) {
+        const struct live *l = context;
+        uint64_t before = thread_cpu_nsec();
+        int r = observer_screen(l->observer, config, applied, n_applied, now_usec, ret);
+        *ret_cpu_usec = (thread_cpu_nsec() - before) / 1000;
+        return r;
+}
+
+static int live_read_deep(void *context, unsigned n_ids, const struct process_ref *processes, size_t n_processes,
+                          const struct deep_options *options, struct deep_sample **ret) {
+        const struct live *l = context;
+        return observe_deep(l->host, n_ids, processes, n_processes, options, ret);
+}
+
+static int live_read_machine(void *context, const struct topology *t, struct machine_sample *ret) {
+        const struct live *l = context;
+        return machine_sample_read(l->host, t, ret);
+}
+
+static void live_read_pressure(void *context, const char *cgroup, struct pressure_totals *ret) {
+        const struct live *l = context;
+        cgroup_read_stalls(l->host, cgroup, ret);
+}
+
+/* Pages: the mover goes by another name. */
+
+static int live_mover_new(void *context, const struct act *act, const struct topology *t, const char *cgroup,
+                          const struct process_ref *processes, size_t n_processes, const struct move_goal *goal,
+                          struct env_mover **ret) {
+        const struct live *l = context;
+        struct mover *m;
+        int r = mover_new(act, l->host, t, cgroup, processes, n_processes, goal, &m);
+        if (r >= 0)
+                *ret = (struct env_mover *) m;
+        return r;
+}
+
+static int live_mover_slice(struct env_mover *m, uint64_t budget_bytes) {
+        return mover_slice((struct mover *) m, budget_bytes);
+}
+
+static const struct move_result *live_mover_result(const struct env_mover *m) {
+        return mover_result((const struct mover *) m);
+}
+
+static struct env_mover *live_mover_free(struct env_mover *m) {
+        mover_free((struct mover *) m);
+        return NULL;
+}
+
+static const struct environment_ops live_ops = {
+        .now = live_now,
+        .cpu_usec = live_cpu_usec,
+        .week_minute = live_week_minute,
+        .timer_new = live_timer_new,
+        .timer_set = live_timer_set,
+        .timer_free = live_timer_free,
+        .after_each = live_after_each,
+        .leave = live_leave,
+        .notify = live_notify,
+        .watch_new = live_watch_new,
+        .watch_set = live_watch_set,
+        .watch_free = live_watch_free,
+        .submit = live_submit,
+        .stop_jobs = live_stop_jobs,
+        .load_topology = live_load_topology,
+        .use_topology = live_use_topology,
+        .load_config = live_load_config,
+        .screen = live_screen,
+        .read_deep = live_read_deep,
+        .read_machine = live_read_machine,
+        .read_pressure = live_read_pressure,
+        .mover_new = live_mover_new,
+        .mover_slice = live_mover_slice,
+        .mover_result = live_mover_result,
+        .mover_free = live_mover_free,
+};
+
+/* Making it */
 
 static int open_bus(struct live *l) {
         if (!l->host->live)
@@ -103,7 +356,7 @@ int environment_live_new(const struct live_options *options, struct environment 
                 return r;
         }
         *ret = (struct environment){
-                .ops = &environment_live_ops,
+                .ops = &live_ops,
                 .context = l,
                 .host = l->host,
                 .act = l->act,

@@ -9,7 +9,7 @@
 
 #include "act/mover.h"
 #include "act/restore.h"
-#include "core/pace.h"
+#include "core/backoff.h"
 #include "core/plan.h"
 #include "core/util.h"
 

@@ -148,12 +148,12 @@ static void companion_hangs(struct run *r) {
 }
 
 const struct scenario scenarios_hung[] = {
-        { 117, "widened-in-part", "CPUs were written, memory nodes refused: all is given back", widened_in_part },
-        { 118, "widened-not-at-all", "what did not take effect is asked back", widened_not_at_all },
-        { 119, "freed-while-hung", "CPUs are given back while memory nodes have to wait", freed_while_hung },
-        { 120, "waits-unrestricted", "who waits for companions keeps its CPUs", waits_unrestricted },
-        { 121, "companion-hangs", "a process that hangs is not blamed on who shares memory with it", companion_hangs },
-        { 122, "restored-while-hung", "what was asked for and had to wait is given back later", all_restored_while_hung },
-        { 123, "one-restored", "the same of one service", one_restored_while_hung },
+        { 130, "widened-in-part", "CPUs were written, memory nodes refused: all is given back", widened_in_part },
+        { 131, "widened-not-at-all", "what did not take effect is asked back", widened_not_at_all },
+        { 132, "freed-while-hung", "CPUs are given back while memory nodes have to wait", freed_while_hung },
+        { 133, "waits-unrestricted", "who waits for companions keeps its CPUs", waits_unrestricted },
+        { 134, "companion-hangs", "a process that hangs is not blamed on who shares memory with it", companion_hangs },
+        { 135, "restored-while-hung", "what was asked for and had to wait is given back later", all_restored_while_hung },
+        { 136, "one-restored", "the same of one service", one_restored_while_hung },
         { 0 },
 };

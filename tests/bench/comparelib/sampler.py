@@ -99,7 +99,10 @@ class Watched:
             if total == 0:
                 continue
             on = collections.Counter(numa.page_nodes(pid, start, size, PAGES_STEP))
+            on = {node: n for node, n in on.items() if node in distances}       # the others are not there
             pages = sum(on.values())
+            if pages == 0:
+                continue
             weight += total
             local += sum(spent * on.get(node, 0) / pages for node, spent in used.items())
             far += sum(spent * n / pages * distances[node][other] for node, spent in used.items() for other, n in on.items())

@@ -30,7 +30,9 @@ struct deep_job {
         uint64_t began_usec;
         atomic_size_t reading; /* index of the process that is read, + 1 */
         struct companions companions;
-        bool companion_stuck;     /* one of theirs does not let go */
+        bool alone;               /* began when one of the cycle's companions was known to hang: read without them */
+        bool companion_stuck;     /* one of theirs does not let go: */
+        struct hung hung;         /* that one */
         struct process_ref aside; /* left out of other reads as long as this one goes on; pid 0: none */
         struct deep_sample *result;
 };
@@ -69,7 +71,8 @@ static int run_deep(void *arg) {
         const struct environment *env = j->m->env;
         struct deep_options options = deep_options_of(s->rule);
         options.reading = &j->reading;
-        options.companions = &j->companions;
+        j->alone = atomic_load(&j->cycle->companion_hangs);
+        options.companions = j->alone ? NULL : &j->companions;
         return env->ops->read_deep(env->context, j->m->topology->n_ids, s->processes, s->n_processes, &options, &j->result);
 }
 
@@ -100,6 +103,7 @@ static void done_beside(struct deep_job *j, struct service_note *n, int result) 
         struct manager *m = j->m;
         if (result >= 0)
                 throttle_take(&m->scan_budget, j->result->cpu_usec, manager_now(m));
+        hung_release(m, &j->hung);
         if (!n)
                 return;
         if (j->companion_stuck)
@@ -125,7 +129,7 @@ static void take_result(struct deep_job *j, struct service_note *n, struct servi
         const struct manager *m = j->m;
         const struct deep_sample *map = j->result;
         if (n)
-                rest_keep(n, s, m->topology->n_ids, j->began_usec, companions_key(&j->companions), &j->result);
+                rest_keep(n, s, m->topology->n_ids, j->began_usec, j->alone ? 0 : companions_key(&j->companions), &j->result);
         service_sample_merge_deep(s, map, m->host->has_memory_controller);
 }
 
@@ -178,6 +182,9 @@ static void late_deep(void *arg) {
         bool foreign = n && is_stuck_at_companion(j, at);
         if (foreign) {
                 j->companion_stuck = n->without_companions = true;
+                /* Those of this cycle that are not begun would hang as well, one thread each. */
+                atomic_store(&j->cycle->companion_hangs, true);
+                j->hung = hung_leave_out(j->m, j->cycle, &j->companions, at - s->n_processes - 1);
                 let_others_read(j, n);
         } else if (n && pid > 0 && aside_add(n, s, at - 1)) {
                 j->aside = s->processes[at - 1];

@@ -4,6 +4,7 @@
  * event loop. */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
@@ -83,6 +84,7 @@ struct cycle {
         uint64_t started_usec;           /* CLOCK_BOOTTIME */
         bool planned_whole;              /* from the beginning, not from the plan before: plan_next() */
         bool look_only;                  /* somebody asked what would be done: nothing is */
+        atomic_bool companion_hangs;     /* whoever is read from now on is read without those that it may share memory with */
 };
 struct cycle *cycle_ref(struct cycle *c);
 struct cycle *cycle_unref(struct cycle *c);
@@ -285,6 +287,15 @@ bool aside_add(struct service_note *n, const struct service_sample *s,
                size_t process); /* false: the service itself is to be left alone */
 void aside_remove(struct service_note *n, const struct process_ref *p);
 void aside_leave_out(const struct service_note *n, struct service_sample *s);
+/* A process that was found to hang by who read it as a companion's. */
+struct hung {
+        const char *cgroup; /* its own, in the cycle's observation; NULL: none, or there was no memory */
+        struct process_ref process;
+        bool alone; /* its service counts as stuck because of this, not it alone */
+};
+/* The companions' process of this number is left out of all reads until it is released, or its service where that has no other. */
+struct hung hung_leave_out(struct manager *m, const struct cycle *c, const struct companions *companions, size_t number);
+void hung_release(struct manager *m, const struct hung *h);
 /* cycle-companions.c */
 int cycle_find_bonds(struct cycle *c); /* once; 0 or -ENOMEM */
 /* Does the rule of one keep it together with the other, and do both have shared pages moved? Known once bonds were found. */

@@ -42,9 +42,10 @@ static struct {
         struct {
                 const struct job_ops *ops;
                 void *arg;
-                uint64_t late_usec; /* 0: never */
+                uint64_t deadline_usec, late_usec; /* 0: never */
                 bool hangs;
         } jobs[JOBS_MAX];
+        unsigned n_threads; /* so many jobs run at the same time, and one more for each that is late; 0: any number */
         bool hangs;         /* no job comes to an end */
         pid_t stuck_pid;    /* reading this process's memory map does not, until this is 0 again */
         size_t n_processes; /* of each service, from 4000 on */
@@ -68,7 +69,8 @@ static struct {
         } held_balancing[4];
         enum balancing_setting balancing_setting; /* of the configuration */
         bool dry_run;
-        bool bonded; /* they share memory, and are kept together */
+        bool bonded;     /* they share memory, and are kept together */
+        bool pids_apart; /* the second service's processes begin at 4010, and so on */
 } fx;
 
 /* Of the program numabalanced, for --once only. */
@@ -120,6 +122,7 @@ static int fx_submit(void *context, const struct job_ops *ops, void *arg, uint64
         assert_true(fx.n_jobs < JOBS_MAX);
         fx.jobs[fx.n_jobs].ops = ops;
         fx.jobs[fx.n_jobs].hangs = false;
+        fx.jobs[fx.n_jobs].deadline_usec = deadline_usec;
         fx.jobs[fx.n_jobs].late_usec = deadline_usec > 0 ? fx.now + deadline_usec : 0;
         fx.jobs[fx.n_jobs++].arg = arg;
         return 0;
@@ -179,7 +182,7 @@ static int fx_load_config(void *context, const char *main_file, const struct top
         return 0;
 }
 
-static void fx_service(struct service_sample *s, const struct config *config, const char *unit) {
+static void fx_service(struct service_sample *s, const struct config *config, const char *unit, pid_t first) {
         struct service_identity id = { .unit = unit, .slice = "system.slice", .cgroup = "" };
         service_sample_init(s);
         assert_int_equal(service_sample_alloc(s, N_NODES), 0);
@@ -190,7 +193,7 @@ static void fx_service(struct service_sample *s, const struct config *config, co
         s->n_processes = MAX2(fx.n_processes, (size_t) 1);
         s->processes = calloc(s->n_processes, sizeof(*s->processes));
         for (size_t i = 0; i < s->n_processes; i++)
-                s->processes[i] = (struct process_ref){ .pid = 4000 + (pid_t) i, .start_ticks = 1 };
+                s->processes[i] = (struct process_ref){ .pid = first + (pid_t) i, .start_ticks = 1 };
         s->n_threads = 4;
         s->bytes_by_node[fx.at_home ? 0 : 1] = fx.maps_alone ? 0 : GIB;
         s->cpu_total_usec = fx.maps_alone ? USEC_PER_SEC : s->cpu_total_usec;
@@ -215,18 +218,30 @@ static int fx_screen(void *context, const struct config *config, const struct ap
                 o->machine.nodes[i] = (struct node_memory){ .bytes_total = 8 * GIB, .bytes_free = 6 * GIB };
         o->services = calloc(SERVICE_MAX + 1, sizeof(*o->services));
         for (; o->n_services < SERVICE_MAX && fx.services[o->n_services]; o->n_services++)
-                fx_service(&o->services[o->n_services], config, fx.services[o->n_services]);
+                fx_service(&o->services[o->n_services], config, fx.services[o->n_services],
+                           4000 + (fx.pids_apart ? 10 * (pid_t) o->n_services : 0));
         *ret = o;
         return 0;
 }
 
+/* Which process, of those that are read one after the other, is the stuck one? 0: none. */
+static size_t fx_stuck_at(const struct process_ref *processes, size_t n, const struct companions *companions) {
+        for (size_t i = 0; i < n; i++)
+                if (processes[i].pid == fx.stuck_pid)
+                        return i + 1;
+        for (size_t i = 0; companions && i < companions->n_items; i++)
+                for (size_t k = 0; k < companions->items[i].n_processes; k++, n++)
+                        if (companions->items[i].processes[k].pid == fx.stuck_pid)
+                                return n + 1;
+        return 0;
+}
 static int fx_read_deep(void *context, unsigned n_ids, const struct process_ref *processes, size_t n_processes,
                         const struct deep_options *options, struct deep_sample **ret) {
-        for (size_t i = 0; i < n_processes && fx.stuck_pid > 0; i++)
-                if (processes[i].pid == fx.stuck_pid) {
-                        atomic_store(options->reading, i + 1);
-                        return -EINPROGRESS;
-                }
+        size_t at = fx.stuck_pid > 0 ? fx_stuck_at(processes, n_processes, options->companions) : 0;
+        if (at > 0) {
+                atomic_store(options->reading, at);
+                return -EINPROGRESS;
+        }
         fx.n_read = n_processes;
         struct deep_sample *d = calloc(1, sizeof(*d));
         d->n_ids = n_ids;
@@ -342,16 +357,28 @@ static const struct act_ops fx_act_ops = { .name = "counting",
                                            .get_kernel_balancing = fx_get_balancing,
                                            .set_kernel_balancing = fx_set_balancing };
 
+/* Does every thread hang, none of them for long enough to have been replaced? */
+static inline bool fx_is_full(void) {
+        unsigned n = 0;
+        for (unsigned i = 0; i < fx.n_jobs; i++)
+                n += fx.jobs[i].hangs && fx.jobs[i].late_usec > 0;
+        return fx.n_threads > 0 && fx.stuck_pid > 0 && n >= fx.n_threads;
+}
+
 /* The first job that does not hang; a read that gets stuck goes on hanging, as its thread would. */
 static inline bool fx_run_job(void) {
         for (unsigned i = 0; i < fx.n_jobs; i++) {
                 if (fx.jobs[i].hangs && fx.stuck_pid > 0)
                         continue;
+                if (fx_is_full())
+                        return false;
                 const struct job_ops *ops = fx.jobs[i].ops;
                 void *arg = fx.jobs[i].arg;
                 int result = ops->run(arg);
                 if (result == -EINPROGRESS) {
                         fx.jobs[i].hangs = true;
+                        if (fx.jobs[i].deadline_usec > 0) /* counts from when it begins */
+                                fx.jobs[i].late_usec = fx.now + fx.jobs[i].deadline_usec;
                         continue;
                 }
                 memmove(fx.jobs + i, fx.jobs + i + 1, (--fx.n_jobs - i) * sizeof(fx.jobs[0]));

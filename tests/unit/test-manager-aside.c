@@ -139,6 +139,53 @@ static void test_company_moved(void **state) {
         assert_int_equal(fx.manager->last->observation->services[0].bytes_age_usec, 0);
 }
 
+static unsigned n_without_companions(void) {
+        unsigned n = 0;
+        for (size_t i = 0; i < fx.manager->n_notes; i++)
+                n += fx.manager->notes[i]->without_companions;
+        return n;
+}
+
+/* Eight services read each other's maps, in two threads, and one process hangs: that is known after the first two, and the others do not come to it. */
+static void hang_a_companion(size_t n_processes) {
+        static const char *const units[SERVICE_MAX] = { "managed0.service", "managed1.service", "managed2.service",
+                                                        "managed3.service", "managed4.service", "managed5.service",
+                                                        "managed6.service", "managed7.service" };
+        memcpy(fx.services, units, sizeof(units));
+        fx.bonded = fx.pids_apart = true;
+        fx.n_threads = 2;
+        fx.n_processes = n_processes;
+        fx.stuck_pid = 4050;
+        fx_start_manager();
+        fx_pass(DEEP_DEADLINE_USEC + 5 * USEC_PER_SEC);
+        const struct service_note *n = manager_find_note(fx.manager, "/system.slice/managed5.service");
+        assert_non_null(n);
+        assert_true(n_processes > 1 ? n->n_aside == 1 && n->aside[0].pid == 4050 : n->stuck && n->stuck_pid == 4050);
+        assert_int_equal(n_without_companions(), 2);
+        fx_pass(5 * USEC_PER_MINUTE);
+        assert_true(fx.n_jobs <= 3); /* the first two, and its own */
+        assert_int_equal(n_without_companions(), 2);
+        unsigned before = fx.n_screens;
+        fx_pass(10 * USEC_PER_MINUTE);
+        assert_true(fx.n_screens > before);
+        assert_true(fx.n_jobs <= 3);
+
+        fx.stuck_pid = 0;
+        fx_pass(10 * USEC_PER_MINUTE);
+        assert_int_equal(n_without_companions(), 0);
+        assert_true(n->n_aside == 0 && !n->stuck);
+        assert_true(status_names(0));
+        assert_int_equal(fx.n_jobs, 0);
+}
+
+static void test_companion(void **state) {
+        hang_a_companion(2);
+}
+
+static void test_only_companion(void **state) {
+        hang_a_companion(1);
+}
+
 static void test_limits(void **state) {
         struct process_ref processes[ASIDE_MAX + 2];
         struct service_sample s = { .processes = processes, .n_processes = ARRAY_SIZE(processes) };
@@ -149,7 +196,9 @@ static void test_limits(void **state) {
         for (size_t i = 0; i < ASIDE_MAX; i++)
                 assert_true(aside_add(&n, &s, i));
         assert_false(aside_add(&n, &s, ASIDE_MAX)); /* too many: the service itself */
-        processes[1].start_ticks = 8;               /* another process by the same number */
+        assert_true(aside_add(&n, &s, 0));          /* already */
+        assert_int_equal(n.n_aside, ASIDE_MAX);
+        processes[1].start_ticks = 8; /* another process by the same number */
         aside_leave_out(&n, &s);
         assert_int_equal(s.n_processes, 3);
         assert_int_equal(processes[0].pid, 11);
@@ -173,6 +222,8 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_slow_reads, fx_setup, fx_teardown),
                 cmocka_unit_test_setup_teardown(test_age, fx_setup, fx_teardown),
                 cmocka_unit_test_setup_teardown(test_company_moved, fx_setup, fx_teardown),
+                cmocka_unit_test_setup_teardown(test_companion, fx_setup, fx_teardown),
+                cmocka_unit_test_setup_teardown(test_only_companion, fx_setup, fx_teardown),
                 cmocka_unit_test(test_limits),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

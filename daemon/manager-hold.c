@@ -32,8 +32,8 @@ int manager_hold_load(struct manager *m) {
         m->paused = h.paused;
         for (size_t i = 0; r >= 0 && i < h.n_cgroups; i++) {
                 struct service_note *n = manager_note(m, h.cgroups[i]);
-                if (n)
-                        n->held = true;
+                if (n) /* what is still on record was asked for and not given back */
+                        n->held = n->restore_asked = true;
                 else
                         r = log_error(-ENOMEM, "Out of memory while reading %s", path);
         }

@@ -204,7 +204,9 @@ void manager_restore_orphans(struct manager *m, const struct cycle *c) {
 static bool want_asked(struct manager *m, const struct record_entry *e, const void *arg) {
         const struct cycle *c = arg;
         const struct service_note *n = manager_find_note(m, e->cgroup);
-        return n && n->restore_asked && !n->restoring && !n->restore_waits && n->restore_again_usec <= c->started_usec;
+        /* A dry run that was only just started has the request from the one before. */
+        bool may = m->lock_fd >= 0 || !m->options.runtime_dir;
+        return may && n && n->restore_asked && !n->restoring && !n->restore_waits && n->restore_again_usec <= c->started_usec;
 }
 
 void manager_restore_asked(struct manager *m, const struct cycle *c) {
@@ -226,7 +228,8 @@ int manager_restore_request(struct manager *m, const char *unit, sd_bus_message 
                 return -ENOMEM;
         m->restore_call = sd_bus_message_ref(call);
 
-        /* What is restored must stay so: everything restored means a pause, one unit is held, both until `resume`. */
+        /* What is restored must stay so: everything restored means a pause as well, both until `resume`. Held are all of them: a restart must not forget
+         * which were asked for. */
         bool all = unit[0] == 0;
         struct transition *t, *next;
         for (t = LIST_FIRST(&m->transitions); t; t = next) {
@@ -240,10 +243,8 @@ int manager_restore_request(struct manager *m, const char *unit, sd_bus_message 
         for (size_t i = 0; i < m->record->n_entries; i++)
                 if (all || want_unit(m, &m->record->entries[i], unit)) {
                         struct service_note *n = manager_note(m, m->record->entries[i].cgroup);
-                        if (n) {
-                                n->restore_asked = true;
-                                n->held |= !all;
-                        }
+                        if (n)
+                                n->restore_asked = n->held = true;
                 }
         manager_hold_save(m);
         /* One more than there are: what ends at once must not send the answer while others are still begun. */

@@ -219,12 +219,73 @@ static void test_history(void **state) {
         assert_int_equal(json_object_array_length(answer), 0);
 }
 
+/* Its memory nodes were narrowed by an earlier run. */
+static void make_record(void) {
+        static const struct target t = { .cgroup = "/system.slice/managed.service",
+                                         .unit = "managed.service",
+                                         .owner = OWNER_SYSTEMD };
+        _cleanup_free_ char *path = format_string("%s/record.json", fx.directory);
+        struct cpuset_change c = { .change_mems = true, .value.mems_set = true };
+        struct cpuset_state now;
+        struct record *r;
+        node_set_add(&c.value.mems, 0);
+        assert_int_equal(record_open(path, &r), 0);
+        assert_int_equal(fx_get_cpuset(NULL, &t, &now), 0);
+        assert_int_equal(record_before_change(r, &t, &now, &c), 0);
+        record_free(r);
+}
+
+/* The administrator asked for it, and it could not be given back: after a restart that is still to be done, but not by a dry run. */
+static void restore_over_restart(const char *unit) {
+        make_record();
+        fx.services[0] = "managed.service";
+        fx_start_manager();
+        ask("Restore", "s", unit);
+        assert_true(answered && fx.n_changes > 0);
+        assert_int_equal(fx.manager->record->n_entries, 1);
+
+        fx.dry_run = true;
+        fx_restart();
+        fx.n_changes = 0;
+        fx_pass(10 * USEC_PER_MINUTE);
+        assert_int_equal(fx.n_changes, 0);
+
+        fx.dry_run = false;
+        fx_restart();
+        fx_pass(USEC_PER_MINUTE);
+        assert_true(fx.n_changes > 0);
+        assert_int_equal(fx.manager->record->n_entries, 1);
+        fx.accept_changes = true;
+        fx_pass(10 * USEC_PER_MINUTE);
+        assert_int_equal(fx.manager->record->n_entries, 0);
+        fx.n_changes = 0;
+        fx_restart();
+        fx_pass(10 * USEC_PER_MINUTE);
+        assert_int_equal(fx.n_changes, 0); /* and it stays so */
+}
+
+static void test_restore_one_over_restart(void **state) {
+        restore_over_restart("managed.service");
+}
+
+static void test_restore_all_over_restart(void **state) {
+        restore_over_restart("");
+}
+
 #define EACH(f) cmocka_unit_test_setup_teardown(f, fx_setup, fx_teardown)
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                EACH(test_plan_is_not_applied), EACH(test_plan_of_what_is_due), EACH(test_explain), EACH(test_due_while_looking),
-                EACH(test_cannot_look),         EACH(test_screen_hangs),        EACH(test_advice),  EACH(test_history),
+                EACH(test_plan_is_not_applied),
+                EACH(test_plan_of_what_is_due),
+                EACH(test_explain),
+                EACH(test_due_while_looking),
+                EACH(test_cannot_look),
+                EACH(test_screen_hangs),
+                EACH(test_advice),
+                EACH(test_history),
+                EACH(test_restore_one_over_restart),
+                EACH(test_restore_all_over_restart),
         };
         int r = cmocka_run_group_tests(tests, NULL, NULL);
         json_object_put(answer);

@@ -32,6 +32,7 @@ struct live {
         struct worker_pool *pool, *writers;
         struct act act;
         bool have_act, stuck;
+        bool stopping; /* jobs are being ended: no more are taken */
         env_callback after_each;
         void *after_each_userdata;
 };
@@ -155,13 +156,15 @@ static struct env_watch *live_watch_free(struct env_watch *w) {
 
 static int live_submit(void *context, const struct job_ops *ops, void *arg, uint64_t deadline_usec) {
         const struct live *l = context;
-        return worker_submit(l->pool, ops, arg, deadline_usec);
+        return l->stopping ? -ESHUTDOWN : worker_submit(l->pool, ops, arg, deadline_usec);
 }
 
-/* Changes that are under way come first; those who read have the rest of the time. Both end in any case: no callback may come afterwards. */
+/* Changes that are under way come first; those who read have the rest of the time. Both end in any case: no callback may come afterwards. One that comes
+ * now may want a job of either, which may be gone. */
 static bool live_stop_jobs(void *context, uint64_t wait_usec) {
         struct live *l = context;
         uint64_t until = monotonic_usec() + wait_usec, now;
+        l->stopping = true;
         l->stuck |= !worker_pool_free(TAKE_PTR(l->writers), wait_usec);
         now = monotonic_usec();
         l->stuck |= !worker_pool_free(TAKE_PTR(l->pool), until - MIN2(until, now));
@@ -315,21 +318,24 @@ static void done_blocking_job(int result, void *arg) {
 
 static const struct job_ops blocking_job_ops = { run_blocking_job, done_blocking_job, NULL };
 
-static int run_blocking(void *pool, int (*run)(void *arg), ops_done done, void *arg) {
-        if (worker_pool_n_late(pool) >= WRITES_LATE_MAX)
+static int run_blocking(void *live, int (*run)(void *arg), ops_done done, void *arg) {
+        const struct live *l = live;
+        if (l->stopping)
+                return -ESHUTDOWN;
+        if (worker_pool_n_late(l->writers) >= WRITES_LATE_MAX)
                 return -EBUSY;
         struct blocking_job *j = malloc(sizeof(*j));
         if (!j)
                 return -ENOMEM;
         *j = (struct blocking_job){ run, done, arg };
-        int r = worker_submit(pool, &blocking_job_ops, j, WRITE_DEADLINE_USEC);
+        int r = worker_submit(l->writers, &blocking_job_ops, j, WRITE_DEADLINE_USEC);
         if (r < 0)
                 free(j);
         return r;
 }
 
 static int open_act(struct live *l) {
-        struct act_real_options options = { .bus = l->bus, .event = l->event, .run_blocking = run_blocking, .pool = l->writers };
+        struct act_real_options options = { .bus = l->bus, .event = l->event, .run_blocking = run_blocking, .pool = l };
         int r = act_real_new_with(l->host, &options, &l->act);
         l->have_act = r >= 0;
         return r;

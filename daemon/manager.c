@@ -150,6 +150,7 @@ fail:
 struct manager *manager_free(struct manager *m) {
         if (!m)
                 return NULL;
+        m->exiting = true; /* also where the loop has failed: what ends now begins nothing new */
         /* The jobs first: a running one still uses its transition. Those that only read are hardly waited for. */
         bool changes = m->n_transitions > 0 || m->n_restoring > 0;
         if (!m->env->ops->stop_jobs(m->env->context, changes ? 5 * USEC_PER_SEC : USEC_PER_SEC))

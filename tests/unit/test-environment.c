@@ -61,9 +61,61 @@ static void test_changes_do_not_wait_for_readers(void **state) {
         fixture_done(&fx);
 }
 
+/* One whose end wants more. */
+struct heir {
+        struct environment *env;
+        int read, changed; /* what it was told */
+        bool ended;
+};
+
+static int heir_run(void *arg) {
+        return 0;
+}
+
+static void on_heir_changed(int result, void *userdata) {
+        ((struct heir *) userdata)->changed = result;
+}
+
+static void heir_done(int result, void *arg) {
+        static const struct target t = { .cgroup = "/x", .unit = "x", .owner = OWNER_CGROUPFS };
+        static const struct cpuset_change clear = { .change_cpus = true };
+        static const struct job_ops none = { heir_run, heir_done, NULL };
+        struct heir *h = arg;
+        h->read = h->env->ops->submit(h->env->context, &none, h, 0);
+        h->changed = h->env->act.ops->set_cpuset(h->env->act.context, &t, &clear, on_heir_changed, h);
+        h->ended = true;
+}
+
+static const struct job_ops heir_ops = { heir_run, heir_done, NULL };
+
+/* The end of jobs is told while all is taken apart: what is then wanted is refused, of whichever threads. */
+static void test_stopping(void **state) {
+        struct fixture fx;
+        struct environment env;
+        fixture_new(&fx);
+        fixture_write(&fx, "cg/x/cgroup.procs", "");
+        log_open(LOG_TARGET_CONSOLE, LOG_CRIT);
+        assert_int_equal(environment_live_new(&(struct live_options){ .root = fx.path, .once = true }, &env), 0);
+        struct live *l = env.context;
+        l->host->live = true;
+        struct heir reads = { .env = &env }, writes = { .env = &env };
+        assert_int_equal(env.ops->submit(env.context, &heir_ops, &reads, 0), 0);
+        assert_int_equal(worker_submit(l->writers, &heir_ops, &writes, 0), 0);
+        assert_true(env.ops->stop_jobs(env.context, 10 * USEC_PER_SEC));
+        assert_true(reads.ended && writes.ended);
+        assert_int_equal(reads.read, -ESHUTDOWN);
+        assert_int_equal(reads.changed, -ESHUTDOWN);
+        assert_int_equal(writes.read, -ESHUTDOWN);
+        assert_int_equal(writes.changed, -ESHUTDOWN);
+        assert_true(env.ops->stop_jobs(env.context, 0)); /* the same answer */
+        environment_live_done(&env);
+        fixture_done(&fx);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_changes_do_not_wait_for_readers),
+                cmocka_unit_test(test_stopping),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

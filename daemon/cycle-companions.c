@@ -51,9 +51,12 @@ int cycle_companions(struct manager *m, struct cycle *c, size_t index, const str
 uint64_t cycle_company_moved_usec(const struct manager *m, const struct cycle *c, size_t index) {
         uint64_t last = 0;
         for (size_t i = 0; i < c->observation->n_services; i++) {
-                const struct history_entry *h =
-                        cycle_is_bonded(c, index, i) ? history_find(&m->history, c->observation->services[i].cgroup) : NULL;
-                last = h ? MAX2(last, MAX2(h->settled_usec, h->started_usec)) : last;
+                if (!cycle_is_bonded(c, index, i))
+                        continue;
+                const char *cgroup = c->observation->services[i].cgroup;
+                const struct service_note *n = manager_find_note(m, cgroup);
+                const struct transition *t = transition_find(m, cgroup);
+                last = MAX2(last, MAX2(n ? n->moved_usec : 0, t ? transition_moves_since_usec(t) : 0));
         }
         return last;
 }

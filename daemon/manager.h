@@ -128,6 +128,7 @@ struct service_note {
         uint64_t undone_until_usec;   /* a placement made things worse: none before this */
         uint64_t absent_since_usec;   /* of entries in the record whose cgroup is not seen; 0: seen */
         uint64_t last_seen_usec;
+        uint64_t moved_usec;       /* when the last transition of it that may have moved pages ended; 0: never */
         struct pace pace;          /* what moving its pages has taught */
         struct throttle throttle;  /* its rule's migrate-rate, once it was moved */
         uint64_t cpu_pressed_usec; /* last told that it waits for CPUs */
@@ -415,6 +416,8 @@ bool transition_has_process_of(const struct manager *m, const struct service_sam
 /* Is the other's memory to be on the same nodes, as of the plan that this one follows? */
 bool transition_goes_to(const struct transition *t, const char *cgroup);
 bool transition_wants_observation(const struct transition *t);
+/* When it began, if it may have moved pages since; 0: it only waits, or widens. */
+uint64_t transition_moves_since_usec(const struct transition *t);
 /* Would a memory map whose reading began then serve to verify it? */
 bool transition_accepts(const struct transition *t, uint64_t read_began_usec);
 const char *transition_describe(const struct transition *t); /* "moving: 45M of 98M"; borrowed, valid until the next call */

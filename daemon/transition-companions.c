@@ -32,3 +32,7 @@ bool transition_waits_for_companion(struct transition *t) {
         return transition_placement(t)->move_memory && cycle_find_bonds(t->seen) >= 0 && has_to_wait(t) &&
                transition_arm(t, TURN_AGAIN_USEC) >= 0;
 }
+
+uint64_t transition_moves_since_usec(const struct transition *t) {
+        return t->n_passes > 0 ? t->started_usec : 0;
+}

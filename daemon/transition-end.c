@@ -101,6 +101,8 @@ void transition_finish(struct transition *t, const struct service_sample *now) {
                 history_record_interleaved(&m->history, t->target.cgroup,
                                            interleaved ? interleave_key(p->weight_by_node, n_ids) : 0);
         struct service_note *note = manager_find_note(m, t->target.cgroup);
+        if (note && t->n_passes > 0)
+                note->moved_usec = manager_now(m);
         /* What the kernel or the service manager refused it will refuse again: not at each cooldown, with a line each. */
         if (report.error < 0 && !t->cancelled && report.error != -ESRCH && report.error != -ENOENT)
                 history_record_failed(&m->history, t->target.cgroup, manager_now(m));

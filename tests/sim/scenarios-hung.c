@@ -124,6 +124,55 @@ static void waits_unrestricted(struct run *r) {
         expect_good_manners(r);
 }
 
+/* How many of them, as last seen, have company that is said to have been moved, and how many have company? */
+static unsigned count_moved_company(const struct run *r, struct sim_service *const *v, size_t n, unsigned *ret_n_bonded) {
+        const struct manager *m = sim_manager(r->sim);
+        unsigned n_moved = 0;
+        *ret_n_bonded = 0;
+        for (size_t i = 0; i < n; i++) {
+                ssize_t at = m->last ? cycle_find(m->last, v[i]->cgroup) : -1;
+                for (size_t k = 0; at >= 0 && k < m->last->observation->n_services; k++)
+                        if (cycle_is_bonded(m->last, (size_t) at, k)) {
+                                ++*ret_n_bonded;
+                                n_moved += cycle_company_moved_usec(m, m->last, (size_t) at) > 0;
+                                break;
+                        }
+        }
+        return n_moved;
+}
+
+/* Who waits for its turn, and is then told to stop, has moved nothing: what is known of the others' memory still holds. */
+static void waited_only(struct run *r) {
+        machine(r, 4, 8, 8 * GIB);
+        rules(r, "daemon: {migrate-rate: 16M}\n"
+                 "rules:\n- {name: vm, match: {unit: 'vm*'}, place: nodes, nodes: '2', shared-pages: move}\n"
+                 "- {name: switch, match: {unit: 'switch*'}, place: nodes, nodes: '2', shared-pages: move, together-with: vm}\n");
+        struct sim_service *v[3];
+        static const char *const units[] = { "vm0.service", "vm1.service", "switch.service" };
+        for (unsigned i = 0; i < ARRAY_SIZE(v); i++)
+                v[i] = service(r, units[i], 1, GIB, i % 2);
+        v[2]->lender = v[0];
+        struct manager *m = sim_manager(r->sim);
+        const struct transition *moving = NULL;
+        for (unsigned i = 0; i < 1200 && (!moving || m->n_transitions < ARRAY_SIZE(v)); i++) {
+                pass(r, 50 * USEC_PER_MSEC);
+                moving = NULL;
+                for (unsigned k = 0; k < ARRAY_SIZE(v); k++) {
+                        const struct transition *t = transition_find(m, v[k]->cgroup);
+                        moving = t && t->n_passes > 0 ? t : moving;
+                }
+        }
+        unsigned n_bonded;
+        expect(r, moving && m->n_transitions == ARRAY_SIZE(v), "none is moved while the others wait");
+        unsigned n_moved = count_moved_company(r, v, ARRAY_SIZE(v), &n_bonded);
+        expect(r, n_bonded == ARRAY_SIZE(v) && n_moved == 2, "%u of %u have company that was moved", n_moved, n_bonded);
+        expect(r, manager_bus_callbacks.pause(true, m) >= 0, "cannot be paused");
+        pass(r, SECONDS(10));
+        expect(r, m->n_transitions == 0, "something goes on in a pause");
+        n_moved = count_moved_company(r, v, ARRAY_SIZE(v), &n_bonded);
+        expect(r, n_bonded == ARRAY_SIZE(v) && n_moved == 2, "%u of %u have company that was moved", n_moved, n_bonded);
+}
+
 /* The other's process hangs, where the first's mover looks who shares its memory: the first is not to blame, and not taken for stuck. */
 static void companion_hangs(struct run *r) {
         machine(r, 4, 8, 8 * GIB);
@@ -155,5 +204,6 @@ const struct scenario scenarios_hung[] = {
         { 134, "companion-hangs", "a process that hangs is not blamed on who shares memory with it", companion_hangs },
         { 135, "restored-while-hung", "what was asked for and had to wait is given back later", all_restored_while_hung },
         { 136, "one-restored", "the same of one service", one_restored_while_hung },
+        { 137, "waited-only", "who only waited for its turn has moved nothing of what others share", waited_only },
         { 0 },
 };

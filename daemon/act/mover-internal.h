@@ -213,13 +213,32 @@ void mover_division_take(struct mover *m, struct unit *u);
 void mover_division_give_back(struct mover *m, const struct unit *u);
 
 /* mover-target.c */
+static inline bool mover_is_home(const struct mover *m, int node) {
+        return node >= 0 && node_set_has(&m->home, (unsigned) node);
+}
 /* Has the unit arrived, now that it is on `node`? */
 static inline bool mover_has_arrived(const struct mover *m, const struct unit *u, int node) {
-        return m->how == PAGES_HOME ? node >= 0 && node_set_has(&m->home, (unsigned) node) : node == u->target;
+        return m->how == PAGES_HOME ? mover_is_home(m, node) : node == u->target;
 }
 int mover_init_targets(struct mover *m, const struct move_goal *goal);
+/* mover_reserve(), where it does not go where its neighbour went. */
+bool mover_reserve_anew(struct mover *m, struct unit *u);
+/* Does it go where its neighbour went? What became full or forbidden since is no target any more, so that only room is to be looked at. */
+static inline bool mover_is_sticky(const struct mover *m, const struct unit *u) {
+        return m->how == PAGES_HOME && m->sticky.target >= 0 && m->sticky.from == u->from &&
+               u->address - m->sticky.start < BLOCK_PAGES * m->page_bytes && !u->hugetlb &&
+               m->room[m->sticky.target] >= u->pages * m->page_bytes;
+}
 /* Picks a node with room for the unit and reserves it; false where there is none. */
-bool mover_reserve(struct mover *m, struct unit *u);
+static inline bool mover_reserve(struct mover *m, struct unit *u) {
+        if (!mover_is_sticky(m, u))
+                return mover_reserve_anew(m, u);
+        int node = m->sticky.target;
+        u->target = (int16_t) node;
+        m->room[node] -= u->pages * m->page_bytes;
+        m->assigned[node] += u->pages;
+        return true;
+}
 void mover_unreserve(struct mover *m, const struct unit *u);
 void mover_mark_full(struct mover *m, int node, bool hugetlb);
 bool mover_has_room(const struct mover *m);
@@ -270,6 +289,8 @@ int mover_fill_window(struct mover *m, uint64_t budget_pages);
 
 /* After a call for the units in `pick`, which left `status`: where they are, into `now`. 0 or negative errno. */
 int mover_learn(struct mover *m, size_t n, int target);
+/* Settles what has arrived plainly of the units in `pick` from `i` on; returns the index of the first that mover_settle() must look at. */
+size_t mover_settle_plain(struct mover *m, struct unit *units, size_t i, size_t n, int target);
 /* What became of one unit. `rc` is the call's result, `status` what it wrote, `now` where the page is. 0 or negative errno. */
 int mover_settle(struct mover *m, struct unit *u, long rc, int status, int now);
 /* What became of the blocks whose first pages arrived. 0 or negative errno. */

@@ -23,22 +23,12 @@ int mover_ask(struct mover *m, size_t n, void *const *addresses, int *status) {
         return r == -EINVAL ? -ESRCH : r < 0 ? (int) r : 0;
 }
 
-/* Takes in the unit that unit_of() made. Returns false where there is no room for it on any home node. */
-static bool add_unit(struct mover *m, struct unit *u) {
-        if (!mover_reserve(m, u))
-                return false;
-        m->n_window++;
-        m->has_probes |= u->probe;
-        m->has_hugetlb |= u->hugetlb;
-        return true;
-}
-
 static uint32_t block_pages(const struct mover *m) {
         return (uint32_t) (m->block_bytes / m->page_bytes);
 }
 
-/* Made where it will be if it is taken: behind the last of the window, which has room. */
-static struct unit *unit_of(struct mover *m, const struct mover_candidate *c, int node) {
+/* Made where it will be if it is taken: behind the last of the window, which has room. Inline, as what follows: it is done for every page. */
+static inline struct unit *unit_of(struct mover *m, const struct mover_candidate *c, int node) {
         const struct range *r = &m->ranges[c->range];
         struct unit *u = &m->window[m->n_window];
         uint32_t pages = c->kind == CANDIDATE_PAGE ? r->base_pages : block_pages(m);
@@ -54,18 +44,30 @@ static struct unit *unit_of(struct mover *m, const struct mover_candidate *c, in
         return u;
 }
 
+/* Takes in the unit that unit_of() made. Returns false where there is no room for it on any home node. */
+static inline bool add_unit(struct mover *m, struct unit *u) {
+        if (!mover_reserve(m, u))
+                return false;
+        m->n_window++;
+        m->has_probes |= u->probe;
+        m->has_hugetlb |= u->hugetlb;
+        return true;
+}
+
 /* Would it not move the last time? */
 static bool is_stubborn(const struct mover *m, const struct unit *u) {
-        return stubborn_count(m->stubborn) > 0 && stubborn_has_all(m->stubborn, &m->processes[m->current], u->address,
-                                                                   u->address + u->pages * m->page_bytes, m->slice_began_usec);
+        return stubborn_has_all(m->stubborn, &m->processes[m->current], u->address, u->address + u->pages * m->page_bytes,
+                                m->slice_began_usec);
 }
 
 /* One candidate that is on `node`, or is not there any more. */
-static void take_candidate(struct mover *m, const struct mover_candidate *c, int node, uint64_t *used) {
+static inline void take_candidate(struct mover *m, const struct mover_candidate *c, int node, bool any_stubborn, uint64_t *used) {
+        if (m->how == PAGES_HOME && mover_is_home(m, node)) /* and need not be made a unit */
+                return;
         struct unit *u = unit_of(m, c, node);
         if (!mover_is_misplaced(m, u))
                 return;
-        if (is_stubborn(m, u)) {
+        if (any_stubborn && is_stubborn(m, u)) {
                 m->result.failed_busy += u->pages;
                 m->result.remembered_pages += u->pages;
         } else if (c->shared)
@@ -97,58 +99,66 @@ static int take_whole(struct mover *m, const struct mover_candidate *c, uint64_t
                 return r;
         while (same < n && m->ask_status[same] == m->ask_status[0])
                 same++;
+        bool any_stubborn = stubborn_count(m->stubborn) > 0;
         if (same == n && m->ask_status[0] >= 0) {
                 /* Where there is no room it stays: one page of it could take all the others along, past what is to move. */
-                take_candidate(m, c, m->ask_status[0], used);
+                take_candidate(m, c, m->ask_status[0], any_stubborn, used);
                 return 0;
         }
         for (uint32_t i = 0; i < n; i++) {
                 const struct mover_candidate page = { .address = c->address + i * m->page_bytes, .range = c->range };
-                take_candidate(m, &page, m->ask_status[i], used);
+                take_candidate(m, &page, m->ask_status[i], any_stubborn, used);
         }
         return 0;
 }
 
+/* Nothing but a page: no block, not shared, and not from a block that was no huge page, whose first may have moved since. */
+static inline bool is_plain(const struct mover_candidate *c) {
+        return !(c->kind | c->shared | c->missed);
+}
+
 /* Where numa_maps has it; -1: that is not known, or not believed. The first page of a block that was tried as a huge one may have moved since. */
-static int known_node(const struct mover *m, const struct mover_candidate *c) {
+static inline int known_node(const struct mover *m, const struct mover_candidate *c) {
         if (!m->trusts || c->kind != CANDIDATE_PAGE || c->shared || (c->missed && c->address % m->block_bytes == 0))
                 return -1;
         return m->ranges[c->range].source;
 }
 
-/* Is this candidate asked for? Those whose node is known only where a hash says so: what has come home meanwhile may well be every second page, or
- * every 64th. */
-static bool is_asked(const struct mover *m, const struct mover_candidate *c) {
-        if (known_node(m, c) < 0)
-                return true;
-        uint64_t x = (c->address ^ c->address >> 27) * UINT64_C(0x9e3779b97f4a7c15);
-        x = (x ^ x >> 31) * UINT64_C(0xbf58476d1ce4e5b9);
-        return (x >> 32) % ASK_SHARE == 0;
+/* Is this page asked for, whose node is known? One in ASK_SHARE, by the fractions of multiples of the golden ratio: what has come home meanwhile may well be
+ * every second page, or every 64th, and these lie evenly among such, too. */
+static inline bool is_asked_again(const struct mover *m, uint64_t address) {
+        return address / m->page_bytes * UINT64_C(0x9e3779b97f4a7c15) < UINT64_MAX / ASK_SHARE;
 }
 
 /* How many of the next candidates fit into what is left of window and budget, and the addresses to ask for. */
 static size_t choose(struct mover *m, uint64_t budget_pages, size_t *ret_asked) {
         uint64_t pages = 0;
-        size_t n = 0, asked = 0;
-        while (m->candidate + n < m->n_candidates && m->n_window + n < WINDOW_PAGES) {
-                struct mover_candidate *c = &m->candidates[m->candidate + n];
-                uint32_t size = c->shared ? 0 : c->kind == CANDIDATE_PAGE ? m->ranges[c->range].base_pages : block_pages(m);
+        size_t n = 0, asked = 0, n_max = MIN2(m->n_candidates - m->candidate, WINDOW_PAGES - m->n_window);
+        struct mover_candidate *candidates = m->candidates + m->candidate;
+        uint32_t range = UINT32_MAX, size = 0; /* of plain pages, mostly those of the one before */
+        int node = -1;
+        for (; n < n_max; n++) {
+                struct mover_candidate *c = &candidates[n];
+                bool block = c->kind == CANDIDATE_BLOCK;
+                if (!is_plain(c) || c->range != range) {
+                        size = c->shared ? 0 : c->kind == CANDIDATE_PAGE ? m->ranges[c->range].base_pages : block_pages(m);
+                        node = known_node(m, c);
+                        range = is_plain(c) ? c->range : UINT32_MAX;
+                }
                 if (pages + size > budget_pages && (n > 0 || m->n_window > 0))
                         break;
-                if (asked + (c->kind == CANDIDATE_BLOCK ? 2 : 1) > WINDOW_PAGES ||
-                    (c->kind == CANDIDATE_BLOCK && m->how != PAGES_HOME))
+                if (asked + (block ? 2 : 1) > WINDOW_PAGES || (block && m->how != PAGES_HOME))
                         break;
                 pages += size;
-                c->asked = is_asked(m, c);
-                if (c->asked) {
-                        m->ask_pick[asked] = n;
-                        m->ask_addresses[asked++] = (void *) (uintptr_t) c->address;
-                }
-                if (c->kind == CANDIDATE_BLOCK) {
+                c->asked = node < 0 || is_asked_again(m, c->address);
+                if (!c->asked)
+                        continue;
+                m->ask_pick[asked] = n;
+                m->ask_addresses[asked++] = (void *) (uintptr_t) c->address;
+                if (block) {
                         m->ask_pick[asked] = n;
                         m->ask_addresses[asked++] = (void *) (uintptr_t) (c->address + m->block_bytes - m->page_bytes);
                 }
-                n++;
         }
         *ret_asked = asked;
         return n;
@@ -177,6 +187,37 @@ static long ask_next(struct mover *m, uint64_t budget_pages) {
         }
 }
 
+/* Deals with the first of these candidates that are as the last of the window was, on its node and in its block, or at home: where nothing is left to find
+ * out. How many; `asked`: their answers, if they were asked for. */
+static size_t take_likewise(struct mover *m, const struct mover_candidate *c, size_t n, const int **asked, uint64_t *used) {
+        const struct unit *last = m->n_window > 0 ? &m->window[m->n_window - 1] : NULL;
+        if (!last || last->huge || last->probe || last->counted_pages != last->pages || !mover_is_sticky(m, last))
+                return 0;
+        const struct unit like = *last;
+        struct unit *u = &m->window[m->n_window];
+        const uint64_t bytes = like.pages * m->page_bytes, block = BLOCK_PAGES * m->page_bytes;
+        const int known = m->ranges[like.range].source;
+        const int *answer = *asked;
+        size_t i = 0, taken = 0, n_max = m->room[like.target] / bytes;
+        for (; i < n && taken < n_max; i++, c++) {
+                if (!is_plain(c) || c->range != like.range || c->address - m->sticky.start >= block)
+                        break;
+                int node = c->asked ? *answer : known;
+                if (node == like.from) {
+                        u[taken] = like;
+                        u[taken++].address = c->address;
+                } else if (!mover_is_home(m, node))
+                        break;
+                answer += c->asked;
+        }
+        *asked = answer;
+        m->room[like.target] -= taken * bytes;
+        m->assigned[like.target] += taken * like.pages;
+        m->n_window += taken;
+        *used += taken * like.pages;
+        return i;
+}
+
 /* Puts those of the next candidates into the window that must move. 1; 0: no more fit; negative errno. */
 static int take_some(struct mover *m, uint64_t budget_pages, uint64_t *used) {
         long n = ask_next(m, budget_pages - *used);
@@ -191,15 +232,20 @@ static int take_some(struct mover *m, uint64_t budget_pages, uint64_t *used) {
                 int r = take_whole(m, c, used);
                 return r < 0 ? r : 1;
         }
-        for (size_t i = 0, k = 0; i < (size_t) n; i++) {
-                const struct mover_candidate *c = &m->candidates[m->candidate + i];
-                if (!c->asked)
-                        take_candidate(m, c, m->ranges[c->range].source, used);
-                else if (c->kind == CANDIDATE_BLOCK) {
-                        take_ends(m, c, m->ask_status[k], m->ask_status[k + 1], used);
-                        k += 2;
+        const struct mover_candidate *c = &m->candidates[m->candidate], *end = c + n;
+        const int *asked = m->ask_status;
+        bool any_stubborn = stubborn_count(m->stubborn) > 0;
+        while (c < end) {
+                size_t likewise = any_stubborn ? 0 : take_likewise(m, c, (size_t) (end - c), &asked, used);
+                c += likewise;
+                if (likewise > 0)
+                        continue;
+                if (c->kind == CANDIDATE_BLOCK) {
+                        take_ends(m, c, asked[0], asked[1], used);
+                        asked += 2;
                 } else
-                        take_candidate(m, c, m->ask_status[k++], used);
+                        take_candidate(m, c, c->asked ? *asked++ : m->ranges[c->range].source, any_stubborn, used);
+                c++;
         }
         m->candidate += (size_t) n;
         return 1;

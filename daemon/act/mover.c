@@ -24,20 +24,21 @@ static uint64_t read_huge_page_bytes(const struct mover *m) {
         return bytes;
 }
 
+/* Not cleared: that would cost more than all else that is done before the first page. */
 static int alloc_window(struct mover *m) {
-        m->pagemap = calloc(WINDOW_PAGES, sizeof(*m->pagemap));
-        m->window = calloc(WINDOW_PAGES, sizeof(*m->window));
-        m->addresses = calloc(WINDOW_PAGES, sizeof(*m->addresses));
-        m->nodes = calloc(WINDOW_PAGES, sizeof(*m->nodes));
-        m->status = calloc(WINDOW_PAGES, sizeof(*m->status));
-        m->now = calloc(WINDOW_PAGES, sizeof(*m->now));
-        m->pick = calloc(WINDOW_PAGES, sizeof(*m->pick));
-        m->ask_addresses = calloc(WINDOW_PAGES, sizeof(*m->ask_addresses));
-        m->ask_status = calloc(WINDOW_PAGES, sizeof(*m->ask_status));
-        m->ask_pick = calloc(WINDOW_PAGES, sizeof(*m->ask_pick));
-        m->candidates = calloc(WINDOW_PAGES, sizeof(*m->candidates));
-        m->missed = calloc(WINDOW_PAGES, sizeof(*m->missed));
-        m->stretches = calloc(STRETCHES_MAX, sizeof(*m->stretches));
+        m->pagemap = reallocarray(NULL, WINDOW_PAGES, sizeof(*m->pagemap));
+        m->window = reallocarray(NULL, WINDOW_PAGES, sizeof(*m->window));
+        m->addresses = reallocarray(NULL, WINDOW_PAGES, sizeof(*m->addresses));
+        m->nodes = reallocarray(NULL, WINDOW_PAGES, sizeof(*m->nodes));
+        m->status = reallocarray(NULL, WINDOW_PAGES, sizeof(*m->status));
+        m->now = reallocarray(NULL, WINDOW_PAGES, sizeof(*m->now));
+        m->pick = reallocarray(NULL, WINDOW_PAGES, sizeof(*m->pick));
+        m->ask_addresses = reallocarray(NULL, WINDOW_PAGES, sizeof(*m->ask_addresses));
+        m->ask_status = reallocarray(NULL, WINDOW_PAGES, sizeof(*m->ask_status));
+        m->ask_pick = reallocarray(NULL, WINDOW_PAGES, sizeof(*m->ask_pick));
+        m->candidates = reallocarray(NULL, WINDOW_PAGES, sizeof(*m->candidates));
+        m->missed = reallocarray(NULL, WINDOW_PAGES, sizeof(*m->missed));
+        m->stretches = reallocarray(NULL, STRETCHES_MAX, sizeof(*m->stretches));
         return m->pagemap && m->window && m->addresses && m->nodes && m->status && m->now && m->pick && m->ask_addresses &&
                                m->ask_status && m->ask_pick && m->candidates && m->missed && m->stretches
                        ? 0

@@ -85,9 +85,9 @@ static bool are_all_missing(const uint64_t *entries, uint64_t n) {
 }
 
 /* All of these are there, and nobody else's: as it was told, so that pagemap need not be read. Who forks meanwhile hears of it from move_pages(). */
-static void add_sure_pages(struct mover *m, uint32_t range, uint64_t from, uint64_t to) {
+static void add_sure_pages(struct mover *m, uint32_t range, uint64_t from, uint64_t to, bool missed) {
         for (uint64_t a = from; a < to; a += m->ranges[range].page_bytes)
-                add_candidate(m, (struct mover_candidate){ .address = a, .range = range });
+                add_candidate(m, (struct mover_candidate){ .address = a, .range = range, .missed = missed });
 }
 
 /* Adds the present pages from `from` to `to`, at most a block. Returns whether every one is present, and nobody else's. */
@@ -145,19 +145,18 @@ static void gather_block(struct mover *m, const struct range *r, unsigned *n_pro
         }
         size_t before = m->n_candidates;
         uint64_t from = m->cursor;
-        if (r->mapmax <= 1 && (scan ? m->scans : r->populated && r->end - r->start < block)) {
-                add_sure_pages(m, (uint32_t) m->range, from, to);
-                m->cursor = to;
-                return;
-        }
-        bool whole = add_pages(m, (uint32_t) m->range, from, to, false);
+        bool sure = r->mapmax <= 1 && (scan ? m->scans : r->populated);
+        bool may_be_huge = !scan && !r->hugetlb && !r->no_huge && m->block_bytes > 0 && from % block == 0 && to == from + block;
         m->cursor = to;
-        if (scan || !whole || r->hugetlb || r->no_huge || m->block_bytes == 0 || from % block != 0 || to != from + block ||
-            !wants_probe(m))
-                return;
-        m->n_candidates = before;
-        add_candidate(m, (struct mover_candidate){ .address = from, .range = (uint32_t) m->range, .kind = CANDIDATE_BLOCK });
-        (*n_probes)++;
+        if (!sure)
+                may_be_huge &= add_pages(m, (uint32_t) m->range, from, to, false);
+        if (may_be_huge && wants_probe(m)) {
+                m->n_candidates = before;
+                add_candidate(m,
+                              (struct mover_candidate){ .address = from, .range = (uint32_t) m->range, .kind = CANDIDATE_BLOCK });
+                (*n_probes)++;
+        } else if (sure)
+                add_sure_pages(m, (uint32_t) m->range, from, to, false);
 }
 
 /* Nothing of a range can go anywhere: leave it unread. */
@@ -198,7 +197,10 @@ void mover_gather(struct mover *m) {
         m->n_candidates = m->candidate = 0;
         while (m->n_missed > 0 && m->n_candidates + BLOCK_PAGES <= WINDOW_PAGES) {
                 const struct missed *b = &m->missed[--m->n_missed];
-                (void) add_pages(m, b->range, b->address, b->address + m->block_bytes, true);
+                if (m->ranges[b->range].populated && m->ranges[b->range].mapmax <= 1)
+                        add_sure_pages(m, b->range, b->address, b->address + m->block_bytes, true);
+                else
+                        (void) add_pages(m, b->range, b->address, b->address + m->block_bytes, true);
         }
         if (m->n_candidates > 0)
                 return;

@@ -37,10 +37,11 @@ static int alloc_window(struct mover *m) {
         m->ask_status = reallocarray(NULL, WINDOW_PAGES, sizeof(*m->ask_status));
         m->ask_pick = reallocarray(NULL, WINDOW_PAGES, sizeof(*m->ask_pick));
         m->candidates = reallocarray(NULL, WINDOW_PAGES, sizeof(*m->candidates));
+        m->where = reallocarray(NULL, WINDOW_PAGES, sizeof(*m->where));
         m->missed = reallocarray(NULL, WINDOW_PAGES, sizeof(*m->missed));
         m->stretches = reallocarray(NULL, STRETCHES_MAX, sizeof(*m->stretches));
         return m->pagemap && m->window && m->addresses && m->nodes && m->status && m->now && m->pick && m->ask_addresses &&
-                               m->ask_status && m->ask_pick && m->candidates && m->missed && m->stretches
+                               m->ask_status && m->ask_pick && m->candidates && m->where && m->missed && m->stretches
                        ? 0
                        : -ENOMEM;
 }
@@ -89,7 +90,7 @@ struct mover *mover_free(struct mover *m) {
                 m->cgroup,     m->processes, m->room,      m->assigned, m->pool_pages,    m->weight,     m->ranges,
                 m->flow,       m->surplus,   m->deficit,   m->pattern,  m->pagemap,       m->window,     m->addresses,
                 m->nodes,      m->status,    m->now,       m->pick,     m->ask_addresses, m->ask_status, m->ask_pick,
-                m->candidates, m->missed,    m->stretches, m->retry,
+                m->candidates, m->missed,    m->stretches, m->retry,    m->where,
         };
         for (size_t i = 0; i < ARRAY_SIZE(all); i++)
                 free(all[i]);

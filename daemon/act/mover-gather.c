@@ -90,6 +90,19 @@ static void add_sure_pages(struct mover *m, uint32_t range, uint64_t from, uint6
                 add_candidate(m, (struct mover_candidate){ .address = a, .range = range, .missed = missed });
 }
 
+/* Adds the first pages that are present and mapped here alone, most mostly. How many. */
+static uint64_t add_own_pages(struct mover *m, uint32_t range, uint64_t from, const uint64_t *entries, uint64_t n, bool missed) {
+        const uint64_t own = PAGEMAP_PRESENT | PAGEMAP_EXCLUSIVE, page_bytes = m->page_bytes;
+        struct mover_candidate c = { .address = from, .range = range, .missed = missed };
+        struct mover_candidate *to = &m->candidates[m->n_candidates];
+        uint64_t i = 0;
+        for (; i < n && (entries[i] & own) == own; i++, c.address += page_bytes)
+                to[i] = c;
+        m->n_candidates += i;
+        m->found_pages += missed ? 0 : i;
+        return i;
+}
+
 /* Adds the present pages from `from` to `to`, at most a block. Returns whether every one is present, and nobody else's. */
 static bool add_pages(struct mover *m, uint32_t range, uint64_t from, uint64_t to, bool missed) {
         const struct range *r = &m->ranges[range];
@@ -99,6 +112,13 @@ static bool add_pages(struct mover *m, uint32_t range, uint64_t from, uint64_t t
         if (entries && are_all_missing(entries, (to - from) / m->page_bytes))
                 return false;
         for (uint64_t a = from; a < to; a += r->page_bytes) {
+                if (entries) {
+                        uint64_t own = add_own_pages(m, range, a, entries, (to - a) / r->page_bytes, missed);
+                        entries += own;
+                        a += own * r->page_bytes;
+                        if (a >= to)
+                                break;
+                }
                 uint64_t entry = entries ? *entries++ : mover_pagemap_entry(m, a, until);
                 bool exclusive = entry & PAGEMAP_EXCLUSIVE, shared = !exclusive && !r->all;
                 whole &= (entry & PAGEMAP_PRESENT) && !shared;

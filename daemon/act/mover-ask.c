@@ -131,35 +131,35 @@ static bool are_as_known(const struct mover *m, size_t asked) {
 /* The candidates from `i` on that are pages of one block; what was found out of them: -1 if they are not all on one node off home. */
 static size_t look_at_block(const struct mover *m, size_t i, size_t n, int *ret_node) {
         const struct mover_candidate *all = m->candidates + m->candidate, *first = &all[i];
-        uint64_t block = BLOCK_PAGES * m->page_bytes, start = first->address / block * block;
+        const uint64_t block = BLOCK_PAGES * m->page_bytes, start = first->address / block * block;
+        const int *where = m->where;
         unsigned answers = 0;
+        int node = -1;
         bool same = true;
         for (; i < n && is_own_page(&all[i]) && all[i].range == first->range && all[i].address - start < block; i++) {
-                if (m->where[i] == UNKNOWN || is_first_of_missed(m, &all[i]))
+                if (where[i] == UNKNOWN || is_first_of_missed(m, &all[i]))
                         continue;
-                same &= answers++ == 0 || m->where[i] == *ret_node;
-                *ret_node = m->where[i];
+                same &= answers++ == 0 || where[i] == node;
+                node = where[i];
         }
-        if (!same || answers < SPOTS_MIN || *ret_node < 0 || node_set_has(&m->home, (unsigned) *ret_node))
-                *ret_node = -1;
+        *ret_node = same && answers >= SPOTS_MIN && !mover_is_home(m, node) ? node : -1;
         return i;
 }
 
 /* Tells the rest of each block from the pages that were asked for, or adds it to what is to be asked for. How many these are. */
 static size_t tell_by_spots(struct mover *m, size_t n) {
+        const struct mover_candidate *all = m->candidates + m->candidate;
         size_t asked = 0;
         for (size_t i = 0; i < n;) {
-                int node = -1;
+                int node, *where = m->where;
                 size_t end = look_at_block(m, i, n, &node);
-                for (; i < end; i++) {
-                        if (m->where[i] != UNKNOWN)
-                                continue;
-                        if (node >= 0)
-                                m->where[i] = node;
-                        else
-                                asked = add_question(m, asked, i, m->candidates[m->candidate + i].address);
-                }
-                i += i < n && !is_own_page(&m->candidates[m->candidate + i]); /* a block, or shared: asked for already */
+                for (; node >= 0 && i < end; i++)
+                        if (where[i] == UNKNOWN)
+                                where[i] = node;
+                for (; i < end; i++)
+                        if (where[i] == UNKNOWN)
+                                asked = add_question(m, asked, i, all[i].address);
+                i += i < n && !is_own_page(&all[i]); /* a block, or shared: asked for already */
         }
         return asked;
 }

@@ -145,6 +145,18 @@ static bool is_worth_a_scan(const struct mover *m, const struct range *r) {
         return m->scans && r->end - r->start >= block;
 }
 
+/* Where a stretch ended at the cursor: adds the further ones that end before `end`. */
+static void add_stretches(struct mover *m, uint64_t end) {
+        while (m->stretch + 1 < m->n_stretches) {
+                const struct page_stretch *s = &m->stretches[m->stretch + 1];
+                if (s->huge || s->end > end)
+                        return;
+                m->stretch++;
+                add_sure_pages(m, (uint32_t) m->range, s->start, s->end, false);
+                m->cursor = s->end;
+        }
+}
+
 /* Looks at one block from the cursor on, or a part of it. */
 static void gather_block(struct mover *m, const struct range *r, unsigned *n_probes) {
         uint64_t block = r->hugetlb ? BLOCK_PAGES * r->page_bytes : m->block_bytes ? m->block_bytes : BLOCK_PAGES * m->page_bytes;
@@ -175,8 +187,11 @@ static void gather_block(struct mover *m, const struct range *r, unsigned *n_pro
                 add_candidate(m,
                               (struct mover_candidate){ .address = from, .range = (uint32_t) m->range, .kind = CANDIDATE_BLOCK });
                 (*n_probes)++;
-        } else if (sure)
+        } else if (sure) {
                 add_sure_pages(m, (uint32_t) m->range, from, to, false);
+                if (scan && !r->hugetlb)
+                        add_stretches(m, MIN2(from / block * block + block, r->end));
+        }
 }
 
 /* Nothing of a range can go anywhere: leave it unread. */

@@ -72,19 +72,19 @@ struct range {
         bool populated; /* wholly, as numa_maps had it */
 };
 
-/* What is moved by one address. */
+/* What is moved by one address. Half a cache line: there is one for each page. */
 struct unit {
         uint64_t address;
-        uint32_t range;         /* index */
-        uint32_t pages;         /* base pages that should move with it */
-        uint32_t counted_pages; /* the size by which it is counted (PAGES_INTERLEAVE) */
+        uint32_t range; /* index */
+        uint32_t pages; /* base pages that should move with it */
+        uint32_t taken; /* of the flow from node to node (PAGES_BALANCE) */
         int16_t from, target;
         bool huge;    /* a transparent huge page, as far as could be seen, moved by its first address */
         bool probe;   /* the first of a block that may be one */
+        bool missed;  /* of a block that was none: its number is the block's (PAGES_INTERLEAVE) */
         bool arrived; /* the first page of either: the rest is to be looked at */
         bool hugetlb, from_pool;
-        uint32_t taken; /* of the flow from node to node (PAGES_BALANCE) */
-        bool all;       /* by MPOL_MF_MOVE_ALL */
+        bool all; /* by MPOL_MF_MOVE_ALL */
         bool resolved;
 };
 

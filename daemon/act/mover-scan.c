@@ -23,7 +23,7 @@ static inline struct unit *unit_of(struct mover *m, const struct mover_candidate
         *u = (struct unit){ .address = c->address,
                             .range = c->range,
                             .pages = pages,
-                            .counted_pages = c->missed ? mover_block_pages(m) : pages,
+                            .missed = c->missed,
                             .from = (int16_t) node,
                             .huge = c->kind == CANDIDATE_HUGE,
                             .probe = c->kind == CANDIDATE_BLOCK,

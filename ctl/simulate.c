@@ -4,7 +4,6 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,8 +12,6 @@
 #include <unistd.h>
 
 #include "config/config-private.h"
-#include "described.h"
-#include "host/host.h"
 #include "list-table.h"
 #include "manager.h"
 #include "out.h"
@@ -22,6 +19,7 @@
 #include "report/journal.h"
 #include "report/json.h"
 #include "sim/scenario-file.h"
+#include "simulate-read.h"
 
 #define EVENTS_KEPT_MAX 100000u
 
@@ -33,101 +31,6 @@ struct simulation {
         char *runtime_dir;          /* NULL: none is needed */
         bool failed;
 };
-
-/* Returns 0 and the text, or negative errno; -EFBIG past the limit. */
-static int read_text(const char *path, char **ret, size_t *ret_size) {
-        _cleanup_free_ char *text = malloc(SCENARIO_FILE_BYTES_MAX + 1);
-        size_t size = 0;
-        int r = 0, fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-        if (fd < 0)
-                return -errno;
-        while (text && size <= SCENARIO_FILE_BYTES_MAX) {
-                ssize_t n = read(fd, text + size, SCENARIO_FILE_BYTES_MAX + 1 - size);
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n < 0)
-                        r = -errno;
-                if (n <= 0)
-                        break;
-                size += (size_t) n;
-        }
-        (void) close(fd);
-        if (!text)
-                return -ENOMEM;
-        if (r < 0 || size > SCENARIO_FILE_BYTES_MAX)
-                return r < 0 ? r : -EFBIG;
-        *ret = TAKE_PTR(text);
-        *ret_size = size;
-        return 0;
-}
-
-/* A file is hwloc's XML, anything else its synthetic description; neither: this machine. */
-static int load_topology(const char *what, struct topology **ret) {
-        _cleanup_(host_freep) struct host *host = NULL;
-        if (what) {
-                bool is_file = access(what, F_OK) == 0;
-                if (!is_topology(what, is_file))
-                        return out_error(EXIT_FAILURE, "%s is neither a file of hwloc's XML nor a synthetic description", what);
-                if (unsetenv(is_file ? "HWLOC_SYNTHETIC" : "HWLOC_XMLFILE") < 0 ||
-                    setenv(is_file ? "HWLOC_XMLFILE" : "HWLOC_SYNTHETIC", what, 1) < 0)
-                        return out_error(EXIT_FAILURE, "out of memory");
-        }
-        if (!what && check_described() != EXIT_SUCCESS)
-                return EXIT_FAILURE;
-        int r = host_open("/", &host);
-        if (r >= 0)
-                r = topology_load(host, ret);
-        if (r < 0)
-                return out_error(EXIT_FAILURE, "cannot read the topology%s%s: %s", what ? " " : "", what ? what : "",
-                                 strerror(-r));
-        return EXIT_SUCCESS;
-}
-
-static int say_errors(struct config_errors *errors, int r) {
-        for (size_t i = 0; i < errors->n_lines; i++)
-                (void) fprintf(stderr, "%s\n", errors->lines[i]);
-        config_errors_done(errors);
-        return r == -ENOMEM ? out_error(EXIT_FAILURE, "out of memory") : EXIT_CONFIG;
-}
-
-/* A file that cannot be read is as good as one that is wrong. */
-static int unreadable(const char *path, int error) {
-        return out_error(error == -ENOMEM ? EXIT_FAILURE : EXIT_CONFIG, "cannot read %s: %s", path, strerror(-error));
-}
-
-static int load_scenario(const char *path, const struct topology *t, struct scenario_file **ret) {
-        struct config_errors errors = { 0 };
-        _cleanup_free_ char *text = NULL;
-        size_t size = 0;
-        int r = read_text(path, &text, &size);
-        if (r < 0)
-                return unreadable(path, r);
-        r = scenario_parse(path, text, size, t, ret, &errors);
-        return r < 0 ? say_errors(&errors, r) : EXIT_SUCCESS;
-}
-
-/* Looks for errors first, so that they are said as `check` says them; then gives the text to the simulation. */
-static int set_rules(struct sim *s, const char *name, const char *text, size_t size) {
-        _cleanup_(config_freep) struct config *config = NULL;
-        struct config_errors errors = { 0 };
-        int r = config_parse_buffer(name, text, size, sim_topology(s), &config, &errors);
-        if (r < 0)
-                return say_errors(&errors, r);
-        config_errors_done(&errors);
-        return sim_set_config(s, name, text, size) < 0 ? out_error(EXIT_FAILURE, "out of memory") : EXIT_SUCCESS;
-}
-
-static int load_rules(struct simulation *x) {
-        const struct simulate_options *o = &x->options->simulate;
-        if (!o->config)
-                return set_rules(x->sim, o->scenario, x->scenario->config_text, x->scenario->config_size);
-        _cleanup_free_ char *text = NULL;
-        size_t size = 0;
-        int r = read_text(o->config, &text, &size);
-        if (r < 0)
-                return unreadable(o->config, r);
-        return set_rules(x->sim, o->config, text, size);
-}
 
 /* ---- what is said ---- */
 
@@ -292,7 +195,7 @@ static void heed_interrupts(struct sim *s) {
 }
 
 static int run_scenario(struct simulation *x, uint64_t until_usec) {
-        int r = load_rules(x);
+        int r = simulate_load_rules(x->sim, &x->options->simulate, x->scenario);
         if (r != EXIT_SUCCESS)
                 return r;
         heed_interrupts(x->sim); /* before there is anything to leave behind */
@@ -321,10 +224,10 @@ static int run(char **arguments, const struct options *o) {
             (parse_duration(o->simulate.until, &until_usec, &why) < 0 || until_usec == 0 || until_usec > SCENARIO_SPAN_MAX_USEC))
                 return out_error(EXIT_USAGE, "--until takes a duration of at most 366d, such as 1h, not \"%s\"",
                                  o->simulate.until);
-        int r = load_topology(o->simulate.topology, &t);
+        int r = simulate_load_topology(o->simulate.topology, &t);
         if (r != EXIT_SUCCESS)
                 return r;
-        r = load_scenario(o->simulate.scenario, t, &x.scenario);
+        r = simulate_load_scenario(o->simulate.scenario, t, &x.scenario);
         if (r != EXIT_SUCCESS) {
                 topology_free(t);
                 return r;

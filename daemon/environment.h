@@ -12,7 +12,7 @@
 #include "act/mover.h"
 #include "act/ops.h"
 #include "config/config-load.h"
-#include "core/pace.h"
+#include "core/backoff.h"
 #include "core/plan.h"
 #include "host/host.h"
 #include "host/observe.h"

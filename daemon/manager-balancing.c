@@ -277,7 +277,8 @@ static uint64_t find_undone(struct manager *m, const struct placement *p, const 
         uint64_t wait = 0;
         struct node_set on = sample_nodes_with_bytes(s, n_ids);
         if (s->rule->kernel_balancing != KERNEL_BALANCING_OVERRIDE)
-                wait = history_undone_wait_usec(history_find(&m->history, s->cgroup), s->rule->cooldown_usec, manager_now(m));
+                wait = history_undone_wait_usec(history_find(&m->history, s->cgroup), machine, s->rule->cooldown_usec,
+                                                manager_now(m));
         const struct undone_report report = {
                 .sample = s,
                 .to = node_set_subtract(&on, &p->home_mems),

@@ -182,10 +182,10 @@ static bool decide_one(struct manager *m, struct cycle *c, size_t i) {
         if (!hold && manager_balancing_undid(m, c, i)) {
                 p->act = false;
                 p->state = STATE_BLOCKED;
-                bool demoted = history_undone_by(history_find(&m->history, s->cgroup)) == UNDONE_BY_DEMOTION;
-                (void) set_reason(p,
-                                  demoted ? "the kernel's demotion to slower memory has taken back the last move, the next waits"
-                                          : "the kernel's own balancing has taken back the last move, the next waits");
+                enum undone_by by = history_undone_by(history_find(&m->history, s->cgroup));
+                _cleanup_free_ char *why = format_string("%s taken back the last move, the next waits", undone_by_to_string(by));
+                if (why)
+                        (void) set_reason(p, why);
                 say(m, n, s, p);
                 return true;
         }

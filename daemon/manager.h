@@ -10,6 +10,7 @@
 
 #include "act/record.h"
 #include "act/restore.h"
+#include "core/backoff.h"
 #include "core/history.h"
 #include "core/pace.h"
 #include "core/throttle.h"

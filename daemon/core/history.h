@@ -48,7 +48,8 @@ struct history_entry {
         /* As the last move left it, which is what tells whether the kernel has undone it since; history-undone.c. */
         bool kept_known;             /* the following hold */
         bool kept_own;               /* kept_kernel_ and kept_demoted_bytes are the service's own, not the machine's */
-        bool undone_by_demotion;     /* the last time: else by the balancing */
+        bool undone_by_demotion;     /* the last time mostly: else by the balancing */
+        bool undone_by_both;         /* the last time: the other had a part in it */
         uint64_t kept_bytes;         /* resident */
         uint64_t kept_off_bytes;     /* out of place */
         uint64_t kept_kernel_bytes;  /* had been moved by the kernel's balancing, … */
@@ -56,10 +57,14 @@ struct history_entry {
         unsigned n_undone;           /* how often it has, of late … */
         uint64_t undone_usec;        /* … the last time */
         uint64_t undone_bytes;       /* … and how much then */
-        uint64_t deep_usec;          /* when numa_maps was last read; 0: never */
-        unsigned deep_processes;     /* so many processes it had then */
-        bool deep_again;             /* there is reason to believe that it says something else now */
-        uint64_t deep_start_ticks;   /* its first process then: what follows is said of no other */
+        unsigned n_balanced;         /* each by itself: so many of these times the balancing had a part … */
+        unsigned n_demoted;          /* … or demotion. None of both: remembered by who did not tell them apart */
+        uint64_t balanced_usec;      /* … the last time it had */
+        uint64_t demoted_usec;
+        uint64_t deep_usec;        /* when numa_maps was last read; 0: never */
+        unsigned deep_processes;   /* so many processes it had then */
+        bool deep_again;           /* there is reason to believe that it says something else now */
+        uint64_t deep_start_ticks; /* its first process then: what follows is said of no other */
         bool self_managed, has_bound_mappings;
         char *own_policy;
         uint64_t interleave_key; /* of the weights by which its pages were last interleaved (plan.h); 0: they were not */
@@ -141,8 +146,14 @@ enum undone_by {
         UNDONE_BY_NOBODY,
         UNDONE_BY_BALANCING, /* a page goes to the thread that uses it */
         UNDONE_BY_DEMOTION,  /* an unused one to slower memory */
+        /* Both had a part in it; named first is whose was larger. */
+        UNDONE_BY_BALANCING_AND_DEMOTION,
+        UNDONE_BY_DEMOTION_AND_BALANCING,
 };
-const char *undone_by_to_string(enum undone_by by); /* "the kernel's own balancing" */
+const char *undone_by_to_string(enum undone_by by); /* "the kernel's own balancing has", "… and … have": of more than nobody */
+enum undone_by undone_mostly_by(enum undone_by by); /* the one, or the larger part: UNDONE_BY_BALANCING or _DEMOTION */
+enum undone_by undone_also_by(enum undone_by by);   /* the other, or nobody */
+const char *undone_by_name(enum undone_by by);      /* of one alone: "balancing", "demotion"; NULL: nobody */
 /* A move has ended, and this is what it left: `s` was read after it, and `off_bytes` of it are out of place. Does nothing for an unknown service. */
 void history_record_kept(struct history *h, const struct service_sample *s, unsigned n_ids, uint64_t off_bytes,
                          const struct machine_sample *machine);
@@ -152,6 +163,9 @@ uint64_t history_undone_bytes(const struct history *h, const struct service_samp
                               uint64_t tolerated_bytes, const struct machine_sample *machine, enum undone_by *ret_by);
 /* So it is: the next move waits, twice as long after each further one. */
 void history_record_undone(struct history *h, const char *cgroup, uint64_t bytes, enum undone_by by, uint64_t now_usec);
-/* So long its memory is not moved within its home; 0: it may be. `cooldown_usec`: its rule's. */
-uint64_t history_undone_wait_usec(const struct history_entry *e, uint64_t cooldown_usec, uint64_t now_usec);
+/* How often of late UNDONE_BY_BALANCING or _DEMOTION had a part in it; 0: never, or it is off by now. `e` may be NULL. */
+unsigned history_undone_times(const struct history_entry *e, const struct machine_sample *machine, enum undone_by by);
+/* So long its memory is not moved within its home; 0: it may be. What is off by now undoes nothing again. `cooldown_usec`: its rule's. */
+uint64_t history_undone_wait_usec(const struct history_entry *e, const struct machine_sample *machine, uint64_t cooldown_usec,
+                                  uint64_t now_usec);
 enum undone_by history_undone_by(const struct history_entry *e); /* the last time; NULL: nobody */

@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* How fast a service's pages are moved: how large a slice is, when to hold back for the service's or the machine's sake, and whose turn it is. All of it
- * is arithmetic on what was measured; time is an argument. */
+/* How large a slice of a move is: the closed loop between its size and the time it takes. Arithmetic on what was measured. */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "core/util.h"
-
-/* ---- the size of a slice ---- */
 
 /* A slice should take about this long: it bounds how late a move notices that it must stop. */
 #define PACE_SLICE_USEC (20 * USEC_PER_MSEC)
@@ -21,92 +18,22 @@
 
 /* What was learnt of moving one service's pages; outlives the move. All zero: nothing yet. */
 struct pace {
-        uint64_t slice_bytes;        /* of the next slice; 0: pace_slice_bytes() begins small */
-        uint64_t fixed_usec;         /* what a slice takes whatever its size, as far as slices of different sizes have told */
-        uint64_t told_usec;          /* the same as the last two slices of different sizes had it */
-        uint64_t costs[PACE_WINDOW]; /* of the last slices, ns per KiB */
-        unsigned n_costs, next_cost;
-        unsigned n_least;               /* slices in a row that were as small as can be and took too long all the same */
-        uint64_t last_bytes, last_usec; /* the slice before this one */
+        uint64_t slice_bytes; /* of usual slices; 0: begins small */
+        uint64_t probe_bytes; /* of the next slice, where it is of another size on purpose; 0: it is a usual one */
+        unsigned n_since_probe;
+        struct pace_slice {
+                uint64_t bytes, usec;
+        } last[PACE_WINDOW];
+        unsigned n_last, next_last;
+        /* The line through the slices, where each weighs less with its age: sums of weights, KiB and microseconds. */
+        double weight, x, y, xx, xy;
+        bool was_off;        /* the last slice was far from it */
+        double slope;        /* of that line, microseconds per KiB */
+        uint64_t fixed_usec; /* and where it begins: what a slice takes whatever its size */
 };
+/* Of the next slice. */
 uint64_t pace_slice_bytes(const struct pace *p);
 /* Learns from a slice. `tried_bytes`: of pages put to the kernel for moving, whether they moved or not; 0 teaches nothing. Grows at most twofold, and only
  * where all but one of the last slices would have kept to the time; shrinks at once, to an eighth at most. Where a call costs much whatever it moves,
- * smaller slices would only cost more: they may then take up to twenty-five times as long. */
+ * smaller slices would only cost more: they may then take up to twenty-five times as long. One slice in seven is of another size, to find that out. */
 void pace_slice_done(struct pace *p, uint64_t tried_bytes, uint64_t took_usec);
-
-/* ---- pressure ---- */
-
-/* Stall time since boot, "some" of cpu.pressure and memory.pressure (Documentation/accounting/psi.rst). */
-struct pressure_totals {
-        bool has_memory, has_cpu;
-        uint64_t memory_usec, cpu_usec;
-};
-
-/* One of these totals over time. All zero: not looked at yet. */
-struct pressure_meter {
-        bool seen;
-        uint64_t first_usec, first_total_usec; /* when it was first looked at */
-        uint64_t last_usec, last_total_usec;   /* and when it last gave an answer */
-};
-/* The share of time in thousandths since the last answer, or -1 where that cannot be told yet: the kernel brings its totals up to date every two
- * seconds only. */
-int pressure_share(struct pressure_meter *m, uint64_t total_usec, uint64_t now_usec);
-/* The same since it was first looked at; -1 before two seconds have passed. */
-int pressure_share_of_all(const struct pressure_meter *m);
-
-/* ---- holding back ---- */
-
-/* Why a move did not go on at once. */
-enum hold_cause {
-        HOLD_RATE,   /* migrate-rate, of the rule or the machine, and others' turns under it */
-        HOLD_TURN,   /* others' slices */
-        HOLD_MEMORY, /* the service's memory pressure rose */
-        HOLD_CPU,    /* its CPU pressure rose */
-        HOLD_ROOM,   /* free memory of the home nodes runs out */
-        _HOLD_CAUSE_MAX,
-};
-const char *hold_cause_to_string(enum hold_cause cause); /* "migrate-rate", "memory-pressure", … */
-
-/* Rises over what it was before the move, in thousandths of the time, from which on it is slowed, or paused, and below which it recovers. */
-#define BACKOFF_MEMORY_SLOW  100
-#define BACKOFF_MEMORY_PAUSE 250
-#define BACKOFF_MEMORY_CALM  50
-#define BACKOFF_CPU_SLOW     200
-#define BACKOFF_CPU_PAUSE    400
-#define BACKOFF_CPU_CALM     100
-/* A pause lasts so long at least. CPU pressure that stays for so long while nothing is moved is none of our doing; memory pressure and a lack of
- * room that stay for so long end the move, and so do so many pauses in one move. */
-#define BACKOFF_PAUSE_LEAST_USEC  (2 * USEC_PER_SEC)
-#define BACKOFF_CPU_LEARN_USEC    (10 * USEC_PER_SEC)
-#define BACKOFF_CPU_FIRST_USEC    (4 * USEC_PER_SEC) /* of the one that follows a restriction: two of the kernel's periods */
-#define BACKOFF_MEMORY_LIMIT_USEC (60 * USEC_PER_SEC)
-#define BACKOFF_ROOM_LIMIT_USEC   (10 * USEC_PER_SEC)
-#define BACKOFF_PAUSES_MAX        6u
-/* Levels: full speed, then rests of once, three and seven times as long as slices take, then none at all. */
-#define BACKOFF_SLOWEST 3u
-#define BACKOFF_PAUSED  4u
-
-struct backoff {
-        int before_memory, before_cpu; /* thousandths of the time, before the move */
-        bool learns_cpu;               /* was restricted right before: what it waits for may be that */
-        unsigned level;
-        enum hold_cause cause; /* of a level above 0 */
-        unsigned n_slowest;    /* looks in a row that found it bad at BACKOFF_SLOWEST */
-        unsigned n_pauses;
-        uint64_t paused_usec; /* since when, at BACKOFF_PAUSED */
-        const char *give_up;  /* static text, once it is hopeless: why */
-};
-struct backoff_look {
-        uint64_t now_usec;
-        int memory_permille, cpu_permille; /* since the last look; -1: nothing new is known */
-        uint64_t room_bytes; /* that the home nodes have above keep-free and watermarks; UINT64_MAX: not looked at */
-        uint64_t near_bytes; /* with less than this it is about to run out: what can be moved until the next look */
-};
-/* What is not known (-1) counts as nothing. `restricted`: its CPUs were, right before. Where its CPU pressure then rises, a short pause finds out whether
- * that is why. */
-void backoff_init(struct backoff *b, int memory_permille, int cpu_permille, bool restricted);
-/* Takes in one look and sets the level, or give_up. Between slowing and calm the level stays as it is. */
-void backoff_look(struct backoff *b, const struct backoff_look *look);
-/* How long to rest after a slice that took so long; what is paused rests until the next look. */
-uint64_t backoff_rest_usec(const struct backoff *b, uint64_t slice_usec);

@@ -59,6 +59,8 @@ static enum verdict verdict_of_beaten(const struct context *c, const struct opti
 static struct candidate *add(const struct context *c, const struct option *o, enum verdict verdict) {
         const struct job *j = c->j;
         struct candidate *x = &c->e->candidates[c->e->n_candidates++];
+        /* What its companions bring along for it needs no room of its own: neither is told of it. */
+        uint64_t credit = MIN2(job_credit_bytes(c->pl, j, &o->nodes), MIN2(o->bytes_needed, o->bytes_room));
         *x = (struct candidate){
                 .nodes = o->nodes,
                 .cost = o->cost,
@@ -72,8 +74,8 @@ static struct candidate *add(const struct context *c, const struct option *o, en
                 .n_cpus = o->n_cpus,
                 .n_cores = o->n_cores,
                 .demand = j->demand,
-                .bytes_room = o->bytes_room,
-                .bytes_needed = o->bytes_needed,
+                .bytes_room = o->bytes_room - credit,
+                .bytes_needed = o->bytes_needed - credit,
                 .gain = gain_of(c, o),
                 .min_gain = job_min_gain(j),
                 .wait_usec = verdict == VERDICT_GUARDED ? j->guard_usec : j->rest_usec,
@@ -176,14 +178,17 @@ static int explain(struct planner *pl, struct job *j, struct explanation *e) {
         int r = 0;
         if (j->kind != JOB_TOLD) {
                 job_unassign(pl, j);
-                if (was_assigned)
+                if (was_assigned) {
+                        job_give_credit(pl, j, &chosen.nodes);
                         job_evaluate(pl, j, &chosen.nodes, &chosen);
+                }
                 r = explain_candidates(&c, was_assigned, &chosen);
         }
         if (r >= 0)
                 changes_find(pl, j, was_assigned ? &chosen : NULL, &changes);
+        group_take_back_credit(pl);
         if (was_assigned && j->kind != JOB_TOLD)
-                job_assign(pl, j, &chosen); /* as it was, for whoever is asked about next */
+                job_assign_again(pl, j, &chosen); /* as it was, for whoever is asked about next */
         e->would_change = changes.texts;
         e->n_would_change = changes.n;
         free(c.taken);

@@ -18,11 +18,37 @@ bool kernel_divides(const struct planner *pl, const struct job *j) {
 }
 
 uint64_t kernel_undone_wait(const struct planner *pl, const struct job *j) {
-        const struct machine_sample *m = pl->in->machine;
-        bool on = history_undone_by(j->history) == UNDONE_BY_DEMOTION ? m->kernel_demotes : m->kernel_balancing != 0;
-        if (!on || j->rule->kernel_balancing == KERNEL_BALANCING_OVERRIDE)
+        if (j->rule->kernel_balancing == KERNEL_BALANCING_OVERRIDE)
                 return 0;
-        return history_undone_wait_usec(j->history, j->rule->cooldown_usec, pl->in->now_usec);
+        return history_undone_wait_usec(j->history, pl->in->machine, j->rule->cooldown_usec, pl->in->now_usec);
+}
+
+static void note_times(struct strbuf *b, unsigned n) {
+        strbuf_printf(b, " %u time%s", n, n == 1 ? "" : "s");
+}
+
+/* Whichever of both is on and has, first the one that had more of it the last time. */
+static void note_undone(const struct planner *pl, const struct job *j, struct strbuf *b) {
+        const struct machine_sample *m = pl->in->machine;
+        unsigned balanced = history_undone_times(j->history, m, UNDONE_BY_BALANCING),
+                 demoted = history_undone_times(j->history, m, UNDONE_BY_DEMOTION);
+        bool demotion_first =
+                demoted > 0 && (balanced == 0 || undone_mostly_by(history_undone_by(j->history)) == UNDONE_BY_DEMOTION);
+        if (demotion_first)
+                strbuf_append(b, "; the kernel's demotion to slower memory");
+        else
+                strbuf_printf(b, "; the kernel's own balancing (kernel.numa_balancing=%u)", m->kernel_balancing);
+        strbuf_append(b, " has taken back what was moved,");
+        note_times(b, demotion_first ? demoted : balanced);
+        strbuf_append(b, " of late");
+        if (demotion_first && balanced > 0) {
+                strbuf_printf(b, ", its own balancing (kernel.numa_balancing=%u)", m->kernel_balancing);
+                note_times(b, balanced);
+        } else if (!demotion_first && demoted > 0) {
+                strbuf_append(b, ", its demotion to slower memory");
+                note_times(b, demoted);
+        }
+        strbuf_append(b, ": ");
 }
 
 /* Do its threads, or some of them, run where none of its memory is to be? Only narrowed memory nodes keep the kernel from going after them. */
@@ -41,12 +67,7 @@ void kernel_note(const struct planner *pl, const struct job *j, const struct due
         if (!kernel_moves_pages(pl->in->machine) || !j->assigned)
                 return;
         if (d->bytes_undone > 0) {
-                enum undone_by by = history_undone_by(j->history);
-                strbuf_printf(b, "; %s", undone_by_to_string(by));
-                if (by == UNDONE_BY_BALANCING)
-                        strbuf_printf(b, " (kernel.numa_balancing=%u)", mode);
-                strbuf_printf(b, " has taken back what was moved, %u time%s of late: ", j->history->n_undone,
-                              j->history->n_undone == 1 ? "" : "s");
+                note_undone(pl, j, b);
                 text_bytes(b, d->bytes_undone);
                 strbuf_append(b, " stay where it puts them for ");
                 text_duration(b, d->undone_usec);

@@ -37,25 +37,82 @@ static uint64_t brought(const struct group *g, size_t k, unsigned i) {
         return sum;
 }
 
-void group_assign_member(struct planner *pl, struct group *g, size_t k, const struct option *o, struct lent *lent) {
-        struct job *j = g->members[k];
-        struct node_set mems = job_mems(pl, j, &o->nodes);
+static void add_member(const struct planner *pl, const struct group *g, size_t k, const struct node_set *nodes, struct lent *lent,
+                       uint64_t *ret_allow) {
+        struct node_set mems = job_mems(pl, g->members[k], nodes);
         uint64_t borrowed, lendable;
-        sum_off(pl, j, &mems, &borrowed, &lendable);
+        sum_off(pl, g->members[k], &mems, &borrowed, &lendable);
         /* What it borrowed from somebody else than those before it comes along with it alone. */
-        uint64_t allow = MIN2(borrowed, lent->shared_bytes) + MIN2(lent->borrowed_bytes, lendable);
+        *ret_allow = MIN2(borrowed, lent->shared_bytes) + MIN2(lent->borrowed_bytes, lendable);
         lent->borrowed_bytes += borrowed;
         lent->shared_bytes += borrowed + lendable;
+}
+
+/* What those before this member bring for it as well is room for it, and for nobody else: to be taken back. */
+static void give_credit(struct planner *pl, const struct group *g, size_t k, uint64_t allow) {
         for (unsigned i = 0; i < pl->n_nodes; i++) {
                 pl->credit[i] = MIN2(brought(g, k, i), allow);
                 allow -= pl->credit[i];
                 pl->nodes[i].room_bytes += pl->credit[i];
         }
+}
+
+void group_take_back_credit(struct planner *pl) {
+        for (unsigned i = 0; i < pl->n_nodes; i++) {
+                pl->nodes[i].room_bytes -= pl->credit[i];
+                pl->credit[i] = 0;
+        }
+}
+
+void group_assign_member(struct planner *pl, struct group *g, size_t k, const struct option *o, struct lent *lent) {
+        struct job *j = g->members[k];
+        uint64_t allow;
+        add_member(pl, g, k, &o->nodes, lent, &allow);
+        give_credit(pl, g, k, allow);
         job_assign(pl, j, o);
         for (unsigned i = 0; i < pl->n_nodes; i++) {
                 uint64_t twice = MIN2(j->incoming[i], pl->credit[i]);
                 j->incoming[i] -= twice;
                 pl->nodes[i].room_bytes += twice;
-                pl->nodes[i].room_bytes -= pl->credit[i];
         }
+        group_take_back_credit(pl);
+}
+
+static size_t lent_before(const struct planner *pl, const struct job *j, struct lent *ret) {
+        size_t k = 0;
+        uint64_t allow;
+        *ret = (struct lent){ 0 };
+        for (; j->group->members[k] != j; k++)
+                add_member(pl, j->group, k, &j->group->members[k]->chosen.nodes, ret, &allow);
+        return k;
+}
+
+static bool has_lenders(const struct job *j) {
+        return j->group && j->group->assigned && j->group->borrows;
+}
+
+void job_give_credit(struct planner *pl, const struct job *j, const struct node_set *nodes) {
+        struct lent lent;
+        uint64_t allow;
+        if (!has_lenders(j))
+                return;
+        size_t k = lent_before(pl, j, &lent);
+        add_member(pl, j->group, k, nodes, &lent, &allow);
+        give_credit(pl, j->group, k, allow);
+}
+
+void job_assign_again(struct planner *pl, struct job *j, const struct option *o) {
+        struct lent lent;
+        if (has_lenders(j))
+                group_assign_member(pl, j->group, lent_before(pl, j, &lent), o, &lent);
+        else
+                job_assign(pl, j, o);
+}
+
+uint64_t job_credit_bytes(const struct planner *pl, const struct job *j, const struct node_set *nodes) {
+        struct node_set mems = job_mems(pl, j, nodes);
+        uint64_t sum = 0;
+        NODE_SET_FOREACH (id, &mems)
+                sum += pl->credit[pl->index_of[id]];
+        return sum;
 }

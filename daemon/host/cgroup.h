@@ -7,8 +7,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "core/backoff.h"
 #include "core/bitmap.h"
-#include "core/pace.h"
 #include "core/rule.h"
 #include "core/sample.h"
 #include "host/host.h"

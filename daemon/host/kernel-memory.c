@@ -44,7 +44,7 @@ static void add_tier(struct kernel_memory *k, const struct memory_tier *tier) {
 }
 
 static void read_tiers(const struct host *h, struct kernel_memory *k) {
-        int fd = openat(h->root_fd, TIERS, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        int fd = open_below(h->root_fd, TIERS, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
         _cleanup_(closedirp) DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
         if (!d && fd >= 0)
                 (void) close(fd);
@@ -55,13 +55,20 @@ static void read_tiers(const struct host *h, struct kernel_memory *k) {
         }
 }
 
+static bool is_there(const struct host *h, const char *path) {
+        int fd = open_below(h->root_fd, path, O_PATH | O_CLOEXEC | O_NOFOLLOW);
+        if (fd >= 0)
+                (void) close(fd);
+        return fd >= 0;
+}
+
 void kernel_memory_read(const struct host *h, struct kernel_memory *ret) {
         *ret = (struct kernel_memory){ .has_balancing = true };
         if (kernel_balancing_read(h, &ret->balancing) < 0) {
                 ret->has_balancing = false;
                 ret->balancing = 0;
         }
-        ret->has_demotion = faccessat(h->root_fd, KERNEL_DEMOTION_FILE, F_OK, 0) == 0;
+        ret->has_demotion = is_there(h, KERNEL_DEMOTION_FILE);
         ret->demotion = kernel_demotion_read(h);
         read_tiers(h, ret);
 }

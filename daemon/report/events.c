@@ -139,7 +139,7 @@ int events_add_blocked(struct events *e, uint64_t time_usec, const struct servic
 int events_add_undone(struct events *e, uint64_t time_usec, const struct undone_report *r) {
         const struct service_sample *s = r->sample;
         struct strbuf reason = { 0 };
-        strbuf_printf(&reason, "%s has taken it back; moved again ", undone_by_to_string(r->by));
+        strbuf_printf(&reason, "%s taken it back; moved again ", undone_by_to_string(r->by));
         if (r->wait_usec > 0)
                 strbuf_printf(&reason, "in %s", FORMAT_USEC(r->wait_usec));
         else
@@ -149,7 +149,8 @@ int events_add_undone(struct events *e, uint64_t time_usec, const struct undone_
                 return -ENOMEM;
         struct json_object *o = begin(time_usec, s->unit, s->cgroup, s->rule, "undone");
         finish(&o, &r->home, &r->to, r->bytes, -1, -1, text);
-        json_put_string(&o, "undone_by", r->by == UNDONE_BY_DEMOTION ? "demotion" : "balancing");
+        json_put_string(&o, "undone_by", undone_by_name(undone_mostly_by(r->by)));
+        json_put_string(&o, "undone_also_by", undone_by_name(undone_also_by(r->by)));
         return add(e, s->unit, s->cgroup, o);
 }
 

@@ -27,5 +27,6 @@ int events_add_restored(struct events *e, uint64_t time_usec, const char *unit, 
  * effort: {duration_usec, narrow_usec, longest_slice_usec, longest_call_usec, bytes_per_sec, held_usec, held_by: {cause: µs}, and as far as known
  * memory_ and cpu_pressure_before_ and _during_percent}. `unit`: a unit's
  * name or a cgroup's path, raw or as printed (text_matches()); "": all. event: decided | would-act (in a dry run) | moved | failed | undone | blocked |
- * restored | not-restored. Of one that is undone from_nodes is its home, bytes what the kernel took from there, and undone_by balancing | demotion. null where it does not apply. NULL: out of memory. */
+ * restored | not-restored. Of one that is undone from_nodes is its home, bytes what the kernel took from there, and undone_by balancing | demotion, whose part was
+ * larger; undone_also_by the other if it had a part in it. null where it does not apply. NULL: out of memory. */
 struct json_object *events_list(const struct events *e, const char *unit);

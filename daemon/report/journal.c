@@ -315,9 +315,11 @@ void journal_undone(const struct undone_report *r) {
         put_nodes(&e, "TO_NODES", &r->to);
         put_u64(&e, "BYTES", r->bytes);
         log_entry_put(&e, "KERNEL_BALANCING", "%u", r->balancing);
-        log_entry_put(&e, "KERNEL_CAUSE", "%s", r->by == UNDONE_BY_DEMOTION ? "demotion" : "balancing");
+        log_entry_put(&e, "KERNEL_CAUSE", "%s", undone_by_name(undone_mostly_by(r->by)));
+        if (undone_also_by(r->by) != UNDONE_BY_NOBODY)
+                log_entry_put(&e, "KERNEL_CAUSE_ALSO", "%s", undone_by_name(undone_also_by(r->by)));
         put_u64(&e, "WAIT_USEC", r->wait_usec);
-        log_entry_say(&e, "%s: %s has taken back %s of what was moved; moved again %s%s (rule %s)", s->unit,
+        log_entry_say(&e, "%s: %s taken back %s of what was moved; moved again %s%s (rule %s)", s->unit,
                       undone_by_to_string(r->by), FORMAT_BYTES(r->bytes), r->wait_usec > 0 ? "in " : "now, as the rule says",
                       r->wait_usec > 0 ? FORMAT_USEC(r->wait_usec) : "", rule_name(s));
         log_entry_send(&e);

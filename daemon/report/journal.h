@@ -9,7 +9,7 @@
 
 #include "act/mover.h"
 #include "act/restore.h"
-#include "core/pace.h"
+#include "core/backoff.h"
 #include "core/plan.h"
 #include "core/util.h"
 
@@ -94,7 +94,7 @@ struct undone_report {
         unsigned balancing; /* kernel.numa_balancing */
         uint64_t wait_usec; /* 0: moved again at once, as the rule says */
 };
-/* FROM_NODES (home), TO_NODES, BYTES, KERNEL_BALANCING, KERNEL_CAUSE=balancing|demotion, WAIT_USEC. */
+/* FROM_NODES (home), TO_NODES, BYTES, KERNEL_BALANCING, KERNEL_CAUSE=balancing|demotion, KERNEL_CAUSE_ALSO (the other had a part in it), WAIT_USEC. */
 void journal_undone(const struct undone_report *r);
 /* Something this machine cannot do (host_limitations), at start. */
 void journal_limitation(const char *what);

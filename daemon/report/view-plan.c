@@ -143,7 +143,9 @@ void view_complete_plan(struct json_object *plan) {
 }
 
 void view_complete_history(struct json_object *events) {
-        static const char *const keys[] = { "rule", "locality_before", "locality_after", "effort", "undone_by" };
+        static const char *const keys[] = {
+                "rule", "locality_before", "locality_after", "effort", "undone_by", "undone_also_by"
+        };
         if (!json_object_is_type(events, json_type_array))
                 return;
         for (size_t i = 0; i < json_object_array_length(events); i++)

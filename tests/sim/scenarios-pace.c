@@ -158,6 +158,23 @@ static void hurts_a_little(struct run *r) {
         expect_good_manners(r);
 }
 
+/* However slowly it is moved it waits for CPUs, as all do where none is idle: home all the same, at the least speed, and asked now and then. */
+static void takes_cpus(struct run *r) {
+        machine(r, 2, 8, 32 * GIB);
+        rules(r, "daemon: {migrate-rate: 1G}\nrules:\n- {name: all, match: {unit: '*'}, place: compact}\n");
+        sim_settings(r->sim)->move_rate_bytes = 256 * MIB;
+        struct sim_service *v = scattered(r, "app.service", 8 * GIB);
+        v->move_wait_permille = 8000;
+        pass(r, MINUTES(1));
+        expect(r, v->moved_bytes < 5 * GIB, "%" PRIu64 " MiB in a minute, not slowed", (uint64_t) (v->moved_bytes / MIB));
+        pass(r, MINUTES(5));
+        expect_local(r, v, 0.99);
+        expect(r, r->n_given_up == 0, "given up");
+        int64_t held = held_usec(r, v, HOLD_CPU);
+        expect(r, held > (int64_t) SECONDS(30), "held back for %" PRId64 " us", held);
+        expect_good_manners(r);
+}
+
 /* A kernel that tells nothing of pressure: moved at the rate, and nothing is made up. */
 static void nothing_told(struct run *r) {
         r->settings.no_psi = true;
@@ -435,5 +452,6 @@ const struct scenario scenarios_pace[] = {
         { 114, "cpus-first", "CPUs go home first, or last, by where the memory is", cpus_first_or_last },
         { 115, "strays-hurt", "what is settled stays restricted where a later move is given up", strays_that_hurt },
         { 116, "in-turn", "two services without a limit take turns", in_turn },
+        { 117, "takes-cpus", "CPU pressure that rises however slowly it goes: home all the same", takes_cpus },
         { 0 },
 };

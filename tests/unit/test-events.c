@@ -116,13 +116,19 @@ static void test_undone(void **state) {
         r.by = UNDONE_BY_DEMOTION;
         r.wait_usec = 0;
         assert_int_equal(events_add_undone(e, 2, &r), 0);
+        r.by = UNDONE_BY_DEMOTION_AND_BALANCING;
+        assert_int_equal(events_add_undone(e, 3, &r), 0);
         assert_json(events_list(e, "a.service"),
                     "[{\"time_usec\":1," A ",\"event\":\"undone\",\"from_nodes\":[1],\"to_nodes\":[2],\"bytes\":3145728,"
                     "\"locality_before\":null,\"locality_after\":null,\"reason\":\"the kernel's own balancing has taken it back; "
-                    "moved again in 2min\",\"undone_by\":\"balancing\"},"
+                    "moved again in 2min\",\"undone_by\":\"balancing\",\"undone_also_by\":null},"
                     "{\"time_usec\":2," A ",\"event\":\"undone\",\"from_nodes\":[1],\"to_nodes\":[2],\"bytes\":3145728,"
                     "\"locality_before\":null,\"locality_after\":null,\"reason\":\"the kernel's demotion to slower memory has "
-                    "taken it back; moved again now, as the rule says\",\"undone_by\":\"demotion\"}]");
+                    "taken it back; moved again now, as the rule says\",\"undone_by\":\"demotion\",\"undone_also_by\":null},"
+                    "{\"time_usec\":3," A ",\"event\":\"undone\",\"from_nodes\":[1],\"to_nodes\":[2],\"bytes\":3145728,"
+                    "\"locality_before\":null,\"locality_after\":null,\"reason\":\"the kernel's demotion to slower memory and "
+                    "its own balancing have taken it back; moved again now, as the rule says\",\"undone_by\":\"demotion\","
+                    "\"undone_also_by\":\"balancing\"}]");
         events_free(e);
 }
 
@@ -212,8 +218,8 @@ static void test_completing(void **state) {
         assert_json(plan, "{\"services\":[{\"unit\":\"a\",\"rule\":null,\"place\":null,\"cpus\":null},7]}");
         struct json_object *events = json_tokener_parse("[{\"rule\":\"x\"},[]]");
         view_complete_history(events);
-        assert_json(events,
-                    "[{\"rule\":\"x\",\"locality_before\":null,\"locality_after\":null,\"effort\":null,\"undone_by\":null},[]]");
+        assert_json(events, "[{\"rule\":\"x\",\"locality_before\":null,\"locality_after\":null,\"effort\":null,\"undone_by\":"
+                            "null,\"undone_also_by\":null},[]]");
         static const char *const others[] = { "7", "[]", "{}", "{\"services\":7}", "\"x\"" };
         for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
                 struct json_object *o = json_tokener_parse(others[i]);

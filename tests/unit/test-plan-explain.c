@@ -287,6 +287,36 @@ static void test_asking_is_harmless(void **state) {
         }
 }
 
+/* Shared memory comes home with whoever is first: for the others it needs no room again, neither when one of them is asked about nor for
+ * whoever is asked about after them. */
+static void test_what_companions_share_counts_once(void **state) {
+        _cleanup_(world_freep) struct world *w = world_new(2, 8, 8, 8 * GIB);
+        struct rule *r = named_rule(w, PLACE_NODES, "pair", 200), *other = named_rule(w, PLACE_NODES, "other", 100);
+        r->shared_pages = SHARED_PAGES_MOVE;
+        r->nodes = other->nodes = node_set_of(1);
+        add_name(&r->together_with, "pair");
+        struct service_sample *a = service_on(w, "a", r, 0, GIB, 1), *b = service_on(w, "b", r, 0, GIB, 1);
+        service_on(w, "c", other, 0, 200 * MIB, 0.5);
+        a->mapped_file_by_node[0] = b->borrowed_by_node[0] = GIB;
+        w->machine.nodes[1].bytes_free = 8 * GIB / 20 + GIB + 400 * MIB;
+        _cleanup_(plan_freep) struct plan *p = world_plan(w);
+        struct plan_input in = world_input(w);
+        struct explanation *all = NULL;
+        assert_int_equal(plan_explain_all(&in, &all), 0);
+        for (size_t i = 0; i < 3; i++) {
+                const struct candidate *x = &all[i].candidates[0];
+                assert_nodes(p->placements[i].home, "1");
+                assert_int_equal(x->verdict, VERDICT_CHOSEN);
+                assert_true(x->feasible && x->bytes_needed <= x->bytes_room);
+                /* What is there, and not what the others bring: 1.4G without the 1G of the pair, and that of whoever comes after. */
+                assert_true(x->bytes_room < (i == 0 ? GIB + 401 * MIB : 401 * MIB));
+                _cleanup_(explanation_done) struct explanation alone = world_explain(w, i);
+                assert_true(alone.candidates[0].feasible);
+                assert_int_equal(alone.candidates[0].bytes_room, x->bytes_room);
+        }
+        explanations_free(all, 3);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_terms),
@@ -299,6 +329,7 @@ int main(void) {
                 cmocka_unit_test(test_unpaid),
                 cmocka_unit_test(test_nothing_is_planned),
                 cmocka_unit_test(test_asking_is_harmless),
+                cmocka_unit_test(test_what_companions_share_counts_once),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

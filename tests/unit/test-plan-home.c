@@ -262,48 +262,6 @@ static void test_two_that_outgrow_their_node(void **state) {
                 assert_int_equal(world_cycle(w, 60 * USEC_PER_SEC), 0);
 }
 
-static void test_crowding_alone_takes_its_time(void **state) {
-        _cleanup_(world_freep) struct world *w = world_new(2, 2, 2, 4 * GIB);
-        struct rule *r = world_rule(w, PLACE_COMPACT);
-        struct service_sample *s[2] = { world_service(w, "a", r), world_service(w, "b", r) };
-        for (unsigned i = 0; i < 2; i++) {
-                world_memory(w, s[i], 0, 200 * MIB);
-                world_cpu(w, s[i], 0, 0.05);
-        }
-        assert_int_equal(world_cycle(w, 60 * USEC_PER_SEC), 2); /* idle, and both at home on node 0 */
-        for (unsigned i = 0; i < 2; i++) {
-                s[i]->cpu_window_usec = 3600 * USEC_PER_SEC;
-                world_cpu(w, s[i], 0, 0.7); /* now 1.4 of its two CPUs are in use: it would be nicer alone */
-        }
-        w->now_usec += 3600 * USEC_PER_SEC; /* at home for an hour; that it is crowded is news all the same */
-        assert_int_equal(world_cycle(w, 150 * USEC_PER_SEC), 0);
-        assert_int_equal(world_cycle(w, 140 * USEC_PER_SEC), 0);
-        _cleanup_(plan_freep) struct plan *p = world_plan(w); /* after 290 s of it */
-        assert_false(p->placements[0].act);
-        assert_false(p->placements[1].act);
-        assert_true(p->placements[0].state == STATE_PENDING || p->placements[1].state == STATE_PENDING);
-        w->now_usec += 10 * USEC_PER_SEC;
-        p = free_and_plan(p, w);
-        assert_int_equal(p->placements[0].act + p->placements[1].act, 1);
-}
-
-static void test_a_little_crowding_is_lived_with(void **state) {
-        _cleanup_(world_freep) struct world *w = world_new(2, 2, 2, 4 * GIB);
-        struct rule *r = world_rule(w, PLACE_COMPACT);
-        struct service_sample *s[2] = { world_service(w, "a", r), world_service(w, "b", r) };
-        for (unsigned i = 0; i < 2; i++) {
-                world_memory(w, s[i], 0, 200 * MIB);
-                world_cpu(w, s[i], 0, 0.05);
-        }
-        assert_int_equal(world_cycle(w, 60 * USEC_PER_SEC), 2);
-        for (unsigned i = 0; i < 2; i++) {
-                s[i]->cpu_window_usec = 3600 * USEC_PER_SEC;
-                world_cpu(w, s[i], 0, 0.35); /* a gain of 7 %: enough by distance, not by crowding */
-        }
-        w->now_usec += 100000 * USEC_PER_SEC;
-        assert_int_equal(world_cycle(w, 0), 0);
-}
-
 static void test_patience(void **state) {
         _cleanup_(world_freep) struct world *w = world_new(4, 2, 4, 4 * GIB);
         struct service_sample *s = world_service(w, "a", world_rule(w, PLACE_COMPACT));
@@ -353,35 +311,8 @@ static void test_rule_that_wants_less(void **state) {
         assert_says(p->placements[0].reason, "gives its CPUs back");
 }
 
-/* Its thread is somewhere else for a moment: memory does not run after it, and the reason says so as long as that is all there is to say. */
-static void test_thread_that_passes_by(void **state) {
-        _cleanup_(world_freep) struct world *w = world_new(2, 4, 4, 8 * GIB);
-        struct service_sample *s = world_service(w, "a", world_rule(w, PLACE_FOLLOW));
-        world_memory(w, s, 0, GIB);
-        world_cpu(w, s, 0, 1);
-        for (unsigned i = 0; i < 3; i++)
-                (void) world_cycle(w, 10 * USEC_PER_MINUTE);
-        _cleanup_(plan_freep) struct plan *p = world_plan(w);
-        assert_state(&p->placements[0], STATE_STABLE);
-        assert_null(strstr(p->placements[0].reason, "only what lasts"));
-        world_cpu(w, s, 0, 0);
-        world_cpu(w, s, 1, 1);
-        w->now_usec += 10 * USEC_PER_SEC;
-        p = free_and_plan(p, w);
-        assert_state(&p->placements[0], STATE_STABLE);
-        assert_false(p->placements[0].act);
-        assert_says(p->placements[0].reason, "; its threads run elsewhere at the moment (of late it was 10.");
-        assert_says(p->placements[0].reason, "memory follows only what lasts");
-        for (unsigned i = 0; i < 180; i++)
-                (void) world_cycle(w, 10 * USEC_PER_SEC);
-        p = free_and_plan(p, w);
-        assert_true(s->bytes_by_node[1] > s->bytes_by_node[0]); /* and it did last */
-        assert_null(strstr(p->placements[0].reason, "only what lasts"));
-}
-
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_thread_that_passes_by),
                 cmocka_unit_test(test_stays),
                 cmocka_unit_test(test_sweeps_after_the_cooldown),
                 cmocka_unit_test(test_what_would_not_move_is_left),
@@ -394,8 +325,6 @@ int main(void) {
                 cmocka_unit_test(test_two_homes_to_one),
                 cmocka_unit_test(test_grows_when_it_wants_more),
                 cmocka_unit_test(test_two_that_outgrow_their_node),
-                cmocka_unit_test(test_crowding_alone_takes_its_time),
-                cmocka_unit_test(test_a_little_crowding_is_lived_with),
                 cmocka_unit_test(test_patience),
                 cmocka_unit_test(test_all_nodes_are_remembered),
                 cmocka_unit_test(test_rule_that_wants_less),

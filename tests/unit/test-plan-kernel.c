@@ -90,7 +90,7 @@ static void test_demotion(void **state) {
         w->machine.kernel_balancing = 2;
         w->machine.kernel_moved_bytes += 61 * MIB;
         assert_int_equal(undone(w, 120 * MIB), 116 * MIB);
-        assert_int_equal(by, UNDONE_BY_BALANCING); /* more of it */
+        assert_int_equal(by, UNDONE_BY_BALANCING_AND_DEMOTION); /* more of it */
         w->machine.kernel_balancing = 0;
         w->machine.kernel_demoted_bytes -= 10 * MIB;
         assert_int_equal(undone(w, 120 * MIB), 0); /* too little */
@@ -121,6 +121,69 @@ static void test_demotion(void **state) {
         assert_true(p->placements[0].move_memory);
 }
 
+/* Each of both is remembered by itself: what the one did is not put down to the other, and waits for as long as the one is on. */
+static void test_one_and_the_other(void **state) {
+        struct rule *r;
+        _cleanup_(world_freep) struct world *w = placed_by(PLACE_NODES, &r);
+        const struct service_sample *s = &w->samples[0];
+        r->nodes = node_set_of(2);
+        r->cpus = CPUS_FREE;
+        r->kernel_balancing = KERNEL_BALANCING_AUTO;
+        w->machine.kernel_demotes = true;
+        assert_int_equal(world_cycle(w, COOL), 1);
+        drift(w, 40 * MIB);
+        history_record_undone(&w->history, s->cgroup, 120 * MIB, UNDONE_BY_BALANCING, w->now_usec);
+        history_record_undone(&w->history, s->cgroup, 120 * MIB, UNDONE_BY_BALANCING, w->now_usec + USEC_PER_SEC);
+        history_record_undone(&w->history, s->cgroup, 120 * MIB, UNDONE_BY_DEMOTION, w->now_usec + 2 * USEC_PER_SEC);
+        const struct history_entry *e = history_find(&w->history, s->cgroup);
+        w->now_usec += 2 * USEC_PER_SEC;
+        assert_int_equal(history_undone_wait_usec(e, &w->machine, 0, w->now_usec), 8 * USEC_PER_MINUTE);
+        _cleanup_(plan_freep) struct plan *p = world_plan(w);
+        assert_says(p->placements[0].reason,
+                    "; the kernel's demotion to slower memory has taken back what was moved, 1 time of late, "
+                    "its own balancing (kernel.numa_balancing=1) 2 times: ");
+        w->machine.kernel_demotes = false; /* the last one, but not the only one */
+        assert_int_equal(history_undone_wait_usec(e, &w->machine, 0, w->now_usec), 4 * USEC_PER_MINUTE - USEC_PER_SEC);
+        p = free_and_plan(p, w);
+        assert_false(p->placements[0].move_memory);
+        assert_says(p->placements[0].reason,
+                    "; the kernel's own balancing (kernel.numa_balancing=1) has taken back what was moved, 2 times of late: ");
+        w->machine.kernel_balancing = 0;
+        w->machine.kernel_demotes = true;
+        assert_int_equal(history_undone_wait_usec(e, &w->machine, 0, w->now_usec), 2 * USEC_PER_MINUTE);
+        p = free_and_plan(p, w);
+        assert_says(p->placements[0].reason,
+                    "; the kernel's demotion to slower memory has taken back what was moved, 1 time of late: ");
+        w->machine.kernel_demotes = false;
+        p = free_and_plan(p, w);
+        assert_true(p->placements[0].move_memory);
+
+        /* Both at once are one time, of each. */
+        w->machine.kernel_balancing = 1;
+        w->machine.kernel_demotes = true;
+        history_forgive(&w->history);
+        history_record_undone(&w->history, s->cgroup, 120 * MIB, UNDONE_BY_BALANCING_AND_DEMOTION, w->now_usec);
+        assert_int_equal(history_undone_by(e), UNDONE_BY_BALANCING_AND_DEMOTION);
+        assert_int_equal(history_undone_times(e, &w->machine, UNDONE_BY_BALANCING), 1);
+        assert_int_equal(history_undone_times(e, &w->machine, UNDONE_BY_DEMOTION), 1);
+        assert_int_equal(history_undone_wait_usec(e, &w->machine, 0, w->now_usec), 2 * USEC_PER_MINUTE);
+        p = free_and_plan(p, w);
+        assert_says(p->placements[0].reason,
+                    "has taken back what was moved, 1 time of late, its demotion to slower memory 1 time: ");
+
+        /* Remembered by a version that knew only which it was the last time. */
+        struct history_entry *old = history_find(&w->history, s->cgroup);
+        old->n_balanced = old->n_demoted = 0;
+        old->undone_by_both = false;
+        old->n_undone = 3;
+        assert_int_equal(history_undone_times(e, &w->machine, UNDONE_BY_BALANCING), 3);
+        assert_int_equal(history_undone_times(e, &w->machine, UNDONE_BY_DEMOTION), 0);
+        assert_int_equal(history_undone_wait_usec(e, &w->machine, 0, w->now_usec), 8 * USEC_PER_MINUTE);
+        history_record_undone(&w->history, s->cgroup, 120 * MIB, UNDONE_BY_DEMOTION, w->now_usec);
+        assert_int_equal(history_undone_times(e, &w->machine, UNDONE_BY_BALANCING), 3);
+        assert_int_equal(history_undone_times(e, &w->machine, UNDONE_BY_DEMOTION), 1);
+}
+
 static void test_waits_longer_and_longer(void **state) {
         struct rule *r;
         _cleanup_(world_freep) struct world *w = placed_by(PLACE_SPREAD, &r);
@@ -130,18 +193,18 @@ static void test_waits_longer_and_longer(void **state) {
         for (unsigned i = 0; i < 14; i++) {
                 history_record_undone(&w->history, cgroup, 90 * MIB, UNDONE_BY_BALANCING, w->now_usec);
                 const struct history_entry *e = history_find(&w->history, cgroup);
-                uint64_t wait = history_undone_wait_usec(e, r->cooldown_usec, w->now_usec);
+                uint64_t wait = history_undone_wait_usec(e, &w->machine, r->cooldown_usec, w->now_usec);
                 assert_true(i >= 10 ? wait == last : wait == (i == 0 ? 2 * USEC_PER_MINUTE : 2 * last));
-                assert_int_equal(history_undone_wait_usec(e, 60 * USEC_PER_MINUTE, w->now_usec), 60 * wait);
+                assert_int_equal(history_undone_wait_usec(e, &w->machine, 60 * USEC_PER_MINUTE, w->now_usec), 60 * wait);
                 last = wait;
         }
         /* A move that lasted is no longer one of a row. */
         uint64_t later = w->now_usec + last + HISTORY_UNDONE_CALM_USEC + 1;
         history_record_undone(&w->history, cgroup, 90 * MIB, UNDONE_BY_BALANCING, later);
         const struct history_entry *e = history_find(&w->history, cgroup);
-        assert_int_equal(history_undone_wait_usec(e, 0, later), 2 * USEC_PER_MINUTE);
+        assert_int_equal(history_undone_wait_usec(e, &w->machine, 0, later), 2 * USEC_PER_MINUTE);
         history_forgive(&w->history);
-        assert_int_equal(history_undone_wait_usec(e, 0, later), 0);
+        assert_int_equal(history_undone_wait_usec(e, &w->machine, 0, later), 0);
 }
 
 static void test_what_is_undone_is_left(void **state) {
@@ -257,6 +320,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_evidence),
                 cmocka_unit_test(test_demotion),
+                cmocka_unit_test(test_one_and_the_other),
                 cmocka_unit_test(test_waits_longer_and_longer),
                 cmocka_unit_test(test_what_is_undone_is_left),
                 cmocka_unit_test(test_respected),

@@ -61,7 +61,7 @@ def points(rows, facts, per_thread):
         for row in together:
             point = service_point(row, nodes, distances)
             if point and (row['access'] or not per_thread):
-                latest[row['service']] = (float(row['access']), point[1]) if per_thread else point
+                latest[row['service']] = (float(row['access']), float(row['access_distance'])) if per_thread else point
         if len(latest) == len(services):
             result.append(Point(float(together[-1]['seconds']), *(sum(values) / len(latest) for values in zip(*latest.values()))))
     return result

@@ -86,28 +86,34 @@ class Watched:
                 continue
         return numa.add_up(found)
 
-    def _access(self):
-        """Share of its threads' memory that each finds on the node where it runs; None where that is not asked or not known."""
+    def _access(self, nodes):
+        """Share of its threads' memory that each finds on the node where it runs, and its mean distance from there; None where that is not asked or
+        not known."""
         if not self.per_thread:
             return None
-        pid, weight, local = self._pids[0], 0, 0.0
+        pid, weight, local, far = self._pids[0], 0, 0.0, 0.0
+        distances = {node: dict(zip(nodes, row)) for node, row in zip(nodes, online_distances(nodes))}
         for tid, (start, size) in self.stats.parts().items():
             used = self._used_by.get(tid)
             total = sum(used.values()) if used else 0
             if total == 0:
                 continue
-            nodes = collections.Counter(numa.page_nodes(pid, start, size, PAGES_STEP))
-            pages = sum(nodes.values())
+            on = collections.Counter(numa.page_nodes(pid, start, size, PAGES_STEP))
+            on = {node: n for node, n in on.items() if node in distances}       # the others are not there
+            pages = sum(on.values())
+            if pages == 0:
+                continue
             weight += total
-            local += sum(spent * nodes.get(node, 0) / pages for node, spent in used.items())
-        return local / weight if weight else None
+            local += sum(spent * on.get(node, 0) / pages for node, spent in used.items())
+            far += sum(spent * n / pages * distances[node][other] for node, spent in used.items() for other, n in on.items())
+        return (local / weight, far / weight) if weight else None
 
     def row(self, seconds, nodes):
         self.look_again()
-        memory, access = self.memory(), self._access()
+        memory, access = self.memory(), self._access(nodes)
         done, stall = self.stats.read()
         row = [f'{seconds:.2f}', self.name, *(self._used.get(node, 0) for node in nodes), *(memory.get(node, 0) for node in nodes),
-               done, stall, '' if access is None else f'{access:.4f}']
+               done, stall, *(('', '') if access is None else (f'{access[0]:.4f}', f'{access[1]:.3f}'))]
         self._used.clear()
         self._used_by.clear()
         return row
@@ -133,7 +139,8 @@ def cgroup_of(unit):
 
 
 def header(nodes):
-    return ['seconds', 'service', *(f'cpu{node}' for node in nodes), *(f'mem{node}' for node in nodes), 'done', 'stall_usec', 'access']
+    return ['seconds', 'service', *(f'cpu{node}' for node in nodes), *(f'mem{node}' for node in nodes), 'done', 'stall_usec', 'access',
+            'access_distance']
 
 
 def cpu_usec(cgroups):

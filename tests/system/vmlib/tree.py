@@ -121,13 +121,17 @@ def stage(build, guest, scratch, say):
 
 
 def programs(scratch, say):
-    """Compiles tests/system/*.c and tests/bench/raw-*.c, statically, so that they run in every guest. Returns their paths."""
+    """Compiles tests/system/*.c and tests/bench/raw-*.c, statically, so that they run in every guest. Returns their paths.
+
+    What lies in a directory of a program's name is part of it.
+    """
     done = []
     for source in sorted((TOP / 'tests').glob('system/*.c')) + sorted((TOP / 'tests').glob('bench/raw-*.c')):
         program = pathlib.Path(scratch) / source.stem
+        parts = sorted(source.with_suffix('').glob('*.c'))
         compiler = os.environ.get('CC') or shutil.which('gcc') or 'cc'
         result = subprocess.run([*compiler.split(), '-std=c17', '-O2', '-Wall', '-Wextra', '-static', '-pthread',
-                                 '-o', program, source], stderr=subprocess.PIPE, text=True)
+                                 '-o', program, source, *parts], stderr=subprocess.PIPE, text=True)
         if result.returncode:
             raise VmError(f'{source.name} does not compile:\n{result.stderr}')
         if result.stderr:

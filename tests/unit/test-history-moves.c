@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What is remembered of moves: the home that one went to and the one before, what would not move, and how long to wait for another try. */
+#include "core/history.h"
+
+#include "core/util.h"
+#include "unit.h"
+
+static void test_placed_and_settled(void **state) {
+        _cleanup_(history_done) struct history h = { 0 };
+        struct node_set one = node_set_of(1), two = node_set_of(2);
+        assert_int_equal(history_record_placed(&h, "/a", &one, 100), 0);
+        struct history_entry *e = history_find(&h, "/a");
+        assert_true(e->placed && node_set_equal(&e->home, &one));
+        assert_int_equal(e->placed_usec, 100);
+        history_record_settled(&h, "/a", 5 * MIB, 200);
+        assert_int_equal(e->settled_usec, 200);
+        assert_true(e->unmovable_bytes == 5 * MIB);
+        assert_true(e->retry_usec == 200 + HISTORY_RETRY_USEC);
+        /* The same home again: decided when it was, and the wait doubles. */
+        assert_int_equal(history_record_placed(&h, "/a", &one, 300), 0);
+        assert_int_equal(e->placed_usec, 100);
+        assert_int_equal(e->started_usec, 300);
+        history_record_settled(&h, "/a", 5 * MIB, 400);
+        assert_true(e->retry_usec == 400 + 2 * HISTORY_RETRY_USEC);
+        /* Another home: a fresh start. */
+        assert_int_equal(history_record_placed(&h, "/a", &two, 500), 0);
+        assert_int_equal(e->placed_usec, 500);
+        assert_int_equal(e->retry_usec, 0);
+        assert_int_equal(e->unmovable_bytes, 0);
+        history_record_settled(&h, "/a", 0, 600);
+        assert_int_equal(e->retry_usec, 0);
+        history_record_settled(&h, "/a", 200 * KIB, 600); /* noise */
+        assert_int_equal(e->unmovable_bytes, 0);
+        assert_int_equal(e->retry_usec, 0);
+        history_record_failed(&h, "/a", 700);
+        assert_true(e->failed && e->retry_usec == 700 + HISTORY_FAILED_USEC);
+        history_record_failed(&h, "/a", 800);
+        assert_true(e->retry_usec == 800 + 2 * HISTORY_FAILED_USEC);
+        history_record_settled(&h, "/a", 0, 900);
+        assert_false(e->failed);
+        history_record_failed(&h, "/unknown", 600);
+        history_record_settled(&h, "/unknown", MIB, 600);
+        assert_null(history_find(&h, "/unknown"));
+}
+
+static void test_retry_is_bounded(void **state) {
+        _cleanup_(history_done) struct history h = { 0 };
+        struct node_set one = node_set_of(1);
+        assert_int_equal(history_record_placed(&h, "/a", &one, 0), 0);
+        for (unsigned i = 0; i < 100; i++)
+                history_record_settled(&h, "/a", MIB, 0);
+        assert_true(history_find(&h, "/a")->retry_usec == HISTORY_RETRY_USEC << HISTORY_RETRY_DOUBLINGS);
+        for (unsigned i = 0; i < 100; i++)
+                history_record_failed(&h, "/a", 0);
+        assert_true(history_find(&h, "/a")->retry_usec == HISTORY_FAILED_USEC << HISTORY_FAILED_DOUBLINGS);
+}
+
+static void test_former_home(void **state) {
+        _cleanup_(history_done) struct history h = { 0 };
+        struct node_set one = node_set_of(1), two = node_set_of(2);
+        assert_int_equal(history_record_placed(&h, "/a", &one, 100), 0);
+        struct history_entry *e = history_find(&h, "/a");
+        assert_false(e->has_former);
+        assert_int_equal(history_record_placed(&h, "/a", &one, 200), 0); /* the same again: nothing was left */
+        assert_false(e->has_former);
+        assert_int_equal(history_record_placed(&h, "/a", &two, 300), 0);
+        assert_true(e->has_former && e->left_usec == 300 && e->since_usec == 300);
+        assert_true(node_set_equal(&e->former_home, &one));
+}
+
+static void test_forgive(void **state) {
+        _cleanup_(history_done) struct history h = { 0 };
+        struct node_set one = node_set_of(1);
+        assert_int_equal(history_record_placed(&h, "/a", &one, 0), 0);
+        assert_int_equal(history_record_placed(&h, "/b", &one, 0), 0);
+        history_record_failed(&h, "/a", 100);
+        history_record_settled(&h, "/b", MIB, 100);
+        assert_true(history_find(&h, "/b")->retry_usec > 0);
+        history_forgive(&h);
+        assert_true(!history_find(&h, "/a")->failed && history_find(&h, "/a")->retry_usec == 0);
+        const struct history_entry *b = history_find(&h, "/b");
+        assert_true(b->retry_usec == 0 && b->unmovable_bytes == 0 && b->deep_again);
+        assert_false(history_find(&h, "/a")->deep_again); /* nothing was left behind: its memory map is as good as it was */
+}
+
+/* Much of it is shared: looked at again in two minutes, then later and later, and at once when processes have ended. */
+static void test_shared(void **state) {
+        _cleanup_(history_done) struct history h = { 0 };
+        struct service_sample s;
+        struct node_set one = node_set_of(1);
+        service_sample_init(&s);
+        assert_int_equal(service_sample_alloc(&s, 3), 0);
+        s.cgroup = strdup("/a");
+        s.deep = true;
+        s.n_processes = 3;
+        s.processes = calloc(3, sizeof(*s.processes));
+        s.bytes_by_node[0] = GIB;
+        uint64_t now = 1000 * USEC_PER_SEC;
+        assert_int_equal(history_record_placed(&h, "/a", &one, now), 0);
+        assert_int_equal(history_update(&h, &s, 1, 3, now), 0);
+        history_record_settled(&h, "/a", 512 * MIB, now);
+        history_record_shared(&h, "/a", 3, now);
+        const struct history_entry *e = history_find(&h, "/a");
+        assert_true(e->retry_usec == now + HISTORY_SHARED_USEC);
+        s.deep = false;
+        unsigned looks = 0;
+        for (unsigned i = 0; i < 180; i++) { /* half an hour, each look in vain */
+                now += 10 * USEC_PER_SEC;
+                assert_int_equal(history_update(&h, &s, 1, 3, now), 0);
+                if (!e->deep_again)
+                        continue;
+                looks++;
+                assert_true(e->retry_usec == 0);
+                s.deep = true;
+                assert_int_equal(history_update(&h, &s, 1, 3, now), 0);
+                s.deep = false;
+                assert_false(e->deep_again);
+        }
+        assert_int_equal(looks, 4); /* after 2, 6, 14 and 30 minutes */
+        s.n_processes = 2;
+        assert_int_equal(history_update(&h, &s, 1, 3, now), 0);
+        assert_true(e->deep_again);
+        history_record_settled(&h, "/a", 0, now);
+        history_record_shared(&h, "/a", 0, now);
+        s.deep = true;
+        s.movable_by_node[0] = GIB;
+        assert_int_equal(history_update(&h, &s, 1, 3, now), 0);
+        s.deep = false;
+        now += HISTORY_FORGET_USEC;
+        assert_int_equal(history_update(&h, &s, 1, 3, now), 0);
+        assert_false(e->deep_again);
+        /* Never found by a move of ours, but by its memory map: looked at again when processes have ended. */
+        s.deep = true;
+        s.movable_by_node[0] = 0;
+        assert_int_equal(history_update(&h, &s, 1, 3, now), 0);
+        s.deep = false;
+        s.n_processes = 1;
+        assert_int_equal(history_update(&h, &s, 1, 3, now + USEC_PER_SEC), 0);
+        assert_false(e->deep_again); /* not more often than once in a minute */
+        assert_int_equal(history_update(&h, &s, 1, 3, now + USEC_PER_MINUTE), 0);
+        assert_true(e->deep_again);
+        history_record_shared(&h, "/unknown", 3, now);
+        service_sample_done(&s);
+}
+
+static void test_widened(void **state) {
+        _cleanup_(history_done) struct history h = { 0 };
+        history_record_widened(&h, "/a", 7);
+        assert_null(history_find(&h, "/a"));
+        assert_non_null(history_get(&h, "/a"));
+        history_record_widened(&h, "/a", 7);
+        assert_int_equal(history_find(&h, "/a")->widened_usec, 7);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_placed_and_settled),
+                cmocka_unit_test(test_retry_is_bounded),
+                cmocka_unit_test(test_former_home),
+                cmocka_unit_test(test_forgive),
+                cmocka_unit_test(test_shared),
+                cmocka_unit_test(test_widened),
+        };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

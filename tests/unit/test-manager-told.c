@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the manager is told: a pause that outlives it, whatever becomes of the file, and units that come and go, a few or many at once. */
+#include "manager-asking.h"
+
+static bool is_paused(void) {
+        ask("Status", NULL);
+        struct json_object *paused;
+        assert_true(json_object_object_get_ex(answer, "paused", &paused));
+        return json_object_get_boolean(paused);
+}
+
+static void test_pause_outlives_us(void **state) {
+        fx.services[0] = "managed.service";
+        fx_start_manager();
+        ask("Pause", "b", 1);
+        fx_restart();
+        assert_true(is_paused());
+        fx_pass(10 * USEC_PER_MINUTE);
+        assert_int_equal(fx.n_changes, 0);
+        ask("Pause", "b", 0);
+        fx_restart();
+        assert_false(is_paused());
+        fx_pass(USEC_PER_MINUTE);
+        assert_true(fx.n_changes > 0);
+}
+
+static void test_held_outlives_us(void **state) {
+        fx.services[0] = "managed.service";
+        fx_start_manager();
+        struct service_note *n = manager_note(fx.manager, "/system.slice/managed.service");
+        n->held = true;
+        manager_hold_save(fx.manager);
+        fx_restart();
+        fx_pass(10 * USEC_PER_MINUTE);
+        assert_int_equal(fx.n_changes, 0);
+        ask("Explain", "s", "managed.service");
+        assert_non_null(strstr(text_at(answer, "reason"), "waits for resume"));
+        ask("Pause", "b", 0);
+        fx_restart();
+        fx_pass(USEC_PER_MINUTE);
+        assert_true(fx.n_changes > 0);
+}
+
+/* Nobody can tell what it said: the careful reading is that nothing may be changed. */
+static void test_damaged_hold(void **state) {
+        _cleanup_free_ char *path = format_string("%s/hold.json", fx.directory);
+        FILE *f = fopen(path, "we");
+        assert_non_null(f);
+        assert_true(fputs("{\"version\": 1, \"pau", f) >= 0);
+        assert_int_equal(fclose(f), 0);
+        fx.services[0] = "managed.service";
+        fx_start_manager();
+        assert_true(is_paused());
+        fx_pass(USEC_PER_MINUTE);
+        assert_int_equal(fx.n_changes, 0);
+}
+
+static void tell(const char *member, const char *unit) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        assert_true(sd_bus_message_new_signal(fx.client, &m, "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager",
+                                              member) >= 0);
+        assert_true(sd_bus_message_set_sender(m, "org.freedesktop.systemd1") >= 0);
+        if (strcmp(member, "JobRemoved") == 0)
+                assert_true(sd_bus_message_append(m, "uoss", 7, "/org/freedesktop/systemd1/job/7", unit, "done") >= 0);
+        else
+                assert_true(sd_bus_message_append(m, "so", unit, "/org/freedesktop/systemd1/unit/x") >= 0);
+        assert_true(sd_bus_send(fx.client, m, NULL) >= 0);
+        fx_settle();
+}
+
+static void test_units(void **state) {
+        static const struct {
+                const char *member, *unit;
+                bool wakes;
+        } cases[] = {
+                { "UnitNew", "managed.service", true },    { "UnitRemoved", "managed2.service", true },
+                { "JobRemoved", "managed.service", true }, { "UnitNew", "other.service", false },
+                { "JobRemoved", "other.service", false },  { "UnitNew", "ignored.service", false },
+                { "JobRemoved", "managed.timer", false },  { "UnitNew", "managed.service.d", false },
+                { "JobNew", "managed.service", false },
+        };
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                if (i > 0) {
+                        (void) fx_teardown(state);
+                        (void) fx_setup(state);
+                }
+                fx.services[0] = "other.service";
+                fx_start_manager();
+                fx_pass(3 * USEC_PER_MINUTE);
+                assert_true(fx.manager->next_cycle_usec > fx.now + 5 * USEC_PER_SEC);
+                tell(cases[i].member, cases[i].unit);
+                bool woken = fx.manager->next_cycle_usec <= fx.now + 2 * USEC_PER_SEC;
+                if (woken != cases[i].wakes)
+                        fail_msg("%s of %s: %s", cases[i].member, cases[i].unit, woken ? "woken" : "not woken");
+        }
+}
+
+/* However many come: no more than one cycle in an interval, and one early look at what is new. */
+static void test_storm(void **state) {
+        fx.services[0] = "other.service";
+        fx_start_manager();
+        fx_pass(5 * USEC_PER_MINUTE);
+        uint64_t before = fx.manager->stats.n_cycles;
+        for (unsigned i = 0; i < 1000; i++) {
+                tell(i % 2 ? "UnitRemoved" : "UnitNew", "managed.service");
+                fx_pass(USEC_PER_SEC / 10);
+        }
+        assert_in_range(fx.manager->stats.n_cycles - before, 9, 11);
+
+        /* The same with services that are there, each new to us. */
+        static char names[64][32];
+        before = fx.manager->stats.n_cycles;
+        for (unsigned i = 0; i < 60; i++) {
+                (void) snprintf(names[i], sizeof(names[i]), "managed-%02u.service", i);
+                fx.services[0] = names[i];
+                ask("Pause", "b", 1);
+                tell("JobRemoved", names[i]);
+                fx_pass(USEC_PER_SEC);
+        }
+        assert_in_range(fx.manager->stats.n_cycles - before, 6, 20);
+}
+
+#define EACH(f) cmocka_unit_test_setup_teardown(f, fx_setup, fx_teardown)
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                EACH(test_pause_outlives_us),
+                EACH(test_held_outlives_us),
+                EACH(test_damaged_hold),
+                EACH(test_units),
+                EACH(test_storm),
+        };
+        int r = cmocka_run_group_tests(tests, NULL, NULL);
+        json_object_put(answer);
+        return r;
+}

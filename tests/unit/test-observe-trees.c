@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The screen of other trees than a usual one: rules, an administrator's cpusets, hybrid and legacy cgroups, what vanishes while it is read, and limits. */
+#include "observe-fixture.h"
+
+#include "host/screen.h"
+
+static void test_strays(void **state) {
+        struct setup s;
+        setup_make(&s, "bookworm");
+        /* May use CPU 1 and 4-5; has slept on CPU 6 and on one that is offline: divided by the CPUs it may use. */
+        tree_put(&s.tree, CG "redis-server.service/cpuset.cpus.effective", "1,4-5\n");
+        tree_put_thread(&s.tree, 300, 300, 60, 2000, 6);
+        tree_put_thread(&s.tree, 300, 301, 30, 2000, 99);
+        tree_put_thread(&s.tree, 300, 302, 0, 2000, -1);
+        tree_put_thread(&s.tree, 300, 303, 30, 2000, 1);
+        screen(&s, BOOT);
+        const struct service_sample *x = find(&s, REDIS);
+        assert_shares(x, 500000, 0, 500000, 0);
+        _cleanup_free_ char *cpus = node_set_format(&x->effective_cpu_nodes);
+        assert_string_equal(cpus, "0,2");
+        /* Threads that never ran, on CPUs unknown: over all that there are. */
+        tree_put_stat(&s.tree, 830, "bare", 1, 0, 7003, -1);
+        screen(&s, BOOT);
+        assert_shares(find(&s, "/bare"), 250000, 250000, 250000, 250000);
+        setup_done(&s);
+}
+
+static void test_admin(void **state) {
+        struct setup s;
+        setup_make(&s, "bookworm");
+        tree_put(&s.tree, CG "redis-server.service/cpuset.mems", "1\n");
+        tree_put(&s.tree, CG "redis-server.service/cpuset.mems.effective", "1\n");
+        struct applied ours[] = { { .cgroup = "/a" }, { .cgroup = REDIS, .cpus = true }, { .cgroup = "/z", .mems = true } };
+        screen_applied(&s, BOOT, ours, ARRAY_SIZE(ours));
+        assert_false(find(&s, REDIS)->admin_cpus);
+        assert_true(find(&s, REDIS)->admin_mems);
+        assert_true(node_set_has(&find(&s, REDIS)->effective_mems, 1));
+        assert_int_equal(node_set_count(&find(&s, REDIS)->effective_mems), 1);
+        ours[1].cpus = false;
+        ours[1].mems = true;
+        screen_applied(&s, BOOT, ours, ARRAY_SIZE(ours));
+        assert_true(find(&s, REDIS)->admin_cpus);
+        assert_false(find(&s, REDIS)->admin_mems);
+        /* Narrowed further up: in force, and nobody's setting on the service itself. */
+        const struct service_sample *x = find(&s, "/system.slice/_cpu.service");
+        assert_false(x->admin_cpus || x->admin_mems);
+        setup_done(&s);
+}
+
+static void test_rules(void **state) {
+        struct setup s;
+        setup_make(&s, "bookworm");
+        screen(&s, BOOT);
+        tree_link(&s.tree, "proc/401/exe", "/usr/lib/postgresql/bin/postgres (deleted)");
+        add_rule(&s, MATCH_UNIT, "redis-*");
+        screen(&s, BOOT);
+        assert_ptr_equal(find(&s, REDIS)->rule, &s.config->rules[0]);
+        assert_null(find(&s, POSTGRES)->rule);
+        add_rule(&s, MATCH_EXE, "*/postgres");
+        add_rule(&s, MATCH_USER, "1000");
+        add_rule(&s, MATCH_COMM, "lone (x) y");
+        add_rule(&s, MATCH_SLICE, "machine.slice");
+        add_rule(&s, MATCH_CGROUP, "/lxc.*");
+        screen(&s, BOOT);
+        assert_ptr_equal(find(&s, POSTGRES)->rule, &s.config->rules[1]);
+        assert_ptr_equal(find(&s, "/user.slice/user-1000.slice/session-1.scope")->rule, &s.config->rules[2]);
+        assert_ptr_equal(find(&s, "pid:820")->rule, &s.config->rules[3]);
+        assert_ptr_equal(find(&s, "/machine.slice/foreign")->rule, &s.config->rules[4]);
+        assert_ptr_equal(find(&s, "/lxc.payload.web/app")->rule, &s.config->rules[5]);
+        assert_null(find(&s, DOCKER)->rule);
+        setup_done(&s);
+}
+
+static void test_hugetlb_is_capped(void **state) {
+        struct setup s;
+        setup_make(&s, "bookworm");
+        tree_put(&s.tree, "sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages", "9\n"); /* 3 in use: shared by all three */
+        screen(&s, BOOT);
+        assert_int_equal(find(&s, POSTGRES)->hugetlb_bytes, 6 * MIB);
+        setup_done(&s);
+}
+
+static void test_hybrid(void **state) {
+        struct setup s;
+        setup_make(&s, "hybrid");
+        tree_put(&s.tree, "proc/60/status", "Mems_allowed_list:\t0\n");
+        screen(&s, BOOT);
+        assert_int_equal(s.seen->n_services, 2);
+        const struct service_sample *x = find(&s, "/system.slice/db.service");
+        assert_int_equal(x->owner, OWNER_NONE);
+        assert_non_null(strstr(x->owner_detail, "cpuset controller"));
+        assert_int_equal(x->memory_pressure_centipercent, -1);
+        assert_int_equal(x->bytes_by_node[0], 0); /* known after the deep read */
+        assert_non_null(find(&s, "pid:50"));
+        setup_done(&s);
+}
+
+static void test_legacy(void **state) {
+        struct setup s;
+        setup_make(&s, "legacy");
+        screen(&s, BOOT);
+        assert_int_equal(s.seen->n_services, 3);
+        const struct service_sample *x = find(&s, "/system.slice/mysql.service");
+        assert_int_equal(x->n_processes, 2);
+        assert_string_equal(x->owner_detail, "no cgroup v2 on this machine");
+        assert_string_equal(find(&s, "pid:73")->unit, "alone[73]");
+        assert_string_equal(find(&s, "pid:73")->owner_detail, "no cgroup v2 on this machine");
+        assert_null(find(&s, "pid:72")); /* a zombie */
+        assert_non_null(find(&s, "pid:74"));
+        setup_done(&s);
+}
+
+/* v1 cpusets show in what the process says of itself. */
+static void test_mems_allowed(void **state) {
+        struct setup s;
+        setup_make(&s, "bookworm");
+        s.host->has_cpuset = false;
+        tree_put(&s.tree, "proc/300/status", "Mems_allowed_list:\t1,3\n");
+        tree_put(&s.tree, "proc/1/status", "Mems_allowed_list:\t77\n");
+        screen(&s, BOOT);
+        _cleanup_free_ char *mems = node_set_format(&find(&s, REDIS)->effective_mems);
+        assert_string_equal(mems, "1,3");
+        assert_int_equal(node_set_count(&find(&s, "/init.scope")->effective_mems), 4);
+        assert_int_equal(node_set_count(&find(&s, REDIS)->effective_cpu_nodes), 4);
+        setup_done(&s);
+}
+
+static void test_everything_vanishes(void **state) {
+        struct setup s;
+        setup_make(&s, "bookworm");
+        tree_remove(&s.tree, "proc/300");
+        tree_put(&s.tree, "proc/1/stat", "garbage");
+        screen(&s, BOOT);
+        assert_null(find(&s, REDIS));
+        assert_null(find(&s, "/init.scope"));
+        tree_remove(&s.tree, "proc/401/task"); /* between its stat and its threads: it has one, so nothing is missed */
+        screen(&s, BOOT + 1);
+        assert_int_equal(find(&s, POSTGRES)->n_threads, 3);
+        tree_remove(&s.tree, "sys/fs/cgroup");
+        struct observation *o = NULL;
+        assert_int_equal(observer_screen(s.observer, s.config, NULL, 0, BOOT + 2, &o), -ENOENT);
+        assert_null(o);
+        setup_done(&s);
+}
+
+/* Threads without end: those beyond the limit are left out, and the screen says so. */
+static void test_thread_limit(void **state) {
+        struct setup s;
+        setup_make(&s, "bookworm");
+        screen(&s, BOOT);
+        size_t n = 0;
+        for (size_t i = 0; i < s.seen->n_services; i++)
+                n += s.seen->services[i].n_threads;
+        s.observer->thread_limit = n;
+        screen(&s, BOOT);
+        assert_false(s.seen->truncated);
+        s.observer->thread_limit = n - 2;
+        screen(&s, BOOT);
+        assert_true(s.seen->truncated);
+        size_t fewer = 0;
+        for (size_t i = 0; i < s.seen->n_services; i++)
+                fewer += s.seen->services[i].n_threads;
+        assert_int_equal(fewer, n - 2);
+        setup_done(&s);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_strays),       cmocka_unit_test(test_admin),
+                cmocka_unit_test(test_rules),        cmocka_unit_test(test_hugetlb_is_capped),
+                cmocka_unit_test(test_hybrid),       cmocka_unit_test(test_legacy),
+                cmocka_unit_test(test_mems_allowed), cmocka_unit_test(test_everything_vanishes),
+                cmocka_unit_test(test_thread_limit),
+        };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -47,3 +47,13 @@ int cycle_companions(struct manager *m, struct cycle *c, size_t index, const str
                 companions_done(ret);
         return r;
 }
+
+uint64_t cycle_company_moved_usec(const struct manager *m, const struct cycle *c, size_t index) {
+        uint64_t last = 0;
+        for (size_t i = 0; i < c->observation->n_services; i++) {
+                const struct history_entry *h =
+                        cycle_is_bonded(c, index, i) ? history_find(&m->history, c->observation->services[i].cgroup) : NULL;
+                last = h ? MAX2(last, MAX2(h->settled_usec, h->started_usec)) : last;
+        }
+        return last;
+}

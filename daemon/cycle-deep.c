@@ -26,6 +26,7 @@ struct deep_job {
         struct cycle *cycle;
         size_t index;
         bool beside; /* the cycle does not wait for it, or went on without it */
+        bool noted;  /* as the one read of its service that is under way */
         uint64_t began_usec;
         atomic_size_t reading; /* index of the process that is read, + 1 */
         struct companions companions;
@@ -107,7 +108,8 @@ static void done_beside(struct deep_job *j, struct service_note *n, int result) 
                 aside_remove(n, &j->aside);
         else
                 n->stuck = false;
-        n->reading = false;
+        if (j->noted)
+                n->reading = false;
         if (m->exiting || result == -ECANCELED)
                 return;
         if (result < 0)
@@ -159,6 +161,13 @@ static bool is_stuck_at_companion(const struct deep_job *j, size_t at) {
         return at > own && j->companions.n_processes > 0;
 }
 
+/* The rest can be read, by another job, which this one must not take for itself when it ends. */
+static void let_others_read(struct deep_job *j, struct service_note *n) {
+        if (j->noted)
+                n->reading = false;
+        j->noted = false;
+}
+
 static void late_deep(void *arg) {
         struct deep_job *j = arg;
         struct service_sample *s = &j->cycle->observation->services[j->index];
@@ -169,10 +178,10 @@ static void late_deep(void *arg) {
         bool foreign = n && is_stuck_at_companion(j, at);
         if (foreign) {
                 j->companion_stuck = n->without_companions = true;
-                n->reading = false;
+                let_others_read(j, n);
         } else if (n && pid > 0 && aside_add(n, s, at - 1)) {
                 j->aside = s->processes[at - 1];
-                n->reading = false; /* the others can be read */
+                let_others_read(j, n);
         } else if (n) {
                 n->stuck = true;
                 n->stuck_pid = pid;
@@ -207,7 +216,7 @@ static int start_deep(struct manager *m, struct cycle *c, size_t index) {
                 return r;
         }
         if (n && j->beside)
-                n->reading = true;
+                n->reading = j->noted = true;
         else
                 m->n_deep_pending++;
         return 0;
@@ -223,8 +232,9 @@ static bool has_process(const struct service_sample *s, const struct process_ref
 }
 
 /* Is it of these processes, young enough, and from after what we moved? A few processes that come and go do not spoil it. */
-static bool kept_holds(const struct manager *m, const struct service_note *n, const struct service_sample *s, uint64_t now) {
-        if (!n->kept || now - MIN2(n->kept_began_usec, now) > DEEP_KEPT_USEC)
+static bool kept_holds(const struct manager *m, const struct service_note *n, const struct service_sample *s,
+                       uint64_t company_moved, uint64_t now) {
+        if (!n->kept || n->kept_began_usec < company_moved || now - MIN2(n->kept_began_usec, now) > DEEP_KEPT_USEC)
                 return false;
         const struct history_entry *h = history_find(&m->history, s->cgroup);
         const struct transition *t = transition_find(m, s->cgroup);
@@ -244,11 +254,11 @@ static bool use_kept(struct manager *m, struct cycle *c, size_t index, struct se
         struct companions companions;
         if (!n || (!n->kept && !n->rest) || cycle_companions(m, c, index, NULL, &companions) < 0)
                 return false;
-        uint64_t key = companions_key(&companions);
+        uint64_t key = companions_key(&companions), company_moved = cycle_company_moved_usec(m, c, index);
         companions_done(&companions);
-        if (!kept_holds(m, n, s, now))
+        if (!kept_holds(m, n, s, company_moved, now))
                 free_kept(n);
-        const struct deep_sample *map = n->kept ? n->kept : rest_find(m, n, s, key, now);
+        const struct deep_sample *map = n->kept ? n->kept : rest_find(m, n, s, key, company_moved, now);
         if (!map)
                 return false;
         if (service_sample_needs_deep(s, m->topology->n_ids)) {

@@ -88,13 +88,14 @@ static bool has_same_processes(const struct rest *r, const struct service_sample
 }
 
 const struct deep_sample *rest_find(const struct manager *m, const struct service_note *n, const struct service_sample *s,
-                                    uint64_t companions_key, uint64_t now_usec) {
+                                    uint64_t companions_key, uint64_t company_moved_usec, uint64_t now_usec) {
         const struct rest *r = n->rest;
         if (!r || r->map->n_ids != m->topology->n_ids || now_usec - MIN2(r->began_usec, now_usec) > REST_USEC)
                 return NULL;
-        /* What we moved meanwhile, or are moving, is elsewhere. */
+        /* What we moved meanwhile, or are moving, is elsewhere, and so is what its company shares with it. */
         const struct history_entry *h = history_find(&m->history, s->cgroup);
-        if (transition_find(m, s->cgroup) || (h && r->began_usec < MAX2(h->settled_usec, h->started_usec)))
+        if (r->began_usec < company_moved_usec || transition_find(m, s->cgroup) ||
+            (h && r->began_usec < MAX2(h->settled_usec, h->started_usec)))
                 return NULL;
         const struct deep_options options = deep_options_of(s->rule);
         bool same = options.move_shared == r->options.move_shared && options.override_policy == r->options.override_policy &&

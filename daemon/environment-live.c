@@ -17,7 +17,9 @@
 /* Reading numa_maps and moving pages each get their own company; more threads would only contend for the same mmap locks. */
 #define WORKER_THREADS  4u
 #define WORKER_LATE_MAX 32u
-/* A write to a cgroup's files is replaced by another thread after this; with so many that do not return no more are begun. */
+/* Writes to cgroups' files have threads of their own: what is to be given back must not wait behind processes that let nobody read or move them. One that
+ * does not return is replaced by another thread after this; with so many no more are begun. */
+#define WRITE_THREADS       2u
 #define WRITE_DEADLINE_USEC (60 * USEC_PER_SEC)
 #define WRITES_LATE_MAX     (WORKER_LATE_MAX / 2)
 
@@ -27,7 +29,7 @@ struct live {
         sd_bus *bus;
         struct host *host;
         struct observer *observer;
-        struct worker_pool *pool;
+        struct worker_pool *pool, *writers;
         struct act act;
         bool have_act, stuck;
         env_callback after_each;
@@ -46,6 +48,12 @@ static uint64_t live_now(void *context) {
 
 static uint64_t live_cpu_usec(void *context) {
         return thread_cpu_nsec() / 1000;
+}
+
+static uint64_t monotonic_usec(void) {
+        struct timespec ts;
+        (void) clock_gettime(CLOCK_MONOTONIC, &ts);
+        return (uint64_t) ts.tv_sec * USEC_PER_SEC + (uint64_t) ts.tv_nsec / 1000;
 }
 
 static unsigned live_week_minute(void *context) {
@@ -120,10 +128,7 @@ static void live_notify(void *context, const char *state) {
                 (void) sd_notify(false, state);
                 return;
         }
-        struct timespec ts;
-        (void) clock_gettime(CLOCK_MONOTONIC, &ts);
-        uint64_t usec = (uint64_t) ts.tv_sec * USEC_PER_SEC + (uint64_t) ts.tv_nsec / 1000;
-        (void) sd_notifyf(false, "%s\nMONOTONIC_USEC=%" PRIu64, state, usec);
+        (void) sd_notifyf(false, "%s\nMONOTONIC_USEC=%" PRIu64, state, monotonic_usec());
 }
 
 /* Being told early: the watcher goes by another name. */
@@ -153,11 +158,13 @@ static int live_submit(void *context, const struct job_ops *ops, void *arg, uint
         return worker_submit(l->pool, ops, arg, deadline_usec);
 }
 
+/* Changes that are under way come first; those who read have the rest of the time. Both end in any case: no callback may come afterwards. */
 static bool live_stop_jobs(void *context, uint64_t wait_usec) {
         struct live *l = context;
-        if (!l->stuck)
-                l->stuck = !worker_pool_free(l->pool, wait_usec);
-        l->pool = NULL;
+        uint64_t until = monotonic_usec() + wait_usec, now;
+        l->stuck |= !worker_pool_free(TAKE_PTR(l->writers), wait_usec);
+        now = monotonic_usec();
+        l->stuck |= !worker_pool_free(TAKE_PTR(l->pool), until - MIN2(until, now));
         return !l->stuck;
 }
 
@@ -234,6 +241,10 @@ static const struct move_result *live_mover_result(const struct env_mover *m) {
         return mover_result((const struct mover *) m);
 }
 
+static bool live_mover_waits_for_companion(const struct env_mover *m) {
+        return mover_waits_for_companion((const struct mover *) m);
+}
+
 static struct env_mover *live_mover_free(struct env_mover *m) {
         mover_free((struct mover *) m);
         return NULL;
@@ -264,6 +275,7 @@ static const struct environment_ops live_ops = {
         .mover_new = live_mover_new,
         .mover_slice = live_mover_slice,
         .mover_result = live_mover_result,
+        .mover_waits_for_companion = live_mover_waits_for_companion,
         .mover_free = live_mover_free,
 };
 
@@ -317,7 +329,7 @@ static int run_blocking(void *pool, int (*run)(void *arg), ops_done done, void *
 }
 
 static int open_act(struct live *l) {
-        struct act_real_options options = { .bus = l->bus, .event = l->event, .run_blocking = run_blocking, .pool = l->pool };
+        struct act_real_options options = { .bus = l->bus, .event = l->event, .run_blocking = run_blocking, .pool = l->writers };
         int r = act_real_new_with(l->host, &options, &l->act);
         l->have_act = r >= 0;
         return r;
@@ -327,6 +339,7 @@ static void live_free(struct live *l) {
         if (l->stuck)
                 return; /* a stuck thread uses it all; the process ends now and takes everything along */
         (void) worker_pool_free(l->pool, 0);
+        (void) worker_pool_free(l->writers, 0);
         observer_free(l->observer);
         if (l->have_act)
                 act_real_done(&l->act);
@@ -349,7 +362,8 @@ int environment_live_new(const struct live_options *options, struct environment 
                 live_free(l);
                 return r;
         }
-        if ((r = worker_pool_new(l->event, WORKER_THREADS, WORKER_LATE_MAX, &l->pool)) < 0 || (r = open_bus(l)) < 0 ||
+        if ((r = worker_pool_new(l->event, WORKER_THREADS, WORKER_LATE_MAX, &l->pool)) < 0 ||
+            (r = worker_pool_new(l->event, WRITE_THREADS, WRITES_LATE_MAX, &l->writers)) < 0 || (r = open_bus(l)) < 0 ||
             (r = open_act(l)) < 0) {
                 log_error(r, "Cannot get ready: %s", strerror(-r));
                 live_free(l);

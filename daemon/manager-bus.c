@@ -97,6 +97,8 @@ static struct json_object *stuck_json(struct manager *m) {
                 const struct transition *t = transition_find(m, n->cgroup);
                 if (n->stuck)
                         append_process(&array, n->cgroup, n->stuck_pid);
+                if (n->without_companions)
+                        append_stuck(&array, n->cgroup, "a process of a service that it is kept together with does not respond");
                 for (unsigned k = 0; k < n->n_aside; k++)
                         append_process(&array, n->cgroup, n->aside[k].pid);
                 if (n->restore_late || (t && transition_is_changing(t) && transition_is_late(t)))
@@ -192,7 +194,7 @@ static int on_pause(bool paused, void *userdata) {
         m->paused = paused;
         if (!paused) {
                 for (size_t i = 0; i < m->n_notes; i++)
-                        m->notes[i]->held = false;
+                        m->notes[i]->held = m->notes[i]->restore_asked = false;
                 manager_forgive(m);
                 manager_balancing_forgive(m);
                 manager_wake_for(m, 0, WAKE_REQUEST);

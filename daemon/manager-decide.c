@@ -345,6 +345,7 @@ void manager_decide(struct manager *m, struct cycle *c) {
                 wants |= decide_all(m, c);
                 tell_absent_transitions(m, c);
                 manager_tell_late_restores(m);
+                manager_restore_asked(m, c);
                 if (!manager_is_dry(m) && !m->paused && window_is_open(m, c))
                         manager_restore_orphans(m, c);
         }

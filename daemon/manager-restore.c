@@ -72,8 +72,10 @@ static void on_restored(const char *cgroup, enum restore_outcome outcome, int er
                         n->restore_again_usec =
                                 manager_now(m) + (RESTORE_AGAIN_USEC << MIN2(n->n_restore_failed, RESTORE_AGAIN_DOUBLINGS));
                         n->n_restore_failed++;
-                } else
+                } else {
                         n->n_restore_failed = 0;
+                        n->restore_asked = false;
+                }
         }
         manager_tell_restored(m, j->unit, cgroup, outcome, error, detail);
         manager_restore_result(m, j->unit, cgroup, outcome_word(outcome), detail);
@@ -199,6 +201,16 @@ void manager_restore_orphans(struct manager *m, const struct cycle *c) {
         (void) restore_some(m, want_orphan, c);
 }
 
+static bool want_asked(struct manager *m, const struct record_entry *e, const void *arg) {
+        const struct cycle *c = arg;
+        const struct service_note *n = manager_find_note(m, e->cgroup);
+        return n && n->restore_asked && !n->restoring && !n->restore_waits && n->restore_again_usec <= c->started_usec;
+}
+
+void manager_restore_asked(struct manager *m, const struct cycle *c) {
+        (void) restore_some(m, want_asked, c);
+}
+
 void manager_restore_all_for_exit(struct manager *m) {
         (void) restore_some(m, want_all, NULL);
 }
@@ -225,11 +237,13 @@ int manager_restore_request(struct manager *m, const char *unit, sd_bus_message 
         }
         if (all)
                 m->paused = true;
-        for (size_t i = 0; !all && i < m->record->n_entries; i++)
-                if (want_unit(m, &m->record->entries[i], unit)) {
+        for (size_t i = 0; i < m->record->n_entries; i++)
+                if (all || want_unit(m, &m->record->entries[i], unit)) {
                         struct service_note *n = manager_note(m, m->record->entries[i].cgroup);
-                        if (n)
-                                n->held = true;
+                        if (n) {
+                                n->restore_asked = true;
+                                n->held |= !all;
+                        }
                 }
         manager_hold_save(m);
         /* One more than there are: what ends at once must not send the answer while others are still begun. */

@@ -100,7 +100,7 @@ struct service_note {
         pid_t stuck_pid;                     /* … of this process, where that is known; 0: it is not */
         struct process_ref aside[ASIDE_MAX]; /* … or one of one of these processes alone: the others are read all the same */
         unsigned n_aside;
-        bool without_companions;      /* a process of one of them has not let go of a read: read without */
+        bool without_companions;      /* a process of one of them has not let go of a read, or of our mover: read without */
         bool slow;                    /* its memory map takes long: it is read beside the cycles */
         bool reading;                 /* that is under way */
         bool restoring, restore_late; /* late: said so */
@@ -116,6 +116,7 @@ struct service_note {
         size_t kept_index;            /* of this service in it, */
         uint64_t kept_began_usec;     /* at this time */
         struct rest *rest;            /* its last memory map, for as long as it does nothing; NULL: none */
+        bool restore_asked;           /* by the administrator, and not done yet: tried until it is, or until resume */
         unsigned n_restore_failed;    /* in a row */
         uint64_t restore_again_usec;  /* not by itself before this */
         unsigned n_deep_failed;       /* reads of it in a row that failed or came late */
@@ -291,13 +292,15 @@ bool cycle_is_bonded(const struct cycle *c, size_t index, size_t other);
 /* Who may share memory with the service without keeping it from moving, going by where it lives or will live. `t`: its transition, for whose mover it is:
  * those alone that go where it goes; or NULL. 0 (free with companions_done()) or -ENOMEM. */
 int cycle_companions(struct manager *m, struct cycle *c, size_t index, const struct transition *t, struct companions *ret);
+/* When one of those that it shares memory with last began or ended to be moved, perhaps with what they share; 0: never. */
+uint64_t cycle_company_moved_usec(const struct manager *m, const struct cycle *c, size_t index);
 /* cycle-rest.c: a service that did nothing since its memory map was read is not read again. */
 /* Keeps what a read found; `s` is as the screen left it, `companions_key` who its companions were. Takes `map` where it is kept (then it is NULL afterwards). */
 void rest_keep(struct service_note *n, const struct service_sample *s, unsigned n_ids, uint64_t began_usec,
                uint64_t companions_key, struct deep_sample **map);
 /* What the service's memory map said, or NULL where that may no longer be so. */
 const struct deep_sample *rest_find(const struct manager *m, const struct service_note *n, const struct service_sample *s,
-                                    uint64_t companions_key, uint64_t now_usec);
+                                    uint64_t companions_key, uint64_t company_moved_usec, uint64_t now_usec);
 uint64_t rest_began_usec(const struct rest *r); /* when its map was read */
 struct rest *rest_free(struct rest *r);
 /* The part of deciding that starts things: in manager-decide.c */
@@ -321,6 +324,8 @@ void manager_tell_late_restores(struct manager *m); /* once each */
 /* The transition of this service has ended: begins the restore that waited for it, if any. */
 void manager_restore_waiting(struct manager *m, struct service_note *n);
 void manager_restore_orphans(struct manager *m, const struct cycle *c);
+void manager_restore_asked(struct manager *m,
+                           const struct cycle *c); /* what was asked for and failed: again, less and less often */
 int manager_restore_request(struct manager *m, const char *unit, sd_bus_message *call);
 void manager_restore_all_for_exit(struct manager *m);
 

@@ -12,8 +12,6 @@
 #define LOOK_EVERY_USEC       (250 * USEC_PER_MSEC)
 /* With less room than this it is about to run out, whatever the rate. */
 #define ROOM_NEAR_BYTES (32 * MIB)
-/* Whoever shares memory with one that is being moved looks again after this. */
-#define TURN_AGAIN_USEC (100 * USEC_PER_MSEC)
 
 static void add_result(struct move_result *total, const struct move_result *r) {
         total->moved_bytes += r->moved_bytes;
@@ -191,7 +189,9 @@ static void end_slice(struct transition *t, int result) {
         uint64_t moved = r->moved_bytes - t->mover_moved_bytes;
 
         account_slice(t, r, moved);
-        if (t->slice_late)
+        if (t->slice_late && t->at_companion)
+                t->note->without_companions = false;
+        else if (t->slice_late)
                 t->note->stuck = false;
         if (result < 0) {
                 add_result(&t->total, r);
@@ -221,11 +221,18 @@ static void done_slice(int result, void *arg) {
 
 static void late_slice(void *arg) {
         struct transition *t = arg;
-        t->note->stuck = true;
-        t->note->stuck_pid = 0;
         t->slice_late = true;
-        journal_stuck(t->target.unit, t->target.cgroup, "moving its pages");
-        transition_cancel(t, "a process of it did not respond while its pages were moved");
+        t->at_companion = t->m->env->ops->mover_waits_for_companion(t->mover);
+        if (t->at_companion)
+                t->note->without_companions = true;
+        else {
+                t->note->stuck = true;
+                t->note->stuck_pid = 0;
+        }
+        journal_stuck(t->target.unit, t->target.cgroup,
+                      t->at_companion ? "reading the maps of a service that it is kept together with" : "moving its pages");
+        transition_cancel(t, t->at_companion ? "a process of a service that it is kept together with did not respond"
+                                             : "a process of it did not respond while its pages were moved");
         transition_give_back(t); /* nobody knows when it responds */
 }
 
@@ -261,7 +268,7 @@ void transition_slice_due(void *userdata) {
         int r;
 
         if (!t->mover) { /* it is its turn, perhaps */
-                transition_move(t);
+                transition_enter(t, t->phase);
                 return;
         }
         end_hold(t);
@@ -295,40 +302,20 @@ static void begin_backoff(struct transition *t) {
         backoff_init(&t->backoff, s->memory_pressure_centipercent / 10, s->cpu_pressure_centipercent / 10, restricted);
 }
 
-/* Services that share memory are moved one after the other, so that the second finds at home what the first has moved; and the first pass begins once
- * all that begin with it have their homes. */
-static bool waits_for_companion(struct transition *t) {
-        const struct transition *o;
-        bool any = false;
-        for (size_t i = 0; i < t->seen->observation->n_services && !any && !t->begins_late; i++)
-                any = cycle_is_bonded(t->seen, t->seen_index, i);
-        t->begins_late = true;
-        LIST_FOREACH(o, &t->m->transitions, entry) {
-                ssize_t i = o != t && o->mover && !transition_is_late(o) ? cycle_find(t->seen, o->target.cgroup) : -1;
-                any = any || (i >= 0 && cycle_is_bonded(t->seen, t->seen_index, (size_t) i));
-        }
-        return any;
-}
-
 void transition_move(struct transition *t) {
         struct manager *m = t->m;
         const struct placement *p = transition_placement(t);
         const struct service_sample *s = &t->seen->observation->services[t->seen_index];
 
-        int r = cycle_find_bonds(t->seen);
-        if (r >= 0 && p->move_memory && waits_for_companion(t)) {
-                r = transition_arm(t, TURN_AGAIN_USEC);
-                if (r >= 0)
-                        return;
-        }
+        if (transition_waits_for_companion(t))
+                return;
         t->n_passes++;
         if (!p->move_memory || s->n_processes == 0) {
                 transition_enter(t, PHASE_NARROW);
                 return;
         }
         _cleanup_(transition_goal_done) struct transition_goal g = { 0 };
-        if (r >= 0)
-                r = transition_make_goal(t, &g);
+        int r = transition_make_goal(t, &g);
         t->room_left_bytes = 0;
         NODE_SET_FOREACH (node, &p->home_mems)
                 t->room_left_bytes += r >= 0 ? g.room[node] : 0;

@@ -20,7 +20,7 @@
 /* Cpusets */
 
 static enum phase phase_after_change(const struct transition *t) {
-        return t->phase == PHASE_WIDEN ? PHASE_MOVE : PHASE_VERIFY;
+        return t->phase == PHASE_WIDEN ? PHASE_MOVE : t->mems_follow ? PHASE_NARROW : PHASE_VERIFY;
 }
 
 static void on_in_force(int result, const struct cpuset_state *last, void *userdata) {
@@ -41,8 +41,20 @@ static void on_in_force(int result, const struct cpuset_state *last, void *userd
         transition_enter(t, phase_after_change(t));
 }
 
+/* May something of the change be there, or come yet? What was refused as a whole leaves nothing to give back. */
+static bool is_written(const struct transition *t, int result) {
+        const struct act *act = manager_act(t->m);
+        struct cpuset_state now;
+        if (result >= 0 || result == -ETIMEDOUT)
+                return true;
+        return act->ops->get_cpuset(act->context, &t->target, &now) >= 0 &&
+               (!cpuset_cpus_equal(&now.configured, &t->before.configured) ||
+                !cpuset_mems_equal(&now.configured, &t->before.configured));
+}
+
 static void on_changed(int result, void *userdata) {
         struct transition *t = userdata;
+        t->written = t->phase == PHASE_WIDEN && is_written(t, result);
         t->refused |= result < 0 && result != -ENOENT && result != -ECANCELED && result != -EAGAIN && result != -EBUSY;
         if (result >= 0)
                 result = cpuset_wait(manager_act(t->m), &t->target, &t->change, READ_BACK_LIMIT_USEC, on_in_force, t);
@@ -105,6 +117,8 @@ void transition_widen(struct transition *t) {
         const struct placement *p = transition_placement(t);
         struct cpuset_state state;
 
+        if (transition_waits_for_companion(t)) /* not on CPUs away from its memory */
+                return;
         if (!has_cpuset(t)) {
                 transition_enter(t, PHASE_MOVE);
                 return;
@@ -143,8 +157,36 @@ void transition_widen(struct transition *t) {
                 begin_change(t, &state);
 }
 
-void transition_narrow(struct transition *t) {
+static void narrow_cpus(const struct transition *t, const struct cpuset_state *state, struct cpuset_change *c) {
         const struct placement *p = transition_placement(t);
+        const struct record_entry *e = record_find(t->m->record, t->target.cgroup);
+        if (p->restrict_cpus) {
+                c->value.cpus_set = true;
+                topology_cpus_of(t->m->topology, &p->home_cpus, &c->value.cpus);
+                c->change_cpus = !state->configured.cpus_set || !cpu_mask_equal(&c->value.cpus, &state->configured.cpus);
+        } else if (e && e->changed_cpus && e->ours.cpus_set && record_explains_cpus(e, &state->configured)) {
+                /* Restricted under an earlier rule, free now. Clearing can be refused; the parent's full set has the same effect. */
+                c->value.cpus_set = true;
+                c->value.cpus = e->before.cpus_set ? e->before.cpus : state->parent_effective_cpus;
+                c->change_cpus = !cpu_mask_equal(&c->value.cpus, &state->effective_cpus);
+        }
+}
+
+static void narrow_mems(const struct transition *t, const struct cpuset_state *state, struct cpuset_change *c) {
+        const struct placement *p = transition_placement(t);
+        const struct record_entry *e = record_find(t->m->record, t->target.cgroup);
+        if (p->narrow_mems) {
+                c->value.mems_set = true;
+                c->value.mems = p->home_mems;
+                c->change_mems = !state->configured.mems_set || !node_set_equal(&c->value.mems, &state->configured.mems);
+        } else if (e && e->changed_mems && e->ours.mems_set && record_explains_mems(e, &state->configured)) {
+                c->value.mems_set = true;
+                c->value.mems = e->before.mems_set ? e->before.mems : state->parent_effective_mems;
+                c->change_mems = !node_set_equal(&c->value.mems, &state->effective_mems);
+        }
+}
+
+void transition_narrow(struct transition *t) {
         struct cpuset_state state;
 
         if (!has_cpuset(t)) {
@@ -153,32 +195,16 @@ void transition_narrow(struct transition *t) {
         }
         if (read_state(t, &state) < 0)
                 return;
-        const struct record_entry *e = record_find(t->m->record, t->target.cgroup);
         struct cpuset_change *c = &t->change;
         *c = (struct cpuset_change){ 0 };
-
-        if (p->restrict_cpus) {
-                c->value.cpus_set = true;
-                topology_cpus_of(t->m->topology, &p->home_cpus, &c->value.cpus);
-                c->change_cpus = !state.configured.cpus_set || !cpu_mask_equal(&c->value.cpus, &state.configured.cpus);
-        } else if (e && e->changed_cpus && e->ours.cpus_set && record_explains_cpus(e, &state.configured)) {
-                /* Restricted under an earlier rule, free now. Clearing can be refused; the parent's full set has the same effect. */
-                c->value.cpus_set = true;
-                c->value.cpus = e->before.cpus_set ? e->before.cpus : state.parent_effective_cpus;
-                c->change_cpus = !cpu_mask_equal(&c->value.cpus, &state.effective_cpus);
-        }
-        if (p->narrow_mems) {
-                c->value.mems_set = true;
-                c->value.mems = p->home_mems;
-                c->change_mems = !state.configured.mems_set || !node_set_equal(&c->value.mems, &state.configured.mems);
-        } else if (e && e->changed_mems && e->ours.mems_set && record_explains_mems(e, &state.configured)) {
-                c->value.mems_set = true;
-                c->value.mems = e->before.mems_set ? e->before.mems : state.parent_effective_mems;
-                c->change_mems = !node_set_equal(&c->value.mems, &state.effective_mems);
-        }
+        if (!t->mems_follow) /* else they have just been changed */
+                narrow_cpus(t, &state, c);
+        narrow_mems(t, &state, c);
         /* With memory left behind the kernel would move it all at once, and hold up whoever writes: first it is counted. */
         t->mems_wait = c->change_mems && !t->counted && !node_set_is_subset(&state.effective_mems, &c->value.mems);
         c->change_mems &= !t->mems_wait;
+        t->mems_follow = c->change_cpus && c->change_mems;
+        c->change_mems &= !t->mems_follow;
         if (!c->change_cpus && !c->change_mems)
                 transition_enter(t, PHASE_VERIFY);
         else

@@ -112,7 +112,8 @@ void transition_enter(struct transition *t, enum phase phase) {
 }
 
 void transition_give_back(struct transition *t) {
-        if ((!t->cpus_first && !t->probed) || t->phase != PHASE_MOVE)
+        bool wrote = t->phase == PHASE_WIDEN ? t->written : t->phase == PHASE_MOVE && (t->cpus_first || t->probed);
+        if (!wrote)
                 return;
         int r = manager_restore_one(t->m, t->target.cgroup);
         if (r < 0)

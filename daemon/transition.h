@@ -30,15 +30,18 @@ struct transition {
         bool changing;    /* a change is under way */
         bool change_late; /* and does not return: said so */
         bool refused;     /* a change was refused, or came to nothing */
+        bool written;     /* the widening: all of it or a part, or the service manager may still do so */
         bool cpus_first;  /* they were restricted before anything is moved */
         bool probed;      /* a cpuset that restrains nothing was set first, to see whether one can be */
         bool mems_wait;   /* memory nodes are to be narrowed, once what is left off home was counted; */
         bool counted;     /* it was, and they may be */
+        bool mems_follow; /* they are changed next, once the CPUs are: these wait for no hung thread */
 
         struct service_note *note; /* with what is remembered from move to move; stays while this does */
         struct env_mover *mover;
         bool slice_running, slice_late;
-        uint64_t slice_budget_bytes;                                      /* of the slice that runs; 0: it only looks */
+        bool at_companion;           /* late: it reads of a service that it is kept together with, which does not let go */
+        uint64_t slice_budget_bytes; /* of the slice that runs; 0: it only looks */
         uint64_t mover_moved_bytes, mover_failed_pages, mover_calls_usec; /* of the present mover, as of its last slice */
         struct move_result total;                                         /* of all passes */
         unsigned n_passes, n_shallow;
@@ -84,7 +87,7 @@ void transition_undo(struct transition *t);
 
 void transition_enter(struct transition *t, enum phase phase);
 void transition_fail(struct transition *t, int error, const char *why);
-/* Its memory does not come: its CPUs, which went ahead, go back, and so does what only tried whether they could. */
+/* Its memory does not come: its CPUs, which went ahead, go back, and so do what only tried whether they could, and a widening that failed half-way. */
 void transition_give_back(struct transition *t);
 /* transition-end.c. Ends it: tells the journal what the kernel says now, and frees it. `now`: the verifying observation, NULL if there is none. */
 void transition_finish(struct transition *t, const struct service_sample *now);
@@ -103,6 +106,11 @@ uint64_t turn_when(struct transition *t, uint64_t now, enum hold_cause *ret_caus
 void turn_leave(struct transition *t);
 /* Calls those who wait, as far as there are turns; to be called whenever a slice, a wait or a transition ends. */
 void turn_pass_on(struct manager *m, uint64_t now);
+
+/* transition-companions.c */
+
+/* Before it widens or moves: it is to wait for those that it shares memory with, and its timer, transition_slice_due(), is set for another look. */
+bool transition_waits_for_companion(struct transition *t);
 
 /* transition-goal.c */
 

@@ -29,6 +29,7 @@
 #pragma once
 
 #include <limits.h>
+#include <stdatomic.h>
 
 #include "act/mover.h"
 #include "host/host.h"
@@ -145,6 +146,7 @@ struct mover {
         bool move_shared;
         struct companions companions;
         struct mappers *mappers; /* NULL: not read, or shared pages stay */
+        atomic_size_t reading;   /* whose maps are read for that, see mappers_read(); 0: nobody's */
 
         /* The present process (mover-ranges.c, mover-scan.c) */
         bool loaded;

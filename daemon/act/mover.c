@@ -105,6 +105,10 @@ const struct move_result *mover_result(const struct mover *m) {
         return &m->result;
 }
 
+bool mover_waits_for_companion(const struct mover *m) {
+        return atomic_load(&m->reading) > m->n_processes;
+}
+
 static void leave_process(struct mover *m) {
         if (m->pagemap_fd >= 0)
                 close(m->pagemap_fd);
@@ -172,7 +176,8 @@ static int enter_process(struct mover *m) {
         if (r <= 0 || m->loaded)
                 return r;
         if (m->move_shared && !m->mappers)
-                r = mappers_read(m->host, m->processes, m->n_processes, &m->companions, NULL, &m->mappers);
+                r = mappers_read(m->host, m->processes, m->n_processes, &m->companions, &m->reading, &m->mappers);
+        atomic_store(&m->reading, 0);
         if (r >= 0)
                 r = mover_load_ranges(m, p->pid);
         if (r < 0)

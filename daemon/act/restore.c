@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Restoring as a row of asynchronous steps: ask for the former values, wait until the kernel has them, and where it refuses to clear, give
  * the parent's full set instead; a service manager is then told "not given" once more, so that its settings say what they said before
- * while the kernel keeps the full set. */
+ * while the kernel keeps the full set. CPUs go back first and by themselves: memory nodes can have to wait (act/waiting.h). */
 #include "act/restore.h"
 
 #include <errno.h>
@@ -30,8 +30,14 @@ struct restore {
         struct record_entry entry; /* a copy: entries move */
         struct target target;
         enum step step;
-        bool cpus, mems; /* sides to restore */
+        bool cpus, mems; /* the side that is restored now; both have the same steps */
+        bool mems_next;  /* and then memory nodes */
         bool foreign;    /* another side was set by somebody else */
+        bool full;       /* some side was refused to be cleared */
+        /* What came of the CPUs, where memory nodes followed. */
+        bool cpus_back;
+        int cpus_error;
+        const char *cpus_detail;
         unsigned n_looks;
         struct cpuset_change change;
         restore_done done;
@@ -57,14 +63,32 @@ static void finish(struct restore *r, enum restore_outcome outcome, int error, c
         restore_free(r);
 }
 
-static void finish_done(struct restore *r) {
-        finish(r, RESTORE_DONE, 0,
-               r->foreign              ? "one side was changed by somebody else after us, and left alone"
-               : r->step == STEP_RESET ? NULL
-                                       : "the kernel refused to clear its cpuset, so it was given all that its parent has");
+static void begin_side(struct restore *r, const struct cpuset_state *s);
+static void begin_step(struct restore *r, enum step step);
+
+/* One side is done with. What went wrong with the CPUs keeps nobody from giving back the memory nodes. */
+static void finish_side(struct restore *r, enum restore_outcome outcome, int error, const char *detail) {
+        if (r->mems_next && outcome != RESTORE_GONE) {
+                struct cpuset_state state;
+                r->cpus = r->mems_next = false;
+                r->mems = true;
+                r->cpus_back = outcome == RESTORE_DONE;
+                r->cpus_error = error;
+                r->cpus_detail = detail;
+                int k = r->act.ops->get_cpuset(r->act.context, &r->target, &state);
+                begin_side(r, k < 0 ? NULL : &state);
+        } else if (r->cpus_error < 0 && outcome != RESTORE_GONE)
+                finish(r, RESTORE_FAILED, r->cpus_error, r->cpus_detail);
+        else
+                finish(r, outcome, error, detail ? detail : r->cpus_detail);
 }
 
-static void begin_step(struct restore *r, enum step step);
+static void finish_done(struct restore *r) {
+        finish_side(r, RESTORE_DONE, 0,
+                    r->foreign ? "one side was changed by somebody else after us, and left alone"
+                    : r->full  ? "the kernel refused to clear its cpuset, so it was given all that its parent has"
+                               : NULL);
+}
 
 static void begin_unset(struct restore *r) {
         r->change.value = (struct cpuset_value){ 0 };
@@ -73,11 +97,11 @@ static void begin_unset(struct restore *r) {
 
 static void finish_without_cgroup(struct restore *r) {
         if (r->target.owner != OWNER_SYSTEMD)
-                finish(r, RESTORE_GONE, 0, NULL);
+                finish_side(r, RESTORE_GONE, 0, NULL);
         else if (r->step == STEP_FULL)
                 begin_unset(r);
         else
-                finish(r, RESTORE_DONE, 0, "the unit is not running; its settings are reset for the next start");
+                finish_side(r, RESTORE_DONE, 0, "the unit is not running; its settings are reset for the next start");
 }
 
 /* Which sides are to be cleared, and are not? */
@@ -102,6 +126,7 @@ static bool is_back(const struct restore *r, const struct cpuset_state *s) {
 }
 
 static void begin_full(struct restore *r, const struct cpuset_state *s, const struct cpuset_change *refused) {
+        r->full = true;
         r->change = *refused;
         r->change.value.cpus_set = refused->change_cpus;
         r->change.value.cpus = s->parent_effective_cpus;
@@ -127,7 +152,7 @@ static void on_waited(int result, const struct cpuset_state *state, void *userda
                 return;
         }
         if (!state || (result < 0 && result != -EREMOTEIO)) {
-                finish(r, RESTORE_FAILED, result, "its cpuset could not be read back");
+                finish_side(r, RESTORE_FAILED, result, "its cpuset could not be read back");
                 return;
         }
         find_refused(r, state, &refused);
@@ -139,9 +164,9 @@ static void on_waited(int result, const struct cpuset_state *state, void *userda
         if (!set_sides_are_back(r, state) && r->n_looks < SET_LOOKS_MAX) {
                 int k = look(r);
                 if (k < 0)
-                        finish(r, RESTORE_FAILED, k, "its cpuset could not be read back");
+                        finish_side(r, RESTORE_FAILED, k, "its cpuset could not be read back");
         } else if (!set_sides_are_back(r, state))
-                finish(r, RESTORE_FAILED, -EREMOTEIO, "its former cpuset was asked for and did not take effect");
+                finish_side(r, RESTORE_FAILED, -EREMOTEIO, "its former cpuset was asked for and did not take effect");
         else if (!refused.change_cpus && !refused.change_mems) {
                 if (r->step == STEP_FULL && r->target.owner == OWNER_SYSTEMD)
                         begin_unset(r);
@@ -150,7 +175,7 @@ static void on_waited(int result, const struct cpuset_state *state, void *userda
         } else if (r->step == STEP_RESET)
                 begin_full(r, state, &refused);
         else
-                finish(r, RESTORE_FAILED, -EREMOTEIO, "its cpuset could be neither cleared nor widened to its parent's");
+                finish_side(r, RESTORE_FAILED, -EREMOTEIO, "its cpuset could be neither cleared nor widened to its parent's");
 }
 
 static void look_after_unset(void *userdata) {
@@ -168,7 +193,7 @@ static void on_changed(int result, void *userdata) {
 
         if (result == -ENOENT) {
                 /* The unit is unknown, or the cgroup went away. */
-                finish(r, RESTORE_GONE, 0, NULL);
+                finish_side(r, RESTORE_GONE, 0, NULL);
                 return;
         }
         if (result == -ENOSPC && r->step == STEP_RESET) {
@@ -183,9 +208,12 @@ static void on_changed(int result, void *userdata) {
                 }
         }
         if (result < 0) {
-                finish(r, RESTORE_FAILED, result,
-                       result == -EAGAIN ? "a thread of it hangs in the kernel, which changing its memory nodes would wait for"
-                                         : "its former cpuset could not be set");
+                finish_side(r, RESTORE_FAILED, result,
+                            result != -EAGAIN ? "its former cpuset could not be set"
+                            : r->cpus_back
+                                    ? "its CPUs are given back; a thread of it hangs in the kernel, which changing its "
+                                      "memory nodes would wait for"
+                                    : "a thread of it hangs in the kernel, which changing its memory nodes would wait for");
                 return;
         }
         if (r->step == STEP_UNSET)
@@ -193,7 +221,7 @@ static void on_changed(int result, void *userdata) {
         else
                 k = look(r);
         if (k < 0)
-                finish(r, RESTORE_FAILED, k, "its cpuset could not be read back");
+                finish_side(r, RESTORE_FAILED, k, "its cpuset could not be read back");
 }
 
 static void begin_step(struct restore *r, enum step step) {
@@ -202,6 +230,27 @@ static void begin_step(struct restore *r, enum step step) {
         int k = r->act.ops->set_cpuset(r->act.context, &r->target, &r->change, on_changed, r);
         if (k < 0)
                 on_changed(k, r);
+}
+
+/* `s`: as it is now; NULL: there is no cgroup, or it cannot be read. */
+static void begin_side(struct restore *r, const struct cpuset_state *s) {
+        struct cpuset_change refused;
+        /* Files that are as they were need no write, least of all one that is refused as the first was. A service manager may still have our
+         * change in its queue, and is asked in any case. */
+        if (s && r->target.owner == OWNER_CGROUPFS && is_back(r, s)) {
+                finish_done(r);
+                return;
+        }
+        /* Whom the kernel does not let clear one side, it does not let clear the other. */
+        if (s && r->full) {
+                find_refused(r, s, &refused);
+                if (refused.change_cpus || refused.change_mems) {
+                        begin_full(r, s, &refused);
+                        return;
+                }
+        }
+        r->change = (struct cpuset_change){ .change_cpus = r->cpus, .change_mems = r->mems, .value = r->entry.before };
+        begin_step(r, STEP_RESET);
 }
 
 /* Takes out the sides that are somebody else's now. A side without a limit is as it was where there was none. */
@@ -258,13 +307,8 @@ int restore_start(struct record *record, const struct act *act, const char *cgro
                 finish(r, RESTORE_NOT_OURS, 0, "its cpuset was changed by somebody else after us");
                 return 0;
         }
-        /* Files that are as they were need no write, least of all one that is refused as the first was. A service manager may still have our
-         * change in its queue, and is asked in any case. */
-        if (k >= 0 && e->owner == OWNER_CGROUPFS && is_back(r, &state)) {
-                finish_done(r);
-                return 0;
-        }
-        r->change = (struct cpuset_change){ .change_cpus = r->cpus, .change_mems = r->mems, .value = r->entry.before };
-        begin_step(r, STEP_RESET);
+        r->mems_next = r->cpus && r->mems;
+        r->mems = r->mems && !r->cpus;
+        begin_side(r, k < 0 ? NULL : &state);
         return 0;
 }

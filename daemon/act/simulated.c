@@ -183,17 +183,18 @@ static int start_job(struct simulated *s, const struct unit_job *from, uint64_t 
 
 static int sim_set_cpuset(void *context, const struct target *t, const struct cpuset_change *c, ops_done done, void *userdata) {
         struct simulated *s = context;
+        int fails = c->change_mems && s->knobs.fail_mems < 0 ? s->knobs.fail_mems : s->knobs.fail_set;
         s->counts.sets++;
         if (t->owner == OWNER_CGROUPFS) {
                 struct sim_cgroup *cgroup = find_cgroup(s, t->cgroup);
-                done(s->knobs.fail_set < 0 ? s->knobs.fail_set : cgroup ? write_value(s, cgroup, c) : -ENOENT, userdata);
+                done(fails < 0 ? fails : cgroup ? write_value(s, cgroup, c) : -ENOENT, userdata);
                 return 0;
         }
         if (t->owner != OWNER_SYSTEMD)
                 return -EOPNOTSUPP;
         struct unit_job job = { .s = s, .unit = (char *) t->unit, .change = *c, .done = done, .userdata = userdata };
         struct sim_unit *u = find_unit(s, t->unit);
-        job.result = s->knobs.fail_set < 0 ? s->knobs.fail_set : u ? 0 : -ENOENT;
+        job.result = fails < 0 ? fails : u ? 0 : -ENOENT;
         if (job.result == 0) {
                 merge(&u->settings, c);
                 int r = s->knobs.lose_changes ? 0 : start_job(s, &job, s->knobs.apply_usec, unit_apply);

@@ -26,6 +26,7 @@ struct simulated_knobs {
         uint64_t apply_usec;         /* … and writes the cgroup this long after the change was asked for */
         bool lose_changes;           /* the service manager answers and never writes */
         int fail_set;                /* set_cpuset() is told this */
+        int fail_mems;               /* the same where memory nodes are among what is to change */
         unsigned kernel_balancing;   /* kernel.numa_balancing */
         int fail_balancing;          /* set_kernel_balancing() is told this; -EAGAIN: 0, and nothing comes of it */
         struct node_set forbidden;   /* targets outside the cpuset of … */

@@ -8,6 +8,14 @@
 #define SHARED_MUCH       4
 #define SHARED_LEAST_USEC (60 * USEC_PER_SEC)
 
+uint64_t history_fixed_bytes(const struct history_entry *e, const struct service_sample *s, unsigned node) {
+        if (!e->fixed_by_node || node >= e->n_ids)
+                return 0;
+        uint64_t borrowed = e->borrowed_by_node ? e->borrowed_by_node[node] : 0, fixed = e->fixed_by_node[node];
+        uint64_t untold = borrowed - MIN2(borrowed, s->borrowed_by_node ? s->borrowed_by_node[node] : 0);
+        return MIN2(fixed - MIN2(fixed, untold), s->bytes_by_node[node]);
+}
+
 void history_look_again(struct history_entry *e) {
         e->retry_usec = 0;
         e->unmovable_bytes = 0;

@@ -105,6 +105,9 @@ int history_update(struct history *h, const struct service_sample *samples, size
 /* A sample that is not deep is told what the last deep read said of its policy, and of what it borrows (rules that move shared pages), if its first
  * process is still the same. 0 or -ENOMEM. */
 int history_recall(const struct history *h, struct service_sample *s, unsigned n_ids);
+/* Of the sample's bytes on this node, a sample that is not deep, what the last deep read found not to be ours to move. What it found borrowed is none of them
+ * where the sample was not told of it: by another rule, or of another process. */
+uint64_t history_fixed_bytes(const struct history_entry *e, const struct service_sample *s, unsigned node);
 /* How old its home must be before it is left for a better one, where threads go where they like and memory follows: nothing for a service
  * that has kept its homes; a quarter of an hour after one change of home of late, doubled for each further one. Every four hours one change
  * is forgotten, so all are after a day; a changed rule forgets them at once. */

@@ -37,8 +37,8 @@ static void set_bytes(const struct planner *pl, struct job *j) {
         for (unsigned i = 0; i < pl->n_nodes; i++) {
                 unsigned id = pl->nodes[i].id;
                 /* Without numa_maps, all of it might be ours to move, but for what the last deep read found not to be. */
-                uint64_t fixed = h && h->fixed_by_node && h->n_ids == pl->topology->n_ids ? h->fixed_by_node[id] : 0;
-                j->movable[i] = s->deep ? s->movable_by_node[id] : s->bytes_by_node[id] - MIN2(fixed, s->bytes_by_node[id]);
+                uint64_t fixed = h && h->n_ids == pl->topology->n_ids ? history_fixed_bytes(h, s, id) : 0;
+                j->movable[i] = s->deep ? s->movable_by_node[id] : s->bytes_by_node[id] - fixed;
                 j->huge[i] = s->deep ? MIN2(s->hugetlb_movable_by_node[id], j->movable[i]) : 0;
                 j->resident[i] = MAX2(s->bytes_by_node[id], j->movable[i]);
                 j->bytes += j->resident[i];

@@ -157,10 +157,8 @@ bool plan_wants_deep(const struct service_sample *s, const struct history_entry 
         if (previous->deep_usec == 0 || previous->deep_again || now_usec - MIN2(previous->deep_usec, now_usec) >= DEEP_AGAIN_USEC)
                 return true;
         for (unsigned i = 0; i < n_ids; i++)
-                if (!node_set_has(&previous->home, i)) {
-                        uint64_t fixed = previous->fixed_by_node && i < previous->n_ids ? previous->fixed_by_node[i] : 0;
-                        off += s->bytes_by_node[i] - MIN2(fixed, s->bytes_by_node[i]);
-                }
+                if (!node_set_has(&previous->home, i))
+                        off += s->bytes_by_node[i] - history_fixed_bytes(previous, s, i);
         uint64_t known = now_usec < previous->retry_usec ? previous->unmovable_bytes : 0;
         return off > known + MAX2(bytes / 500, 256 * KIB);
 }

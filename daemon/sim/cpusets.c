@@ -210,7 +210,12 @@ static int sim_set_cpuset(void *context, const struct target *t, const struct cp
                 answer.result = -ENOENT;
         else if (v->fail_set < 0)
                 answer.result = v->fail_set;
-        else if (t->owner == OWNER_CGROUPFS)
+        else if (c->change_mems && v->fail_mems < 0) {
+                const struct cpuset_change cpus = { .change_cpus = c->change_cpus, .value = c->value };
+                answer.result = v->fail_mems;
+                if (t->owner == OWNER_CGROUPFS && v->has_cgroup && answer.result != -EAGAIN)
+                        (void) write_value(s, v, &cpus);
+        } else if (t->owner == OWNER_CGROUPFS)
                 answer.result = v->has_cgroup ? write_value(s, v, c) : -ENOENT;
         else {
                 int r = ask_service_manager(s, v, c);

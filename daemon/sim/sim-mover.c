@@ -18,11 +18,14 @@ struct env_mover {
         struct node_set denied;
         uint64_t *room, *assigned, *want, *busy_left; /* by node */
         uint32_t *weight;                             /* NULL: nearest first */
+        struct companions companions;                 /* whose maps the first slice reads; then nobody */
+        bool waits_for_companion;                     /* the slice that runs */
 };
 
 struct env_mover *sim_mover_free(struct env_mover *m) {
         if (!m)
                 return NULL;
+        companions_done(&m->companions);
         free(m->cgroup);
         free(m->room);
         free(m->assigned);
@@ -35,6 +38,22 @@ struct env_mover *sim_mover_free(struct env_mover *m) {
 
 const struct move_result *sim_mover_result(const struct env_mover *m) {
         return &m->result;
+}
+
+bool sim_mover_waits_for_companion(const struct env_mover *m) {
+        return m->waits_for_companion;
+}
+
+/* How long the first slice hangs at the companions. */
+static uint64_t read_companions(struct env_mover *m) {
+        uint64_t usec = 0;
+        for (size_t i = 0; m->goal.move_shared && i < m->companions.n_items; i++) {
+                const struct sim_service *o = sim_by_cgroup(m->sim, m->companions.items[i].cgroup);
+                usec = o && m->companions.items[i].n_processes > 0 ? MAX2(usec, o->stuck_usec) : usec;
+        }
+        companions_done(&m->companions);
+        m->waits_for_companion = usec > 0;
+        return usec;
 }
 
 /* What of it could be moved, and is not pinned. */
@@ -97,12 +116,13 @@ int sim_mover_new(void *context, const struct act *act, const struct topology *t
         m->want = calloc(s->n_ids, sizeof(*m->want));
         m->busy_left = calloc(s->n_ids, sizeof(*m->busy_left));
         m->weight = goal->weight_by_node ? calloc(s->n_ids, sizeof(*m->weight)) : NULL;
-        if (!m->cgroup || !m->room || !m->assigned || !m->want || !m->busy_left || (goal->weight_by_node && !m->weight)) {
+        if (companions_copy(goal->companions, &m->companions) < 0 || !m->cgroup || !m->room || !m->assigned || !m->want ||
+            !m->busy_left || (goal->weight_by_node && !m->weight)) {
                 sim_mover_free(m);
                 return -ENOMEM;
         }
         memcpy(m->room, goal->room_bytes, s->n_ids * sizeof(*m->room));
-        if (m->weight)
+        if (m->weight && goal->weight_by_node)
                 memcpy(m->weight, goal->weight_by_node, s->n_ids * sizeof(*m->weight));
         if (v && goal->how == PAGES_BALANCE && goal->want_by_node)
                 memcpy(m->want, goal->want_by_node, s->n_ids * sizeof(*m->want));
@@ -250,7 +270,8 @@ int sim_mover_slice(struct env_mover *m, uint64_t budget_bytes) {
                 }
         uint64_t moved = m->result.moved_bytes - before;
         s->job_cost_usec += s->settings.move_rate_bytes > 0 ? moved * USEC_PER_SEC / s->settings.move_rate_bytes : 0;
-        s->job_cost_usec = MAX2(s->job_cost_usec, v->stuck_usec);
+        uint64_t hangs_usec = read_companions(m);
+        s->job_cost_usec = MAX2(s->job_cost_usec, MAX2(v->stuck_usec, hangs_usec));
         m->result.last_slice_usec = s->job_cost_usec;
         m->result.calls_usec += s->job_cost_usec;
         m->result.longest_call_usec = MAX2(m->result.longest_call_usec, s->job_cost_usec);

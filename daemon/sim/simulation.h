@@ -109,6 +109,7 @@ struct sim_service {
         struct node_set allowed_mems;
 
         int fail_set;               /* set_cpuset() is answered so; 0: it works */
+        int fail_mems;              /* the same of memory nodes: -EAGAIN before anything is changed, others after CPUs were */
         bool lose_changes;          /* the service manager answers and never writes */
         uint64_t stuck_usec;        /* reading its map or moving its pages takes this long */
         uint64_t write_usec;        /* a change of its cpuset is answered after so long; 0: at once */

@@ -68,6 +68,7 @@ static struct {
         } held_balancing[4];
         enum balancing_setting balancing_setting; /* of the configuration */
         bool dry_run;
+        bool bonded; /* they share memory, and are kept together */
 } fx;
 
 /* Of the program numabalanced, for --once only. */
@@ -170,6 +171,10 @@ static int fx_load_config(void *context, const char *main_file, const struct top
         c->rules[1].nodes = node_set_of(0);
         c->rules[1].cooldown_usec = 0;
         assert_int_equal(string_list_add(&c->rules[1].match.patterns[MATCH_UNIT], "managed*.service"), 0);
+        if (fx.bonded) {
+                c->rules[1].shared_pages = SHARED_PAGES_MOVE;
+                assert_int_equal(string_list_add(&c->rules[1].together_with, "managed"), 0);
+        }
         *ret = c;
         return 0;
 }
@@ -255,6 +260,9 @@ static int fx_mover_slice(struct env_mover *m, uint64_t budget_bytes) {
 static const struct move_result *fx_mover_result(const struct env_mover *m) {
         return &m->result;
 }
+static bool fx_mover_waits_for_companion(const struct env_mover *m) {
+        return false;
+}
 static struct env_mover *fx_mover_free(struct env_mover *m) {
         return NULL;
 }
@@ -325,6 +333,7 @@ static const struct environment_ops fx_ops = {
         .mover_new = fx_mover_new,
         .mover_slice = fx_mover_slice,
         .mover_result = fx_mover_result,
+        .mover_waits_for_companion = fx_mover_waits_for_companion,
         .mover_free = fx_mover_free,
 };
 static const struct act_ops fx_act_ops = { .name = "counting",

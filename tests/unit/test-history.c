@@ -3,6 +3,7 @@
  * test-history-moves.c has what moves leave. */
 #include "core/history.h"
 
+#include "core/plan.h"
 #include "core/util.h"
 #include "unit.h"
 
@@ -101,6 +102,37 @@ static void test_deep_reads_are_remembered(void **state) {
         assert_int_equal(history_find(&h, "/a")->deep_usec, 3);
         assert_true(history_find(&h, "/a")->fixed_by_node[1] == 5 * MIB); /* not ours to move */
         assert_true(history_find(&h, "/a")->fixed_by_node[0] == 0);
+}
+
+/* What others lend it, and it may not move, says nothing of its own memory once it is not counted any more. */
+static void test_fixed_and_borrowed(void **state) {
+        _cleanup_(history_done) struct history h = { 0 };
+        _cleanup_(service_sample_done) struct service_sample s = sample("/a", 100 * MIB, 0, 0);
+        const unsigned node = 1;
+        struct rule mover;
+        rule_init(&mover);
+        mover.shared_pages = SHARED_PAGES_MOVE;
+        s.rule = &mover;
+        s.deep = true;
+        s.bytes_by_node[node] = GIB + 100 * MIB;
+        s.borrowed_by_node[node] = GIB;
+        s.movable_by_node[node] = 98 * MIB;
+        assert_int_equal(history_update(&h, &s, 1, N_IDS, 5), 0);
+        s.deep = false;
+        assert_true(history_fixed_bytes(&h.entries[0], &s, node) == GIB + 2 * MIB);
+        s.bytes_by_node[node] = 100 * MIB;
+        s.borrowed_by_node[node] = 0;
+        assert_true(history_fixed_bytes(&h.entries[0], &s, node) == 2 * MIB);
+        s.bytes_by_node[node] = MIB; /* it has shrunk */
+        assert_true(history_fixed_bytes(&h.entries[0], &s, node) == MIB);
+        assert_true(history_fixed_bytes(&h.entries[0], &s, N_IDS) == 0);
+        /* All of it is off home, and to be looked at. */
+        s.bytes_by_node[node] = 100 * MIB;
+        s.n_processes = 1;
+        h.entries[0].placed = true;
+        h.entries[0].home = node_set_of(1 - node);
+        assert_true(plan_wants_deep(&s, &h.entries[0], N_IDS, 7));
+        rule_done(&mover);
 }
 
 static void test_recall(void **state) {
@@ -277,6 +309,7 @@ int main(void) {
                 cmocka_unit_test(test_demand_does_not_depend_on_the_interval),
                 cmocka_unit_test(test_shares),
                 cmocka_unit_test(test_deep_reads_are_remembered),
+                cmocka_unit_test(test_fixed_and_borrowed),
                 cmocka_unit_test(test_recall),
                 cmocka_unit_test(test_peak),
                 cmocka_unit_test(test_forgets),

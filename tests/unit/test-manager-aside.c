@@ -72,6 +72,29 @@ static void test_only_process(void **state) {
         assert_true(fx.n_changes > 0);
 }
 
+/* Where memory maps take long, one read is under way at a time; the end of one that was left behind is not the end of that. */
+static void test_slow_reads(void **state) {
+        fx.at_home = fx.maps_alone = true;
+        fx.services[0] = UNIT;
+        fx.n_processes = 4;
+        fx.stuck_pid = 4001;
+        fx_start_manager();
+        manager_note(fx.manager, CGROUP)->slow = true;
+        fx_pass(USEC_PER_MINUTE);
+        assert_true(note()->reading);
+        fx.stuck_pid = 4002; /* the next process of which the next read is not to get past */
+        for (unsigned i = 0; i < 60 && (note()->n_aside == 0 || !note()->reading); i++)
+                fx_pass(15 * USEC_PER_SEC);
+        assert_int_equal(note()->aside[0].pid, 4001);
+        assert_true(note()->reading);
+        fx.stuck_pid = 0;
+        assert_true(fx_run_job()); /* the first */
+        assert_int_equal(note()->n_aside, 0);
+        assert_true(note()->reading);
+        fx_settle();
+        assert_false(note()->reading);
+}
+
 /* What is said of a service that does nothing says how old it is, where its memory map is not read each time. */
 static void test_age(void **state) {
         fx.at_home = fx.maps_alone = true;
@@ -91,6 +114,28 @@ static void test_age(void **state) {
         assert_true(fresh);
         fx.maps_alone = false;
         fx_pass(10 * USEC_PER_MINUTE);
+        assert_int_equal(fx.manager->last->observation->services[0].bytes_age_usec, 0);
+}
+
+/* What it shares may have been moved with the other. */
+static void test_company_moved(void **state) {
+        fx.at_home = fx.maps_alone = fx.bonded = true;
+        fx.services[0] = "managed0.service";
+        fx.services[1] = "managed1.service";
+        fx_start_manager();
+        const struct service_sample *s = NULL;
+        for (unsigned i = 0; i < 60 && (!s || s->bytes_age_usec == 0 || s->bytes_age_usec > 2 * USEC_PER_MINUTE); i++) {
+                fx_pass(15 * USEC_PER_SEC);
+                s = &fx.manager->last->observation->services[0];
+        }
+        assert_true(s->bytes_age_usec > 0 && s->bytes_age_usec <= 2 * USEC_PER_MINUTE);
+        fx_pass(USEC_PER_SEC);
+        assert_non_null(history_get(&fx.manager->history, "/system.slice/managed1.service"));
+        history_record_settled(&fx.manager->history, "/system.slice/managed1.service", 0, fx.now);
+        unsigned before = fx.n_screens;
+        assert_true(cycle_begin(fx.manager) >= 0);
+        fx_settle();
+        assert_int_equal(fx.n_screens, before + 1);
         assert_int_equal(fx.manager->last->observation->services[0].bytes_age_usec, 0);
 }
 
@@ -125,7 +170,9 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_one_process, fx_setup, fx_teardown),
                 cmocka_unit_test_setup_teardown(test_only_process, fx_setup, fx_teardown),
+                cmocka_unit_test_setup_teardown(test_slow_reads, fx_setup, fx_teardown),
                 cmocka_unit_test_setup_teardown(test_age, fx_setup, fx_teardown),
+                cmocka_unit_test_setup_teardown(test_company_moved, fx_setup, fx_teardown),
                 cmocka_unit_test(test_limits),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

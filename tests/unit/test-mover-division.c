@@ -325,6 +325,28 @@ static void test_shared_with_a_companion(void **state) {
         assert_pages(1000, 0, 0, 0);
 }
 
+/* Whoever hangs while maps are read: who is read says whether it is one of the service's own (host/maps.h). */
+static void test_whose_maps_are_read(void **state) {
+        static const struct process_ref own = { PID, PID + 1000 };
+        struct process_ref other = { OTHER_PID, OTHER_PID + 1000 };
+        struct companion x = { .cgroup = (char *) CGROUP, .processes = &other, .n_processes = 1 };
+        const struct companions companions = { .items = &x, .n_items = 1, .n_processes = 1 };
+        assert_int_equal(simulated_add_process(sim, OTHER_PID, CGROUP), 0);
+        add(PID, BASE, 1000, 1);
+        goal_of_test.move_shared = true;
+        goal_of_test.companions = &companions;
+        struct mover *mover = make("0", &own, 1);
+        goal_of_test.companions = NULL;
+        assert_false(mover_waits_for_companion(mover));
+        atomic_store(&mover->reading, 1);
+        assert_false(mover_waits_for_companion(mover));
+        atomic_store(&mover->reading, 2);
+        assert_true(mover_waits_for_companion(mover));
+        assert_int_equal(mover_slice(mover, 4096), 1); /* it has read them, and moves */
+        assert_false(mover_waits_for_companion(mover));
+        mover_free(mover);
+}
+
 static void test_shared_pages_stay_unless_told(void **state) {
         struct move_result r = move_shared(2, false);
         assert_pages(10, 1000, 0, 0);
@@ -350,6 +372,7 @@ int main(void) {
                 ALL(test_shared_by_the_service_alone),
                 ALL(test_shared_with_others),
                 ALL(test_shared_with_a_companion),
+                PAGEMAP(test_whose_maps_are_read),
                 ALL(test_shared_pages_stay_unless_told),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -306,6 +306,47 @@ static void test_refused_change(void **state) {
         assert_int_equal(seen.error, -ENOTCONN);
 }
 
+/* A thread of it hangs in the kernel, so memory nodes have to wait: CPUs do not, and memory nodes follow once it goes on. */
+static void test_hung_thread(void **state) {
+        admin_sets(NULL, "0-2");
+        we_set("2-3", "1");
+        simulated_knobs(sim)->fail_mems = -EAGAIN;
+        restore_now(RESTORE_FAILED);
+        assert_int_equal(seen.error, -EAGAIN);
+        assert_effective("0-7", "1");
+        simulated_knobs(sim)->fail_mems = 0;
+        memset(&seen, 0, sizeof(seen));
+        restore_now(RESTORE_DONE);
+        assert_effective("0-7", "0-2");
+}
+
+static void test_hung_thread_where_clearing_is_refused(void **state) {
+        simulated_knobs(sim)->refuse_clear = true;
+        we_set("2-3", "1");
+        simulated_knobs(sim)->fail_mems = -EAGAIN;
+        restore_now(RESTORE_FAILED);
+        assert_effective("0-7", "1");
+        if (target.owner == OWNER_SYSTEMD)
+                assert_settings(false, true);
+        simulated_knobs(sim)->fail_mems = 0;
+        memset(&seen, 0, sizeof(seen));
+        restore_now(RESTORE_DONE);
+        assert_effective("0-7", "0-3");
+        if (target.owner == OWNER_SYSTEMD)
+                assert_settings(false, false);
+}
+
+/* What is wrong with the one side does not keep the other from being given back. */
+static void test_cpus_that_cannot_be_given_back(void **state) {
+        struct cpuset_change elsewhere = change_to("9", NULL);
+        we_set("2-3", "1");
+        struct record_entry *e = record_find(record, CGROUP);
+        e->before.cpus_set = true; /* no such CPU (any more) */
+        e->before.cpus = elsewhere.value.cpus;
+        restore_now(RESTORE_FAILED);
+        assert_effective("2-3", "0-3");
+}
+
 static void test_dry_run_fails(void **state) {
         struct act dry;
         we_set("2-3", "1");
@@ -390,6 +431,9 @@ int main(void) {
                 SYSTEMD(test_stops_half_way),
                 SYSTEMD(test_changes_get_lost),
                 BOTH(test_refused_change),
+                BOTH(test_hung_thread),
+                BOTH(test_hung_thread_where_clearing_is_refused),
+                BOTH(test_cpus_that_cannot_be_given_back),
                 BOTH(test_dry_run_fails),
                 BOTH(test_record_that_cannot_be_written),
                 SYSTEMD(test_wait),

@@ -106,6 +106,8 @@ def end():
 def rules(workload, services):
     """The rules of an administrator who knows the services, and not the nodes."""
     rule = {'name': 'compared', 'match': {'unit': 'cmp-*.service'}, 'place': 'compact', 'min-size': '16M'}
+    if workload in ('g', 'h2'):             # whose processes share memory: by fork, or for a cache
+        rule['shared-pages'] = 'move'
     if workload == 'f':
         first, second = (service.unit for service in services)
         return [{**rule, 'name': 'first', 'match': {'unit': first}, 'shared-pages': 'move'},

@@ -99,6 +99,7 @@ def test_address_space_that_is_locked(freezer):
     outcome = {o['unit']: o for o in json.loads(daemon.ctl('restore', '--json=short', check=False).stdout)}
     assert outcome[lively.unit]['outcome'] == 'restored', outcome
     assert outcome[frozen.unit]['outcome'] == 'failed' and 'hangs in the kernel' in outcome[frozen.unit]['detail'], outcome
+    assert daemon.cpusets(frozen.cgroup)[2:] == ('0-7', '1'), daemon.cpusets(frozen.cgroup)  # its CPUs did not have to wait
     freezer.thaw()
     outcome = json.loads(daemon.ctl('restore', '--json=short').stdout)
     assert [o['outcome'] for o in outcome] == ['restored'], outcome

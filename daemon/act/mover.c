@@ -176,7 +176,7 @@ static int enter_process(struct mover *m) {
         if (r <= 0 || m->loaded)
                 return r;
         if (m->move_shared && !m->mappers)
-                r = mappers_read(m->host, m->processes, m->n_processes, &m->companions, &m->reading, &m->mappers);
+                r = mappers_read(m->host, m->cgroup, m->processes, m->n_processes, &m->companions, &m->reading, &m->mappers);
         atomic_store(&m->reading, 0);
         if (r >= 0)
                 r = mover_load_ranges(m, p->pid);

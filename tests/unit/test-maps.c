@@ -194,7 +194,7 @@ static void test_mappers_that_meet(void **state) {
         _cleanup_free_ char *text = strbuf_steal(&b);
         assert_non_null(text);
         tree_put(&t, "proc/300/maps", text);
-        assert_int_equal(mappers_read(h, &process, 1, NULL, NULL, &m), 0);
+        assert_int_equal(mappers_read(h, NULL, &process, 1, NULL, NULL, &m), 0);
         assert_int_equal(mappers_count(m, &(struct maps_entry){ .start = first }), 1);
         /* No more than some are looked at, whatever is there: the others count as not kept. */
         assert_int_equal(mappers_count(m, &(struct maps_entry){ .start = address }), 0);

@@ -131,7 +131,8 @@ int mover_init_division(struct mover *m, const struct move_goal *goal) {
 }
 
 static int interleave_node(const struct mover *m, const struct unit *u) {
-        return m->pattern[u->address / (u->counted_pages * m->page_bytes) % m->n_pattern];
+        uint64_t bytes = u->missed ? m->block_bytes : u->pages * m->page_bytes;
+        return m->pattern[u->address / bytes % m->n_pattern];
 }
 
 uint64_t mover_surplus(const struct mover *m, unsigned node) {

@@ -85,9 +85,22 @@ static bool are_all_missing(const uint64_t *entries, uint64_t n) {
 }
 
 /* All of these are there, and nobody else's: as it was told, so that pagemap need not be read. Who forks meanwhile hears of it from move_pages(). */
-static void add_sure_pages(struct mover *m, uint32_t range, uint64_t from, uint64_t to) {
+static void add_sure_pages(struct mover *m, uint32_t range, uint64_t from, uint64_t to, bool missed) {
         for (uint64_t a = from; a < to; a += m->ranges[range].page_bytes)
-                add_candidate(m, (struct mover_candidate){ .address = a, .range = range });
+                add_candidate(m, (struct mover_candidate){ .address = a, .range = range, .missed = missed });
+}
+
+/* Adds the first pages that are present and mapped here alone, most mostly. How many. */
+static uint64_t add_own_pages(struct mover *m, uint32_t range, uint64_t from, const uint64_t *entries, uint64_t n, bool missed) {
+        const uint64_t own = PAGEMAP_PRESENT | PAGEMAP_EXCLUSIVE, page_bytes = m->page_bytes;
+        struct mover_candidate c = { .address = from, .range = range, .missed = missed };
+        struct mover_candidate *to = &m->candidates[m->n_candidates];
+        uint64_t i = 0;
+        for (; i < n && (entries[i] & own) == own; i++, c.address += page_bytes)
+                to[i] = c;
+        m->n_candidates += i;
+        m->found_pages += missed ? 0 : i;
+        return i;
 }
 
 /* Adds the present pages from `from` to `to`, at most a block. Returns whether every one is present, and nobody else's. */
@@ -99,6 +112,13 @@ static bool add_pages(struct mover *m, uint32_t range, uint64_t from, uint64_t t
         if (entries && are_all_missing(entries, (to - from) / m->page_bytes))
                 return false;
         for (uint64_t a = from; a < to; a += r->page_bytes) {
+                if (entries) {
+                        uint64_t own = add_own_pages(m, range, a, entries, (to - a) / r->page_bytes, missed);
+                        entries += own;
+                        a += own * r->page_bytes;
+                        if (a >= to)
+                                break;
+                }
                 uint64_t entry = entries ? *entries++ : mover_pagemap_entry(m, a, until);
                 bool exclusive = entry & PAGEMAP_EXCLUSIVE, shared = !exclusive && !r->all;
                 whole &= (entry & PAGEMAP_PRESENT) && !shared;
@@ -125,6 +145,18 @@ static bool is_worth_a_scan(const struct mover *m, const struct range *r) {
         return m->scans && r->end - r->start >= block;
 }
 
+/* Where a stretch ended at the cursor: adds the further ones that end before `end`. */
+static void add_stretches(struct mover *m, uint64_t end) {
+        while (m->stretch + 1 < m->n_stretches) {
+                const struct page_stretch *s = &m->stretches[m->stretch + 1];
+                if (s->huge || s->end > end)
+                        return;
+                m->stretch++;
+                add_sure_pages(m, (uint32_t) m->range, s->start, s->end, false);
+                m->cursor = s->end;
+        }
+}
+
 /* Looks at one block from the cursor on, or a part of it. */
 static void gather_block(struct mover *m, const struct range *r, unsigned *n_probes) {
         uint64_t block = r->hugetlb ? BLOCK_PAGES * r->page_bytes : m->block_bytes ? m->block_bytes : BLOCK_PAGES * m->page_bytes;
@@ -145,19 +177,21 @@ static void gather_block(struct mover *m, const struct range *r, unsigned *n_pro
         }
         size_t before = m->n_candidates;
         uint64_t from = m->cursor;
-        if (r->mapmax <= 1 && (scan ? m->scans : r->populated && r->end - r->start < block)) {
-                add_sure_pages(m, (uint32_t) m->range, from, to);
-                m->cursor = to;
-                return;
-        }
-        bool whole = add_pages(m, (uint32_t) m->range, from, to, false);
+        bool sure = r->mapmax <= 1 && (scan ? m->scans : r->populated);
+        bool may_be_huge = !scan && !r->hugetlb && !r->no_huge && m->block_bytes > 0 && from % block == 0 && to == from + block;
         m->cursor = to;
-        if (scan || !whole || r->hugetlb || r->no_huge || m->block_bytes == 0 || from % block != 0 || to != from + block ||
-            !wants_probe(m))
-                return;
-        m->n_candidates = before;
-        add_candidate(m, (struct mover_candidate){ .address = from, .range = (uint32_t) m->range, .kind = CANDIDATE_BLOCK });
-        (*n_probes)++;
+        if (!sure)
+                may_be_huge &= add_pages(m, (uint32_t) m->range, from, to, false);
+        if (may_be_huge && wants_probe(m)) {
+                m->n_candidates = before;
+                add_candidate(m,
+                              (struct mover_candidate){ .address = from, .range = (uint32_t) m->range, .kind = CANDIDATE_BLOCK });
+                (*n_probes)++;
+        } else if (sure) {
+                add_sure_pages(m, (uint32_t) m->range, from, to, false);
+                if (scan && !r->hugetlb)
+                        add_stretches(m, MIN2(from / block * block + block, r->end));
+        }
 }
 
 /* Nothing of a range can go anywhere: leave it unread. */
@@ -198,7 +232,10 @@ void mover_gather(struct mover *m) {
         m->n_candidates = m->candidate = 0;
         while (m->n_missed > 0 && m->n_candidates + BLOCK_PAGES <= WINDOW_PAGES) {
                 const struct missed *b = &m->missed[--m->n_missed];
-                (void) add_pages(m, b->range, b->address, b->address + m->block_bytes, true);
+                if (m->ranges[b->range].populated && m->ranges[b->range].mapmax <= 1)
+                        add_sure_pages(m, b->range, b->address, b->address + m->block_bytes, true);
+                else
+                        (void) add_pages(m, b->range, b->address, b->address + m->block_bytes, true);
         }
         if (m->n_candidates > 0)
                 return;

@@ -2,7 +2,7 @@
 /* Inside of the mover.
  *
  * One process after the other: its mappings with pages off home (mover-ranges.c), in them the pages that are present (mover-gather.c, mover-pagemap.c),
- * which are asked for their nodes when it is their turn (mover-scan.c), each with the node it should go to (mover-target.c); a window of those that must is moved,
+ * which are asked for their nodes when it is their turn (mover-ask.c, mover-scan.c), each with the node it should go to (mover-target.c); a window of those that must is moved,
  * and what became of them is found out (mover-move.c, mover-settle.c).
  *
  * How pages are found. numa_maps tells which mappings are worth a look, their policies and page size. Inside a mapping, /proc/PID/pagemap tells which pages
@@ -15,7 +15,8 @@
  *
  * What is asked. Every address, where there is no pagemap or a mapping has pages on several nodes. Where numa_maps has found all of a mapping on one node off
  * home, that was an answer for each of its pages, if an older one: of the small ones one in ASK_SHARE is asked for again, and once one of these is elsewhere,
- * all of the process's are. Some few may then be taken to have moved that had come home by themselves, so that this is done only where much is known.
+ * all of the process's are. Elsewhere, of a block of 512 pages the same share is asked for first; if these are all on one node off home the others are taken to be there, too,
+ * and otherwise are asked for. Some few may then be taken to have moved that had come home by themselves, so that this is done only where much is known.
  *
  * Transparent huge pages. PAGEMAP_SCAN tells them. Before 6.7 nothing cheap does (smaps costs three times numa_maps). So of 512 present pages, aligned, the first
  * and the last are asked for. Are both on one wrong node, the first is moved, and the last asked for again: with it a huge page has moved, as no other holds both.
@@ -72,19 +73,19 @@ struct range {
         bool populated; /* wholly, as numa_maps had it */
 };
 
-/* What is moved by one address. */
+/* What is moved by one address. Half a cache line: there is one for each page. */
 struct unit {
         uint64_t address;
-        uint32_t range;         /* index */
-        uint32_t pages;         /* base pages that should move with it */
-        uint32_t counted_pages; /* the size by which it is counted (PAGES_INTERLEAVE) */
+        uint32_t range; /* index */
+        uint32_t pages; /* base pages that should move with it */
+        uint32_t taken; /* of the flow from node to node (PAGES_BALANCE) */
         int16_t from, target;
         bool huge;    /* a transparent huge page, as far as could be seen, moved by its first address */
         bool probe;   /* the first of a block that may be one */
+        bool missed;  /* of a block that was none: its number is the block's (PAGES_INTERLEAVE) */
         bool arrived; /* the first page of either: the rest is to be looked at */
         bool hugetlb, from_pool;
-        uint32_t taken; /* of the flow from node to node (PAGES_BALANCE) */
-        bool all;       /* by MPOL_MF_MOVE_ALL */
+        bool all; /* by MPOL_MF_MOVE_ALL */
         bool resolved;
 };
 
@@ -101,7 +102,6 @@ struct mover_candidate {
         uint8_t kind;
         bool shared; /* with others: it stays, and is counted */
         bool missed; /* of a block that was no huge page */
-        bool asked;  /* it is among those asked for; otherwise it is where numa_maps has it */
 };
 
 /* A block that is to be gone over page by page. */
@@ -169,7 +169,10 @@ struct mover {
         struct missed *missed; /* WINDOW_PAGES */
         size_t n_missed;
         uint64_t known_pages; /* of ranges with a source */
+        uint64_t small_pages; /* off home, of all ranges of small pages */
         bool trusts;          /* so far pages were where numa_maps had found them */
+        bool spots;           /* blocks are told from some of their pages */
+        int *where;           /* WINDOW_PAGES: of the candidates under way, the node or a negative errno */
         unsigned probe_limit, probe_misses, probe_skip, probe_skip_next;
         uint64_t shared_asked;
 
@@ -189,6 +192,11 @@ struct mover {
         size_t n_retry, retry_capacity, retry_next, retry_kept;
         unsigned retry_round;
 };
+
+/* Of a transparent huge page. */
+static inline uint32_t mover_block_pages(const struct mover *m) {
+        return (uint32_t) (m->block_bytes / m->page_bytes);
+}
 
 /* mover-ranges.c */
 
@@ -215,13 +223,32 @@ void mover_division_take(struct mover *m, struct unit *u);
 void mover_division_give_back(struct mover *m, const struct unit *u);
 
 /* mover-target.c */
+static inline bool mover_is_home(const struct mover *m, int node) {
+        return node >= 0 && node_set_has(&m->home, (unsigned) node);
+}
 /* Has the unit arrived, now that it is on `node`? */
 static inline bool mover_has_arrived(const struct mover *m, const struct unit *u, int node) {
-        return m->how == PAGES_HOME ? node >= 0 && node_set_has(&m->home, (unsigned) node) : node == u->target;
+        return m->how == PAGES_HOME ? mover_is_home(m, node) : node == u->target;
 }
 int mover_init_targets(struct mover *m, const struct move_goal *goal);
+/* mover_reserve(), where it does not go where its neighbour went. */
+bool mover_reserve_anew(struct mover *m, struct unit *u);
+/* Does it go where its neighbour went? What became full or forbidden since is no target any more, so that only room is to be looked at. */
+static inline bool mover_is_sticky(const struct mover *m, const struct unit *u) {
+        return m->how == PAGES_HOME && m->sticky.target >= 0 && m->sticky.from == u->from &&
+               u->address - m->sticky.start < BLOCK_PAGES * m->page_bytes && !u->hugetlb &&
+               m->room[m->sticky.target] >= u->pages * m->page_bytes;
+}
 /* Picks a node with room for the unit and reserves it; false where there is none. */
-bool mover_reserve(struct mover *m, struct unit *u);
+static inline bool mover_reserve(struct mover *m, struct unit *u) {
+        if (!mover_is_sticky(m, u))
+                return mover_reserve_anew(m, u);
+        int node = m->sticky.target;
+        u->target = (int16_t) node;
+        m->room[node] -= u->pages * m->page_bytes;
+        m->assigned[node] += u->pages;
+        return true;
+}
 void mover_unreserve(struct mover *m, const struct unit *u);
 void mover_mark_full(struct mover *m, int node, bool hugetlb);
 bool mover_has_room(const struct mover *m);
@@ -257,12 +284,18 @@ void mover_probe_hit(struct mover *m);
 /* A block is to be gone over page by page. */
 void mover_go_over(struct mover *m, uint64_t address, uint32_t range);
 
+/* mover-ask.c */
+
+/* Asks where pages are. 0 or negative errno. */
+int mover_ask(struct mover *m, size_t n, void *const *addresses, int *status);
+/* Finds out where the next candidates are, into `where`; of a block -1 where its ends are not on one node. Returns of how many: what fits into the window and
+ * the budget, and 0 where the first must be taken whole (PAGES_BALANCE, PAGES_INTERLEAVE); or negative errno. */
+long mover_ask_next(struct mover *m, uint64_t budget_pages);
+
 /* mover-scan.c */
 
 uint64_t mover_now_usec(void);
 bool mover_time_is_up(const struct mover *m);
-/* Asks where pages are. 0 or negative errno. */
-int mover_ask(struct mover *m, size_t n, void *const *addresses, int *status);
 /* Fills the window with about `budget_pages`; fewer at the end of the process or when the time is up. 0 or negative errno. */
 int mover_fill_window(struct mover *m, uint64_t budget_pages);
 
@@ -272,6 +305,8 @@ int mover_fill_window(struct mover *m, uint64_t budget_pages);
 
 /* After a call for the units in `pick`, which left `status`: where they are, into `now`. 0 or negative errno. */
 int mover_learn(struct mover *m, size_t n, int target);
+/* Settles what has arrived plainly of the units in `pick` from `i` on; returns the index of the first that mover_settle() must look at. */
+size_t mover_settle_plain(struct mover *m, struct unit *units, size_t i, size_t n, int target);
 /* What became of one unit. `rc` is the call's result, `status` what it wrote, `now` where the page is. 0 or negative errno. */
 int mover_settle(struct mover *m, struct unit *u, long rc, int status, int now);
 /* What became of the blocks whose first pages arrived. 0 or negative errno. */

@@ -89,8 +89,11 @@ static int move_to(struct mover *m, struct unit *units, size_t n_units, int targ
                 if (r < 0)
                         return r;
                 tried = count_tried(m, units, n, rc);
-                for (size_t i = 0; r >= 0 && i < tried; i++)
-                        r = mover_settle(m, &units[m->pick[i]], rc, m->status[i], m->now[i]);
+                for (size_t i = 0; r >= 0 && i < tried; i++) {
+                        i = mover_settle_plain(m, units, i, tried, target);
+                        if (i < tried)
+                                r = mover_settle(m, &units[m->pick[i]], rc, m->status[i], m->now[i]);
+                }
                 if (r < 0)
                         return r;
         } while (tried < n);

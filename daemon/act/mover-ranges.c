@@ -111,6 +111,7 @@ static int on_mapping(const struct numa_mapping *mapping, void *userdata) {
                 return k;
         m->ranges[m->n_ranges++] = r;
         m->known_pages += r.source >= 0 ? r.off_pages : 0;
+        m->small_pages += r.base_pages == 1 ? r.off_pages : 0;
         m->last_is_kept = true;
         return 0;
 }
@@ -191,9 +192,13 @@ static int read_maps(struct mover *m, pid_t pid) {
 /* A mapping that numa_maps had and maps did not, or not at this address, has changed in between: left to the next pass. */
 static void drop_endless(struct mover *m) {
         size_t kept = 0;
-        for (size_t i = 0; i < m->n_ranges; i++)
-                if (m->ranges[i].end > 0)
-                        m->ranges[kept++] = m->ranges[i];
+        for (size_t i = 0; i < m->n_ranges; i++) {
+                struct range *r = &m->ranges[i];
+                if (r->end == 0)
+                        continue;
+                r->populated = r->end - r->start == r->all_pages * r->page_bytes;
+                m->ranges[kept++] = *r;
+        }
         m->n_ranges = kept;
 }
 
@@ -204,7 +209,7 @@ int mover_load_ranges(struct mover *m, pid_t pid) {
                 return -ENOMEM;
         m->n_ranges = m->range = 0;
         m->n_mappings = 0;
-        m->known_pages = 0;
+        m->known_pages = m->small_pages = 0;
         m->last_is_kept = false;
         m->cursor = 0;
         mover_forget_pagemap(m);
@@ -225,5 +230,6 @@ int mover_load_ranges(struct mover *m, pid_t pid) {
                 return ended(r);
         drop_endless(m);
         m->trusts = m->pagemap_fd >= 0 && m->known_pages >= KNOWN_PAGES_MIN; /* pagemap says what is present */
+        m->spots = m->pagemap_fd >= 0 && m->small_pages >= KNOWN_PAGES_MIN && m->how == PAGES_HOME;
         return 0;
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Which of the candidates must move: asked for their nodes right before, as many as the budget covers. */
-#include <errno.h>
+/* Which of the candidates must move, as many as the budget covers. */
 #include <time.h>
 
 #include "act/mover-internal.h"
@@ -16,36 +15,15 @@ bool mover_time_is_up(const struct mover *m) {
         return mover_now_usec() - m->slice_began_usec > m->slice_limit_usec;
 }
 
-int mover_ask(struct mover *m, size_t n, void *const *addresses, int *status) {
-        long r = m->act.ops->move_pages(m->act.context, m->processes[m->current].pid, n, addresses, NULL, false, status);
-        m->result.n_calls++;
-        /* A process that has just ended, or is a zombie, has no memory to ask about. */
-        return r == -EINVAL ? -ESRCH : r < 0 ? (int) r : 0;
-}
-
-/* Takes in the unit that unit_of() made. Returns false where there is no room for it on any home node. */
-static bool add_unit(struct mover *m, struct unit *u) {
-        if (!mover_reserve(m, u))
-                return false;
-        m->n_window++;
-        m->has_probes |= u->probe;
-        m->has_hugetlb |= u->hugetlb;
-        return true;
-}
-
-static uint32_t block_pages(const struct mover *m) {
-        return (uint32_t) (m->block_bytes / m->page_bytes);
-}
-
-/* Made where it will be if it is taken: behind the last of the window, which has room. */
-static struct unit *unit_of(struct mover *m, const struct mover_candidate *c, int node) {
+/* Made where it will be if it is taken: behind the last of the window, which has room. Inline, as what follows: it is done for every page. */
+static inline struct unit *unit_of(struct mover *m, const struct mover_candidate *c, int node) {
         const struct range *r = &m->ranges[c->range];
         struct unit *u = &m->window[m->n_window];
-        uint32_t pages = c->kind == CANDIDATE_PAGE ? r->base_pages : block_pages(m);
+        uint32_t pages = c->kind == CANDIDATE_PAGE ? r->base_pages : mover_block_pages(m);
         *u = (struct unit){ .address = c->address,
                             .range = c->range,
                             .pages = pages,
-                            .counted_pages = c->missed ? block_pages(m) : pages,
+                            .missed = c->missed,
                             .from = (int16_t) node,
                             .huge = c->kind == CANDIDATE_HUGE,
                             .probe = c->kind == CANDIDATE_BLOCK,
@@ -54,18 +32,30 @@ static struct unit *unit_of(struct mover *m, const struct mover_candidate *c, in
         return u;
 }
 
+/* Takes in the unit that unit_of() made. Returns false where there is no room for it on any home node. */
+static inline bool add_unit(struct mover *m, struct unit *u) {
+        if (!mover_reserve(m, u))
+                return false;
+        m->n_window++;
+        m->has_probes |= u->probe;
+        m->has_hugetlb |= u->hugetlb;
+        return true;
+}
+
 /* Would it not move the last time? */
 static bool is_stubborn(const struct mover *m, const struct unit *u) {
-        return stubborn_count(m->stubborn) > 0 && stubborn_has_all(m->stubborn, &m->processes[m->current], u->address,
-                                                                   u->address + u->pages * m->page_bytes, m->slice_began_usec);
+        return stubborn_has_all(m->stubborn, &m->processes[m->current], u->address, u->address + u->pages * m->page_bytes,
+                                m->slice_began_usec);
 }
 
 /* One candidate that is on `node`, or is not there any more. */
-static void take_candidate(struct mover *m, const struct mover_candidate *c, int node, uint64_t *used) {
+static inline void take_candidate(struct mover *m, const struct mover_candidate *c, int node, bool any_stubborn, uint64_t *used) {
+        if (m->how == PAGES_HOME && mover_is_home(m, node)) /* and need not be made a unit */
+                return;
         struct unit *u = unit_of(m, c, node);
         if (!mover_is_misplaced(m, u))
                 return;
-        if (is_stubborn(m, u)) {
+        if (any_stubborn && is_stubborn(m, u)) {
                 m->result.failed_busy += u->pages;
                 m->result.remembered_pages += u->pages;
         } else if (c->shared)
@@ -76,12 +66,12 @@ static void take_candidate(struct mover *m, const struct mover_candidate *c, int
                 m->result.skipped_room_bytes += u->pages * m->page_bytes;
 }
 
-/* A block whose first and last pages are on these nodes. */
-static void take_ends(struct mover *m, const struct mover_candidate *c, int first, int last, uint64_t *used) {
-        struct unit *u = unit_of(m, c, first);
+/* A block whose first and last pages are on this node; -1: they are not on the same. */
+static void take_ends(struct mover *m, const struct mover_candidate *c, int node, uint64_t *used) {
+        struct unit *u = unit_of(m, c, node);
         bool stubborn = stubborn_has_any(m->stubborn, &m->processes[m->current], c->address, c->address + m->block_bytes,
                                          m->slice_began_usec);
-        if (!stubborn && first == last && mover_is_misplaced(m, u) && add_unit(m, u))
+        if (!stubborn && mover_is_misplaced(m, u) && add_unit(m, u))
                 *used += u->pages;
         else
                 mover_go_over(m, c->address, c->range);
@@ -89,7 +79,7 @@ static void take_ends(struct mover *m, const struct mover_candidate *c, int firs
 
 /* A block, where it must be known whether all of it lies on one node, and so may be a huge page. 0 or negative errno. */
 static int take_whole(struct mover *m, const struct mover_candidate *c, uint64_t *used) {
-        uint32_t n = block_pages(m), same = 1;
+        uint32_t n = mover_block_pages(m), same = 1;
         for (uint32_t i = 0; i < n; i++)
                 m->ask_addresses[i] = (void *) (uintptr_t) (c->address + i * m->page_bytes);
         int r = mover_ask(m, n, m->ask_addresses, m->ask_status);
@@ -97,109 +87,72 @@ static int take_whole(struct mover *m, const struct mover_candidate *c, uint64_t
                 return r;
         while (same < n && m->ask_status[same] == m->ask_status[0])
                 same++;
+        bool any_stubborn = stubborn_count(m->stubborn) > 0;
         if (same == n && m->ask_status[0] >= 0) {
                 /* Where there is no room it stays: one page of it could take all the others along, past what is to move. */
-                take_candidate(m, c, m->ask_status[0], used);
+                take_candidate(m, c, m->ask_status[0], any_stubborn, used);
                 return 0;
         }
         for (uint32_t i = 0; i < n; i++) {
                 const struct mover_candidate page = { .address = c->address + i * m->page_bytes, .range = c->range };
-                take_candidate(m, &page, m->ask_status[i], used);
+                take_candidate(m, &page, m->ask_status[i], any_stubborn, used);
         }
         return 0;
 }
 
-/* Where numa_maps has it; -1: that is not known, or not believed. The first page of a block that was tried as a huge one may have moved since. */
-static int known_node(const struct mover *m, const struct mover_candidate *c) {
-        if (!m->trusts || c->kind != CANDIDATE_PAGE || c->shared || (c->missed && c->address % m->block_bytes == 0))
-                return -1;
-        return m->ranges[c->range].source;
-}
-
-/* Is this candidate asked for? Those whose node is known only where a hash says so: what has come home meanwhile may well be every second page, or
- * every 64th. */
-static bool is_asked(const struct mover *m, const struct mover_candidate *c) {
-        if (known_node(m, c) < 0)
-                return true;
-        uint64_t x = (c->address ^ c->address >> 27) * UINT64_C(0x9e3779b97f4a7c15);
-        x = (x ^ x >> 31) * UINT64_C(0xbf58476d1ce4e5b9);
-        return (x >> 32) % ASK_SHARE == 0;
-}
-
-/* How many of the next candidates fit into what is left of window and budget, and the addresses to ask for. */
-static size_t choose(struct mover *m, uint64_t budget_pages, size_t *ret_asked) {
-        uint64_t pages = 0;
-        size_t n = 0, asked = 0;
-        while (m->candidate + n < m->n_candidates && m->n_window + n < WINDOW_PAGES) {
-                struct mover_candidate *c = &m->candidates[m->candidate + n];
-                uint32_t size = c->shared ? 0 : c->kind == CANDIDATE_PAGE ? m->ranges[c->range].base_pages : block_pages(m);
-                if (pages + size > budget_pages && (n > 0 || m->n_window > 0))
+/* Deals with the first of these candidates that are as the last of the window was, on its node and in its block, or at home: where nothing is left to find
+ * out. How many. */
+static size_t take_likewise(struct mover *m, const struct mover_candidate *c, const int *where, size_t n, uint64_t *used) {
+        const struct unit *last = m->n_window > 0 ? &m->window[m->n_window - 1] : NULL;
+        if (!last || last->huge || last->probe || !mover_is_sticky(m, last))
+                return 0;
+        const struct unit like = *last;
+        struct unit *u = &m->window[m->n_window];
+        const uint64_t bytes = like.pages * m->page_bytes, block = BLOCK_PAGES * m->page_bytes, start = m->sticky.start;
+        const size_t n_max = m->room[like.target] / bytes;
+        size_t i = 0, taken = 0;
+        for (; i < n && taken < n_max; i++, c++) {
+                if (c->kind != CANDIDATE_PAGE || c->shared || c->range != like.range || c->address - start >= block)
                         break;
-                if (asked + (c->kind == CANDIDATE_BLOCK ? 2 : 1) > WINDOW_PAGES ||
-                    (c->kind == CANDIDATE_BLOCK && m->how != PAGES_HOME))
+                if (where[i] == like.from) {
+                        u[taken] = like;
+                        u[taken++].address = c->address;
+                } else if (!mover_is_home(m, where[i]))
                         break;
-                pages += size;
-                c->asked = is_asked(m, c);
-                if (c->asked) {
-                        m->ask_pick[asked] = n;
-                        m->ask_addresses[asked++] = (void *) (uintptr_t) c->address;
-                }
-                if (c->kind == CANDIDATE_BLOCK) {
-                        m->ask_pick[asked] = n;
-                        m->ask_addresses[asked++] = (void *) (uintptr_t) (c->address + m->block_bytes - m->page_bytes);
-                }
-                n++;
         }
-        *ret_asked = asked;
-        return n;
-}
-
-/* Are those that were asked for where numa_maps had them? */
-static bool are_as_known(const struct mover *m, size_t asked) {
-        for (size_t k = 0; k < asked; k++) {
-                int known = known_node(m, &m->candidates[m->candidate + m->ask_pick[k]]);
-                if (known >= 0 && m->ask_status[k] != known)
-                        return false;
-        }
-        return true;
-}
-
-/* Asks for the next candidates, as many as choose() takes. How many these are, or negative errno. */
-static long ask_next(struct mover *m, uint64_t budget_pages) {
-        for (;;) {
-                size_t asked, n = choose(m, budget_pages, &asked);
-                int r = asked > 0 ? mover_ask(m, asked, m->ask_addresses, m->ask_status) : 0;
-                if (r < 0)
-                        return r;
-                if (!m->trusts || are_as_known(m, asked))
-                        return (long) n;
-                m->trusts = false;
-        }
+        m->room[like.target] -= taken * bytes;
+        m->assigned[like.target] += taken * like.pages;
+        m->n_window += taken;
+        *used += taken * like.pages;
+        return i;
 }
 
 /* Puts those of the next candidates into the window that must move. 1; 0: no more fit; negative errno. */
 static int take_some(struct mover *m, uint64_t budget_pages, uint64_t *used) {
-        long n = ask_next(m, budget_pages - *used);
+        long n = mover_ask_next(m, budget_pages - *used);
         if (n < 0)
                 return (int) n;
+        const struct mover_candidate *c = &m->candidates[m->candidate];
         if (n == 0) {
-                const struct mover_candidate *c = &m->candidates[m->candidate];
                 if (c->kind != CANDIDATE_BLOCK || m->how == PAGES_HOME ||
-                    (m->n_window > 0 && (m->n_window + BLOCK_PAGES > WINDOW_PAGES || *used + block_pages(m) > budget_pages)))
+                    (m->n_window > 0 &&
+                     (m->n_window + BLOCK_PAGES > WINDOW_PAGES || *used + mover_block_pages(m) > budget_pages)))
                         return 0;
                 m->candidate++;
                 int r = take_whole(m, c, used);
                 return r < 0 ? r : 1;
         }
-        for (size_t i = 0, k = 0; i < (size_t) n; i++) {
-                const struct mover_candidate *c = &m->candidates[m->candidate + i];
-                if (!c->asked)
-                        take_candidate(m, c, m->ranges[c->range].source, used);
-                else if (c->kind == CANDIDATE_BLOCK) {
-                        take_ends(m, c, m->ask_status[k], m->ask_status[k + 1], used);
-                        k += 2;
-                } else
-                        take_candidate(m, c, m->ask_status[k++], used);
+        bool any_stubborn = stubborn_count(m->stubborn) > 0;
+        for (size_t i = 0; i < (size_t) n;) {
+                size_t likewise = any_stubborn ? 0 : take_likewise(m, &c[i], &m->where[i], (size_t) n - i, used);
+                i += likewise;
+                if (likewise > 0)
+                        continue;
+                if (c[i].kind == CANDIDATE_BLOCK)
+                        take_ends(m, &c[i], m->where[i], used);
+                else
+                        take_candidate(m, &c[i], m->where[i], any_stubborn, used);
+                i++;
         }
         m->candidate += (size_t) n;
         return 1;

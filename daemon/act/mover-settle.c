@@ -48,6 +48,22 @@ static int ask_for_some(struct mover *m, size_t n, int target, bool pick_all) {
         return as_told;
 }
 
+/* Of a call's pages those that are where they were to go, and were asked for one by one, at once: most of them. The rest is left to mover_settle(). */
+size_t mover_settle_plain(struct mover *m, struct unit *units, size_t i, size_t n, int target) {
+        uint64_t pages = 0;
+        const struct unit *first = &units[m->pick[i]];
+        for (; i < n && m->now[i] == target; i++) {
+                struct unit *u = &units[m->pick[i]];
+                if (u->probe || u->huge || u->hugetlb || u->from != first->from)
+                        break;
+                u->resolved = true;
+                pages += u->pages;
+        }
+        if (pages > 0)
+                count_moved(m, first, pages);
+        return i;
+}
+
 int mover_learn(struct mover *m, size_t n, int target) {
         int r = ask_for_some(m, n, target, false);
         if (r == 0)

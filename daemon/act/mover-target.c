@@ -62,13 +62,6 @@ static bool is_better(const struct mover *m, unsigned a, unsigned b, unsigned fr
         return topology_distance(m->topology, from, a) < topology_distance(m->topology, from, b);
 }
 
-/* Does it go where its neighbour went? What became full or forbidden since is no target any more, so that only room is to be looked at. */
-static bool is_sticky(const struct mover *m, const struct unit *u) {
-        return m->how == PAGES_HOME && m->sticky.target >= 0 && m->sticky.from == u->from &&
-               u->address - m->sticky.start < BLOCK_PAGES * m->page_bytes && !u->hugetlb &&
-               m->room[m->sticky.target] >= u->pages * m->page_bytes;
-}
-
 static int find_home(const struct mover *m, const struct unit *u) {
         int best = -1;
         NODE_SET_FOREACH (n, &m->targets)
@@ -88,8 +81,7 @@ static int find_target(const struct mover *m, const struct unit *u) {
         return mover_division_target(m, u, &open);
 }
 
-/* Not inline: it is called for one page in many. */
-__attribute__((noinline)) static bool pick_target(struct mover *m, const struct unit *u) {
+static bool pick_target(struct mover *m, const struct unit *u) {
         int best = find_target(m, u);
         if (best < 0)
                 return false;
@@ -99,8 +91,8 @@ __attribute__((noinline)) static bool pick_target(struct mover *m, const struct 
         return true;
 }
 
-bool mover_reserve(struct mover *m, struct unit *u) {
-        if (!is_sticky(m, u) && !pick_target(m, u))
+bool mover_reserve_anew(struct mover *m, struct unit *u) {
+        if (!pick_target(m, u))
                 return false;
         int best = m->sticky.target;
         u->target = (int16_t) best;

@@ -24,22 +24,24 @@ static uint64_t read_huge_page_bytes(const struct mover *m) {
         return bytes;
 }
 
+/* Not cleared: that would cost more than all else that is done before the first page. */
 static int alloc_window(struct mover *m) {
-        m->pagemap = calloc(WINDOW_PAGES, sizeof(*m->pagemap));
-        m->window = calloc(WINDOW_PAGES, sizeof(*m->window));
-        m->addresses = calloc(WINDOW_PAGES, sizeof(*m->addresses));
-        m->nodes = calloc(WINDOW_PAGES, sizeof(*m->nodes));
-        m->status = calloc(WINDOW_PAGES, sizeof(*m->status));
-        m->now = calloc(WINDOW_PAGES, sizeof(*m->now));
-        m->pick = calloc(WINDOW_PAGES, sizeof(*m->pick));
-        m->ask_addresses = calloc(WINDOW_PAGES, sizeof(*m->ask_addresses));
-        m->ask_status = calloc(WINDOW_PAGES, sizeof(*m->ask_status));
-        m->ask_pick = calloc(WINDOW_PAGES, sizeof(*m->ask_pick));
-        m->candidates = calloc(WINDOW_PAGES, sizeof(*m->candidates));
-        m->missed = calloc(WINDOW_PAGES, sizeof(*m->missed));
-        m->stretches = calloc(STRETCHES_MAX, sizeof(*m->stretches));
+        m->pagemap = reallocarray(NULL, WINDOW_PAGES, sizeof(*m->pagemap));
+        m->window = reallocarray(NULL, WINDOW_PAGES, sizeof(*m->window));
+        m->addresses = reallocarray(NULL, WINDOW_PAGES, sizeof(*m->addresses));
+        m->nodes = reallocarray(NULL, WINDOW_PAGES, sizeof(*m->nodes));
+        m->status = reallocarray(NULL, WINDOW_PAGES, sizeof(*m->status));
+        m->now = reallocarray(NULL, WINDOW_PAGES, sizeof(*m->now));
+        m->pick = reallocarray(NULL, WINDOW_PAGES, sizeof(*m->pick));
+        m->ask_addresses = reallocarray(NULL, WINDOW_PAGES, sizeof(*m->ask_addresses));
+        m->ask_status = reallocarray(NULL, WINDOW_PAGES, sizeof(*m->ask_status));
+        m->ask_pick = reallocarray(NULL, WINDOW_PAGES, sizeof(*m->ask_pick));
+        m->candidates = reallocarray(NULL, WINDOW_PAGES, sizeof(*m->candidates));
+        m->where = reallocarray(NULL, WINDOW_PAGES, sizeof(*m->where));
+        m->missed = reallocarray(NULL, WINDOW_PAGES, sizeof(*m->missed));
+        m->stretches = reallocarray(NULL, STRETCHES_MAX, sizeof(*m->stretches));
         return m->pagemap && m->window && m->addresses && m->nodes && m->status && m->now && m->pick && m->ask_addresses &&
-                               m->ask_status && m->ask_pick && m->candidates && m->missed && m->stretches
+                               m->ask_status && m->ask_pick && m->candidates && m->where && m->missed && m->stretches
                        ? 0
                        : -ENOMEM;
 }
@@ -88,7 +90,7 @@ struct mover *mover_free(struct mover *m) {
                 m->cgroup,     m->processes, m->room,      m->assigned, m->pool_pages,    m->weight,     m->ranges,
                 m->flow,       m->surplus,   m->deficit,   m->pattern,  m->pagemap,       m->window,     m->addresses,
                 m->nodes,      m->status,    m->now,       m->pick,     m->ask_addresses, m->ask_status, m->ask_pick,
-                m->candidates, m->missed,    m->stretches, m->retry,
+                m->candidates, m->missed,    m->stretches, m->retry,    m->where,
         };
         for (size_t i = 0; i < ARRAY_SIZE(all); i++)
                 free(all[i]);
@@ -174,7 +176,7 @@ static int enter_process(struct mover *m) {
         if (r <= 0 || m->loaded)
                 return r;
         if (m->move_shared && !m->mappers)
-                r = mappers_read(m->host, m->processes, m->n_processes, &m->companions, &m->reading, &m->mappers);
+                r = mappers_read(m->host, m->cgroup, m->processes, m->n_processes, &m->companions, &m->reading, &m->mappers);
         atomic_store(&m->reading, 0);
         if (r >= 0)
                 r = mover_load_ranges(m, p->pid);

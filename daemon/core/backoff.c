@@ -105,6 +105,8 @@ static void recover(struct backoff *b, uint64_t now) {
 /* Slower, as long as it helps; then it is asked whether it is us at all. */
 static void slow_for_cpu(struct backoff *b, bool much, uint64_t now) {
         bool slowest = b->level >= BACKOFF_CPU_SLOWEST;
+        if (b->cause != HOLD_CPU)
+                b->n_slowest = 0;
         b->cause = HOLD_CPU;
         if (!slowest)
                 b->level = much ? BACKOFF_CPU_SLOWEST : b->level + 1;
@@ -115,6 +117,8 @@ static void slow_for_cpu(struct backoff *b, bool much, uint64_t now) {
 }
 
 static void slow_for_memory(struct backoff *b, uint64_t now) {
+        if (b->cause != HOLD_MEMORY || b->level < BACKOFF_SLOWEST)
+                b->n_slowest = 0; /* those were looks at something else, or at a faster move */
         b->cause = HOLD_MEMORY;
         if (b->level < BACKOFF_SLOWEST)
                 b->level++;

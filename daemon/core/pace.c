@@ -4,13 +4,14 @@
  * takes by itself is told from what pages take by a line through slices of different sizes. */
 #include "core/pace.h"
 
-/* A slice slower than this share of its time shrinks the next (where calls are dear, times are noisy: the line is asked, unless it is far more); growing
- * must be worth so much. Between them nothing changes. */
-#define SLOW_PERCENT      150u
-#define DEAR_SLOW_PERCENT 300u
-#define GROW_PERCENT      125u
-#define GROW_MAX          2u
-#define SHRINK_MAX        8u
+/* A slice slower than this share of its time shrinks the next (where calls are dear, and times noisy, the line is asked instead); growing must be worth so
+ * much. Between them nothing changes. */
+#define SLOW_PERCENT 150u
+#define GROW_PERCENT 125u
+#define GROW_MAX     2u
+#define SHRINK_MAX   8u
+/* Of a slice pages took so much at least, however long the call is thought to take by itself. */
+#define PAGES_SHARE_LEAST 64u
 /* Slices may take so many times what a call takes by itself, so that no more than an eighth of their time is lost to that; but no longer than so many
  * times as long as others. */
 #define FIXED_FACTOR    8u
@@ -75,7 +76,7 @@ static uint64_t usual_cost(const struct pace *p, bool middle) {
         uint64_t costs[PACE_WINDOW];
         for (unsigned i = 0; i < p->n_last; i++) {
                 const struct pace_slice *l = &p->last[i];
-                double usec = (double) (l->usec - MIN2(p->fixed_usec, l->usec - l->usec / SHRINK_MAX));
+                double usec = (double) (l->usec - MIN2(p->fixed_usec, l->usec - l->usec / PAGES_SHARE_LEAST));
                 uint64_t cost = (uint64_t) (usec * 1000.0 / ((double) l->bytes / KIB));
                 unsigned at = i; /* the dearest first */
                 for (; at > 0 && costs[at - 1] < cost; at--)
@@ -114,11 +115,13 @@ void pace_slice_done(struct pace *p, uint64_t tried_bytes, uint64_t took_usec) {
         uint64_t allowed = allowed_usec(p);
         bool dear = allowed > PACE_SLICE_USEC;
         uint64_t cost = MAX2(usual_cost(p, dear), (uint64_t) (p->slope * 1000));
-        uint64_t want = scale(KIB, (allowed - MIN2(p->fixed_usec, allowed)) * 1000, cost);
-        if (took > allowed / 100 * (dear ? DEAR_SLOW_PERCENT : SLOW_PERCENT))
+        /* However long a call takes by itself, pages get a share of the slice. */
+        uint64_t for_pages = MAX2(allowed - MIN2(p->fixed_usec, allowed), allowed / FIXED_FACTOR);
+        uint64_t want = scale(KIB, for_pages * 1000, cost);
+        if (!dear && took > allowed / 100 * SLOW_PERCENT)
                 /* A page that cannot be split may be more than was asked for: no reason to ask for more. */
                 size = MIN2(size, MAX2(scale(tried_bytes, allowed, took), size / SHRINK_MAX));
-        else if (dear && want < size * 100 / SLOW_PERCENT)
+        else if (dear && want < size / SLOW_PERCENT * 100)
                 size = MAX2(want, size / SHRINK_MAX);
         else if (tried_bytes >= size / 2 && (want >= size / 100 * GROW_PERCENT || want == PACE_MAX_BYTES))
                 size = MIN2(want, size * GROW_MAX);

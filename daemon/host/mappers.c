@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* How many processes of a service, and of its companions, map the same thing: a hash table, open addressing, at most half full. The kernel tells how often a page is
  * mapped, not by whom; where that is no more than these processes account for, nobody else is taken to map it. */
+#include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/util.h"
+#include "host/cgroup.h"
 #include "host/io.h"
 #include "host/maps.h"
 #include "host/proc.h"
@@ -13,6 +16,8 @@
 #define N_SLOTS (2 * MAPPERS_MAX) /* a power of two */
 /* A process can choose its addresses so that all of them meet in one place, and fork: what is not found within so many slots is not kept. */
 #define PROBES_MAX 256u
+/* So many processes that have come since are looked at; with more, what all of them map is left alone, as it was mapped by somebody unknown. */
+#define NEWCOMERS_MAX 256u
 
 struct mapped {
         uint64_t device, inode, address; /* address: where it is of no file */
@@ -83,22 +88,65 @@ static void read_process(struct mappers *m, const struct host *h, const struct p
         (void) maps_read(fd, take_entry, m);
 }
 
+static int compare_pids(const void *a, const void *b) {
+        pid_t x = *(const pid_t *) a, y = *(const pid_t *) b;
+        return (x > y) - (x < y);
+}
+
+/* Whoever is in the service's cgroup by now (not in those below it) and is not one of `known`, sorted. */
+static void read_listed(struct mappers *m, const struct host *h, const char *cgroup, char *text, const pid_t *known,
+                        size_t n_known) {
+        char *rest = text, *line;
+        for (size_t n = 0; n < NEWCOMERS_MAX && (line = next_line(&rest));) {
+                uint64_t number;
+                if (parse_u64(line, &number) < 0 || number == 0 || number > INT_MAX)
+                        continue;
+                pid_t pid = (pid_t) number;
+                if (bsearch(&pid, known, n_known, sizeof pid, compare_pids))
+                        continue;
+                _cleanup_(close_fdp) int fd = maps_open(h, pid, false);
+                if (fd < 0 || host_process_is_in(h, pid, cgroup) != 1)
+                        continue;
+                (void) maps_read(fd, take_entry, m);
+                m->process++;
+                n++;
+        }
+}
+
+/* Services fork: between the list of processes and the reading of their maps, and all the time. */
+static int read_newcomers(struct mappers *m, const struct host *h, const char *cgroup, const struct process_ref *processes,
+                          size_t n_processes) {
+        _cleanup_free_ char *text = NULL;
+        _cleanup_free_ pid_t *known = calloc(n_processes + 1, sizeof *known);
+        if (!known)
+                return -ENOMEM;
+        for (size_t i = 0; i < n_processes; i++)
+                known[i] = processes[i].pid;
+        qsort(known, n_processes, sizeof *known, compare_pids);
+        _cleanup_(close_fdp) int fd = cgroup_open(h, cgroup);
+        int r = fd < 0 ? fd : read_file_at(fd, "cgroup.procs", CGROUP_PROCS_LIMIT, &text, NULL);
+        if (r >= 0)
+                read_listed(m, h, cgroup, text, known, n_processes);
+        return r == -ENOMEM ? r : 0;
+}
+
+/* `first`: how many processes the service has; with so many newcomers beside them. */
 static void read_companions(struct mappers *m, const struct host *h, const struct companions *companions, size_t first,
-                            atomic_size_t *reading) {
+                            size_t n_newcomers, atomic_size_t *reading) {
         m->files_only = true;
-        m->process = first;
+        m->process = first + n_newcomers;
         for (size_t i = 0; i < companions->n_items; i++) {
                 const struct companion *c = &companions->items[i];
                 const char *cgroup = strncmp(c->cgroup, "pid:", 4) == 0 ? NULL : c->cgroup;
                 for (size_t k = 0; k < c->n_processes; k++, m->process++) {
                         if (reading)
-                                atomic_store(reading, m->process + 1);
+                                atomic_store(reading, m->process - n_newcomers + 1);
                         read_process(m, h, &c->processes[k], cgroup);
                 }
         }
 }
 
-int mappers_read(const struct host *h, const struct process_ref *processes, size_t n_processes,
+int mappers_read(const struct host *h, const char *cgroup, const struct process_ref *processes, size_t n_processes,
                  const struct companions *companions, atomic_size_t *reading, struct mappers **ret) {
         struct mappers *m = calloc(1, sizeof *m);
         if (!m)
@@ -114,8 +162,20 @@ int mappers_read(const struct host *h, const struct process_ref *processes, size
                         atomic_store(reading, i + 1);
                 read_process(m, h, &processes[i], NULL);
         }
+        size_t first = n_processes;
+        if (cgroup) {
+                m->process = n_processes;
+                if (reading)
+                        atomic_store(reading, (size_t) 0); /* whose, nobody has a number for */
+                int r = read_newcomers(m, h, cgroup, processes, n_processes);
+                if (r < 0) {
+                        mappers_free(m);
+                        return r;
+                }
+                first = m->process;
+        }
         if (companions)
-                read_companions(m, h, companions, n_processes, reading);
+                read_companions(m, h, companions, n_processes, first - n_processes, reading);
         *ret = m;
         return 0;
 }

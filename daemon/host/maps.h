@@ -35,9 +35,10 @@ int maps_read(int fd, maps_callback callback, void *userdata);
 
 /* Who maps what, within one service and its companions (may be NULL). */
 struct mappers;
-/* Reads the maps of these processes; those that ended or cannot be read count for nothing, nor do companions' processes that are in their cgroup no
- * more. `reading`, where not NULL, is told which (its index + 1; companions' follow the service's own). 0 or -ENOMEM. */
-int mappers_read(const struct host *h, const struct process_ref *processes, size_t n_processes,
+/* Reads the maps of these processes, and of those that have come into `cgroup` since (NULL: of none); those that ended or cannot be read count for
+ * nothing, nor do companions' processes that are in their cgroup no more. `reading`, where not NULL, is told which (its index + 1; companions' follow the
+ * service's own; 0: one that has come since). 0 or -ENOMEM. */
+int mappers_read(const struct host *h, const char *cgroup, const struct process_ref *processes, size_t n_processes,
                  const struct companions *companions, atomic_size_t *reading, struct mappers **ret);
 struct mappers *mappers_free(struct mappers *m);
 /* How many of the processes map the same file; for memory of no file, which processes share after a fork, how many of the service's own map something

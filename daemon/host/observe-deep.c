@@ -203,7 +203,7 @@ static int read_all(struct deep_read *r, const struct process_ref *processes, si
         struct deep_sample *d = r->sample;
         bool denied = false;
         if (r->options.move_shared) {
-                int error = mappers_read(r->host, processes, MIN2(n_processes, (size_t) DEEP_PROCESSES_MAX),
+                int error = mappers_read(r->host, NULL, processes, MIN2(n_processes, (size_t) DEEP_PROCESSES_MAX),
                                          r->options.companions, r->options.reading, &r->mappers);
                 if (error < 0)
                         return error;

@@ -117,6 +117,22 @@ static void test_each_try_takes_cpus(void **state) {
         assert_int_equal(b.level, 1);
 }
 
+/* Looks that found its CPU pressure high say nothing of its memory pressure: as many of those as ever until it pauses. */
+static void test_each_counts_for_itself(void **state) {
+        struct backoff b;
+        uint64_t now = 0;
+        unsigned n = 0;
+        backoff_init(&b, 0, 0, false);
+        b.ask_again_usec = UINT64_MAX;
+        for (unsigned i = 0; i < 20; i++)
+                look(&b, &now, 0, 900);
+        assert_int_equal(b.level, BACKOFF_CPU_SLOWEST);
+        for (; b.level < BACKOFF_PAUSED && n < 100; n++)
+                look(&b, &now, 150, 900);
+        assert_int_equal(n, 5);
+        assert_int_equal(b.cause, HOLD_MEMORY);
+}
+
 /* It waits for CPUs whether we move or not: that is how it is now, and no reason to wait. */
 static void test_load_of_its_own(void **state) {
         struct backoff b;
@@ -244,6 +260,7 @@ int main(void) {
                 cmocka_unit_test(test_memory_pressure_pauses_and_gives_up),
                 cmocka_unit_test(test_each_try_hurts),
                 cmocka_unit_test(test_each_try_takes_cpus),
+                cmocka_unit_test(test_each_counts_for_itself),
                 cmocka_unit_test(test_load_of_its_own),
                 cmocka_unit_test(test_restricted_before),
                 cmocka_unit_test(test_restricted_and_hurt),

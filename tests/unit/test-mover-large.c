@@ -137,6 +137,57 @@ static void test_pages_that_came_home(void **state) {
         assert_int_equal(simulated_pages_on(sim, PID, 1), 0);
 }
 
+/* A mapping on two nodes. Where its blocks are on one node each, or have much at home that is spread, few pages are asked for, and what is at home is left
+ * there; where there is as much at home as few questions could miss, all are. */
+static void test_spots(void **state) {
+        const size_t n = 16384;
+        add(PID, BASE, n, 1);
+        for (size_t i = 0; i < n; i++) /* a fourth of the blocks; every second page of another fourth */
+                if (i / 512 % 4 == 1 || (i / 512 % 4 == 2 && i % 2 == 1))
+                        simulated_page(sim, PID, BASE + i * 4096)->node = 0;
+        struct move_result r = move_home("0", 0);
+        assert_int_equal(simulated_pages_on(sim, PID, 1), 0);
+        assert_int_equal(r.asked_pages, n / 2 + n / 8);
+        assert_int_equal(r.moved_pages, n / 2 + n / 8);
+        assert_int_equal(simulated_counts(sim)->moved_home_pages, 0);
+        assert_true(simulated_counts(sim)->ask_pages < n * 3 / 4);
+
+        static const size_t every[] = { 3, 10, 16, 17, 40, 100, 200, 256, 300, 2000 };
+        for (size_t k = 0; k < ARRAY_SIZE(every); k++) {
+                uint64_t start = BASE + (k + 1) * GIB, before = simulated_counts(sim)->moved_home_pages;
+                add(PID, start, n, 1);
+                for (size_t i = 0; i < n; i += every[k])
+                        simulated_page(sim, PID, start + i * 4096)->node = 0;
+                r = move_home("0", 0);
+                assert_int_equal(simulated_pages_on(sim, PID, 1), 0);
+                assert_true(simulated_counts(sim)->moved_home_pages - before <= n / 100);
+        }
+}
+
+/* A few pages at home that lie together: the blocks that have them show it, the others need few questions. */
+static void test_spots_of_one_block(void **state) {
+        const size_t n = 16384;
+        add(PID, BASE, n, 1);
+        for (size_t i = 3000; i < 3060; i++)
+                simulated_page(sim, PID, BASE + i * 4096)->node = 0;
+        struct move_result r = move_home("0", 0);
+        assert_int_equal(r.moved_pages, n - 60);
+        assert_int_equal(r.asked_pages, n - 60);
+        assert_true(simulated_counts(sim)->ask_pages < n / 3);
+}
+
+/* What numa_maps has found wholly populated needs no look at pagemap, and what is shared none at its node. */
+static void test_populated(void **state) {
+        add(PID, BASE, 5000, 1);
+        add(PID, BASE + GIB, 300, 1);
+        for (size_t i = 0; i < 300; i++)
+                simulated_page(sim, PID, BASE + GIB + i * 4096)->shared = true;
+        struct move_result r = move_home("0", 0);
+        assert_int_equal(r.moved_pages, 5000);
+        assert_int_equal(r.failed_shared, 300);
+        assert_true(simulated_counts(sim)->ask_pages < 1000);
+}
+
 /* A process that forks after its mappings were read: what it has in common with the child is the kernel's to refuse, and is counted. */
 static void test_pages_that_became_shared(void **state) {
         add(PID, BASE, 2000, 1);
@@ -224,6 +275,12 @@ int main(void) {
                 SCAN(test_known_pages),
                 PAGEMAP(test_pages_that_came_home),
                 SCAN(test_pages_that_came_home),
+                PAGEMAP(test_spots),
+                SCAN(test_spots),
+                PAGEMAP(test_spots_of_one_block),
+                SCAN(test_spots_of_one_block),
+                PAGEMAP(test_populated),
+                SCAN(test_populated),
                 ALL(test_pages_that_became_shared),
                 ALL(test_huge_page_that_was_split),
                 ALL(test_heap_that_grows),

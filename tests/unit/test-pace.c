@@ -118,6 +118,16 @@ static void test_calls_as_long_as_a_slice(void **state) {
         assert_true(p.slice_bytes == PACE_MAX_BYTES);
 }
 
+/* However dear a call is, smaller ones are no cheaper. */
+static void test_calls_beyond_any_slice(void **state) {
+        for (uint64_t fixed_msec = 100; fixed_msec <= 3000; fixed_msec = fixed_msec * 5 / 4) {
+                struct pace p = { 0 };
+                const struct kernel k = { fixed_msec * USEC_PER_MSEC, GIB, 4 * KIB };
+                slices(&p, &k, 100);
+                assert_true(p.slice_bytes == PACE_MAX_BYTES);
+        }
+}
+
 /* One slice of another size that takes a hundred times as long is no dear call. */
 static void test_outliers_are_not_dear(void **state) {
         struct pace p = { 0 };
@@ -245,6 +255,7 @@ int main(void) {
                 cmocka_unit_test(test_time_says_nothing_of_size),
                 cmocka_unit_test(test_dear_and_noisy),
                 cmocka_unit_test(test_calls_as_long_as_a_slice),
+                cmocka_unit_test(test_calls_beyond_any_slice),
                 cmocka_unit_test(test_outliers_are_not_dear),
                 cmocka_unit_test(test_cliff),
                 cmocka_unit_test(test_one_outlier),

@@ -192,7 +192,7 @@ static void companion_hangs(struct run *r) {
         expect_home_count(r, vm, 4);
         other->stuck_usec = 0;
         pass(r, MINUTES(40));
-        expect(r, !n->without_companions && !n->stuck, "it is over, and nobody knows");
+        expect(r, n && !n->without_companions && !n->stuck, "it is over, and nobody knows");
         expect_local(r, vm, 0.99);
 }
 

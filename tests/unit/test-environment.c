@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* This machine's environment: what changes cgroups does not wait behind processes that do not let themselves be read or moved. */
-#include "environment-live.c" /* whose threads are counted here */
+#include "environment-live.c" // NOLINT(bugprone-suspicious-include): its threads are counted here
 
 #include "act-fixture.h"
 
@@ -29,7 +29,7 @@ static void on_changed(int result, void *userdata) {
 
 static void test_changes_do_not_wait_for_readers(void **state) {
         struct fixture fx;
-        struct environment env;
+        struct environment env = { 0 };
         struct probe probes[HUNG_MAX];
         int pipe_fds[2];
         unsigned left = HUNG_MAX;
@@ -38,6 +38,8 @@ static void test_changes_do_not_wait_for_readers(void **state) {
         log_open(LOG_TARGET_CONSOLE, LOG_CRIT);
         assert_int_equal(environment_live_new(&(struct live_options){ .root = fx.path, .once = true }, &env), 0);
         struct live *l = env.context;
+        if (!l)
+                abort();
         l->host->live = true; /* as if: nothing below this root is a cgroup file system */
         assert_int_equal(pipe2(pipe_fds, O_CLOEXEC), 0);
         for (unsigned i = 0; i < HUNG_MAX; i++) {
@@ -91,12 +93,14 @@ static const struct job_ops heir_ops = { heir_run, heir_done, NULL };
 /* The end of jobs is told while all is taken apart: what is then wanted is refused, of whichever threads. */
 static void test_stopping(void **state) {
         struct fixture fx;
-        struct environment env;
+        struct environment env = { 0 };
         fixture_new(&fx);
         fixture_write(&fx, "cg/x/cgroup.procs", "");
         log_open(LOG_TARGET_CONSOLE, LOG_CRIT);
         assert_int_equal(environment_live_new(&(struct live_options){ .root = fx.path, .once = true }, &env), 0);
         struct live *l = env.context;
+        if (!l)
+                abort();
         l->host->live = true;
         struct heir reads = { .env = &env }, writes = { .env = &env };
         assert_int_equal(env.ops->submit(env.context, &heir_ops, &reads, 0), 0);

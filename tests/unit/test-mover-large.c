@@ -158,7 +158,7 @@ static void test_spots(void **state) {
                 add(PID, start, n, 1);
                 for (size_t i = 0; i < n; i += every[k])
                         simulated_page(sim, PID, start + i * 4096)->node = 0;
-                r = move_home("0", 0);
+                (void) move_home("0", 0);
                 assert_int_equal(simulated_pages_on(sim, PID, 1), 0);
                 assert_true(simulated_counts(sim)->moved_home_pages - before <= n / 100);
         }

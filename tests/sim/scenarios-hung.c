@@ -93,17 +93,27 @@ static void one_restored_while_hung(struct run *r) {
         ask_while_hung(r, false);
 }
 
+/* Two guests, and a switch that has mapped the first one's memory: all to node 2, with what they share. */
+#define N_BONDED 3
+static void share_memory(struct run *r, const char *rate, struct sim_service **ret) {
+        static const char *const units[N_BONDED] = { "vm0.service", "vm1.service", "switch.service" };
+        _cleanup_free_ char *text =
+                format_string("daemon: {migrate-rate: %s}\n"
+                              "rules:\n- {name: vm, match: {unit: 'vm*'}, place: nodes, nodes: '2', shared-pages: move}\n"
+                              "- {name: switch, match: {unit: 'switch*'}, place: nodes, nodes: '2', shared-pages: move, "
+                              "together-with: vm}\n",
+                              rate);
+        machine(r, 4, 8, 8 * GIB);
+        rules(r, text);
+        for (unsigned i = 0; i < N_BONDED; i++)
+                ret[i] = service(r, units[i], 1, GIB, i % 2);
+        ret[2]->lender = ret[0];
+}
+
 /* Nobody is kept on CPUs away from its memory while it waits until those that it shares memory with have been moved. */
 static void waits_unrestricted(struct run *r) {
-        machine(r, 4, 8, 8 * GIB);
-        rules(r, "daemon: {migrate-rate: 128M}\n"
-                 "rules:\n- {name: vm, match: {unit: 'vm*'}, place: nodes, nodes: '2', shared-pages: move}\n"
-                 "- {name: switch, match: {unit: 'switch*'}, place: nodes, nodes: '2', shared-pages: move, together-with: vm}\n");
-        struct sim_service *v[3];
-        static const char *const units[] = { "vm0.service", "vm1.service", "switch.service" };
-        for (unsigned i = 0; i < ARRAY_SIZE(v); i++)
-                v[i] = service(r, units[i], 1, GIB, i % 2);
-        v[2]->lender = v[0];
+        struct sim_service *v[N_BONDED];
+        share_memory(r, "128M", v);
         unsigned n_at_once = 0;
         for (unsigned i = 0; i < 900; i++) {
                 pass(r, 100 * USEC_PER_MSEC);
@@ -143,15 +153,8 @@ static unsigned count_moved_company(const struct run *r, struct sim_service *con
 
 /* Who waits for its turn, and is then told to stop, has moved nothing: what is known of the others' memory still holds. */
 static void waited_only(struct run *r) {
-        machine(r, 4, 8, 8 * GIB);
-        rules(r, "daemon: {migrate-rate: 16M}\n"
-                 "rules:\n- {name: vm, match: {unit: 'vm*'}, place: nodes, nodes: '2', shared-pages: move}\n"
-                 "- {name: switch, match: {unit: 'switch*'}, place: nodes, nodes: '2', shared-pages: move, together-with: vm}\n");
-        struct sim_service *v[3];
-        static const char *const units[] = { "vm0.service", "vm1.service", "switch.service" };
-        for (unsigned i = 0; i < ARRAY_SIZE(v); i++)
-                v[i] = service(r, units[i], 1, GIB, i % 2);
-        v[2]->lender = v[0];
+        struct sim_service *v[N_BONDED];
+        share_memory(r, "16M", v);
         struct manager *m = sim_manager(r->sim);
         const struct transition *moving = NULL;
         for (unsigned i = 0; i < 1200 && (!moving || m->n_transitions < ARRAY_SIZE(v)); i++) {

@@ -2,8 +2,6 @@
 /* Holding back. Each measure says calm, steady, bad or terrible by itself; the worst decides, and CPU pressure only slows. */
 #include "core/backoff.h"
 
-#include <string.h>
-
 #define PSI_PERIOD_USEC (2 * USEC_PER_SEC)
 /* Without an answer for so long the total stands still, and is not only late. */
 #define PSI_STILL_USEC (PSI_PERIOD_USEC + USEC_PER_SEC / 2)

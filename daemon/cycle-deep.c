@@ -193,10 +193,7 @@ static void late_deep(void *arg) {
                 n->stuck = true;
                 n->stuck_pid = pid;
         }
-        journal_stuck(s->unit, s->cgroup,
-                      foreign ? "reading the maps of a service that it is kept together with"
-                      : what  ? what
-                              : "reading its memory map");
+        journal_stuck(s->unit, s->cgroup, foreign, !foreign && what ? what : "reading its memory map");
         if (j->beside)
                 return;
         /* The worker still reads `s`, which the job's reference keeps; the cycle must not be changed by it any more. */

@@ -229,8 +229,8 @@ static void late_slice(void *arg) {
                 t->note->stuck = true;
                 t->note->stuck_pid = 0;
         }
-        journal_stuck(t->target.unit, t->target.cgroup,
-                      t->at_companion ? "reading the maps of a service that it is kept together with" : "moving its pages");
+        journal_stuck(t->target.unit, t->target.cgroup, t->at_companion,
+                      t->at_companion ? "reading its memory map" : "moving its pages");
         transition_cancel(t, t->at_companion ? "a process of a service that it is kept together with did not respond"
                                              : "a process of it did not respond while its pages were moved");
         transition_give_back(t); /* nobody knows when it responds */

@@ -288,12 +288,13 @@ void journal_blocked(const struct service_sample *s, const char *reason) {
         log_entry_send(&e);
 }
 
-void journal_stuck(const char *unit, const char *cgroup, const char *while_doing) {
+void journal_stuck(const char *unit, const char *cgroup, bool companion, const char *while_doing) {
         struct log_entry e;
         log_entry_begin(&e, LOG_WARNING, MESSAGE_ID_PROCESS_STUCK);
         put_names(&e, unit, cgroup);
         log_entry_put(&e, "REASON", "%s", while_doing);
-        log_entry_say(&e, "%s: a process of it does not respond while %s; it is left alone until it does", unit, while_doing);
+        log_entry_say(&e, "%s: a process of %s does not respond while %s; it is left alone until it does", unit,
+                      companion ? "a service that it is kept together with" : "it", while_doing);
         log_entry_send(&e);
 }
 

@@ -77,8 +77,8 @@ uint64_t move_report_bytes_per_sec(const struct move_report *r);
 /* OUTCOME=restored|gone|changed-by-others|failed, DETAIL. */
 void journal_restored(const char *unit, const char *cgroup, enum restore_outcome outcome, int error, const char *detail);
 void journal_blocked(const struct service_sample *s, const char *reason); /* once per new reason, the caller sees to that */
-/* A process that does not come back from being read or moved; once. */
-void journal_stuck(const char *unit, const char *cgroup, const char *while_doing);
+/* A process that does not come back from being read or moved; once. `companion`: it is not one of the service's own. */
+void journal_stuck(const char *unit, const char *cgroup, bool companion, const char *while_doing);
 /* A change of cpusets that does not come to an end; `what`: "changing its cpuset". */
 void journal_change_late(const char *unit, const char *cgroup, const char *what);
 /* kernel.numa_balancing was set, by us; `why`: "kernel-balancing: off", "given back". KERNEL_BALANCING_BEFORE, KERNEL_BALANCING, REASON. */

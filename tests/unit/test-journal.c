@@ -242,7 +242,7 @@ static void test_host_unit(void **state) {
                 { "", NULL },
         };
         for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
-                journal_stuck("inner.service", units[i].cgroup, "reading its memory map");
+                journal_stuck("inner.service", units[i].cgroup, false, "reading its memory map");
                 assert_field("NUMABALANCED_UNIT=inner.service");
                 if (units[i].field)
                         assert_field(units[i].field);
@@ -254,6 +254,12 @@ static void test_host_unit(void **state) {
 static void test_others(void **state) {
         _cleanup_(service_sample_done) struct service_sample s;
         sample(&s);
+        journal_stuck("a.service", "/a.service", false, "moving its pages");
+        assert_field(
+                "MESSAGE=a.service: a process of it does not respond while moving its pages; it is left alone until it does");
+        journal_stuck("a.service", "/a.service", true, "reading its memory map");
+        assert_field("MESSAGE=a.service: a process of a service that it is kept together with does not respond while reading its "
+                     "memory map; it is left alone until it does");
         journal_restored("a.service", "/a.service", RESTORE_DONE, 0, NULL);
         assert_field("MESSAGE=a.service: has its former cpusets back");
         assert_field("OUTCOME=restored");

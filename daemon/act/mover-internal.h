@@ -102,6 +102,7 @@ struct mover_candidate {
         uint8_t kind;
         bool shared; /* with others: it stays, and is counted */
         bool missed; /* of a block that was no huge page */
+        bool tried;  /* the first page of such a block, which may have moved when that was tried */
 };
 
 /* A block that is to be gone over page by page. */
@@ -181,6 +182,7 @@ struct mover {
         size_t n_window;
         bool has_probes, has_hugetlb;
         bool has_arrived; /* some unit that is a block */
+        size_t n_unresolved;
         void **addresses;
         int *nodes, *status, *now;
         size_t *pick;

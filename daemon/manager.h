@@ -315,11 +315,20 @@ const struct deep_sample *rest_find(const struct manager *m, const struct servic
                                     uint64_t companions_key, uint64_t company_moved_usec, uint64_t now_usec);
 uint64_t rest_began_usec(const struct rest *r); /* when its map was read */
 struct rest *rest_free(struct rest *r);
-/* The part of deciding that starts things: in manager-decide.c */
+/* manager-decide.c: takes the reference to the cycle, whose observation is complete. */
 void manager_decide(struct manager *m, struct cycle *c);
-unsigned manager_n_active(const struct manager *m); /* transitions that do not wait for a stuck process */
 /* Which of our cpusets are in force, from the record. Heap array sorted by cgroup that borrows from the record. */
 int manager_applied(const struct manager *m, struct applied **ret, size_t *ret_n);
+
+/* manager-place.c: what becomes of the placement of the i-th service that was observed */
+/* Carries it out, or holds it back and puts the reason into the plan. Does the service still want something, so that the next look should come at the
+ * normal interval? */
+bool manager_place(struct manager *m, struct cycle *c, size_t i);
+/* Of a cycle that decides nothing: what manager_place() would make of this placement, without doing it. */
+void manager_foresee(struct manager *m, struct cycle *c, size_t i);
+unsigned manager_n_active(const struct manager *m); /* transitions that do not wait for a stuck process */
+/* Is this a time at which the configuration lets changes be made? */
+bool manager_window_is_open(const struct manager *m, const struct cycle *c);
 
 /* manager-explain.c: how the cycle's plan came about. What the planner was given is kept with the cycle, because the history goes on. */
 int cycle_keep_input(struct cycle *c, const struct plan_input *in);
@@ -366,8 +375,6 @@ int manager_request_advice(struct manager *m, uint64_t mcpu, uint64_t bytes, sd_
 void manager_looked(struct manager *m, struct cycle *c); /* decided, or only planned: then takes the reference */
 void manager_look_failed(struct manager *m, int error);
 void manager_look_done(struct manager *m);
-/* Of a cycle that decides nothing: what decide would make of this placement, without doing it. In manager-decide.c. */
-void manager_foresee(struct manager *m, struct cycle *c, size_t i);
 
 /* manager-hold.c: pause and held services, on disk */
 int manager_hold_load(struct manager *m);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Cycles, which transitions hold on to, and the observing half of one: the screen, off the event loop, and the end of it all: when the last memory map (cycle-deep.c) is in, or late,
- * the cycle is decided. */
+/* Cycles, which transitions hold on to, and the observing half of one: the screen, off the event loop, and the end of it all: when the
+ * last memory map (cycle-deep.c) is in, or late, the cycle is decided. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

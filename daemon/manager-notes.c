@@ -7,21 +7,9 @@
 #include "manager.h"
 
 static size_t note_position(const struct manager *m, const char *cgroup, bool *ret_found) {
-        size_t low = 0, high = m->n_notes;
-        while (low < high) {
-                size_t middle = low + (high - low) / 2;
-                int c = strcmp(m->notes[middle]->cgroup, cgroup);
-                if (c == 0) {
-                        *ret_found = true;
-                        return middle;
-                }
-                if (c < 0)
-                        low = middle + 1;
-                else
-                        high = middle;
-        }
-        *ret_found = false;
-        return low;
+        size_t at = FIRST_NOT_BEFORE(i, m->n_notes, strcmp(m->notes[i]->cgroup, cgroup) < 0);
+        *ret_found = at < m->n_notes && strcmp(m->notes[at]->cgroup, cgroup) == 0;
+        return at;
 }
 
 struct service_note *manager_find_note(const struct manager *m, const char *cgroup) {

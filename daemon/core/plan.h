@@ -123,12 +123,6 @@ struct plan {
         size_t n_placements;
 };
 
-/* Which cpusets of ours are in force, by cgroup (from the record of changes): the planner must know what it may widen. */
-struct applied {
-        const char *cgroup;
-        bool cpus, mems;
-};
-
 struct plan_input {
         const struct topology *topology;
         const struct machine_sample *machine;

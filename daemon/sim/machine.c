@@ -92,15 +92,7 @@ void sim_spec_init(struct sim_spec *p) {
 }
 
 static size_t position(const struct sim *s, const char *cgroup) {
-        size_t low = 0, high = s->n_services;
-        while (low < high) {
-                size_t middle = low + (high - low) / 2;
-                if (strcmp(s->services[middle]->cgroup, cgroup) < 0)
-                        low = middle + 1;
-                else
-                        high = middle;
-        }
-        return low;
+        return FIRST_NOT_BEFORE(i, s->n_services, strcmp(s->services[i]->cgroup, cgroup) < 0);
 }
 
 struct sim_service *sim_by_cgroup(const struct sim *s, const char *cgroup) {

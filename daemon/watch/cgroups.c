@@ -27,15 +27,7 @@ struct cgroup_watch {
 };
 
 static ssize_t position(const struct watch *w, int wd) {
-        size_t low = 0, high = w->n_cgroups;
-        while (low < high) {
-                size_t middle = low + (high - low) / 2;
-                if (w->cgroups[middle].wd < wd)
-                        low = middle + 1;
-                else
-                        high = middle;
-        }
-        return (ssize_t) low;
+        return (ssize_t) FIRST_NOT_BEFORE(i, w->n_cgroups, w->cgroups[i].wd < wd);
 }
 
 static struct cgroup_watch *by_descriptor(const struct watch *w, int wd) {
@@ -190,15 +182,7 @@ int watch_open_cgroups(struct watch *w) {
 
 /* Where a cgroup is among the wishes, or would be. */
 static size_t place_of(const char *cgroup, const struct watch_wish *wishes, size_t n) {
-        size_t low = 0, high = n;
-        while (low < high) {
-                size_t middle = low + (high - low) / 2;
-                if (strcmp(wishes[middle].cgroup, cgroup) < 0)
-                        low = middle + 1;
-                else
-                        high = middle;
-        }
-        return low;
+        return FIRST_NOT_BEFORE(i, n, strcmp(wishes[i].cgroup, cgroup) < 0);
 }
 
 static bool is_named(const char *cgroup, const struct watch_wish *wishes, size_t n) {

@@ -156,8 +156,7 @@ static struct sim_service *service_new(const struct sim *s, const struct sim_spe
         return v;
 }
 
-/* A node to begin on: one of those allowed, by chance. */
-static int pick_node(struct sim *s, const struct sim_service *v) {
+int sim_random_node(struct sim *s, const struct sim_service *v) {
         unsigned n = 0;
         int chosen = -1;
         for (unsigned i = 0; i < s->n_ids; i++)
@@ -169,7 +168,7 @@ static int pick_node(struct sim *s, const struct sim_service *v) {
 void sim_place_groups(struct sim *s, struct sim_service *v) {
         for (unsigned g = 0; g < v->n_groups; g++)
                 if (v->group_node[g] < 0 || v->allowed_cpus[v->group_node[g]] == 0)
-                        v->group_node[g] = (int16_t) pick_node(s, v);
+                        v->group_node[g] = (int16_t) sim_random_node(s, v);
 }
 
 static void fill_kind(struct sim *s, struct sim_service *v, enum sim_kind kind, uint64_t bytes) {

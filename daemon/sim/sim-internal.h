@@ -131,6 +131,8 @@ void sim_release(struct sim *s, struct sim_service *v, enum sim_kind kind, unsig
 uint64_t sim_usable(const struct sim *s, unsigned node);
 void sim_take(struct sim *s, unsigned node, uint64_t bytes); /* at most sim_usable() */
 void sim_place_groups(struct sim *s, struct sim_service *v);
+/* One of the nodes whose CPUs it may use, by chance; -1: none. */
+int sim_random_node(struct sim *s, const struct sim_service *v);
 struct sim_service *sim_by_cgroup(const struct sim *s, const char *cgroup);
 void sim_services_free(struct sim *s);
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "candidate.h"
 #include "client.h"
 #include "out.h"
 #include "report/format.h"
@@ -88,19 +89,6 @@ static void print_decision(struct json_object *s) {
                                                                   : "free");
 }
 
-static char *nodes_text(struct json_object *row) {
-        return text_of_nodes(get_array(row, "nodes"));
-}
-
-static char *cost_text(struct json_object *row) {
-        double cost = get_double(row, "cost"); /* none: it could not be in any case */
-        return cost > 0 ? format_string("%.1f", cost) : strdup("-");
-}
-
-static const char *chosen_colour(struct json_object *row) {
-        return get_bool(row, "chosen") ? "green" : NULL;
-}
-
 /* The terms of the cost, where the daemon tells them. */
 static char *term_text(struct json_object *row, const char *term) {
         struct json_object *terms = get_object(row, "terms");
@@ -128,9 +116,9 @@ static char *excluded_text(struct json_object *row) {
         return rule && *rule ? format_string("%s (rule %s)", constraint, rule) : strdup(constraint);
 }
 
-static const struct column nodes_column = { .name = "NODES", .text = nodes_text, .colour = chosen_colour },
-                           cost_column = { .name = "COST", .text = cost_text, .right = true },
-                           verdict_column = { .name = "VERDICT", .key = "verdict", .colour = chosen_colour, .shrink = true },
+static const struct column nodes_column = { .name = "NODES", .text = candidate_nodes, .colour = candidate_colour },
+                           cost_column = { .name = "COST", .text = candidate_cost, .right = true },
+                           verdict_column = { .name = "VERDICT", .key = "verdict", .colour = candidate_colour, .shrink = true },
                            excluded_column = { .name = "EXCLUDED BY", .text = excluded_text, .drop = 6 };
 static const struct column term_columns[] = {
         { .name = "DISTANCE", .text = distance_text, .right = true, .drop = 5 },

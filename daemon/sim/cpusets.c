@@ -106,9 +106,9 @@ int sim_write_cpuset(struct sim *s, struct sim_service *v, const struct cpu_mask
 }
 
 static int sim_get_cpuset(void *context, const struct target *t, struct cpuset_state *ret) {
-        const struct sim *s = context;
+        struct sim *s = context;
         const struct sim_service *v = sim_by_cgroup(s, t->cgroup);
-        if (s->dead)
+        if (sim_is_dead_now(s))
                 return -ECANCELED;
         if (!v || !v->has_cgroup)
                 return -ENOENT;
@@ -200,7 +200,7 @@ static int ask_service_manager(struct sim *s, struct sim_service *v, const struc
 static int sim_set_cpuset(void *context, const struct target *t, const struct cpuset_change *c, ops_done done, void *userdata) {
         struct sim *s = context;
         struct sim_service *v = sim_by_cgroup(s, t->cgroup);
-        if (s->dead)
+        if (sim_is_dead_now(s))
                 return -ECANCELED;
         s->totals.n_cpuset_writes++;
         struct sim_answer answer = { .done = done, .userdata = userdata };
@@ -222,6 +222,8 @@ static int sim_set_cpuset(void *context, const struct target *t, const struct cp
                 if (r < 0)
                         return r;
         }
+        if (sim_is_dead_now(s)) /* it has asked, and does not live to see the answer */
+                return -ECANCELED;
         return answer_later(s, v && v->write_usec > 0 ? v->write_usec : s->settings.answer_usec, &answer);
 }
 
@@ -234,7 +236,9 @@ unsigned sim_balancing_mode(const struct sim *s) {
 }
 
 static int sim_get_kernel_balancing(void *context, unsigned *ret) {
-        const struct sim *s = context;
+        struct sim *s = context;
+        if (sim_is_dead_now(s))
+                return -ECANCELED;
         if (s->settings.balancing_rate_bytes == 0)
                 return -ENOENT;
         *ret = sim_balancing_mode(s);
@@ -243,9 +247,11 @@ static int sim_get_kernel_balancing(void *context, unsigned *ret) {
 
 static int sim_set_kernel_balancing(void *context, unsigned mode, ops_done done, void *userdata) {
         struct sim *s = context;
-        if (s->dead)
+        if (sim_is_dead_now(s))
                 return -ECANCELED;
         s->settings.balancing_off = mode == 0;
+        if (sim_is_dead_now(s))
+                return -ECANCELED;
         const struct sim_answer answer = { .done = done, .userdata = userdata };
         return answer_later(s, s->settings.answer_usec, &answer);
 }

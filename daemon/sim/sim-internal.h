@@ -91,6 +91,7 @@ struct sim {
         void *after_each_userdata;
         const volatile sig_atomic_t *interrupted; /* NULL: nobody interrupts */
         bool left, dead, stopping;
+        uint64_t n_operations, die_at; /* see sim_die_at(); 0: it lives */
         int exit_status;
         struct sim_jobs queued, running;
         unsigned n_busy;
@@ -133,6 +134,10 @@ void sim_take(struct sim *s, unsigned node, uint64_t bytes); /* at most sim_usab
 void sim_place_groups(struct sim *s, struct sim_service *v);
 struct sim_service *sim_by_cgroup(const struct sim *s, const char *cgroup);
 void sim_services_free(struct sim *s);
+
+/* simulation.c */
+/* The manager is about to do, or has just done, what can be seen from outside. True: it is dead, and does not. */
+bool sim_is_dead_now(struct sim *s);
 
 /* physics.c */
 void sim_catch_up(struct sim *s); /* to now */

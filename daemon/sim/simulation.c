@@ -297,10 +297,32 @@ void sim_kill_manager(struct sim *s) {
         s->manager = manager_free(s->manager);
 }
 
+void sim_die_at(struct sim *s, uint64_t n) {
+        s->n_operations = 0;
+        s->die_at = n;
+}
+
+uint64_t sim_n_operations(const struct sim *s) {
+        return s->n_operations;
+}
+
+bool sim_is_dead_now(struct sim *s) {
+        if (s->dead || !s->manager)
+                return s->dead;
+        if (++s->n_operations != s->die_at)
+                return false;
+        s->dead = true;
+        /* What it writes from here on, until it returns to the loop and is taken away, is not written. */
+        s->manager->options.runtime_dir = NULL;
+        free(s->manager->record->path);
+        s->manager->record->path = NULL;
+        return true;
+}
+
 int sim_stop_manager(struct sim *s) {
         uint64_t until = s->now_usec + STOP_LIMIT_USEC;
         manager_begin_exit(s->manager, EXIT_SUCCESS);
-        while (!s->left && s->now_usec < until)
+        while (!s->left && !s->dead && s->now_usec < until)
                 sim_run(s, 10 * USEC_PER_MSEC);
         int r = s->left ? s->exit_status : -ETIME;
         sim_kill_manager(s);
@@ -324,6 +346,8 @@ void sim_run(struct sim *s, uint64_t usec) {
                 s->now_usec = e->when_usec;
                 sim_disarm(s, e);
                 e->callback(e->userdata);
+                if (s->dead)
+                        sim_kill_manager(s);
                 if (s->interrupted && *s->interrupted)
                         return;
                 if (s->after_each)

@@ -91,12 +91,14 @@ struct sim {
         void *after_each_userdata;
         const volatile sig_atomic_t *interrupted; /* NULL: nobody interrupts */
         bool left, dead, stopping;
-        uint64_t n_operations, die_at; /* see sim_die_at(); 0: it lives */
+        uint64_t n_operations, die_at, fail_at; /* see sim_die_at() and sim_fail_at(); 0: never */
+        int fail_with;
         int exit_status;
         struct sim_jobs queued, running;
         unsigned n_busy;
         uint64_t job_cost_usec; /* of the job that is being run */
         struct sim_answers answers;
+        uint64_t unit_written_usec; /* by then the service manager has written all that it was asked for so far */
         uint64_t screened_usec;
         struct env_watch *watch; /* the manager's; NULL: it does not watch */
 
@@ -136,8 +138,8 @@ struct sim_service *sim_by_cgroup(const struct sim *s, const char *cgroup);
 void sim_services_free(struct sim *s);
 
 /* simulation.c */
-/* The manager is about to do, or has just done, what can be seen from outside. True: it is dead, and does not. */
-bool sim_is_dead_now(struct sim *s);
+/* The manager is about to do, or has just done, what can be seen from outside. Negative errno: it is dead, or is to be told this. */
+int sim_operation(struct sim *s);
 
 /* physics.c */
 void sim_catch_up(struct sim *s); /* to now */

@@ -250,8 +250,9 @@ int sim_mover_slice(struct env_mover *m, uint64_t budget_bytes) {
         bool more = false;
         if (m->dry)
                 return -EROFS;
-        if (sim_is_dead_now(s))
-                return -ECANCELED;
+        int r = sim_operation(s);
+        if (r < 0)
+                return r;
         m->result.n_calls++;
         s->job_cost_usec = SLICE_BASE_USEC;
         if (is_gone(m, v)) {

@@ -302,21 +302,30 @@ void sim_die_at(struct sim *s, uint64_t n) {
         s->die_at = n;
 }
 
+void sim_fail_at(struct sim *s, uint64_t n, int error) {
+        s->n_operations = 0;
+        s->fail_at = n;
+        s->fail_with = error;
+}
+
 uint64_t sim_n_operations(const struct sim *s) {
         return s->n_operations;
 }
 
-bool sim_is_dead_now(struct sim *s) {
+int sim_operation(struct sim *s) {
         if (s->dead || !s->manager)
-                return s->dead;
-        if (++s->n_operations != s->die_at)
-                return false;
+                return s->dead ? -ECANCELED : 0;
+        s->n_operations++;
+        if (s->n_operations == s->fail_at)
+                return s->fail_with;
+        if (s->n_operations != s->die_at)
+                return 0;
         s->dead = true;
         /* What it writes from here on, until it returns to the loop and is taken away, is not written. */
         s->manager->options.runtime_dir = NULL;
         free(s->manager->record->path);
         s->manager->record->path = NULL;
-        return true;
+        return -ECANCELED;
 }
 
 int sim_stop_manager(struct sim *s) {

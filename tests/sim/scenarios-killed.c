@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* kill -9 between any two operations of a life: whatever was done by then, the next daemon knows of it, goes on, and can give all back. */
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
@@ -22,6 +23,8 @@ static const char *const words[] = { "it goes on", "no rule is left", "it is sto
 #define OTHER_RULES "daemon: {on-exit: restore}\nrules:\n- {name: none, match: {unit: 'nobody.service'}, place: compact}\n"
 
 #define N_SERVICES 3
+/* Of the moments. */
+#define EACH (SANITIZED ? 7u : 1u)
 
 struct life {
         struct sim_service *v[N_SERVICES];
@@ -138,7 +141,7 @@ static void die_again(struct run *r, struct life *l, uint64_t n) {
 static void die_everywhere(struct run *r, bool refuse_clear, uint64_t apply_usec, bool twice) {
         struct life l;
         on_disk(r);
-        for (uint64_t n = 1; !r->failure; n++) {
+        for (uint64_t n = 1; !r->failure; n += EACH) {
                 bool died = false;
                 for (int how = 0; how < _AFTERWARDS_MAX && !r->failure; how++) {
                         _cleanup_free_ char *when = format_string("killed at operation %" PRIu64 ", then %s", n, words[how]);
@@ -169,6 +172,46 @@ static void die_everywhere(struct run *r, bool refuse_clear, uint64_t apply_usec
         }
 }
 
+/* One operation fails, or is told to have: what was wanted is there in the end all the same, and all can be given back. */
+static void fail_everywhere(struct run *r, int error) {
+        struct life l;
+        bool failed = true;
+        on_disk(r);
+        for (uint64_t n = 1; failed && !r->failure; n += EACH) {
+                _cleanup_free_ char *when = format_string("operation %" PRIu64 " fails (%s)", n, strerror(-error));
+                begin(r, &l, n % 2, 10 * USEC_PER_MSEC);
+                sim_fail_at(r->sim, n, error);
+                rules(r, RULES("1"));
+                pass(r, SECONDS(40));
+                rules(r, RULES("2"));
+                pass(r, MINUTES(40));
+                for (unsigned i = 0; i < N_SERVICES; i++)
+                        expect(r, sim_bytes_on(l.v[i], 2) >= sim_bytes(r->sim, l.v[i]) / 100 * 95, "%s: %s is not at home", when,
+                               l.v[i]->unit);
+                expect_home_count(r, l.v[0], 1);
+                expect_home_count(r, l.v[1], 1);
+                (void) sim_stop_manager(r->sim);
+                failed = sim_n_operations(r->sim) >= n;
+                sim_fail_at(r->sim, 0, 0);
+                if (failed)
+                        come_back(r, &l, NO_RULES, when);
+                expect_as_before(r, &l, when);
+                if (r->verbose)
+                        (void) printf("%s: %s\n", when, failed ? "done" : "there is none");
+                if (!r->failure && failed)
+                        r->sim = sim_free(r->sim);
+                expect(r, failed || n > 50, "only %" PRIu64 " operations", n);
+        }
+}
+
+static void fails_busy(struct run *r) {
+        fail_everywhere(r, -EBUSY);
+}
+
+static void fails_late(struct run *r) {
+        fail_everywhere(r, -ETIMEDOUT);
+}
+
 static void killed_old(struct run *r) {
         die_everywhere(r, true, 10 * USEC_PER_MSEC, false);
 }
@@ -181,5 +224,7 @@ static void killed_slow(struct run *r) {
 const struct scenario scenarios_killed[] = {
         { 138, "killed-everywhere", "kill -9 between any two operations: all is known, and given back", killed_old },
         { 139, "killed-slowly", "twice, with a service manager that writes when the next one runs", killed_slow },
+        { 140, "fails-busy", "each operation fails once, as busy", fails_busy },
+        { 141, "fails-late", "the same without an answer", fails_late },
         { 0 },
 };

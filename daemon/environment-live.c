@@ -244,7 +244,7 @@ static const struct move_result *live_mover_result(const struct env_mover *m) {
         return mover_result((const struct mover *) m);
 }
 
-static bool live_mover_waits_for_companion(const struct env_mover *m) {
+static size_t live_mover_waits_for_companion(const struct env_mover *m) {
         return mover_waits_for_companion((const struct mover *) m);
 }
 

@@ -189,9 +189,10 @@ static void end_slice(struct transition *t, int result) {
         uint64_t moved = r->moved_bytes - t->mover_moved_bytes;
 
         account_slice(t, r, moved);
-        if (t->slice_late && t->at_companion)
+        if (t->slice_late && t->at_companion) {
                 t->note->without_companions = false;
-        else if (t->slice_late)
+                hung_release(t->m, &t->hung);
+        } else if (t->slice_late)
                 t->note->stuck = false;
         if (result < 0) {
                 add_result(&t->total, r);
@@ -222,10 +223,12 @@ static void done_slice(int result, void *arg) {
 static void late_slice(void *arg) {
         struct transition *t = arg;
         t->slice_late = true;
-        t->at_companion = t->m->env->ops->mover_waits_for_companion(t->mover);
-        if (t->at_companion)
+        size_t number = t->m->env->ops->mover_waits_for_companion(t->mover);
+        t->at_companion = number > 0;
+        if (t->at_companion) {
                 t->note->without_companions = true;
-        else {
+                t->hung = hung_leave_out(t->m, t->seen, &t->companions, number - 1);
+        } else {
                 t->note->stuck = true;
                 t->note->stuck_pid = 0;
         }
@@ -326,6 +329,8 @@ void transition_move(struct transition *t) {
                 transition_fail(t, r, "its pages could not be moved");
                 return;
         }
+        t->companions = g.companions;
+        g.companions = (struct companions){ 0 };
         t->mover_failed_pages = t->mover_calls_usec = 0;
         begin_backoff(t);
         t->pass_began_usec = manager_now(m);

@@ -105,8 +105,9 @@ const struct move_result *mover_result(const struct mover *m) {
         return &m->result;
 }
 
-bool mover_waits_for_companion(const struct mover *m) {
-        return atomic_load(&m->reading) > m->n_processes;
+size_t mover_waits_for_companion(const struct mover *m) {
+        size_t reading = atomic_load(&m->reading);
+        return reading - MIN2(reading, m->n_processes);
 }
 
 static void leave_process(struct mover *m) {

@@ -19,7 +19,7 @@ struct env_mover {
         uint64_t *room, *assigned, *want, *busy_left; /* by node */
         uint32_t *weight;                             /* NULL: nearest first */
         struct companions companions;                 /* whose maps the first slice reads; then nobody */
-        bool waits_for_companion;                     /* the slice that runs */
+        size_t waits_for_companion;                   /* the slice that runs: for this process of theirs; 0: for none */
 };
 
 struct env_mover *sim_mover_free(struct env_mover *m) {
@@ -40,19 +40,23 @@ const struct move_result *sim_mover_result(const struct env_mover *m) {
         return &m->result;
 }
 
-bool sim_mover_waits_for_companion(const struct env_mover *m) {
+size_t sim_mover_waits_for_companion(const struct env_mover *m) {
         return m->waits_for_companion;
 }
 
 /* How long the first slice hangs at the companions. */
 static uint64_t read_companions(struct env_mover *m) {
         uint64_t usec = 0;
-        for (size_t i = 0; m->goal.move_shared && i < m->companions.n_items; i++) {
+        size_t n = 0;
+        m->waits_for_companion = 0;
+        for (size_t i = 0; m->goal.move_shared && i < m->companions.n_items; n += m->companions.items[i++].n_processes) {
                 const struct sim_service *o = sim_by_cgroup(m->sim, m->companions.items[i].cgroup);
-                usec = o && m->companions.items[i].n_processes > 0 ? MAX2(usec, o->stuck_usec) : usec;
+                if (!o || m->companions.items[i].n_processes == 0 || o->stuck_usec <= usec)
+                        continue;
+                usec = o->stuck_usec;
+                m->waits_for_companion = n + 1;
         }
         companions_done(&m->companions);
-        m->waits_for_companion = usec > 0;
         return usec;
 }
 

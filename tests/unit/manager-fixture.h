@@ -28,6 +28,7 @@ struct env_timer {
 
 struct env_mover {
         struct move_result result;
+        size_t n_own, at; /* the process that it gets stuck at, counted with the companions' after its own; 0: none */
 };
 
 static struct {
@@ -49,6 +50,8 @@ static struct {
         unsigned n_threads; /* so many jobs run at the same time, and one more for each that is late; 0: any number */
         bool hangs;         /* no job comes to an end */
         pid_t stuck_pid;    /* reading this process's memory map does not, until this is 0 again */
+        bool moves;         /* movers are made, and move nothing; */
+        pid_t moved_pid;    /* who finds out who shares its pages gets stuck at this process, until this is 0 again */
         size_t n_processes; /* of each service, from 4000 on */
         size_t n_read;      /* of the last memory map */
         unsigned n_jobs;
@@ -226,19 +229,19 @@ static int fx_screen(void *context, const struct config *config, const struct ap
 }
 
 /* Which process, of those that are read one after the other, is the stuck one? 0: none. */
-static size_t fx_stuck_at(const struct process_ref *processes, size_t n, const struct companions *companions) {
+static size_t fx_stuck_at(pid_t stuck, const struct process_ref *processes, size_t n, const struct companions *companions) {
         for (size_t i = 0; i < n; i++)
-                if (processes[i].pid == fx.stuck_pid)
+                if (processes[i].pid == stuck)
                         return i + 1;
         for (size_t i = 0; companions && i < companions->n_items; i++)
                 for (size_t k = 0; k < companions->items[i].n_processes; k++, n++)
-                        if (companions->items[i].processes[k].pid == fx.stuck_pid)
+                        if (companions->items[i].processes[k].pid == stuck)
                                 return n + 1;
         return 0;
 }
 static int fx_read_deep(void *context, unsigned n_ids, const struct process_ref *processes, size_t n_processes,
                         const struct deep_options *options, struct deep_sample **ret) {
-        size_t at = fx.stuck_pid > 0 ? fx_stuck_at(processes, n_processes, options->companions) : 0;
+        size_t at = fx.stuck_pid > 0 ? fx_stuck_at(fx.stuck_pid, processes, n_processes, options->companions) : 0;
         if (at > 0) {
                 atomic_store(options->reading, at);
                 return -EINPROGRESS;
@@ -268,18 +271,27 @@ static int fx_mover_new(void *context, const struct act *act, const struct topol
                         const struct process_ref *processes, size_t n_processes, const struct move_goal *goal,
                         struct env_mover **ret) {
         fx.n_changes++;
-        return -EPERM;
+        if (!fx.moves)
+                return -EPERM;
+        *ret = calloc(1, sizeof(**ret));
+        assert_non_null(*ret);
+        (*ret)->n_own = n_processes;
+        (*ret)->at = fx.moved_pid > 0 ? fx_stuck_at(fx.moved_pid, processes, n_processes, goal->companions) : 0;
+        return 0;
 }
 static int fx_mover_slice(struct env_mover *m, uint64_t budget_bytes) {
-        return -EPERM;
+        if (!fx.moves)
+                return -EPERM;
+        return fx.moved_pid > 0 && m->at > 0 ? -EINPROGRESS : 0;
 }
 static const struct move_result *fx_mover_result(const struct env_mover *m) {
         return &m->result;
 }
-static bool fx_mover_waits_for_companion(const struct env_mover *m) {
-        return false;
+static size_t fx_mover_waits_for_companion(const struct env_mover *m) {
+        return m->at - MIN2(m->at, m->n_own);
 }
 static struct env_mover *fx_mover_free(struct env_mover *m) {
+        free(m);
         return NULL;
 }
 static int fx_get_cpuset(void *context, const struct target *t, struct cpuset_state *ret) {
@@ -372,7 +384,7 @@ static inline bool fx_is_full(void) {
 /* The first job that does not hang; a read that gets stuck goes on hanging, as its thread would. */
 static inline bool fx_run_job(void) {
         for (unsigned i = 0; i < fx.n_jobs; i++) {
-                if (fx.jobs[i].hangs && fx.stuck_pid > 0)
+                if (fx.jobs[i].hangs && (fx.stuck_pid > 0 || fx.moved_pid > 0))
                         continue;
                 if (fx_is_full())
                         return false;

@@ -202,7 +202,7 @@ static void late_deep(void *arg) {
         cycle_read_done(j->m);
 }
 
-static const struct job_ops deep_job_ops = { run_deep, done_deep, late_deep };
+static const struct job_ops deep_job_ops = { run_deep, done_deep, late_deep, false };
 
 static int start_deep(struct manager *m, struct cycle *c, size_t index) {
         struct service_note *n = manager_find_note(m, c->observation->services[index].cgroup);
@@ -328,8 +328,9 @@ static int start_reads(struct manager *m, struct cycle *c, bool must, size_t fir
                 if (n)
                         n->wants_deep = false;
                 int r = start_deep(m, c, i);
-                if (r < 0)
-                        failed = r;
+                if (r < 0 && n) /* else the next cycle would come soon for it, and so on */
+                        put_off_deep(m, n);
+                failed = r < 0 ? r : failed;
         }
         return failed;
 }

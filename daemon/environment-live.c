@@ -316,7 +316,7 @@ static void done_blocking_job(int result, void *arg) {
         free(j);
 }
 
-static const struct job_ops blocking_job_ops = { run_blocking_job, done_blocking_job, NULL };
+static const struct job_ops blocking_job_ops = { run_blocking_job, done_blocking_job, NULL, false };
 
 static int run_blocking(void *live, int (*run)(void *arg), ops_done done, void *arg) {
         const struct live *l = live;

@@ -239,7 +239,7 @@ static void late_slice(void *arg) {
         transition_give_back(t); /* nobody knows when it responds */
 }
 
-static const struct job_ops slice_ops = { run_slice, done_slice, late_slice };
+static const struct job_ops slice_ops = { run_slice, done_slice, late_slice, false };
 
 /* Slices begin */
 

@@ -244,6 +244,10 @@ static const struct move_result *live_mover_result(const struct env_mover *m) {
         return mover_result((const struct mover *) m);
 }
 
+static void live_mover_see_room(struct env_mover *m, const uint64_t *bytes_by_node) {
+        mover_see_room((struct mover *) m, bytes_by_node);
+}
+
 static size_t live_mover_waits_for_companion(const struct env_mover *m) {
         return mover_waits_for_companion((const struct mover *) m);
 }
@@ -278,6 +282,7 @@ static const struct environment_ops live_ops = {
         .mover_new = live_mover_new,
         .mover_slice = live_mover_slice,
         .mover_result = live_mover_result,
+        .mover_see_room = live_mover_see_room,
         .mover_waits_for_companion = live_mover_waits_for_companion,
         .mover_free = live_mover_free,
 };

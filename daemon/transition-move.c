@@ -51,10 +51,16 @@ static bool look_at_room(struct transition *t, uint64_t moved_bytes) {
                 t->room_left_bytes = MAX2(t->room_left_bytes, UINT64_C(1)); /* the mover keeps its own count all the same */
                 return false;
         }
+        uint64_t room[NODE_ID_MAX + 1] = { 0 };
         t->room_left_bytes = 0;
-        NODE_SET_FOREACH (node, &transition_placement(t)->home_mems)
-                t->room_left_bytes += node_room_bytes(&machine.nodes[node], keep_free);
+        NODE_SET_FOREACH (node, &transition_placement(t)->home_mems) {
+                room[node] = node_room_bytes(&machine.nodes[node], keep_free);
+                t->room_left_bytes += room[node];
+        }
         machine_sample_done(&machine);
+        /* Of several one can fill up while the others have room. Where there is but one, that it has none is waited for: see backoff. */
+        if (t->mover && node_set_count(&transition_placement(t)->home_mems) > 1)
+                t->m->env->ops->mover_see_room(t->mover, room);
         return true;
 }
 

@@ -90,7 +90,7 @@ struct mover *mover_free(struct mover *m) {
                 m->cgroup,     m->processes, m->room,      m->assigned, m->pool_pages,    m->weight,     m->ranges,
                 m->flow,       m->surplus,   m->deficit,   m->pattern,  m->pagemap,       m->window,     m->addresses,
                 m->nodes,      m->status,    m->now,       m->pick,     m->ask_addresses, m->ask_status, m->ask_pick,
-                m->candidates, m->missed,    m->stretches, m->retry,    m->where,
+                m->candidates, m->missed,    m->stretches, m->retry,    m->where,         m->withheld,
         };
         for (size_t i = 0; i < ARRAY_SIZE(all); i++)
                 free(all[i]);

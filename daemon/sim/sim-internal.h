@@ -180,6 +180,7 @@ int sim_mover_new(void *context, const struct act *act, const struct topology *t
                   const struct process_ref *processes, size_t n_processes, const struct move_goal *goal, struct env_mover **ret);
 int sim_mover_slice(struct env_mover *m, uint64_t budget_bytes);
 const struct move_result *sim_mover_result(const struct env_mover *m);
+void sim_mover_see_room(struct env_mover *m, const uint64_t *bytes_by_node);
 size_t sim_mover_waits_for_companion(const struct env_mover *m);
 struct env_mover *sim_mover_free(struct env_mover *m);
 

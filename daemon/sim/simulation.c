@@ -126,6 +126,7 @@ static const struct environment_ops sim_ops = {
         .mover_new = sim_mover_new,
         .mover_slice = sim_mover_slice,
         .mover_result = sim_mover_result,
+        .mover_see_room = sim_mover_see_room,
         .mover_waits_for_companion = sim_mover_waits_for_companion,
         .mover_free = sim_mover_free,
 };

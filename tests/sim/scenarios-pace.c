@@ -236,6 +236,22 @@ static void room_comes_back(struct run *r) {
         expect(r, r->n_decisions == 1, "%u decisions for one move", r->n_decisions);
 }
 
+/* Two home nodes, and somebody else fills one of them while the other has room: what is still to come goes to that. */
+static void one_of_two_fills_up(struct run *r) {
+        machine(r, 3, 8, 16 * GIB);
+        rules(r, "daemon: {migrate-rate: 128M}\nrules:\n- {name: here, match: {unit: '*'}, place: nodes, nodes: '1-2'}\n");
+        struct sim_service *v = service(r, "app.service", 2, 8 * GIB, 0);
+        expect(r, sim_at(r->sim, SECONDS(10), take_it, NULL) >= 0, "no memory");
+        pass(r, SECONDS(9));
+        expect(r, sim_bytes_on(v, 1) > 256 * MIB && sim_bytes_on(v, 2) > 256 * MIB, "it does not go to both");
+        pass(r, SECONDS(3)); /* it is looked each second */
+        uint64_t then = sim_bytes_on(v, 1);
+        pass(r, MINUTES(5));
+        expect(r, sim_bytes_on(v, 1) == then, "%" PRIu64 " MiB more were put on a node that is full",
+               (uint64_t) ((sim_bytes_on(v, 1) - then) / MIB));
+        expect(r, sim_bytes_on(v, 0) < 64 * MIB, "%" PRIu64 " MiB stayed behind", (uint64_t) (sim_bytes_on(v, 0) / MIB));
+}
+
 /* A process that went from one cgroup into one below it is in two observations: never in two movers. */
 static void two_services_one_process(struct run *r) {
         machine(r, 2, 8, 16 * GIB);
@@ -442,6 +458,7 @@ const struct scenario scenarios_pace[] = {
         { 104, "hurts-a-little", "CPU pressure that rises somewhat: slowed", hurts_a_little },
         { 105, "busy-by-itself", "pressure that is not our doing", busy_by_itself },
         { 106, "room-comes-back", "a home that is full for some seconds", room_comes_back },
+        { 118, "one-of-two", "one of two home nodes fills up", one_of_two_fills_up },
         { 107, "two-services", "a process that is in two services", two_services_one_process },
         { 108, "priority", "more services than turns", by_priority },
         { 109, "snapshot", "a fork in the middle of a move", forks_for_a_while },

@@ -287,6 +287,8 @@ static int fx_mover_slice(struct env_mover *m, uint64_t budget_bytes) {
 static const struct move_result *fx_mover_result(const struct env_mover *m) {
         return &m->result;
 }
+static void fx_mover_see_room(struct env_mover *m, const uint64_t *bytes_by_node) {
+}
 static size_t fx_mover_waits_for_companion(const struct env_mover *m) {
         return m->at - MIN2(m->at, m->n_own);
 }
@@ -364,6 +366,7 @@ static const struct environment_ops fx_ops = {
         .mover_new = fx_mover_new,
         .mover_slice = fx_mover_slice,
         .mover_result = fx_mover_result,
+        .mover_see_room = fx_mover_see_room,
         .mover_waits_for_companion = fx_mover_waits_for_companion,
         .mover_free = fx_mover_free,
 };

@@ -99,6 +99,11 @@ static void keep(struct service_note *n, struct deep_job *j) {
         n->kept_began_usec = j->began_usec;
 }
 
+/* All its processes have ended since the screen, and others are there by now: this says nothing of theirs, not even that they have none. */
+static bool is_of_nobody(const struct deep_job *j) {
+        return j->result->n_processes_read == 0 && j->result->n_vanished > 0;
+}
+
 static void done_beside(struct deep_job *j, struct service_note *n, int result) {
         struct manager *m = j->m;
         if (result >= 0)
@@ -119,7 +124,8 @@ static void done_beside(struct deep_job *j, struct service_note *n, int result) 
         if (result < 0)
                 deep_failed(m, &j->cycle->observation->services[j->index], result);
         else {
-                keep(n, j);
+                if (!is_of_nobody(j))
+                        keep(n, j);
                 manager_wake(m, DEEP_SOON_USEC);
         }
 }
@@ -149,7 +155,8 @@ static void done_deep(int result, void *arg) {
                                 n->n_deep_failed = 0;
                                 n->deep_cost_usec = j->result->cpu_usec;
                         }
-                        take_result(j, n, s);
+                        if (!is_of_nobody(j))
+                                take_result(j, n, s);
                 } else
                         deep_failed(m, s, result);
                 m->n_deep_pending--;

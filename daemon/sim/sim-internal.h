@@ -93,6 +93,9 @@ struct sim {
         bool left, dead, stopping;
         uint64_t n_operations, die_at, fail_at; /* see sim_die_at() and sim_fail_at(); 0: never */
         int fail_with;
+        uint64_t call_after; /* 0: nobody, or done */
+        void (*called)(void *userdata);
+        void *called_userdata;
         int exit_status;
         struct sim_jobs queued, running;
         unsigned n_busy;

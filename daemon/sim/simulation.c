@@ -309,6 +309,13 @@ void sim_fail_at(struct sim *s, uint64_t n, int error) {
         s->fail_with = error;
 }
 
+void sim_call_after(struct sim *s, uint64_t n, void (*callback)(void *userdata), void *userdata) {
+        s->n_operations = 0;
+        s->call_after = n;
+        s->called = callback;
+        s->called_userdata = userdata;
+}
+
 uint64_t sim_n_operations(const struct sim *s) {
         return s->n_operations;
 }
@@ -358,6 +365,10 @@ void sim_run(struct sim *s, uint64_t usec) {
                 e->callback(e->userdata);
                 if (s->dead)
                         sim_kill_manager(s);
+                if (s->call_after > 0 && s->n_operations >= s->call_after) {
+                        s->call_after = 0;
+                        s->called(s->called_userdata);
+                }
                 if (s->interrupted && *s->interrupted)
                         return;
                 if (s->after_each)

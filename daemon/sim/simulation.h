@@ -176,6 +176,8 @@ void sim_kill_manager(struct sim *s);
 void sim_die_at(struct sim *s, uint64_t n);
 /* That operation fails, and no other; what fails after it was asked for is done all the same. 0: none does. */
 void sim_fail_at(struct sim *s, uint64_t n, int error);
+/* After that operation, once the manager is back on its loop. */
+void sim_call_after(struct sim *s, uint64_t n, void (*callback)(void *userdata), void *userdata);
 uint64_t sim_n_operations(const struct sim *s); /* since sim_die_at() or sim_fail_at() */
 /* SIGTERM; time passes until it has left, at most a minute. Returns its exit status, or -ETIME. */
 int sim_stop_manager(struct sim *s);

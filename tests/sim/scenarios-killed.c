@@ -204,6 +204,102 @@ static void fail_everywhere(struct run *r, int error) {
         }
 }
 
+/* Something happens at any moment of a placement, … */
+struct happening {
+        struct run *r;
+        struct life *l;
+        int what;
+};
+enum { NO_RULE, IGNORED, RESTORED, PAUSED, ELSEWHERE, RESTARTED, STOPPED, _HAPPENING_MAX };
+static const char *const happenings[] = {
+        "no rule is left", "ignored", "restored", "paused", "elsewhere", "restarted", "stopped"
+};
+
+static void happens(void *userdata) {
+        struct happening *h = userdata;
+        struct run *r = h->r;
+        switch (h->what) {
+        case NO_RULE: rules(r, OTHER_RULES); break;
+        case IGNORED: rules(r, "rules:\n- {name: all, match: {unit: '*'}, place: ignore}\n"); break;
+        case RESTORED:
+                for (int k = -EBUSY; k == -EBUSY; pass(r, USEC_PER_MSEC))
+                        k = manager_restore_request(sim_manager(r->sim), "", NULL);
+                break;
+        case PAUSED: expect(r, manager_bus_callbacks.pause(true, sim_manager(r->sim)) >= 0, "cannot be paused"); break;
+        case ELSEWHERE: rules(r, RULES("2")); break;
+        case RESTARTED:
+                for (unsigned i = 0; i < N_SERVICES; i++)
+                        if (h->l->v[i]->spec.owner == OWNER_SYSTEMD)
+                                (void) sim_restart(r->sim, h->l->v[i]);
+                break;
+        default: manager_begin_exit(sim_manager(r->sim), 0);
+        }
+}
+
+static void expect_at_home(struct run *r, const struct life *l, unsigned node, const char *when) {
+        for (unsigned i = 0; i < N_SERVICES; i++)
+                expect(r, sim_bytes_on(l->v[i], node) >= sim_bytes(r->sim, l->v[i]) / 100 * 95, "%s: %s is not at home", when,
+                       l->v[i]->unit);
+}
+
+/* … and in the end it is as it should be then, and all can be given back. */
+static void expect_settled(struct run *r, const struct life *l, int what, const char *when) {
+        struct manager *m = sim_manager(r->sim);
+        switch (what) {
+        case NO_RULE:
+        case IGNORED:
+        case RESTORED:
+                expect(r, m->record->n_entries == 0 && m->n_restoring == 0, "%s: something is still on record", when);
+                expect_as_before(r, l, when);
+                break;
+        case PAUSED:
+                expect(r, m->n_transitions == 0, "%s: something is still moved", when);
+                expect(r, manager_bus_callbacks.pause(false, m) >= 0, "cannot be resumed");
+                pass(r, MINUTES(5));
+                expect_at_home(r, l, 1, when);
+                break;
+        case ELSEWHERE: expect_at_home(r, l, 2, when); break;
+        case RESTARTED: expect_at_home(r, l, 1, when); break;
+        default: expect(r, m->n_restoring == 0 && m->n_transitions == 0, "%s: has not come to an end", when);
+        }
+}
+
+static void happen_everywhere(struct run *r, bool refuse_clear) {
+        struct life l;
+        bool happened = true;
+        on_disk(r);
+        for (uint64_t n = 1; happened && !r->failure; n += EACH)
+                for (int what = 0; what < _HAPPENING_MAX && happened && !r->failure; what++) {
+                        _cleanup_free_ char *when = format_string("%s after operation %" PRIu64, happenings[what], n);
+                        struct happening h = { r, &l, what };
+                        begin(r, &l, refuse_clear, 10 * USEC_PER_MSEC);
+                        rules(r, RULES("1"));
+                        sim_call_after(r->sim, n, happens, &h);
+                        pass(r, SECONDS(40));
+                        happened = sim_n_operations(r->sim) >= n;
+                        sim_call_after(r->sim, 0, NULL, NULL);
+                        pass(r, MINUTES(what == PAUSED || what == STOPPED ? 1 : 15));
+                        if (happened)
+                                expect_settled(r, &l, what, when);
+                        (void) sim_stop_manager(r->sim);
+                        pass(r, SECONDS(10));
+                        expect_as_before(r, &l, when);
+                        expect(r, happened || n > 50, "only %" PRIu64 " operations", n);
+                        if (r->verbose)
+                                (void) printf("%s: %s\n", when, happened ? "done" : "there is none");
+                        if (!r->failure && happened)
+                                r->sim = sim_free(r->sim);
+                }
+}
+
+static void interrupted_old(struct run *r) {
+        happen_everywhere(r, true);
+}
+
+static void interrupted_new(struct run *r) {
+        happen_everywhere(r, false);
+}
+
 static void fails_busy(struct run *r) {
         fail_everywhere(r, -EBUSY);
 }
@@ -226,5 +322,7 @@ const struct scenario scenarios_killed[] = {
         { 139, "killed-slowly", "twice, with a service manager that writes when the next one runs", killed_slow },
         { 140, "fails-busy", "each operation fails once, as busy", fails_busy },
         { 141, "fails-late", "the same without an answer", fails_late },
+        { 143, "interrupted", "reloaded, paused, restored, … at any moment of a placement", interrupted_old },
+        { 144, "interrupted-new", "the same where a cleared cpuset is taken", interrupted_new },
         { 0 },
 };

@@ -186,7 +186,7 @@ static void late_screen(void *arg) {
         manager_look_failed(j->m, -ETIMEDOUT);
 }
 
-static const struct job_ops screen_job_ops = { run_screen, done_screen, late_screen };
+static const struct job_ops screen_job_ops = { run_screen, done_screen, late_screen, true };
 
 int cycle_begin(struct manager *m) {
         if (m->cycle) {

@@ -132,7 +132,11 @@ static const struct move_result *live_mover_result(const struct env_mover *m) {
         return mover_result((const struct mover *) m);
 }
 
-static bool live_mover_waits_for_companion(const struct env_mover *m) {
+static void live_mover_see_room(struct env_mover *m, const uint64_t *bytes_by_node) {
+        mover_see_room((struct mover *) m, bytes_by_node);
+}
+
+static size_t live_mover_waits_for_companion(const struct env_mover *m) {
         return mover_waits_for_companion((const struct mover *) m);
 }
 
@@ -166,6 +170,7 @@ static const struct environment_ops live_ops = {
         .mover_new = live_mover_new,
         .mover_slice = live_mover_slice,
         .mover_result = live_mover_result,
+        .mover_see_room = live_mover_see_room,
         .mover_waits_for_companion = live_mover_waits_for_companion,
         .mover_free = live_mover_free,
 };
@@ -204,7 +209,7 @@ static void done_blocking_job(int result, void *arg) {
         free(j);
 }
 
-static const struct job_ops blocking_job_ops = { run_blocking_job, done_blocking_job, NULL };
+static const struct job_ops blocking_job_ops = { run_blocking_job, done_blocking_job, NULL, false };
 
 static int run_blocking(void *live, int (*run)(void *arg), ops_done done, void *arg) {
         const struct live *l = live;

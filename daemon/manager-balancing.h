@@ -18,8 +18,8 @@ struct balancing {
         bool in_force; /* what is on record as ours was seen in force by this process */
         bool yielded;  /* somebody else set it after us: left alone until a reload or resume */
         bool changing, giving_back;
-        bool unanswered;              /* a writer was begun and has not ended */
-        bool give_back_next;          /* with changing: only once that is over, so that the two writers cannot pass each other */
+        unsigned n_unanswered;        /* so many writers were begun and have not ended */
+        bool give_back_next;          /* only once none of these is left, so that no two writers can pass each other */
         unsigned wanted;              /* with changing: what was asked for … */
         uint64_t until_usec;          /* … and how long that may take */
         unsigned n_failed;            /* in a row */

@@ -36,6 +36,22 @@ static void room_comes_back(struct run *r) {
         expect(r, r->n_decisions == 1, "%u decisions for one move", r->n_decisions);
 }
 
+/* Two home nodes, and somebody else fills one of them while the other has room: what is still to come goes to that. */
+static void one_of_two_fills_up(struct run *r) {
+        machine(r, 3, 8, 16 * GIB);
+        rules(r, "daemon: {migrate-rate: 128M}\nrules:\n- {name: here, match: {unit: '*'}, place: nodes, nodes: '1-2'}\n");
+        struct sim_service *v = service(r, "app.service", 2, 8 * GIB, 0);
+        expect(r, sim_at(r->sim, SECONDS(10), take_it, NULL) >= 0, "no memory");
+        pass(r, SECONDS(9));
+        expect(r, sim_bytes_on(v, 1) > 256 * MIB && sim_bytes_on(v, 2) > 256 * MIB, "it does not go to both");
+        pass(r, SECONDS(3)); /* it is looked each second */
+        uint64_t then = sim_bytes_on(v, 1);
+        pass(r, MINUTES(5));
+        expect(r, sim_bytes_on(v, 1) == then, "%" PRIu64 " MiB more were put on a node that is full",
+               (uint64_t) ((sim_bytes_on(v, 1) - then) / MIB));
+        expect(r, sim_bytes_on(v, 0) < 64 * MIB, "%" PRIu64 " MiB stayed behind", (uint64_t) (sim_bytes_on(v, 0) / MIB));
+}
+
 static void snapshot(struct sim *s, void *userdata) {
         struct sim_service *v = userdata;
         v->n_ending = 1;
@@ -128,6 +144,7 @@ static void small_rest(struct run *r) {
 
 const struct scenario scenarios_rest[] = {
         { 106, "room-comes-back", "a home that is full for some seconds", room_comes_back },
+        { 118, "one-of-two", "one of two home nodes fills up", one_of_two_fills_up },
         { 109, "snapshot", "a fork in the middle of a move", forks_for_a_while },
         { 110, "asked-again", "a reload forgives what would not move", resumed },
         { 111, "strict-rest", "strict memory with much that stays: not left to the kernel", strict_with_rest },

@@ -98,20 +98,20 @@ static int fx_screen(void *context, const struct config *config, const struct ap
 }
 
 /* Which process, of those that are read one after the other, is the stuck one? 0: none. */
-static size_t fx_stuck_at(const struct process_ref *processes, size_t n, const struct companions *companions) {
+static size_t fx_stuck_at(pid_t stuck, const struct process_ref *processes, size_t n, const struct companions *companions) {
         for (size_t i = 0; i < n; i++)
-                if (processes[i].pid == fx.stuck_pid)
+                if (processes[i].pid == stuck)
                         return i + 1;
         for (size_t i = 0; companions && i < companions->n_items; i++)
                 for (size_t k = 0; k < companions->items[i].n_processes; k++, n++)
-                        if (companions->items[i].processes[k].pid == fx.stuck_pid)
+                        if (companions->items[i].processes[k].pid == stuck)
                                 return n + 1;
         return 0;
 }
 
 static int fx_read_deep(void *context, unsigned n_ids, const struct process_ref *processes, size_t n_processes,
                         const struct deep_options *options, struct deep_sample **ret) {
-        size_t at = fx.stuck_pid > 0 ? fx_stuck_at(processes, n_processes, options->companions) : 0;
+        size_t at = fx.stuck_pid > 0 ? fx_stuck_at(fx.stuck_pid, processes, n_processes, options->companions) : 0;
         if (at > 0) {
                 atomic_store(options->reading, at);
                 return -EINPROGRESS;
@@ -143,22 +143,34 @@ static int fx_mover_new(void *context, const struct act *act, const struct topol
                         const struct process_ref *processes, size_t n_processes, const struct move_goal *goal,
                         struct env_mover **ret) {
         fx.n_changes++;
-        return -EPERM;
+        if (!fx.moves)
+                return -EPERM;
+        *ret = calloc(1, sizeof(**ret));
+        assert_non_null(*ret);
+        (*ret)->n_own = n_processes;
+        (*ret)->at = fx.moved_pid > 0 ? fx_stuck_at(fx.moved_pid, processes, n_processes, goal->companions) : 0;
+        return 0;
 }
 
 static int fx_mover_slice(struct env_mover *m, uint64_t budget_bytes) {
-        return -EPERM;
+        if (!fx.moves)
+                return -EPERM;
+        return fx.moved_pid > 0 && m->at > 0 ? -EINPROGRESS : 0;
 }
 
 static const struct move_result *fx_mover_result(const struct env_mover *m) {
         return &m->result;
 }
 
-static bool fx_mover_waits_for_companion(const struct env_mover *m) {
-        return false;
+static void fx_mover_see_room(struct env_mover *m, const uint64_t *bytes_by_node) {
+}
+
+static size_t fx_mover_waits_for_companion(const struct env_mover *m) {
+        return m->at - MIN2(m->at, m->n_own);
 }
 
 static struct env_mover *fx_mover_free(struct env_mover *m) {
+        free(m);
         return NULL;
 }
 
@@ -232,6 +244,7 @@ void fx_machine_ops(struct environment_ops *ops) {
         ops->mover_new = fx_mover_new;
         ops->mover_slice = fx_mover_slice;
         ops->mover_result = fx_mover_result;
+        ops->mover_see_room = fx_mover_see_room;
         ops->mover_waits_for_companion = fx_mover_waits_for_companion;
         ops->mover_free = fx_mover_free;
 }

@@ -96,7 +96,7 @@ static bool fx_is_full(void) {
 
 bool fx_run_job(void) {
         for (unsigned i = 0; i < fx.n_jobs; i++) {
-                if (fx.jobs[i].hangs && fx.stuck_pid > 0)
+                if (fx.jobs[i].hangs && (fx.stuck_pid > 0 || fx.moved_pid > 0))
                         continue;
                 if (fx_is_full())
                         return false;

@@ -21,6 +21,7 @@ struct env_timer {
 
 struct env_mover {
         struct move_result result;
+        size_t n_own, at; /* the process that it gets stuck at, counted with the companions' after its own; 0: none */
 };
 
 /* What the tests set, and what they find. */
@@ -43,6 +44,8 @@ extern struct manager_fixture {
         unsigned n_threads; /* so many jobs run at the same time, and one more for each that is late; 0: any number */
         bool hangs;         /* no job comes to an end */
         pid_t stuck_pid;    /* reading this process's memory map does not, until this is 0 again */
+        bool moves;         /* movers are made, and move nothing; */
+        pid_t moved_pid;    /* who finds out who shares its pages gets stuck at this process, until this is 0 again */
         size_t n_processes; /* of each service, from 4000 on */
         size_t n_read;      /* of the last memory map */
         unsigned n_jobs;

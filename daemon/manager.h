@@ -97,9 +97,11 @@ struct service_note {
         char *last_reason; /* of the last decision or block that was logged */
         enum service_state last_state;
         struct node_set last_home;
-        bool held;                           /* restored by the administrator: not placed until resume */
-        bool stuck;                          /* a deep read or slice of it has not returned, */
-        pid_t stuck_pid;                     /* … of this process, where that is known; 0: it is not */
+        unsigned n_said;    /* that it is blocked, or what a dry run would do, lately: one is forgotten each hour */
+        uint64_t said_usec; /* since when they are counted */
+        bool held;          /* restored by the administrator: not placed until resume */
+        bool stuck;         /* a deep read or slice of it has not returned, */
+        pid_t stuck_pid;    /* … of this process, where that is known; 0: it is not */
         struct process_ref aside[ASIDE_MAX]; /* … or one of one of these processes alone: the others are read all the same */
         unsigned n_aside;
         bool without_companions;      /* a process of one of them has not let go of a read, or of our mover: read without */

@@ -32,6 +32,8 @@ struct service_note {
         char *last_reason; /* of the last decision or block that was logged */
         enum service_state last_state;
         struct node_set last_home;
+        unsigned n_said;    /* that it is blocked, or what a dry run would do, lately: one is forgotten each hour */
+        uint64_t said_usec; /* since when they are counted */
 
         /* Held. */
         bool held;                   /* restored by the administrator: not placed until resume */

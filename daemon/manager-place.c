@@ -10,7 +10,10 @@
 
 /* As long as so few looks at what is shared were in vain, the next ones come at the normal interval: for a quarter of an hour. */
 #define SHARED_LOOKS_SOON 3u
-#define JUST_APPEARED     "just appeared, being measured"
+/* Of one service so much is said at once, and after that one thing in so long. */
+#define SAY_OFTEN      6u
+#define SAY_AGAIN_USEC (60 * USEC_PER_MINUTE)
+#define JUST_APPEARED  "just appeared, being measured"
 
 /* One service in one cycle. */
 struct turn {
@@ -80,13 +83,25 @@ static void hold_back(struct placement *p, enum service_state state, const char 
         add_to_reason(p, hold);
 }
 
-/* One line in the journal where something new is said of the service, none where it is the same as before. Is it new? */
+/* What goes back and forth (one of two nodes is full, then the other, then neither) is always another thing than before, and yet nothing new. */
+static bool may_say(struct service_note *n, uint64_t now) {
+        uint64_t forgotten = n->n_said > 0 ? (now - MIN2(n->said_usec, now)) / SAY_AGAIN_USEC : 0;
+        n->n_said -= (unsigned) MIN2(forgotten, (uint64_t) n->n_said);
+        n->said_usec = n->n_said > 0 ? n->said_usec + forgotten * SAY_AGAIN_USEC : now;
+        if (n->n_said == SAY_OFTEN)
+                return false;
+        n->n_said++;
+        return true;
+}
+
+/* One line in the journal where something new is said of the service, none where it is the same as before. Is it new? What is not said because enough
+ * was said is said later, if it is still so. */
 static bool say(const struct turn *t) {
         struct service_note *n = t->n;
         const struct placement *p = t->p;
         bool same = n->last_state == p->state && node_set_equal(&n->last_home, &p->home_mems) &&
                     (p->state != STATE_BLOCKED || (n->last_reason && text_same_but_for_amounts(n->last_reason, p->reason)));
-        if (same)
+        if (same || ((p->state == STATE_BLOCKED || manager_is_dry(t->m)) && !may_say(n, manager_now(t->m))))
                 return false;
         char *copy = strdup(p->reason);
         if (copy) {

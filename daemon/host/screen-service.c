@@ -116,7 +116,7 @@ static int add_from_status(struct reading *r, pid_t pid) {
         }
         if (!wants_user || !status.have_uid)
                 return 0;
-        const char *name = user_cache_get(&s->observer->users, status.uid);
+        const char *name = user_cache_get(&s->observer->users, status.uid, s->now_usec);
         return name ? add_value(&r->users, name) : -ENOMEM;
 }
 

@@ -35,6 +35,7 @@ static const struct field {
         FIELD(FIELD_U64, started_usec),
         FIELD(FIELD_U64, settled_usec),
         FIELD(FIELD_U64, widened_usec),
+        FIELD(FIELD_UNSIGNED, n_widened),
         FIELD(FIELD_U64, demand_mcpu),
         FIELD(FIELD_BOOL, demand_known),
         FIELD(FIELD_U64, peak_bytes),

@@ -204,7 +204,7 @@ static void follow_empty(struct watch *w, const char *cgroup, const struct watch
         if (!dir && readable >= 0)
                 (void) close(readable);
         for (const struct dirent *e = dir ? readdir(dir) : NULL; e && w->n_new + 2 <= WATCH_NEW_MAX / 2; e = readdir(dir)) {
-                if (e->d_type != DT_DIR || e->d_name[0] == '.')
+                if (e->d_type != DT_DIR || is_dot_or_dots(e->d_name))
                         continue;
                 char *child = format_string("%s/%s", cgroup, e->d_name);
                 if (!child || is_named(child, wishes, n) || is_above_a_wish(child, wishes, n) || is_populated(w, child))

@@ -56,6 +56,11 @@ static void test_found(void **state) {
         assert_int_equal(cgroup_find_waiting(&fx.host, "/a", &tid), 0);
         assert_int_equal(cgroup_find_waiting(&fx.host, "/b", &tid), 1);
         assert_int_equal(tid, 13);
+        put_thread(13, 'S', 5);
+        fixture_write(&fx, "cg/b/.control/cgroup.threads", "12\n"); /* systemd's, in a delegated unit */
+        put_thread(12, 'D', 5);
+        assert_int_equal(cgroup_find_waiting(&fx.host, "/b", &tid), 1);
+        assert_int_equal(tid, 12);
 }
 
 /* Giving one cgroup the controller gives it to those beside it, and on old kernels waits for them. */

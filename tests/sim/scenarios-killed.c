@@ -210,10 +210,15 @@ struct happening {
         struct life *l;
         int what;
 };
-enum { NO_RULE, IGNORED, RESTORED, PAUSED, ELSEWHERE, RESTARTED, STOPPED, _HAPPENING_MAX };
-static const char *const happenings[] = {
-        "no rule is left", "ignored", "restored", "paused", "elsewhere", "restarted", "stopped"
-};
+enum { NO_RULE, IGNORED, RESTORED, PAUSED, ELSEWHERE, RESTARTED, HUNG, STOPPED, _HAPPENING_MAX };
+static const char *const happenings[] = { "no rule is left", "ignored",   "restored", "paused",
+                                          "elsewhere",       "restarted", "hung",     "stopped" };
+
+static void let_go(struct sim *s, void *userdata) {
+        struct life *l = userdata;
+        for (unsigned i = 0; i < N_SERVICES; i++)
+                l->v[i]->stuck_usec = 0;
+}
 
 static void happens(void *userdata) {
         struct happening *h = userdata;
@@ -231,6 +236,12 @@ static void happens(void *userdata) {
                 for (unsigned i = 0; i < N_SERVICES; i++)
                         if (h->l->v[i]->spec.owner == OWNER_SYSTEMD)
                                 (void) sim_restart(r->sim, h->l->v[i]);
+                break;
+        case HUNG:
+                for (unsigned i = 0; i < N_SERVICES; i++)
+                        h->l->v[i]->stuck_usec = MINUTES(3);
+                if (sim_at(r->sim, sim_elapsed(r->sim) + SECONDS(10), let_go, h->l) < 0)
+                        abort();
                 break;
         default: manager_begin_exit(sim_manager(r->sim), 0);
         }
@@ -259,7 +270,8 @@ static void expect_settled(struct run *r, const struct life *l, int what, const 
                 expect_at_home(r, l, 1, when);
                 break;
         case ELSEWHERE: expect_at_home(r, l, 2, when); break;
-        case RESTARTED: expect_at_home(r, l, 1, when); break;
+        case RESTARTED:
+        case HUNG: expect_at_home(r, l, 1, when); break;
         default: expect(r, m->n_restoring == 0 && m->n_transitions == 0, "%s: has not come to an end", when);
         }
 }

@@ -110,9 +110,10 @@ static bool say(const struct turn *t) {
         }
         n->last_state = p->state;
         n->last_home = p->home_mems;
-        if (p->state == STATE_BLOCKED)
-                manager_tell_blocked(t->m, t->s, p->reason);
-        else if (manager_is_dry(t->m))
+        if (p->state == STATE_BLOCKED) {
+                if (p->bytes_undone == 0) /* else manager_tell_undone() has said it */
+                        manager_tell_blocked(t->m, t->s, p->reason);
+        } else if (manager_is_dry(t->m))
                 manager_tell_decision(t->m, t->s, p, true);
         return true;
 }
@@ -199,7 +200,7 @@ static void measure_first(const struct turn *t) {
         wake_to_measure(t->m);
 }
 
-/* The kernel, or somebody, would undo it again. */
+/* The kernel has undone the last move, which was said when it was found, and would undo this one. */
 static void block_as_undone(const struct turn *t) {
         enum undone_by by = history_undone_by(history_find(&t->m->history, t->s->cgroup));
         _cleanup_free_ char *why = format_string("%s taken back the last move, the next waits", undone_by_to_string(by));
@@ -207,7 +208,6 @@ static void block_as_undone(const struct turn *t) {
         t->p->state = STATE_BLOCKED;
         if (why)
                 add_to_reason(t->p, why);
-        (void) say(t);
 }
 
 /* Does it want to be looked at soon? What only the administrator can change is not looked at again and again. */

@@ -215,6 +215,7 @@ static void conclude(struct planner *pl, struct job *j) {
         /* The whole home, also where its CPUs are all that it may have: what it is compared with next time. */
         p->home = j->assigned ? j->chosen.nodes : (struct node_set){ 0 };
         p->bytes_fixed = d.bytes_fixed + d.bytes_unmovable;
+        p->bytes_undone = d.bytes_undone;
         set_state(j, &d);
         p->crowded = j->crowded;
         if (d.move) {

@@ -48,11 +48,12 @@ int proc_status_read(int proc_fd, pid_t pid, struct proc_status *ret);
 int proc_exe_read(int proc_fd, pid_t pid, char **ret);
 
 /* User names by id, remembered; of a machine that is not the running one those in its etc/passwd. Where there is no name the number. */
+struct user_name {
+        uid_t uid;
+        char *name;
+};
 struct user_cache {
-        struct user_name {
-                uid_t uid;
-                char *name;
-        } * users;
+        struct user_name *users;
         size_t n_users, capacity;
         bool captured; /* of another machine, below root_fd (borrowed; negative: none) */
         int root_fd;

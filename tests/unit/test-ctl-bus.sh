@@ -168,6 +168,7 @@ has_out '^redis-server.service: blocked$' explain
 has_out '^  Reason  *node 1 is full$' explain
 has_out '^  Rule  *cache (nodes), /etc/numabalanced/numabalanced.yaml:7$' explain
 has_out '^  Movable by node  *3:98.0M$' explain
+has_out '^  CPUs allowed  *nodes 0-3$' explain
 has_out '^  Distance  *21.0 now, 10.0 expected$' explain
 has_out '^ *1  *10.0  *chosen: the rule says so$' explain
 has_out '^Last move$' explain
@@ -180,6 +181,9 @@ grep -q BANDWIDTH "$work/out" && fail "columns for terms that this daemon does n
 expect 0 explain redis-server.service --json=short
 json 'v["seen"]["own_policy"] is None and v["candidates"][1]["cost"] is None and v["decision"]["bytes_to_move"] == 102760448'
 expect 1 explain unknown.service && has_err 'unknown.service: no such service' explain
+# The type is forgotten easily.
+expect 1 explain redis-server && has_err 'redis-server: no such service was seen; did you mean redis-server.service?$' explain
+expect 1 explain 'bash[17]' && has_err 'no such service was seen$' explain
 
 # What a newer daemon tells besides; and names as they are printed, once escaped.
 cat >"$work/explain.json" <<'JSON'

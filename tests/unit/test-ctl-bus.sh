@@ -256,6 +256,7 @@ has_out ' b.service  *restored  *-  *-  *-  *-  *-  *has its former' history
 expect 0 history redis-server.service --json=short
 json 'v[0]["locality_after"] is None and v[1]["locality_after"] == 1.0 and v[3]["rule"] is None and v[2]["undone_by"] == "balancing" and v[1]["undone_by"] is None and v[2]["bytes"] == 50 << 20 and v[0]["time_usec"] == 1700000000000000 and v[0]["effort"] is None and v[1]["effort"]["held_by"]["cpu-pressure"] == 1000000'
 expect 0 history quiet.service && has_out '^Nothing was decided about quiet.service since' history
+expect 0 history quiet && has_out '^Nothing was decided about quiet since .*has its type' history
 expect 0 history quiet.service --no-legend
 [ ! -s "$work/out" ] || fail "history --no-legend of nothing"
 

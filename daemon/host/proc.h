@@ -48,12 +48,13 @@ int proc_status_read(int proc_fd, pid_t pid, struct proc_status *ret);
 int proc_exe_read(int proc_fd, pid_t pid, char **ret);
 
 /* User names by id, remembered for a while; of a machine that is not the running one those in its etc/passwd. Where there is no name the number. */
+struct user_name {
+        uid_t uid;
+        char *name;
+        uint64_t asked_usec, wait_usec; /* when, and how long it is good for */
+};
 struct user_cache {
-        struct user_name {
-                uid_t uid;
-                char *name;
-                uint64_t asked_usec, wait_usec; /* when, and how long it is good for */
-        } * users;
+        struct user_name *users;
         size_t n_users, capacity;
         bool captured; /* of another machine, below root_fd (borrowed; negative: none) */
         int root_fd;

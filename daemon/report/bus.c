@@ -123,6 +123,9 @@ static int read_unit(sd_bus_message *call, const char **ret, sd_bus_error *error
 
 static int no_such_unit(sd_bus_error *error, const char *unit, const char *what) {
         _cleanup_free_ char *clean = text_clean(unit, false);
+        /* systemctl adds the type by itself, so people leave it out. */
+        if (clean && *clean && !strpbrk(clean, "./["))
+                return sd_bus_error_setf(error, BUS_ERROR_NO_SUCH_UNIT, "%s: %s; did you mean %s.service?", clean, what, clean);
         return sd_bus_error_setf(error, BUS_ERROR_NO_SUCH_UNIT, "%s: %s", clean ? clean : "unit", what);
 }
 

@@ -18,8 +18,11 @@ static const struct field {
         enum field_type type;
         size_t offset;
 } fields[] = {
+/* Versions of clang-format differ on macros in braces. */
+/* clang-format off */
 #define FIELD(type, member)                                                                                                      \
         { #member, type, offsetof(struct history_entry, member) }
+        /* clang-format on */
         FIELD(FIELD_BOOL, has_former),
         FIELD(FIELD_NODES, former_home),
         FIELD(FIELD_U64, left_usec),

@@ -10,9 +10,9 @@
 #include "manager.h"
 #include "sim/simulation.h"
 
-#define MINUTES(n) ((uint64_t) (n) *USEC_PER_MINUTE)
-#define SECONDS(n) ((uint64_t) (n) *USEC_PER_SEC)
-#define HOURS(n)   ((uint64_t) (n) *60 * USEC_PER_MINUTE)
+#define MINUTES(n) (USEC_PER_MINUTE * (uint64_t) (n))
+#define SECONDS(n) (USEC_PER_SEC * (uint64_t) (n))
+#define HOURS(n)   (60 * USEC_PER_MINUTE * (uint64_t) (n))
 #define DAYS(n)    (24 * HOURS(n))
 
 /* Sanitizers look for other things, and make everything slow: fewer seeds and shorter runs then. */

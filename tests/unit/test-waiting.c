@@ -22,12 +22,12 @@ static void put_thread(int tid, char state, unsigned n_sleeps) {
                             *directory = format_string("proc/%d/task/%d", tid, tid);
         _cleanup_free_ char *file = format_string("%s/status.new", directory),
                             *old = format_string("%s/%s/status.new", fx.path, directory),
-                            *new = format_string("%s/%s/status", fx.path, directory),
+                            *fresh = format_string("%s/%s/status", fx.path, directory),
                             *stat_file = format_string("%s/stat", directory);
-        assert_true(stat && status && file && old && new &&stat_file);
+        assert_true(stat && status && file && old && fresh && stat_file);
         fixture_write(&fx, stat_file, stat);
         fixture_write(&fx, file, status);
-        assert_int_equal(rename(old, new), 0); /* in one piece, for whoever reads meanwhile */
+        assert_int_equal(rename(old, fresh), 0); /* in one piece, for whoever reads meanwhile */
 }
 
 static int setup(void **state) {

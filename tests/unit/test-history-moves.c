@@ -162,7 +162,7 @@ static void test_widened(void **state) {
                 history_record_widened(&h, "/a", now += 60 * USEC_PER_MINUTE);
         assert_int_equal(history_widened_wait_usec(e, 5), 256 * USEC_PER_MINUTE);
         assert_int_equal(history_widened_wait_usec(e, 7 * 24 * 60 * USEC_PER_MINUTE), 256 * 7 * 24 * 60 * USEC_PER_MINUTE);
-        history_record_widened(&h, "/a", now += 256 * USEC_PER_MINUTE + HISTORY_CALM_USEC);
+        history_record_widened(&h, "/a", now + 256 * USEC_PER_MINUTE + HISTORY_CALM_USEC);
         assert_int_equal(history_widened_wait_usec(e, 5), 5);
         history_record_widened(&h, "/a", 0); /* a clock that runs backwards */
         assert_int_equal(history_widened_wait_usec(e, 5), 2 * USEC_PER_MINUTE);

@@ -25,28 +25,22 @@ static inline bool is_own_page(const struct mover_candidate *c) {
         return c->kind == CANDIDATE_PAGE && !c->shared;
 }
 
-/* The first page of a block that was tried as a huge one, and may have moved since. */
-static inline bool is_first_of_missed(const struct mover *m, const struct mover_candidate *c) {
-        return c->missed && c->address % m->block_bytes == 0;
+/* And nothing has happened to it since it was found. */
+static inline bool is_plain(const struct mover_candidate *c) {
+        return is_own_page(c) && !c->tried;
 }
 
 /* Where numa_maps has it; -1: that is not known, or not believed. */
 static inline int known_node(const struct mover *m, const struct mover_candidate *c) {
-        return m->trusts && is_own_page(c) && !is_first_of_missed(m, c) ? m->ranges[c->range].source : -1;
+        return m->trusts && is_plain(c) ? m->ranges[c->range].source : -1;
 }
 
 /* Is its node to be told from others of its block? */
 static bool is_told_by_spots(const struct mover *m, const struct mover_candidate *c) {
         const struct range *r = &m->ranges[c->range];
         uint64_t at_home = r->all_pages - r->off_pages;
-        return m->spots && r->source < 0 && r->base_pages == 1 && !is_first_of_missed(m, c) &&
+        return m->spots && r->source < 0 && r->base_pages == 1 && !c->tried &&
                (at_home >= r->all_pages / SPOT_HOME_MUCH || at_home < r->all_pages / SPOT_HOME_LESS);
-}
-
-/* Is this page asked for, though its node can be told otherwise? One in `share`, by the fractions of multiples of the golden ratio: what has come home
- * meanwhile may well be every second page, or every 64th, and these lie evenly among such, too. */
-static inline bool is_spot(const struct mover *m, uint64_t address, unsigned share) {
-        return address / m->page_bytes * UINT64_C(0x9e3779b97f4a7c15) < UINT64_MAX / share;
 }
 
 static inline size_t add_question(struct mover *m, size_t asked, size_t candidate, uint64_t address) {
@@ -76,33 +70,56 @@ static struct way way_of(const struct mover *m, const struct mover_candidate *c)
         return (struct way){ .pages = r->base_pages, .node = UNKNOWN, .share = spots ? ASK_SHARE : 1, .spots = spots };
 }
 
+/* Of up to `n_max` candidates those at the start that are plain and of the first one's mapping, which `way` is of: whether each is asked for. Where its node can be told
+ * otherwise, that is one in `share`, by the fractions of multiples of the golden ratio: what has come home meanwhile may well be every second page, or every 64th, and
+ * these lie evenly among such, too. How many candidates. */
+static size_t choose_run(struct mover *m, size_t first, size_t n_max, const struct way *way, size_t *asked) {
+        const struct mover_candidate *c = m->candidates + m->candidate + first;
+        const uint64_t limit = UINT64_MAX / way->share, page_bytes = m->page_bytes;
+        const uint32_t range = c->range;
+        int *where = m->where + first;
+        size_t i = 0, n = *asked;
+        for (; i < n_max && c[i].range == range && is_plain(&c[i]); i++) {
+                where[i] = way->node;
+                if (c[i].address / page_bytes * UINT64_C(0x9e3779b97f4a7c15) > limit)
+                        continue;
+                where[i] = UNKNOWN;
+                n = add_question(m, n, first + i, c[i].address);
+        }
+        *asked = n;
+        return i;
+}
+
 /* How many of the next candidates fit into what is left of window and budget, and the addresses to ask for first. */
 static size_t choose(struct mover *m, uint64_t budget_pages, size_t *ret_asked, bool *ret_spots) {
         uint64_t pages = 0;
         size_t n = 0, asked = 0, n_max = MIN2(m->n_candidates - m->candidate, WINDOW_PAGES - m->n_window);
-        const struct mover_candidate *c = m->candidates + m->candidate;
-        struct way way = { 0 }; /* mostly that of the one before */
-        uint32_t range = UINT32_MAX;
         *ret_spots = false;
-        for (; n < n_max; n++, c++) {
-                bool block = c->kind == CANDIDATE_BLOCK, plain = is_own_page(c) && !is_first_of_missed(m, c);
-                if (c->range != range || !plain) {
-                        way = way_of(m, c);
-                        range = plain ? c->range : UINT32_MAX;
-                        *ret_spots |= way.spots;
-                }
+        while (n < n_max) {
+                const struct mover_candidate *c = &m->candidates[m->candidate + n];
+                const struct way way = way_of(m, c);
+                bool block = c->kind == CANDIDATE_BLOCK;
                 if (pages + way.pages > budget_pages && (n > 0 || m->n_window > 0))
                         break;
                 if (asked + (block ? 2 : 1) > WINDOW_PAGES || (block && m->how != PAGES_HOME))
                         break;
+                *ret_spots |= way.spots;
+                if (is_plain(c)) {
+                        uint64_t fit = budget_pages > pages ? MAX2((budget_pages - pages) / way.pages, UINT64_C(1)) : 1;
+                        size_t run = choose_run(m, n, MIN2(MIN2(n_max - n, fit), WINDOW_PAGES - asked), &way, &asked);
+                        pages += run * way.pages;
+                        n += run;
+                        continue;
+                }
                 pages += way.pages;
                 m->where[n] = way.node;
-                if (way.share == 0 || (way.share > 1 && !is_spot(m, c->address, way.share)))
-                        continue;
-                m->where[n] = UNKNOWN;
-                asked = add_question(m, asked, n, c->address);
-                if (block)
-                        asked = add_question(m, asked, n, c->address + m->block_bytes - m->page_bytes);
+                if (way.share > 0) {
+                        m->where[n] = UNKNOWN;
+                        asked = add_question(m, asked, n, c->address);
+                        if (block)
+                                asked = add_question(m, asked, n, c->address + m->block_bytes - m->page_bytes);
+                }
+                n++;
         }
         *ret_asked = asked;
         return n;
@@ -137,7 +154,7 @@ static size_t look_at_block(const struct mover *m, size_t i, size_t n, int *ret_
         int node = -1;
         bool same = true;
         for (; i < n && is_own_page(&all[i]) && all[i].range == first->range && all[i].address - start < block; i++) {
-                if (where[i] == UNKNOWN || is_first_of_missed(m, &all[i]))
+                if (where[i] == UNKNOWN || all[i].tried)
                         continue;
                 same &= answers++ == 0 || where[i] == node;
                 node = where[i];

@@ -232,10 +232,13 @@ void mover_gather(struct mover *m) {
         m->n_candidates = m->candidate = 0;
         while (m->n_missed > 0 && m->n_candidates + BLOCK_PAGES <= WINDOW_PAGES) {
                 const struct missed *b = &m->missed[--m->n_missed];
+                struct mover_candidate *first = &m->candidates[m->n_candidates];
+                first->address = 0;
                 if (m->ranges[b->range].populated && m->ranges[b->range].mapmax <= 1)
                         add_sure_pages(m, b->range, b->address, b->address + m->block_bytes, true);
                 else
                         (void) add_pages(m, b->range, b->address, b->address + m->block_bytes, true);
+                first->tried = first->address == b->address;
         }
         if (m->n_candidates > 0)
                 return;

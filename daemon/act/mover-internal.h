@@ -102,6 +102,7 @@ struct mover_candidate {
         uint8_t kind;
         bool shared; /* with others: it stays, and is counted */
         bool missed; /* of a block that was no huge page */
+        bool tried;  /* the first page of such a block, which may have moved when that was tried */
 };
 
 /* A block that is to be gone over page by page. */
@@ -151,7 +152,7 @@ struct mover {
 
         /* The present process (mover-ranges.c, mover-scan.c) */
         bool loaded;
-        int pagemap_fd;
+        int pagemap_fd, cgroup_fd;
         struct range *ranges;
         size_t n_ranges, ranges_capacity, ranges_max, range; /* ranges_max: RANGES_MAX but in tests */
         uint64_t cursor;                                     /* all below is gathered */
@@ -182,6 +183,7 @@ struct mover {
         size_t n_window;
         bool has_probes, has_hugetlb;
         bool has_arrived; /* some unit that is a block */
+        size_t n_unresolved;
         void **addresses;
         int *nodes, *status, *now;
         size_t *pick;
@@ -201,8 +203,9 @@ static inline uint32_t mover_block_pages(const struct mover *m) {
 
 /* mover-ranges.c */
 
-/* Is it still the process that was meant, and still in the cgroup? 1: yes; 0: no, leave it alone; -ESRCH: it ended; other negative errno. */
-int mover_check_process(const struct mover *m, const struct process_ref *p);
+/* Is it still the process that was meant, and still in the cgroup? 1: yes; 0: no, leave it alone; -ESRCH: it ended; other negative errno. The first time
+ * it opens cgroup_fd, from then on that tells. */
+int mover_check_process(struct mover *m, const struct process_ref *p);
 /* Reads numa_maps and maps. -ESRCH, -ENOMEM, or another negative errno where they cannot be read. */
 int mover_load_ranges(struct mover *m, pid_t pid);
 
@@ -268,6 +271,9 @@ static inline const uint64_t *mover_pagemap_read(const struct mover *m, uint64_t
         return i < m->n_pagemap && n <= m->n_pagemap - i ? &m->pagemap[i] : NULL;
 }
 void mover_forget_pagemap(struct mover *m);
+/* move_pages(2) waits for a locked address space so that not even SIGKILL ends it, and a daemon with such a thread cannot be stopped. Reading
+ * pagemap waits for the same lock and can be killed: whoever is locked already is found out by that. */
+void mover_touch_address_space(const struct mover *m);
 /* Finds out whether scan_pages() works for this process. */
 void mover_try_scan(struct mover *m);
 /* The stretch of present pages in which `address` is, or the next one of this range. NULL: none, or the time was up; *ret_end: there is nothing before that. */

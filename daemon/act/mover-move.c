@@ -27,14 +27,16 @@ int mover_keep_for_retry(struct mover *m, const struct unit *u) {
 
 /* Gathers those units that go to `target`, with or without the pages that others map. Returns how many. */
 static size_t gather(struct mover *m, const struct unit *units, size_t n_units, int target, bool all) {
-        size_t n = 0;
+        size_t n = 0, *pick = m->pick;
+        void **addresses = m->addresses;
+        int *nodes = m->nodes, *status = m->status;
         for (size_t i = 0; i < n_units; i++) {
                 if (units[i].resolved || units[i].target != target || units[i].all != all)
                         continue;
-                m->pick[n] = i;
-                m->addresses[n] = (void *) (uintptr_t) units[i].address;
-                m->nodes[n] = target;
-                m->status[n++] = STATUS_NOT_WRITTEN;
+                pick[n] = i;
+                addresses[n] = (void *) (uintptr_t) units[i].address;
+                nodes[n] = target;
+                status[n++] = STATUS_NOT_WRITTEN;
         }
         return n;
 }
@@ -103,7 +105,7 @@ static int move_to(struct mover *m, struct unit *units, size_t n_units, int targ
 /* Finds another node for what a full or forbidden one has not taken. What has none is given up. */
 static bool redirect(struct mover *m, struct unit *units, size_t n_units) {
         bool any = false;
-        for (size_t i = 0; i < n_units; i++) {
+        for (size_t i = 0; m->n_unresolved > 0 && i < n_units; i++) {
                 struct unit *u = &units[i];
                 if (u->resolved)
                         continue;
@@ -114,6 +116,7 @@ static bool redirect(struct mover *m, struct unit *units, size_t n_units) {
                         continue;
                 }
                 u->resolved = true;
+                m->n_unresolved--;
                 if (node_set_has(&m->denied, (unsigned) was))
                         m->result.failed_other += u->pages;
                 else
@@ -127,6 +130,7 @@ static int move_units(struct mover *m, struct unit *units, size_t n, uint64_t *r
         int r = 0;
         unsigned kinds = m->move_shared ? 2 : 1;
         m->has_arrived = false;
+        m->n_unresolved = n;
         /* Each further round has one node less to try. */
         do
                 NODE_SET_FOREACH (target, &m->home)

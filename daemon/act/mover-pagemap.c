@@ -8,6 +8,9 @@
 
 /* Entries of pagemap read at once: 16 MiB of 4 KiB pages. */
 #define PAGEMAP_ENTRIES WINDOW_PAGES
+/* Before PAGEMAP_SCAN the kernel finds out so many at a time, up to a multiple of so many, however few are read (fs/proc/task_mmu.c, PAGEMAP_WALK_SIZE): so
+ * the rest is taken, too, for the mappings that are there; and who wants any one of them reads the last. */
+#define PAGEMAP_WALK 512u
 /* So much address space is put to one scan, which holds the process's mmap lock as long as it finds something; twice as much each time that it found little. */
 #define SCAN_AHEAD_MIN (64 * MIB)
 #define SCAN_LITTLE    (16 * MIB)
@@ -26,12 +29,12 @@ uint64_t mover_pagemap_entry(struct mover *m, uint64_t address, uint64_t until) 
                 return any;
         uint64_t i = address / m->page_bytes;
         if (i < m->pagemap_start || i - m->pagemap_start >= m->n_pagemap) {
-                size_t ahead = until > address ? MIN2((until - address) / m->page_bytes, (uint64_t) PAGEMAP_ENTRIES) : 0;
+                uint64_t end = MAX2(until / m->page_bytes, m->scans ? i + 1 : (i / PAGEMAP_WALK + 1) * PAGEMAP_WALK);
+                size_t ahead = MIN2(end - i, (uint64_t) PAGEMAP_ENTRIES);
                 ssize_t n;
                 m->n_pagemap = 0;
                 do
-                        n = pread(m->pagemap_fd, m->pagemap, MAX2(ahead, (size_t) 1) * sizeof(*m->pagemap),
-                                  (off_t) (i * sizeof(*m->pagemap)));
+                        n = pread(m->pagemap_fd, m->pagemap, ahead * sizeof(*m->pagemap), (off_t) (i * sizeof(*m->pagemap)));
                 while (n < 0 && errno == EINTR);
                 if (n < 0)
                         return any;
@@ -41,6 +44,12 @@ uint64_t mover_pagemap_entry(struct mover *m, uint64_t address, uint64_t until) 
                         return 0;
         }
         return m->pagemap[i - m->pagemap_start];
+}
+
+void mover_touch_address_space(const struct mover *m) {
+        uint64_t entry;
+        if (m->pagemap_fd >= 0 && pread(m->pagemap_fd, &entry, sizeof(entry), (PAGEMAP_WALK - 1) * sizeof(entry)) < 0)
+                return; /* what is wrong with it, whoever needs it will find */
 }
 
 /* Stretches from `from` on, as many as are answered. Returns how many, or negative errno. */

@@ -24,14 +24,20 @@ static int ended(int r) {
         return host_vanished(r) ? -ESRCH : r;
 }
 
-int mover_check_process(const struct mover *m, const struct process_ref *p) {
+int mover_check_process(struct mover *m, const struct process_ref *p) {
         struct proc_stat stat;
         char path[64];
 
+        if (m->cgroup_fd >= 0) { /* of this process and no other; once it is a zombie, move_pages() says so */
+                int r = host_process_is_still_in(m->host, m->cgroup_fd, m->cgroup);
+                if (r != -EFBIG)
+                        return ended(r);
+        } else if (m->cgroup)
+                m->cgroup_fd = host_process_open_cgroup(m->host, p->pid);
         int member = m->cgroup ? host_process_is_in(m->host, p->pid, m->cgroup) : 1;
         if (member < 0)
                 return ended(member);
-        /* The start time last: if it still is the same process now, it was when the cgroup was read. */
+        /* The start time last: if it still is the same process now, it was when the cgroup was read, and opened. */
         (void) snprintf(path, sizeof(path), "proc/%d/stat", p->pid);
         int r = proc_stat_read(m->host->root_fd, path, &stat);
         if (r < 0)

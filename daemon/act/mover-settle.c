@@ -29,11 +29,13 @@ static void count_moved(struct mover *m, const struct unit *u, uint64_t pages) {
 static int ask_for_some(struct mover *m, size_t n, int target, bool pick_all) {
         size_t k = 0, every = MAX2(n / SAMPLES, (size_t) 1), sample = 0;
         bool as_told = true;
+        const int *status = m->status;
+        int *now = m->now;
         for (size_t i = 0; i < n; i++) {
-                m->now[i] = target;
+                now[i] = target;
                 if (i == sample)
                         sample += every;
-                else if (!pick_all && m->status[i] == target)
+                else if (!pick_all && status[i] == target)
                         continue;
                 m->ask_pick[k] = i;
                 m->ask_addresses[k++] = m->addresses[i];
@@ -51,14 +53,18 @@ static int ask_for_some(struct mover *m, size_t n, int target, bool pick_all) {
 /* Of a call's pages those that are where they were to go, and were asked for one by one, at once: most of them. The rest is left to mover_settle(). */
 size_t mover_settle_plain(struct mover *m, struct unit *units, size_t i, size_t n, int target) {
         uint64_t pages = 0;
-        const struct unit *first = &units[m->pick[i]];
-        for (; i < n && m->now[i] == target; i++) {
-                struct unit *u = &units[m->pick[i]];
-                if (u->probe || u->huge || u->hugetlb || u->from != first->from)
+        const size_t *pick = m->pick, before = i;
+        const int *now = m->now;
+        const int16_t from = units[pick[i]].from;
+        const struct unit *first = &units[pick[i]];
+        for (; i < n && now[i] == target; i++) {
+                struct unit *u = &units[pick[i]];
+                if (u->probe || u->huge || u->hugetlb || u->from != from)
                         break;
                 u->resolved = true;
                 pages += u->pages;
         }
+        m->n_unresolved -= i - before;
         if (pages > 0)
                 count_moved(m, first, pages);
         return i;
@@ -74,6 +80,7 @@ int mover_learn(struct mover *m, size_t n, int target) {
 int mover_settle(struct mover *m, struct unit *u, long rc, int status, int now) {
         bool block = u->probe || u->huge;
         u->resolved = true;
+        m->n_unresolved--;
         if (mover_has_arrived(m, u, now)) {
                 u->arrived = block;
                 m->has_arrived |= block;
@@ -86,6 +93,7 @@ int mover_settle(struct mover *m, struct unit *u, long rc, int status, int now) 
         /* The call ended at a full node: this page may go elsewhere, or was not even tried. */
         if (now >= 0 && rc < 0 && (status == STATUS_NOT_WRITTEN || status == -ENOMEM)) {
                 u->resolved = false;
+                m->n_unresolved++;
                 return 0;
         }
         mover_unreserve(m, u);
@@ -139,7 +147,9 @@ static int settle_blocks(struct mover *m, const struct unit *units, size_t n) {
 int mover_settle_probes(struct mover *m, struct unit *units, size_t n_units) {
         size_t n = 0;
         int r = 0;
-        for (size_t i = 0; m->has_arrived && r >= 0 && i < n_units; i++) {
+        if (!m->has_arrived)
+                return 0;
+        for (size_t i = 0; r >= 0 && i < n_units; i++) {
                 const struct unit *u = &units[i];
                 if (!u->arrived)
                         continue;

@@ -56,7 +56,7 @@ int mover_new(const struct act *act, const struct host *h, const struct topology
         m->topology = t;
         m->page_bytes = h->page_bytes;
         m->block_bytes = read_huge_page_bytes(m);
-        m->pagemap_fd = -EBADF;
+        m->pagemap_fd = m->cgroup_fd = -EBADF;
         m->ranges_max = RANGES_MAX;
         m->slice_limit_usec = SLICE_TIME_LIMIT_USEC;
         m->load_limit_usec = LOAD_TIME_USEC;
@@ -81,11 +81,18 @@ int mover_new(const struct act *act, const struct host *h, const struct topology
         return 0;
 }
 
+static void close_files(struct mover *m) {
+        if (m->pagemap_fd >= 0)
+                close(m->pagemap_fd);
+        if (m->cgroup_fd >= 0)
+                close(m->cgroup_fd);
+        m->pagemap_fd = m->cgroup_fd = -EBADF;
+}
+
 struct mover *mover_free(struct mover *m) {
         if (!m)
                 return NULL;
-        if (m->pagemap_fd >= 0)
-                close(m->pagemap_fd);
+        close_files(m);
         void *const all[] = {
                 m->cgroup,     m->processes, m->room,      m->assigned, m->pool_pages,    m->weight,     m->ranges,
                 m->flow,       m->surplus,   m->deficit,   m->pattern,  m->pagemap,       m->window,     m->addresses,
@@ -111,9 +118,7 @@ size_t mover_waits_for_companion(const struct mover *m) {
 }
 
 static void leave_process(struct mover *m) {
-        if (m->pagemap_fd >= 0)
-                close(m->pagemap_fd);
-        m->pagemap_fd = -EBADF;
+        close_files(m);
         m->n_ranges = m->range = m->n_window = 0;
         m->n_candidates = m->candidate = m->n_missed = 0;
         m->cursor = m->resume_at = 0;
@@ -160,20 +165,12 @@ static int step(struct mover *m, uint64_t budget_pages, uint64_t *ret_used) {
         return m->n_retry > 0 ? mover_retry(m, budget_pages, ret_used) : 0;
 }
 
-/* move_pages(2) waits for a locked address space so that not even SIGKILL ends it, and a daemon with such a thread cannot be stopped. Reading
- * pagemap waits for the same lock and can be killed: whoever is locked already is found out by that. */
-static void touch_address_space(const struct mover *m) {
-        uint64_t entry;
-        if (m->pagemap_fd >= 0 && pread(m->pagemap_fd, &entry, sizeof(entry), 0) < 0)
-                return; /* what is wrong with it, whoever needs it will find */
-}
-
 /* Checks the process, once in a slice, and reads its mappings, once. 1: go on; 0: it is none of ours (any more); negative errno. */
 static int enter_process(struct mover *m) {
         const struct process_ref *p = &m->processes[m->current];
         int r = mover_check_process(m, p);
         if (r > 0 && m->loaded)
-                touch_address_space(m);
+                mover_touch_address_space(m);
         if (r <= 0 || m->loaded)
                 return r;
         if (m->move_shared && !m->mappers)

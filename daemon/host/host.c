@@ -208,6 +208,19 @@ char *host_online(const struct host *h) {
         return strbuf_steal(&b);
 }
 
+/* In a text as of /proc/PID/cgroup, which is cut up: "0::/path" is v2's line, "N:name=systemd:/path" that of systemd's own hierarchy (cgroups(7)). */
+static const char *find_cgroup(const struct host *h, char *text) {
+        const char *wanted = h->cgroup_mount ? "0::" : ":name=systemd:";
+        char *line;
+        while ((line = next_line(&text))) {
+                if (h->cgroup_mount ? strncmp(line, wanted, strlen(wanted)) == 0 : strstr(line, wanted) != NULL) {
+                        const char *found = strchr(line, '/');
+                        return found ? found : "";
+                }
+        }
+        return "";
+}
+
 int host_process_cgroup(const struct host *h, pid_t pid, char **ret) {
         char path[64];
         _cleanup_free_ char *text = NULL;
@@ -215,30 +228,42 @@ int host_process_cgroup(const struct host *h, pid_t pid, char **ret) {
         int r = read_file_at(h->root_fd, path, CGROUP_LIMIT, &text, NULL);
         if (r < 0)
                 return r;
-        /* "0::/path" is v2's line, "N:name=systemd:/path" that of systemd's own hierarchy (cgroups(7)). */
-        const char *wanted = h->cgroup_mount ? "0::" : ":name=systemd:";
-        const char *found = "";
-        char *rest = text, *line;
-        while ((line = next_line(&rest))) {
-                if (h->cgroup_mount ? strncmp(line, wanted, strlen(wanted)) == 0 : strstr(line, wanted) != NULL) {
-                        found = strchr(line, '/');
-                        break;
-                }
-        }
-        char *copy = strdup(found ? found : "");
+        char *copy = strdup(find_cgroup(h, text));
         if (!copy)
                 return -ENOMEM;
         *ret = copy;
         return 0;
 }
 
-int host_process_is_in(const struct host *h, pid_t pid, const char *cgroup) {
-        _cleanup_free_ char *path = NULL;
+static bool is_below(const char *path, const char *cgroup) {
         size_t n = strlen(cgroup);
-        int r = host_process_cgroup(h, pid, &path);
-        if (r < 0)
-                return r;
         while (n > 0 && cgroup[n - 1] == '/')
                 n--;
         return strncmp(path, cgroup, n) == 0 && (path[n] == 0 || path[n] == '/');
+}
+
+int host_process_is_in(const struct host *h, pid_t pid, const char *cgroup) {
+        _cleanup_free_ char *path = NULL;
+        int r = host_process_cgroup(h, pid, &path);
+        return r < 0 ? r : is_below(path, cgroup);
+}
+
+int host_process_open_cgroup(const struct host *h, pid_t pid) {
+        char path[64];
+        (void) snprintf(path, sizeof path, "proc/%d/cgroup", (int) pid);
+        return open_file_at(h->root_fd, path);
+}
+
+int host_process_is_still_in(const struct host *h, int fd, const char *cgroup) {
+        char text[2 * PATH_MAX]; /* one line with v2; with v1 some more */
+        ssize_t n;
+        do
+                n = pread(fd, text, sizeof text, 0);
+        while (n < 0 && errno == EINTR);
+        if (n < 0)
+                return -errno;
+        if ((size_t) n == sizeof text)
+                return -EFBIG;
+        text[n] = 0;
+        return is_below(find_cgroup(h, text), cgroup);
 }

@@ -64,6 +64,10 @@ char *host_online(const struct host *h);
 int host_process_cgroup(const struct host *h, pid_t pid, char **ret);
 /* Is it in this one, or below it? 1: yes; 0: no; or negative errno, as above. */
 int host_process_is_in(const struct host *h, pid_t pid, const char *cgroup);
+/* The same again and again, of whoever has this number now and of nobody who comes to have it later: an open file of /proc/PID is of that process, and gives
+ * -ESRCH once it has ended. Costs a fifth. -EFBIG: for host_process_is_in() alone. The file descriptor, or negative errno. */
+int host_process_open_cgroup(const struct host *h, pid_t pid);
+int host_process_is_still_in(const struct host *h, int fd, const char *cgroup);
 
 /* Did the thing read disappear meanwhile (process ended, cgroup removed)? Takes a negative errno. */
 static inline bool host_vanished(int r) {

@@ -22,6 +22,9 @@
 
 #define NODES_MAX  64u
 #define ROUNDS_MAX 99u
+#define ASK_PAGES  512u
+/* So many of a victim's base pages tell the best call size. */
+#define SEARCH_PAGES 32768u
 
 static struct host host;
 static struct topology *topology;
@@ -65,13 +68,19 @@ static double raw_loop(const struct victim *v, int node, size_t per_call, bool h
 
 /* How many base pages are not at home, by asking for each address. */
 static size_t count_off_home(const struct victim *v) {
-        size_t off = 0;
-        for (size_t i = 0; i < v->n; i++) {
-                void *address = (void *) (uintptr_t) v->pieces[i].address;
-                int status = -1;
-                if (syscall(SYS_move_pages, v->pid, 1UL, &address, NULL, &status, 0) < 0)
+        size_t off = 0, n;
+        for (size_t i = 0; i < v->n; i += n) {
+                void *addresses[ASK_PAGES];
+                int status[ASK_PAGES];
+                n = MIN2(v->n - i, (size_t) ASK_PAGES);
+                for (size_t k = 0; k < n; k++) {
+                        addresses[k] = (void *) (uintptr_t) v->pieces[i + k].address;
+                        status[k] = -1;
+                }
+                if (syscall(SYS_move_pages, v->pid, n, addresses, NULL, status, 0) < 0)
                         die("move_pages (asking)");
-                off += status == home ? 0 : victim_piece_pages(v, i);
+                for (size_t k = 0; k < n; k++)
+                        off += status[k] == home ? 0 : victim_piece_pages(v, i + k);
         }
         return off;
 }
@@ -151,10 +160,14 @@ static double median(double *values, size_t n) {
         return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
 }
 
-static size_t best_call_size(const struct victim *v) {
+static size_t best_call_size(const struct victim *all) {
         static const size_t sizes[] = { 8, 32, 512, 1024, 2048, 4096, 8192, 16384 };
+        struct victim part = *all;
+        const struct victim *v = &part;
         double best = 0;
-        size_t best_size = 0;
+        size_t best_size = 0, pages = 0;
+        for (part.n = 0; part.n < all->n && pages < SEARCH_PAGES; part.n++)
+                pages += victim_piece_pages(all, part.n);
         for (unsigned k = 0; k < 2; k++) /* the first time over warms up */
                 for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
                         if (v->n / sizes[i] > 512)

@@ -2,7 +2,9 @@
 /* What kind of machine it is, each node's memory, and what the kernel moves by itself. test-host-read.c has how files are read. */
 #include "host/host.h"
 
+#include <signal.h>
 #include <stdio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/util.h"
@@ -117,6 +119,29 @@ static void test_live(void **state) {
         assert_true(*cgroup == 0 || *cgroup == '/');
         char *none;
         assert_true(host_vanished(host_process_cgroup(h, 4194305, &none)));
+        assert_true(host_vanished(host_process_open_cgroup(h, 4194305)));
+}
+
+/* What was opened of a process that has ended says so, and is nobody else's. */
+static void test_open_cgroup(void **state) {
+        _cleanup_(host_freep) struct host *h = NULL;
+        _cleanup_free_ char *cgroup = NULL;
+        assert_int_equal(host_open("/.", &h), 0);
+        pid_t child = fork();
+        if (child == 0)
+                for (;;)
+                        (void) pause();
+        assert_int_equal(host_process_cgroup(h, child, &cgroup), 0);
+        int fd = host_process_open_cgroup(h, child);
+        assert_true(fd >= 0);
+        for (unsigned i = 0; i < 2; i++) { /* from the start of the file each time */
+                assert_int_equal(host_process_is_still_in(h, fd, cgroup), 1);
+                assert_int_equal(host_process_is_still_in(h, fd, "/not/this/one"), 0);
+        }
+        assert_int_equal(kill(child, SIGKILL), 0);
+        assert_int_equal(waitpid(child, NULL, 0), child);
+        assert_int_equal(host_process_is_still_in(h, fd, cgroup), -ESRCH);
+        (void) close(fd);
 }
 
 static void test_process_cgroup(void **state) {
@@ -126,6 +151,13 @@ static void test_process_cgroup(void **state) {
         tree_put(&t, "proc/9/cgroup", "12:cpuset:/wrong\n1:name=systemd:/wrong/too\n0::/a/b.service\n");
         assert_int_equal(host_process_cgroup(h, 9, &v2), 0);
         assert_string_equal(v2, "/a/b.service");
+        int fd = host_process_open_cgroup(h, 9);
+        assert_true(fd >= 0);
+        assert_int_equal(host_process_is_still_in(h, fd, "/a"), 1);
+        assert_int_equal(host_process_is_still_in(h, fd, "/a/b.service/"), 1);
+        assert_int_equal(host_process_is_still_in(h, fd, "/a/b"), 0);
+        assert_int_equal(host_process_is_still_in(h, fd, "/wrong"), 0);
+        (void) close(fd);
         tree_put(&t, "proc/9/cgroup", "0::/a:b/c\n");
         assert_int_equal(host_process_cgroup(h, 9, &colon), 0);
         assert_string_equal(colon, "/a:b/c");
@@ -309,9 +341,11 @@ static void test_kernel_balancing(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_bookworm),         cmocka_unit_test(test_hybrid),      cmocka_unit_test(test_legacy),
-                cmocka_unit_test(test_mountinfo),        cmocka_unit_test(test_no_root),     cmocka_unit_test(test_live),
-                cmocka_unit_test(test_process_cgroup),   cmocka_unit_test(test_node_memory), cmocka_unit_test(test_online),
+                cmocka_unit_test(test_bookworm),         cmocka_unit_test(test_hybrid),
+                cmocka_unit_test(test_legacy),           cmocka_unit_test(test_mountinfo),
+                cmocka_unit_test(test_no_root),          cmocka_unit_test(test_live),
+                cmocka_unit_test(test_process_cgroup),   cmocka_unit_test(test_open_cgroup),
+                cmocka_unit_test(test_node_memory),      cmocka_unit_test(test_online),
                 cmocka_unit_test(test_kernel_balancing),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

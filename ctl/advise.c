@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "advise-here.h"
+#include "candidate.h"
 #include "client.h"
 #include "core/plan.h"
 #include "out.h"
@@ -51,23 +52,10 @@ static int parse_size(const char *text, uint64_t *ret_mcpu, uint64_t *ret_bytes)
         return r;
 }
 
-static char *nodes_text(struct json_object *row) {
-        return text_of_nodes(get_array(row, "nodes"));
-}
-
-static char *cost_text(struct json_object *row) {
-        double cost = get_double(row, "cost"); /* none: it could not be in any case */
-        return cost > 0 ? format_string("%.1f", cost) : strdup("-");
-}
-
-static const char *chosen_colour(struct json_object *row) {
-        return get_bool(row, "chosen") ? "green" : NULL;
-}
-
 static const struct column columns[] = {
-        { .name = "NODES", .text = nodes_text, .colour = chosen_colour },
-        { .name = "COST", .text = cost_text, .right = true },
-        { .name = "VERDICT", .key = "verdict", .colour = chosen_colour, .shrink = true },
+        { .name = "NODES", .text = candidate_nodes, .colour = candidate_colour },
+        { .name = "COST", .text = candidate_cost, .right = true },
+        { .name = "VERDICT", .key = "verdict", .colour = candidate_colour, .shrink = true },
 };
 
 static int print(struct json_object *advice, const struct options *o) {

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "candidate.h"
 #include "client.h"
 #include "out.h"
 #include "report/format.h"
@@ -38,6 +39,13 @@ static void print_service(struct json_object *s, const struct options *o) {
                 line_owned("Rule", format_string("%s (%s)", rule, place ? place : "?"));
 }
 
+static void line_nodes(const char *name, struct json_object *ids) {
+        char *nodes = text_of_nodes(ids);
+        line_owned(name,
+                   nodes && *nodes != '-' ? format_string("%s %s", array_length(ids) == 1 ? "node" : "nodes", nodes) : NULL);
+        free(nodes);
+}
+
 static void print_seen(struct json_object *s) {
         struct json_object *seen = get_object(s, "seen");
         (void) printf("\nSeen\n");
@@ -58,8 +66,8 @@ static void print_seen(struct json_object *s) {
                 line_owned("Locality", format_string("%.2f (1.00 is all local)", get_double(s, "locality")));
                 line_owned("Distance", format_string("%.1f (10.0 is all local)", get_double(s, "distance")));
         }
-        line_owned("CPUs allowed", text_of_nodes(get_array(seen, "effective_cpu_nodes")));
-        line_owned("Memory allowed", text_of_nodes(get_array(seen, "effective_memory_nodes")));
+        line_nodes("CPUs allowed", get_array(seen, "effective_cpu_nodes"));
+        line_nodes("Memory allowed", get_array(seen, "effective_memory_nodes"));
         if (get_bool(seen, "cpus_set_by_administrator") || get_bool(seen, "memory_nodes_set_by_administrator"))
                 line("Administrator", "set these limits; they are kept to");
         if (get_string(seen, "own_policy"))
@@ -77,8 +85,8 @@ static void print_decision(struct json_object *s) {
         if (!d || !get_string(s, "rule"))
                 return;
         (void) printf("\nDecided\n");
-        line_owned("Home of its CPUs", text_of_nodes(get_array(d, "home_cpu_nodes")));
-        line_owned("Home of its memory", text_of_nodes(get_array(d, "home_memory_nodes")));
+        line_nodes("Home of its CPUs", get_array(d, "home_cpu_nodes"));
+        line_nodes("Home of its memory", get_array(d, "home_memory_nodes"));
         line_owned("To be moved", format_string("%s", FORMAT_BYTES(get_u64(d, "bytes_to_move"))));
         line_owned("Distance",
                    format_string("%.1f now, %.1f expected", get_double(d, "distance_before"), get_double(d, "distance_after")));
@@ -86,19 +94,6 @@ static void print_decision(struct json_object *s) {
         line("Memory nodes", get_bool(d, "widen_memory_nodes")    ? "given back: memory is short"
                              : get_bool(d, "narrow_memory_nodes") ? "narrowed to their home"
                                                                   : "free");
-}
-
-static char *nodes_text(struct json_object *row) {
-        return text_of_nodes(get_array(row, "nodes"));
-}
-
-static char *cost_text(struct json_object *row) {
-        double cost = get_double(row, "cost"); /* none: it could not be in any case */
-        return cost > 0 ? format_string("%.1f", cost) : strdup("-");
-}
-
-static const char *chosen_colour(struct json_object *row) {
-        return get_bool(row, "chosen") ? "green" : NULL;
 }
 
 /* The terms of the cost, where the daemon tells them. */
@@ -128,9 +123,9 @@ static char *excluded_text(struct json_object *row) {
         return rule && *rule ? format_string("%s (rule %s)", constraint, rule) : strdup(constraint);
 }
 
-static const struct column nodes_column = { .name = "NODES", .text = nodes_text, .colour = chosen_colour },
-                           cost_column = { .name = "COST", .text = cost_text, .right = true },
-                           verdict_column = { .name = "VERDICT", .key = "verdict", .colour = chosen_colour, .shrink = true },
+static const struct column nodes_column = { .name = "NODES", .text = candidate_nodes, .colour = candidate_colour },
+                           cost_column = { .name = "COST", .text = candidate_cost, .right = true },
+                           verdict_column = { .name = "VERDICT", .key = "verdict", .colour = candidate_colour, .shrink = true },
                            excluded_column = { .name = "EXCLUDED BY", .text = excluded_text, .drop = 6 };
 static const struct column term_columns[] = {
         { .name = "DISTANCE", .text = distance_text, .right = true, .drop = 5 },

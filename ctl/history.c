@@ -92,7 +92,8 @@ static int run(char **arguments, const struct options *o) {
         if (o->json != JSON_OFF)
                 return out_json(events, o);
         if (array_length(events) == 0 && o->legend)
-                (void) printf("Nothing was decided%s%s since the daemon started.\n", *unit ? " about " : "", unit);
+                (void) printf("Nothing was decided%s%s since the daemon started%s.\n", *unit ? " about " : "", unit,
+                              *unit && !strpbrk(unit, "./[") ? "; a unit's name has its type, such as .service" : "");
         return array_length(events) > 0 ? table_print(columns, ARRAY_SIZE(columns), events, o) : out_finish();
 }
 

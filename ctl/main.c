@@ -82,6 +82,11 @@ static bool parse_json_mode(const char *text, enum json_mode *ret) {
         return false;
 }
 
+static int refuse_option(char **argv) {
+        _cleanup_free_ char *option = out_refused_option(argv);
+        return out_error(EXIT_USAGE, "%s is no option that can be used so (see --help)", option ? option : "something");
+}
+
 /* Options may stand anywhere. Returns EXIT_SUCCESS or EXIT_USAGE, said. */
 static int parse(int argc, char **argv, struct request *r) {
         enum {
@@ -121,7 +126,7 @@ static int parse(int argc, char **argv, struct request *r) {
                 case ARG_HELP: r->help = true; break;
                 case ARG_VERSION: r->version = true; break;
                 case ':': return out_error(EXIT_USAGE, "%s needs a value (see --help)", argv[optind - 1]);
-                default: return out_error(EXIT_USAGE, "%s is no option that can be used so (see --help)", argv[optind - 1]);
+                default: return refuse_option(argv);
                 }
         return EXIT_SUCCESS;
 }

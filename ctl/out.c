@@ -3,6 +3,7 @@
 #include "out.h"
 
 #include <errno.h> /* program_invocation_short_name */
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -24,6 +25,11 @@ int out_error(int status, const char *format, ...) {
         va_end(args);
         (void) fputc('\n', stderr);
         return status;
+}
+
+char *out_refused_option(char **argv) {
+        char letter[] = { '-', (char) optopt, 0 };
+        return text_clean(optopt > 0 && optopt <= UCHAR_MAX ? letter : argv[optind - 1], false);
 }
 
 int out_finish(void) {

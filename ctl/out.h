@@ -14,6 +14,9 @@ bool out_wants_colour(void);
 int out_error(int status, const char *format, ...) _printf_(2, 3);
 /* Prints the value as --json says (not with JSON_OFF). Returns an exit status. */
 int out_json(struct json_object *value, const struct options *o);
+/* The option that getopt_long(3) has just refused, as it was written: argv[optind - 1] is not it where letters stand together (-xy). To be freed;
+ * NULL when memory ran out. */
+char *out_refused_option(char **argv);
 /* Flushes standard output. EXIT_FAILURE, said, where it could not be written. */
 int out_finish(void);
 

@@ -169,9 +169,10 @@ static int make_runtime_dir(const struct simulation *x, char **ret) {
 
 static void remove_runtime_dir(const char *path) {
         DIR *d = opendir(path);
-        for (struct dirent *e; d && (e = readdir(d));)
+        int fd = d ? dirfd(d) : -1;
+        for (struct dirent *e; fd >= 0 && (e = readdir(d));)
                 if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-                        (void) unlinkat(dirfd(d), e->d_name, 0);
+                        (void) unlinkat(fd, e->d_name, 0);
         if (d)
                 (void) closedir(d);
         if (rmdir(path) < 0)

@@ -99,6 +99,11 @@ static void keep(struct service_note *n, struct deep_job *j) {
         n->kept_began_usec = j->began_usec;
 }
 
+/* All its processes have ended since the screen, and others are there by now: this says nothing of theirs, not even that they have none. */
+static bool is_of_nobody(const struct deep_job *j) {
+        return j->result->n_processes_read == 0 && j->result->n_vanished > 0;
+}
+
 static void done_beside(struct deep_job *j, struct service_note *n, int result) {
         struct manager *m = j->m;
         if (result >= 0)
@@ -119,7 +124,8 @@ static void done_beside(struct deep_job *j, struct service_note *n, int result) 
         if (result < 0)
                 deep_failed(m, &j->cycle->observation->services[j->index], result);
         else {
-                keep(n, j);
+                if (!is_of_nobody(j))
+                        keep(n, j);
                 manager_wake(m, DEEP_SOON_USEC);
         }
 }
@@ -149,7 +155,8 @@ static void done_deep(int result, void *arg) {
                                 n->n_deep_failed = 0;
                                 n->deep_cost_usec = j->result->cpu_usec;
                         }
-                        take_result(j, n, s);
+                        if (!is_of_nobody(j))
+                                take_result(j, n, s);
                 } else
                         deep_failed(m, s, result);
                 m->n_deep_pending--;
@@ -202,7 +209,7 @@ static void late_deep(void *arg) {
         cycle_read_done(j->m);
 }
 
-static const struct job_ops deep_job_ops = { run_deep, done_deep, late_deep };
+static const struct job_ops deep_job_ops = { run_deep, done_deep, late_deep, false };
 
 static int start_deep(struct manager *m, struct cycle *c, size_t index) {
         struct service_note *n = manager_find_note(m, c->observation->services[index].cgroup);
@@ -328,8 +335,9 @@ static int start_reads(struct manager *m, struct cycle *c, bool must, size_t fir
                 if (n)
                         n->wants_deep = false;
                 int r = start_deep(m, c, i);
-                if (r < 0)
-                        failed = r;
+                if (r < 0 && n) /* else the next cycle would come soon for it, and so on */
+                        put_off_deep(m, n);
+                failed = r < 0 ? r : failed;
         }
         return failed;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The observing half of a cycle: the screen, off the event loop, and the end of it all: when the last memory map (cycle-deep.c) is in, or late,
- * the cycle is decided. */
+/* Cycles, which transitions hold on to, and the observing half of one: the screen, off the event loop, and the end of it all: when the
+ * last memory map (cycle-deep.c) is in, or late, the cycle is decided. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,13 +12,42 @@
 /* So many looks that read everything, until it counts as affordable again. */
 #define COMPLETE_SCREENS 10u
 
-struct screen_job {
-        struct manager *m;
-        struct cycle *cycle;
-        struct applied *applied; /* own copy: the record can change meanwhile */
-        size_t n_applied;
-        uint64_t cpu_usec;
-};
+struct config_ref *config_ref_unref(struct config_ref *c) {
+        if (c && --c->n_ref == 0) {
+                config_free(c->config);
+                free(c);
+        }
+        return NULL;
+}
+
+struct cycle *cycle_ref(struct cycle *c) {
+        c->n_ref++;
+        return c;
+}
+
+struct cycle *cycle_unref(struct cycle *c) {
+        if (c && --c->n_ref == 0) {
+                plan_free(c->plan);
+                free(c->bonds);
+                cycle_input_free(c->input);
+                observation_free(c->observation);
+                config_ref_unref(c->config);
+                free(c);
+        }
+        return NULL;
+}
+
+static int compare_service(const void *key, const void *element) {
+        return strcmp(key, ((const struct service_sample *) element)->cgroup);
+}
+
+ssize_t cycle_find(const struct cycle *c, const char *cgroup) {
+        const struct observation *o = c->observation;
+        if (!o || o->n_services == 0)
+                return -1;
+        const struct service_sample *s = bsearch(cgroup, o->services, o->n_services, sizeof(*o->services), compare_service);
+        return s ? s - o->services : -1;
+}
 
 int manager_applied(const struct manager *m, struct applied **ret, size_t *ret_n) {
         const struct record *r = m->record;
@@ -34,14 +63,6 @@ int manager_applied(const struct manager *m, struct applied **ret, size_t *ret_n
         *ret = a;
         *ret_n = r->n_entries;
         return 0;
-}
-
-static void screen_job_free(struct screen_job *j) {
-        for (size_t i = 0; i < j->n_applied; i++)
-                free((char *) j->applied[i].cgroup);
-        free(j->applied);
-        cycle_unref(j->cycle);
-        free(j);
 }
 
 uint64_t cycle_loop_begin(const struct manager *m) {
@@ -70,6 +91,22 @@ void cycle_read_done(struct manager *m) {
 }
 
 /* The screen */
+
+struct screen_job {
+        struct manager *m;
+        struct cycle *cycle;
+        struct applied *applied; /* own copy: the record can change meanwhile */
+        size_t n_applied;
+        uint64_t cpu_usec;
+};
+
+static void screen_job_free(struct screen_job *j) {
+        for (size_t i = 0; i < j->n_applied; i++)
+                free((char *) j->applied[i].cgroup);
+        free(j->applied);
+        cycle_unref(j->cycle);
+        free(j);
+}
 
 static int run_screen(void *arg) {
         struct screen_job *j = arg;
@@ -149,7 +186,7 @@ static void late_screen(void *arg) {
         manager_look_failed(j->m, -ETIMEDOUT);
 }
 
-static const struct job_ops screen_job_ops = { run_screen, done_screen, late_screen };
+static const struct job_ops screen_job_ops = { run_screen, done_screen, late_screen, true };
 
 int cycle_begin(struct manager *m) {
         if (m->cycle) {

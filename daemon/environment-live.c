@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The environment of the daemon itself: sd-event for time, worker threads for jobs, host/ and act/ for the machine. */
-#include "environment.h"
-
+/* The environment of the daemon itself: sd-event for time (environment-live-loop.c), worker threads for jobs, host/ and act/ for the
+ * machine. */
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <systemd/sd-daemon.h>
-#include <time.h>
 
 #include "core/util.h"
+#include "environment-live.h"
 #include "host/cgroup.h"
 #include "host/io.h"
 #include "report/journal.h"
@@ -22,115 +19,6 @@
 #define WRITE_THREADS       2u
 #define WRITE_DEADLINE_USEC (60 * USEC_PER_SEC)
 #define WRITES_LATE_MAX     (WORKER_LATE_MAX / 2)
-
-struct live {
-        struct live_options options;
-        sd_event *event;
-        sd_bus *bus;
-        struct host *host;
-        struct observer *observer;
-        struct worker_pool *pool, *writers;
-        struct act act;
-        bool have_act, stuck;
-        bool stopping; /* jobs are being ended: no more are taken */
-        env_callback after_each;
-        void *after_each_userdata;
-};
-
-/* Time */
-
-static uint64_t live_now(void *context) {
-        const struct live *l = context;
-        uint64_t usec;
-        if (sd_event_now(l->event, CLOCK_BOOTTIME, &usec) < 0)
-                return 0; /* cannot happen: the clock exists since Linux 2.6.39 */
-        return usec;
-}
-
-static uint64_t live_cpu_usec(void *context) {
-        return thread_cpu_nsec() / 1000;
-}
-
-static uint64_t monotonic_usec(void) {
-        struct timespec ts;
-        (void) clock_gettime(CLOCK_MONOTONIC, &ts);
-        return (uint64_t) ts.tv_sec * USEC_PER_SEC + (uint64_t) ts.tv_nsec / 1000;
-}
-
-static unsigned live_week_minute(void *context) {
-        time_t now = time(NULL);
-        struct tm tm;
-        if (!localtime_r(&now, &tm))
-                return 0;
-        return (unsigned) ((tm.tm_wday + 6) % 7) * 24 * 60 + (unsigned) tm.tm_hour * 60 + (unsigned) tm.tm_min;
-}
-
-struct env_timer {
-        sd_event_source *source;
-        env_callback callback;
-        void *userdata;
-};
-
-static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
-        const struct env_timer *t = userdata;
-        t->callback(t->userdata); /* may have freed it */
-        return 0;
-}
-
-static struct env_timer *live_timer_free(struct env_timer *t) {
-        if (t)
-                sd_event_source_disable_unref(t->source);
-        free(t);
-        return NULL;
-}
-
-static int live_timer_new(void *context, uint64_t slack_usec, env_callback callback, void *userdata, struct env_timer **ret) {
-        const struct live *l = context;
-        struct env_timer *t = malloc(sizeof(*t));
-        if (!t)
-                return -ENOMEM;
-        *t = (struct env_timer){ .callback = callback, .userdata = userdata };
-        int r = sd_event_add_time(l->event, &t->source, CLOCK_BOOTTIME, 0, slack_usec, on_timer, t);
-        if (r >= 0)
-                r = sd_event_source_set_enabled(t->source, SD_EVENT_OFF);
-        if (r < 0) {
-                live_timer_free(t);
-                return r;
-        }
-        *ret = t;
-        return 0;
-}
-
-static int live_timer_set(struct env_timer *t, uint64_t at_usec) {
-        int r = sd_event_source_set_time(t->source, at_usec);
-        return r < 0 ? r : sd_event_source_set_enabled(t->source, SD_EVENT_ONESHOT);
-}
-
-static int on_post(sd_event_source *source, void *userdata) {
-        const struct live *l = userdata;
-        l->after_each(l->after_each_userdata);
-        return 0;
-}
-
-static int live_after_each(void *context, env_callback callback, void *userdata) {
-        struct live *l = context;
-        l->after_each = callback;
-        l->after_each_userdata = userdata;
-        return sd_event_add_post(l->event, NULL, on_post, l);
-}
-
-static int live_leave(void *context, int status) {
-        const struct live *l = context;
-        return sd_event_exit(l->event, status);
-}
-
-static void live_notify(void *context, const char *state) {
-        if (strncmp(state, "RELOADING=1", strlen("RELOADING=1")) != 0) {
-                (void) sd_notify(false, state);
-                return;
-        }
-        (void) sd_notifyf(false, "%s\nMONOTONIC_USEC=%" PRIu64, state, monotonic_usec());
-}
 
 /* Being told early: the watcher goes by another name. */
 
@@ -163,10 +51,10 @@ static int live_submit(void *context, const struct job_ops *ops, void *arg, uint
  * now may want a job of either, which may be gone. */
 static bool live_stop_jobs(void *context, uint64_t wait_usec) {
         struct live *l = context;
-        uint64_t until = monotonic_usec() + wait_usec, now;
+        uint64_t until = live_monotonic_usec() + wait_usec, now;
         l->stopping = true;
         l->stuck |= !worker_pool_free(TAKE_PTR(l->writers), wait_usec);
-        now = monotonic_usec();
+        now = live_monotonic_usec();
         l->stuck |= !worker_pool_free(TAKE_PTR(l->pool), until - MIN2(until, now));
         return !l->stuck;
 }
@@ -244,7 +132,11 @@ static const struct move_result *live_mover_result(const struct env_mover *m) {
         return mover_result((const struct mover *) m);
 }
 
-static bool live_mover_waits_for_companion(const struct env_mover *m) {
+static void live_mover_see_room(struct env_mover *m, const uint64_t *bytes_by_node) {
+        mover_see_room((struct mover *) m, bytes_by_node);
+}
+
+static size_t live_mover_waits_for_companion(const struct env_mover *m) {
         return mover_waits_for_companion((const struct mover *) m);
 }
 
@@ -278,6 +170,7 @@ static const struct environment_ops live_ops = {
         .mover_new = live_mover_new,
         .mover_slice = live_mover_slice,
         .mover_result = live_mover_result,
+        .mover_see_room = live_mover_see_room,
         .mover_waits_for_companion = live_mover_waits_for_companion,
         .mover_free = live_mover_free,
 };
@@ -316,7 +209,7 @@ static void done_blocking_job(int result, void *arg) {
         free(j);
 }
 
-static const struct job_ops blocking_job_ops = { run_blocking_job, done_blocking_job, NULL };
+static const struct job_ops blocking_job_ops = { run_blocking_job, done_blocking_job, NULL, false };
 
 static int run_blocking(void *live, int (*run)(void *arg), ops_done done, void *arg) {
         const struct live *l = live;

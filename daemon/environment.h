@@ -78,7 +78,8 @@ struct environment_ops {
                          struct env_mover **ret);
         int (*mover_slice)(struct env_mover *m, uint64_t budget_bytes);
         const struct move_result *(*mover_result)(const struct env_mover *m);
-        bool (*mover_waits_for_companion)(const struct env_mover *m);
+        void (*mover_see_room)(struct env_mover *m, const uint64_t *bytes_by_node);
+        size_t (*mover_waits_for_companion)(const struct env_mover *m);
         struct env_mover *(*mover_free)(struct env_mover *m); /* takes NULL */
 };
 

@@ -14,11 +14,9 @@
 #include "config/config-load.h"
 #include "manager.h"
 #include "once.h"
+#include "out.h"
 #include "replay-print.h"
 #include "report/journal.h"
-
-#define EXIT_USAGE  2
-#define EXIT_CONFIG 78 /* EX_CONFIG of sysexits(3) */
 
 struct arguments {
         struct manager_options options;
@@ -51,6 +49,11 @@ static void print_help(void) {
 static int usage_error(const char *what, const char *detail) {
         (void) fprintf(stderr, "numabalanced: %s%s (see --help)\n", what, detail);
         return -EINVAL;
+}
+
+static int refuse_option(char **argv) {
+        _cleanup_free_ char *option = out_refused_option(argv);
+        return usage_error("no option that can be used so: ", option ? option : "something");
 }
 
 /* Returns 1: go on; 0: done; negative: usage error, said. */
@@ -97,7 +100,7 @@ static int parse_arguments(int argc, char **argv, struct arguments *a) {
                 case ARG_HELP: print_help(); return 0;
                 case ARG_VERSION: puts("numabalanced " PACKAGE_VERSION); return 0;
                 case ':': return usage_error("a value is missing after ", argv[optind - 1]);
-                default: return usage_error("no option that can be used so: ", argv[optind - 1]);
+                default: return refuse_option(argv);
                 }
         }
         if (optind < argc)
@@ -126,7 +129,7 @@ static int check(const struct arguments *a) {
                 (void) fprintf(stderr, "numabalanced: out of memory\n");
         if (r >= 0)
                 (void) printf("Configuration is fine: %zu %s.\n", config->n_rules, config->n_rules == 1 ? "rule" : "rules");
-        return r >= 0 ? EXIT_SUCCESS : r == -ENOMEM ? EXIT_FAILURE : EXIT_CONFIG;
+        return r >= 0 ? out_finish() : r == -ENOMEM ? EXIT_FAILURE : EXIT_CONFIG;
 }
 
 /* What goes wrong has been said where it did. */
@@ -173,7 +176,7 @@ int main(int argc, char **argv) {
         (void) setlocale(LC_CTYPE, "");
         int r = parse_arguments(argc, argv, &a);
         if (r <= 0)
-                return r < 0 ? EXIT_USAGE : EXIT_SUCCESS;
+                return r < 0 ? EXIT_USAGE : out_finish();
         if (!a.log_target_given)
                 a.log_target = a.options.once || a.check || isatty(STDERR_FILENO) ? LOG_TARGET_CONSOLE : LOG_TARGET_JOURNAL;
         /* systemd sets it where a unit is to be run for debugging (systemd.exec(5)). */

@@ -64,7 +64,7 @@ static void finish_switching_off(struct manager *m, int result) {
         }
         log_warning(result, "Could not set " NAME " to %u, tried again later: %s", b->wanted, strerror(-result));
         /* A writer that has not answered may write yet. */
-        if (!b->unanswered && b->there && b->mode == m->record->balancing_before)
+        if (b->n_unanswered == 0 && b->there && b->mode == m->record->balancing_before)
                 forget(m);
 }
 
@@ -83,7 +83,7 @@ static void finish(struct manager *m, int result) {
                 return;
         }
         finish_switching_off(m, result);
-        if (b->give_back_next)
+        if (b->give_back_next && b->n_unanswered == 0)
                 give_back_now(m);
 }
 
@@ -101,12 +101,16 @@ static void on_look(void *userdata) {
                 finish(m, r);
 }
 
-/* What the writer was told. That it worked is the truth only once the kernel says so. */
+/* What the writer was told. That it worked is the truth only once the kernel says so; and what an earlier one was told says nothing of the last. */
 static void on_set(int result, void *userdata) {
         struct manager *m = userdata;
-        m->balancing.unanswered = false;
-        if (m->balancing.changing && result < 0)
+        struct balancing *b = &m->balancing;
+        if (--b->n_unanswered > 0)
+                return;
+        if (b->changing && result < 0)
                 finish(m, result);
+        else if (!b->changing && b->give_back_next)
+                give_back_now(m);
 }
 
 static int begin(struct manager *m, unsigned mode, bool giving_back) {
@@ -118,13 +122,15 @@ static int begin(struct manager *m, unsigned mode, bool giving_back) {
         if (r < 0)
                 return r;
         b->changing = true;
-        b->unanswered = true;
+        b->n_unanswered++;
         b->giving_back = giving_back;
         b->wanted = mode;
         b->until_usec = manager_now(m) + LIMIT_USEC;
         r = env->act.ops->set_kernel_balancing(env->act.context, mode, on_set, m);
-        if (r < 0)
-                b->changing = b->giving_back = b->unanswered = false;
+        if (r < 0) {
+                b->changing = b->giving_back = false;
+                b->n_unanswered--;
+        }
         return r;
 }
 
@@ -159,9 +165,9 @@ int manager_balancing_restore(struct manager *m) {
         struct balancing *b = &m->balancing;
         if (!m->record->balancing_changed)
                 return -ENOENT;
-        if (b->changing && (b->giving_back || b->give_back_next))
+        if ((b->changing && b->giving_back) || b->give_back_next)
                 return -EALREADY;
-        if (b->changing && b->unanswered) {
+        if (b->n_unanswered > 0) {
                 b->give_back_next = true;
                 m->n_restoring++;
                 return 0;
@@ -208,7 +214,7 @@ static void tell_rules(struct manager *m) {
 
 void manager_balancing_check(struct manager *m, bool may_change) {
         struct balancing *b = &m->balancing;
-        if (m->options.once || m->exiting || b->changing || manager_balancing_look(m) < 0)
+        if (m->options.once || m->exiting || b->changing || b->give_back_next || manager_balancing_look(m) < 0)
                 return;
         const struct record *record = m->record;
         bool wanted = m->config->config->settings.kernel_balancing == BALANCING_OFF;

@@ -39,19 +39,10 @@ static struct json_object *view(struct manager *m, size_t i, bool explain) {
         return o;
 }
 
-/* An array or NULL, which lack of memory makes of it. */
-static void append(struct json_object **array, struct json_object *item) {
-        if (*array && item && json_object_array_add(*array, item) == 0)
-                return;
-        json_object_put(item);
-        json_object_put(*array);
-        *array = NULL;
-}
-
 struct json_object *manager_list_json(struct manager *m) {
         struct json_object *array = json_object_new_array();
         for (size_t i = 0; array && m->last && i < m->last->observation->n_services; i++)
-                append(&array, view(m, i, false));
+                json_append(&array, view(m, i, false));
         return array;
 }
 
@@ -79,7 +70,7 @@ static struct json_object *on_explain(const char *unit, void *userdata) {
 
 static void append_stuck(struct json_object **array, const char *who, const char *what) {
         _cleanup_free_ char *text = format_string("%s: %s", who, what);
-        append(array, text ? json_object_new_string(text) : NULL);
+        json_append(array, text ? json_object_new_string(text) : NULL);
 }
 
 static void append_process(struct json_object **array, const char *who, pid_t pid) {
@@ -110,9 +101,9 @@ static struct json_object *stuck_json(struct manager *m) {
 static struct json_object *limitations_json(struct manager *m) {
         struct json_object *array = json_object_new_array();
         for (char **l = m->limitations; *l; l++)
-                append(&array, json_object_new_string(*l));
+                json_append(&array, json_object_new_string(*l));
         if (manager_hotplugged(m))
-                append(&array, json_object_new_string(HOTPLUGGED_TEXT));
+                json_append(&array, json_object_new_string(HOTPLUGGED_TEXT));
         return array;
 }
 

@@ -1,66 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What cycles and transitions hold on to, and what is remembered of each service beside the planner's history. */
+/* What is remembered of each service beside the planner's history. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/util.h"
 #include "manager.h"
 
-struct config_ref *config_ref_unref(struct config_ref *c) {
-        if (c && --c->n_ref == 0) {
-                config_free(c->config);
-                free(c);
-        }
-        return NULL;
-}
-
-struct cycle *cycle_ref(struct cycle *c) {
-        c->n_ref++;
-        return c;
-}
-
-struct cycle *cycle_unref(struct cycle *c) {
-        if (c && --c->n_ref == 0) {
-                plan_free(c->plan);
-                free(c->bonds);
-                cycle_input_free(c->input);
-                observation_free(c->observation);
-                config_ref_unref(c->config);
-                free(c);
-        }
-        return NULL;
-}
-
-static int compare_service(const void *key, const void *element) {
-        return strcmp(key, ((const struct service_sample *) element)->cgroup);
-}
-
-ssize_t cycle_find(const struct cycle *c, const char *cgroup) {
-        const struct observation *o = c->observation;
-        if (!o || o->n_services == 0)
-                return -1;
-        const struct service_sample *s = bsearch(cgroup, o->services, o->n_services, sizeof(*o->services), compare_service);
-        return s ? s - o->services : -1;
-}
-
-/* Notes */
-
 static size_t note_position(const struct manager *m, const char *cgroup, bool *ret_found) {
-        size_t low = 0, high = m->n_notes;
-        while (low < high) {
-                size_t middle = low + (high - low) / 2;
-                int c = strcmp(m->notes[middle]->cgroup, cgroup);
-                if (c == 0) {
-                        *ret_found = true;
-                        return middle;
-                }
-                if (c < 0)
-                        low = middle + 1;
-                else
-                        high = middle;
-        }
-        *ret_found = false;
-        return low;
+        size_t at = FIRST_NOT_BEFORE(i, m->n_notes, strcmp(m->notes[i]->cgroup, cgroup) < 0);
+        *ret_found = at < m->n_notes && strcmp(m->notes[at]->cgroup, cgroup) == 0;
+        return at;
 }
 
 struct service_note *manager_find_note(const struct manager *m, const char *cgroup) {

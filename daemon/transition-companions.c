@@ -12,16 +12,28 @@ static bool goes_first(const struct transition *t, const struct transition *o) {
         return goes && o != t && !transition_is_late(o);
 }
 
+/* Some of what is to come home with it was given its room with another of them: it would find none for that, and need another pass. */
+static bool comes_with_others(const struct transition *t) {
+        const struct placement *p = transition_placement(t);
+        return p->room_by_node && sum_by_node(p->room_by_node, t->m->topology->n_ids) < p->bytes_to_move;
+}
+
+/* That one has not begun either, and what it brings is all its own. */
+static bool brings_first(const struct transition *t, const struct transition *o) {
+        return o != t && o->n_passes == 0 && transition_placement(o)->move_memory && !comes_with_others(o) &&
+               !transition_is_late(o);
+}
+
 /* Services that share memory are moved one after the other, so that the second finds at home what the first has moved; and the first pass begins once
  * all that begin with it have their homes. */
 static bool has_to_wait(struct transition *t) {
         const struct transition *o;
-        bool any = false;
+        bool any = false, follows = t->phase == PHASE_WIDEN && comes_with_others(t); /* later that one waits for this */
         for (size_t i = 0; i < t->seen->observation->n_services && !any && !t->begins_late; i++)
                 any = cycle_is_bonded(t->seen, t->seen_index, i);
         t->begins_late = true;
         LIST_FOREACH(o, &t->m->transitions, entry) {
-                ssize_t i = goes_first(t, o) ? cycle_find(t->seen, o->target.cgroup) : -1;
+                ssize_t i = goes_first(t, o) || (follows && brings_first(t, o)) ? cycle_find(t->seen, o->target.cgroup) : -1;
                 any = any || (i >= 0 && cycle_is_bonded(t->seen, t->seen_index, (size_t) i));
         }
         return any;

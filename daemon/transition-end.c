@@ -48,7 +48,9 @@ static void record_settled(struct transition *t, const struct service_sample *no
                                       manager_now(m));
 }
 
-void transition_finish(struct transition *t, const struct service_sample *now) {
+/* As the kernel has it now. Borrows from `t` and `effort`. */
+static struct move_report report_of(const struct transition *t, const struct service_sample *now,
+                                    const struct move_effort *effort) {
         struct manager *m = t->m;
         unsigned n_ids = m->topology->n_ids;
         const struct service_sample *then = transition_sample(t);
@@ -58,15 +60,12 @@ void transition_finish(struct transition *t, const struct service_sample *now) {
                 m->host->has_cpuset && manager_act(m)->ops->get_cpuset(manager_act(m)->context, &t->target, &state) >= 0;
         struct node_set effective =
                 have_state ? topology_nodes_of_cpus(m->topology, &state.effective_cpus) : (struct node_set){ 0 };
-
-        transition_end_pass_time(t);
-        const struct move_effort effort = effort_of(t);
         struct move_report report = {
                 .sample = then,
                 .from = sample_nodes_with_bytes(then, n_ids),
                 .to = p->home_mems,
                 .moved = &t->total,
-                .effort = t->n_passes > 0 && p->move_memory ? &effort : NULL,
+                .effort = t->n_passes > 0 && p->move_memory ? effort : NULL,
                 .duration_usec = manager_now(m) - t->started_usec,
                 .narrow_usec = t->narrow_usec,
                 .locality_before = sample_locality(then, n_ids),
@@ -85,8 +84,32 @@ void transition_finish(struct transition *t, const struct service_sample *now) {
         if (t->error == 0 && p->restrict_cpus && !report.cpus_in_force) {
                 report.error = -EREMOTEIO;
                 report.reason = "the CPU restriction did not take effect";
-                t->refused = true;
         }
+        return report;
+}
+
+/* What the planner is to know of it. `error`: what it came to. */
+static void remember(struct transition *t, const struct service_sample *now, int error) {
+        struct manager *m = t->m;
+        const struct placement *p = transition_placement(t);
+        /* One that ended early has pages that no pass has looked at. */
+        bool interleaved = p->weight_by_node && error == 0 && !t->why_partial;
+        if (p->move_memory && (interleaved || p->pages_how != PAGES_INTERLEAVE))
+                history_record_interleaved(&m->history, t->target.cgroup,
+                                           interleaved ? interleave_key(p->weight_by_node, m->topology->n_ids) : 0);
+        /* What the kernel or the service manager refused it will refuse again: not at each cooldown, with a line each. */
+        if (error < 0 && !t->cancelled && error != -ESRCH && error != -ENOENT)
+                history_record_failed(&m->history, t->target.cgroup, manager_now(m));
+        else
+                record_settled(t, now);
+}
+
+void transition_finish(struct transition *t, const struct service_sample *now) {
+        struct manager *m = t->m;
+        transition_end_pass_time(t);
+        const struct move_effort effort = effort_of(t);
+        const struct move_report report = report_of(t, now, &effort);
+        t->refused |= report.error < 0 && t->error == 0;
         if (t->refused || report.cpus_in_force)
                 history_record_refused(&m->history, t->target.cgroup, t->refused);
         manager_tell_moved(m, &report);
@@ -95,19 +118,10 @@ void transition_finish(struct transition *t, const struct service_sample *now) {
                 m->stats.n_failed++;
         else
                 m->stats.n_moves++;
-        /* One that ended early has pages that no pass has looked at. */
-        bool interleaved = p->weight_by_node && report.error == 0 && !t->why_partial;
-        if (p->move_memory && (interleaved || p->pages_how != PAGES_INTERLEAVE))
-                history_record_interleaved(&m->history, t->target.cgroup,
-                                           interleaved ? interleave_key(p->weight_by_node, n_ids) : 0);
         struct service_note *note = manager_find_note(m, t->target.cgroup);
         if (note && t->n_passes > 0)
                 note->moved_usec = manager_now(m);
-        /* What the kernel or the service manager refused it will refuse again: not at each cooldown, with a line each. */
-        if (report.error < 0 && !t->cancelled && report.error != -ESRCH && report.error != -ENOENT)
-                history_record_failed(&m->history, t->target.cgroup, manager_now(m));
-        else
-                record_settled(t, now);
+        remember(t, now, report.error);
         transition_free(t);
         manager_restore_waiting(m, note);
         manager_update_status(m);

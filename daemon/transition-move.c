@@ -51,10 +51,16 @@ static bool look_at_room(struct transition *t, uint64_t moved_bytes) {
                 t->room_left_bytes = MAX2(t->room_left_bytes, UINT64_C(1)); /* the mover keeps its own count all the same */
                 return false;
         }
+        uint64_t room[NODE_ID_MAX + 1] = { 0 };
         t->room_left_bytes = 0;
-        NODE_SET_FOREACH (node, &transition_placement(t)->home_mems)
-                t->room_left_bytes += node_room_bytes(&machine.nodes[node], keep_free);
+        NODE_SET_FOREACH (node, &transition_placement(t)->home_mems) {
+                room[node] = node_room_bytes(&machine.nodes[node], keep_free);
+                t->room_left_bytes += room[node];
+        }
         machine_sample_done(&machine);
+        /* Of several one can fill up while the others have room. Where there is but one, that it has none is waited for: see backoff. */
+        if (t->mover && node_set_count(&transition_placement(t)->home_mems) > 1)
+                t->m->env->ops->mover_see_room(t->mover, room);
         return true;
 }
 
@@ -189,9 +195,10 @@ static void end_slice(struct transition *t, int result) {
         uint64_t moved = r->moved_bytes - t->mover_moved_bytes;
 
         account_slice(t, r, moved);
-        if (t->slice_late && t->at_companion)
+        if (t->slice_late && t->at_companion) {
                 t->note->without_companions = false;
-        else if (t->slice_late)
+                hung_release(t->m, &t->hung);
+        } else if (t->slice_late)
                 t->note->stuck = false;
         if (result < 0) {
                 add_result(&t->total, r);
@@ -222,10 +229,12 @@ static void done_slice(int result, void *arg) {
 static void late_slice(void *arg) {
         struct transition *t = arg;
         t->slice_late = true;
-        t->at_companion = t->m->env->ops->mover_waits_for_companion(t->mover);
-        if (t->at_companion)
+        size_t number = t->m->env->ops->mover_waits_for_companion(t->mover);
+        t->at_companion = number > 0;
+        if (t->at_companion) {
                 t->note->without_companions = true;
-        else {
+                t->hung = hung_leave_out(t->m, t->seen, &t->companions, number - 1);
+        } else {
                 t->note->stuck = true;
                 t->note->stuck_pid = 0;
         }
@@ -236,7 +245,7 @@ static void late_slice(void *arg) {
         transition_give_back(t); /* nobody knows when it responds */
 }
 
-static const struct job_ops slice_ops = { run_slice, done_slice, late_slice };
+static const struct job_ops slice_ops = { run_slice, done_slice, late_slice, false };
 
 /* Slices begin */
 
@@ -326,6 +335,8 @@ void transition_move(struct transition *t) {
                 transition_fail(t, r, "its pages could not be moved");
                 return;
         }
+        t->companions = g.companions;
+        g.companions = (struct companions){ 0 };
         t->mover_failed_pages = t->mover_calls_usec = 0;
         begin_backoff(t);
         t->pass_began_usec = manager_now(m);

@@ -89,6 +89,7 @@ static void keep_stubborn(const struct transition *t) {
 void transition_drop_mover(struct transition *t) {
         keep_stubborn(t);
         t->mover = t->m->env->ops->mover_free(t->mover);
+        companions_done(&t->companions);
 }
 
 void transition_enter(struct transition *t, enum phase phase) {

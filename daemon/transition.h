@@ -40,8 +40,10 @@ struct transition {
         struct service_note *note; /* with what is remembered from move to move; stays while this does */
         struct env_mover *mover;
         bool slice_running, slice_late;
-        bool at_companion;           /* late: it reads of a service that it is kept together with, which does not let go */
-        uint64_t slice_budget_bytes; /* of the slice that runs; 0: it only looks */
+        struct companions companions; /* of the present mover */
+        bool at_companion;            /* late: it reads of one of these, which does not let go: */
+        struct hung hung;             /* that one */
+        uint64_t slice_budget_bytes;  /* of the slice that runs; 0: it only looks */
         uint64_t mover_moved_bytes, mover_failed_pages, mover_calls_usec; /* of the present mover, as of its last slice */
         struct move_result total;                                         /* of all passes */
         unsigned n_passes, n_shallow;

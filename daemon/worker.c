@@ -54,6 +54,17 @@ static void signal_completion(struct worker_pool *p) {
         (void) n;
 }
 
+/* As many as there may be, and as are there beside a vital job's, are late. */
+static bool is_stuck(const struct worker_pool *p) {
+        return p->n_late >= p->n_threads_wanted + p->max_late;
+}
+
+/* Who would hang as those before it did does not begin: the thread that is left is for what is vital. */
+static struct job *next_job(const struct worker_pool *p) {
+        struct job *job = TAILQ_FIRST(&p->queued);
+        return job && !job->ops->vital && is_stuck(p) ? NULL : job;
+}
+
 static void *worker_main(void *userdata) {
         struct worker_pool *p = userdata;
 
@@ -62,7 +73,7 @@ static void *worker_main(void *userdata) {
                 /* A thread that outlived its late job may be one too many: the replacement stays, this one goes. */
                 if (p->n_threads > p->n_threads_wanted + p->n_late)
                         break;
-                struct job *job = TAILQ_FIRST(&p->queued);
+                struct job *job = next_job(p);
                 if (!job) {
                         p->n_idle++;
                         pthread_cond_wait(&p->wake, &p->lock);
@@ -142,6 +153,23 @@ static int on_completion(sd_event_source *source, int fd, uint32_t revents, void
         return 0;
 }
 
+/* Nobody comes to what is queued: it is not to wait for that without a word. Called with the lock held. */
+static void drop_queue(struct worker_pool *p) {
+        struct job *job, *next;
+        if (!is_stuck(p))
+                return;
+        for (job = TAILQ_FIRST(&p->queued); job; job = next) {
+                next = TAILQ_NEXT(job, entry);
+                if (job->ops->vital)
+                        continue;
+                TAILQ_REMOVE(&p->queued, job, entry);
+                p->n_queued--;
+                job->result = -EBUSY;
+                TAILQ_INSERT_TAIL(&p->finished, job, entry);
+        }
+        signal_completion(p);
+}
+
 static int on_deadline_check(sd_event_source *source, uint64_t usec, void *userdata) {
         struct worker_pool *p = userdata;
         uint64_t now = now_monotonic_usec();
@@ -161,7 +189,8 @@ static int on_deadline_check(sd_event_source *source, uint64_t usec, void *userd
                         p->n_late++;
                         if (p->n_queued > p->n_idle && p->n_threads < thread_limit(p))
                                 (void) start_thread(p); /* a failure leaves the queue to the other threads */
-                }
+                } else
+                        drop_queue(p);
                 busy = !TAILQ_EMPTY(&p->running) || !TAILQ_EMPTY(&p->queued);
                 pthread_mutex_unlock(&p->lock);
                 if (!found)
@@ -262,16 +291,19 @@ int worker_submit(struct worker_pool *p, const struct job_ops *ops, void *arg, u
         pthread_mutex_lock(&p->lock);
         if (p->stopping)
                 r = -ESHUTDOWN;
-        else if (p->n_late > 0 && p->n_threads <= p->n_late && p->n_threads >= thread_limit(p))
-                r = -EAGAIN; /* all are stuck: nobody would come to it, and its deadline would not begin */
-        else if (p->n_idle <= p->n_queued && p->n_threads < thread_limit(p)) {
+        else if (is_stuck(p) && !ops->vital)
+                r = -EAGAIN; /* nobody would come to it, and its deadline would not begin */
+        else if (p->n_idle <= p->n_queued && p->n_threads < thread_limit(p) + ops->vital) {
                 /* An idle thread may have been woken for an earlier job already: count those too. */
                 r = start_thread(p);
                 if (r < 0 && p->n_threads > p->n_late)
                         r = 0; /* another thread will come to it */
         }
         if (r >= 0) {
-                TAILQ_INSERT_TAIL(&p->queued, job, entry);
+                if (ops->vital)
+                        TAILQ_INSERT_HEAD(&p->queued, job, entry);
+                else
+                        TAILQ_INSERT_TAIL(&p->queued, job, entry);
                 p->n_queued++;
                 pthread_cond_signal(&p->wake);
         }

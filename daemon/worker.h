@@ -16,6 +16,8 @@ struct job_ops {
         void (*done)(int result, void *arg);
         /* On the event loop, at most once and before done(): the deadline has passed and the job still runs. May be NULL. */
         void (*late)(void *arg);
+        /* Begins before those that wait, and on one thread more where all are stuck. Of this kind there must be only one at a time. */
+        bool vital;
 };
 
 /* Threads are started as needed, at most `n_threads`, plus one for each late job up to `max_late`. Returns 0 or negative errno. */
@@ -27,7 +29,7 @@ int worker_pool_new(sd_event *event, unsigned n_threads, unsigned max_late, stru
 bool worker_pool_free(struct worker_pool *p, uint64_t wait_usec);
 
 /* `ops` must be static. deadline_usec is counted from when the job begins to run; 0: none. -ENOMEM, -ESHUTDOWN, -EAGAIN (no
- * thread, or all that there may be are stuck). */
+ * thread, or all that there may be are stuck). What waits for a thread when that happens is not begun: its done() is told -EBUSY. */
 int worker_submit(struct worker_pool *p, const struct job_ops *ops, void *arg, uint64_t deadline_usec);
 
 /* Jobs that are past their deadline and have not returned. */

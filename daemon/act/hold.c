@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "act/json-text.h"
 #include "act/write-file.h"
 #include "core/util.h"
 #include "host/host.h"
@@ -101,15 +102,11 @@ int hold_load(const char *path, struct hold *ret) {
                 return 0;
         }
         if (r >= 0) {
-                struct json_tokener *tokener = json_tokener_new_ex(4);
-                if (!tokener)
-                        return -ENOMEM;
-                json_tokener_set_flags(tokener, JSON_TOKENER_STRICT);
-                /* With the terminating NUL, which tells the parser that this is the end. */
-                struct json_object *root = json_tokener_parse_ex(tokener, text, (int) size + 1);
-                r = root ? from_json(root, &h) : -EBADMSG;
+                struct json_object *root = NULL;
+                r = json_of_text(text, size, 4, &root);
+                if (r >= 0)
+                        r = from_json(root, &h);
                 json_object_put(root);
-                json_tokener_free(tokener);
         }
         if (file_is_damaged(r))
                 r = set_file_aside(path);

@@ -134,6 +134,7 @@ struct mover {
         struct node_set hugetlb_full;
         bool respect_own_policy;
         uint64_t *room, *assigned, *pool_pages; /* per node: bytes; base pages; hugetlb pages of the present range */
+        uint64_t *withheld;                     /* per node: bytes of its room that others have at present */
         uint32_t *weight;                       /* NULL: nearest first */
         uint64_t *flow;                         /* PAGES_BALANCE: pages still to go, n_ids × n_ids, row = from */
         int64_t *surplus, *deficit;             /* of the flow, by node, in pages; below 0: given or taken more than was to be */

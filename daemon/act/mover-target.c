@@ -25,7 +25,8 @@ int mover_init_targets(struct mover *m, const struct move_goal *goal) {
         m->room = calloc(n_ids, sizeof(*m->room));
         m->assigned = calloc(n_ids, sizeof(*m->assigned));
         m->pool_pages = calloc(n_ids, sizeof(*m->pool_pages));
-        if (!m->room || !m->assigned || !m->pool_pages)
+        m->withheld = calloc(n_ids, sizeof(*m->withheld));
+        if (!m->room || !m->assigned || !m->pool_pages || !m->withheld)
                 return -ENOMEM;
         memcpy(m->room, goal->room_bytes, n_ids * sizeof(*m->room));
         if (m->how != PAGES_HOME)
@@ -114,6 +115,14 @@ void mover_unreserve(struct mover *m, const struct unit *u) {
                 m->room[u->target] += u->pages * m->page_bytes;
         m->assigned[u->target] -= u->pages;
         mover_division_give_back(m, u);
+}
+
+void mover_see_room(struct mover *m, const uint64_t *bytes_by_node) {
+        NODE_SET_FOREACH (n, &m->targets) {
+                uint64_t all = m->room[n] + m->withheld[n];
+                m->room[n] = MIN2(all, bytes_by_node[n]);
+                m->withheld[n] = all - m->room[n];
+        }
 }
 
 void mover_mark_full(struct mover *m, int node, bool hugetlb) {

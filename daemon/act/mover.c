@@ -97,7 +97,7 @@ struct mover *mover_free(struct mover *m) {
                 m->cgroup,     m->processes, m->room,      m->assigned, m->pool_pages,    m->weight,     m->ranges,
                 m->flow,       m->surplus,   m->deficit,   m->pattern,  m->pagemap,       m->window,     m->addresses,
                 m->nodes,      m->status,    m->now,       m->pick,     m->ask_addresses, m->ask_status, m->ask_pick,
-                m->candidates, m->missed,    m->stretches, m->retry,    m->where,
+                m->candidates, m->missed,    m->stretches, m->retry,    m->where,         m->withheld,
         };
         for (size_t i = 0; i < ARRAY_SIZE(all); i++)
                 free(all[i]);
@@ -112,8 +112,9 @@ const struct move_result *mover_result(const struct mover *m) {
         return &m->result;
 }
 
-bool mover_waits_for_companion(const struct mover *m) {
-        return atomic_load(&m->reading) > m->n_processes;
+size_t mover_waits_for_companion(const struct mover *m) {
+        size_t reading = atomic_load(&m->reading);
+        return reading - MIN2(reading, m->n_processes);
 }
 
 static void leave_process(struct mover *m) {

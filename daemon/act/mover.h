@@ -71,5 +71,8 @@ struct mover *mover_free(struct mover *m);
  * at all. A process that ends is no failure, nor is one of several that cannot be dealt with. */
 int mover_slice(struct mover *m, uint64_t budget_bytes);
 const struct move_result *mover_result(const struct mover *m);
-/* From any thread: does the slice that runs read the maps of a companion's process at this moment? Where it hangs there, its own service is not to blame. */
-bool mover_waits_for_companion(const struct mover *m);
+/* Others allocate meanwhile: so much (n_ids entries) may be put on each node at present, whatever was given in goal.room_bytes. While no slice runs. */
+void mover_see_room(struct mover *m, const uint64_t *bytes_by_node);
+/* From any thread: does the slice that runs read the maps of a companion's process at this moment? Where it hangs there, its own service is not to blame.
+ * Returns which of theirs, counted through all of them from 1; 0: none. */
+size_t mover_waits_for_companion(const struct mover *m);

@@ -8,6 +8,7 @@
 #include <json-c/json.h>
 #include <string.h>
 
+#include "act/json-text.h"
 #include "core/util.h"
 #include "host/kernel-balancing.h"
 
@@ -237,18 +238,12 @@ static int entries_from_json(struct json_object *root, struct record *r) {
 }
 
 int record_from_json(const char *text, size_t size, struct record *r) {
-        struct json_tokener *tokener = json_tokener_new_ex(8);
-        if (!tokener)
-                return -ENOMEM;
-        int k = -EBADMSG;
-        json_tokener_set_flags(tokener, JSON_TOKENER_STRICT);
-        /* With the terminating NUL, so that a number or a brace that ends the text is not taken as unfinished. */
-        struct json_object *root = size < RECORD_FILE_MAX_BYTES ? json_tokener_parse_ex(tokener, text, (int) size + 1) : NULL;
-        if (root)
+        struct json_object *root = NULL;
+        int k = size < RECORD_FILE_MAX_BYTES ? json_of_text(text, size, 8, &root) : -EBADMSG;
+        if (k >= 0)
                 k = entries_from_json(root, r);
         if (k >= 0)
                 k = balancing_from_json(root, r);
         json_object_put(root);
-        json_tokener_free(tokener);
         return k;
 }

@@ -36,15 +36,7 @@ struct record *record_free(struct record *r) {
 
 /* The index of the first entry whose cgroup is not less. */
 static size_t lower_bound(const struct record *r, const char *cgroup) {
-        size_t low = 0, high = r->n_entries;
-        while (low < high) {
-                size_t middle = low + (high - low) / 2;
-                if (strcmp(r->entries[middle].cgroup, cgroup) < 0)
-                        low = middle + 1;
-                else
-                        high = middle;
-        }
-        return low;
+        return FIRST_NOT_BEFORE(i, r->n_entries, strcmp(r->entries[i].cgroup, cgroup) < 0);
 }
 
 struct record_entry *record_find(const struct record *r, const char *cgroup) {

@@ -55,6 +55,18 @@ struct simulated {
         TAILQ_HEAD(, sim_event) events; /* by time; of the same time in the order they came */
 };
 
+int sim_call_later(void *context, uint64_t delay_usec, ops_later callback, void *userdata); /* of act_ops; 0 or -ENOMEM */
+
+/* simulated-cgroups.c */
+
+int sim_get_cpuset(void *context, const struct target *t, struct cpuset_state *ret); /* of act_ops, as the next */
+int sim_set_cpuset(void *context, const struct target *t, const struct cpuset_change *c, ops_done done, void *userdata);
+/* Frees what belongs to an event of the service manager's that will never be; other events are left alone. */
+void sim_drop_job(const struct sim_event *e);
+void sim_free_cgroups(struct simulated *s);
+
+/* simulated-memory.c */
+
 struct sim_process *sim_find_process(const struct simulated *s, pid_t pid);
 uint64_t sim_page_bytes(const struct sim_mapping *m);
 long sim_move_pages(void *context, pid_t pid, size_t n, void *const *addresses, const int *nodes, bool all, int *status);

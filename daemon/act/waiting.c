@@ -76,7 +76,7 @@ static int look_below(struct search *s, int fd, unsigned depth) {
         }
         int r = look_at_threads(s, fd);
         for (const struct dirent *e; r >= 0 && depth < DEPTH_MAX && (e = readdir(dir));) {
-                if (e->d_type != DT_DIR || e->d_name[0] == '.')
+                if (e->d_type != DT_DIR || is_dot_or_dots(e->d_name))
                         continue;
                 int child = openat(fd, e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
                 if (child >= 0)

@@ -27,14 +27,6 @@ void capture_state_done(struct capture_state *s) {
         *s = (struct capture_state){ 0 };
 }
 
-static struct json_object *append(struct json_object *array, struct json_object *item) {
-        if (array && item && json_object_array_add(array, item) == 0)
-                return array;
-        json_object_put(item);
-        json_object_put(array);
-        return NULL;
-}
-
 int capture_rename_files(struct config *c, const char *root, const char *one_file) {
         size_t n = strlen(root);
         while (n > 0 && root[n - 1] == '/')
@@ -67,7 +59,7 @@ static struct json_object *applied_to_json(const struct applied *a) {
 struct json_object *capture_state_to_json(const struct capture_state *s) {
         struct json_object *o = json_object_new_object(), *applied = json_object_new_array();
         for (size_t i = 0; applied && i < s->n_applied; i++)
-                applied = append(applied, applied_to_json(&s->applied[i]));
+                json_append(&applied, applied_to_json(&s->applied[i]));
         json_put_int(&o, "version", STATE_VERSION);
         json_put_int(&o, "page_bytes", s->page_bytes);
         json_put_int(&o, "ticks_per_sec", s->ticks_per_sec);

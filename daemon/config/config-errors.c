@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "config/config-private.h"
+#include "core/text.h"
 
 void config_errors_done(struct config_errors *e) {
         for (size_t i = 0; i < e->n_lines; i++)
@@ -14,16 +15,14 @@ void config_errors_done(struct config_errors *e) {
         *e = (struct config_errors){ 0 };
 }
 
+/* A file's name can hold anything, and a captured tree is somebody else's: what is told of it goes to terminals, JSON and D-Bus. */
 int config_errors_add(struct config_errors *errors, char *line) {
-        if (!line)
+        _cleanup_free_ char *text = line, *clean = text ? text_clean(text, false) : NULL;
+        char **lines = clean ? reallocarray(errors->lines, errors->n_lines + 1, sizeof(*lines)) : NULL;
+        if (!lines)
                 return -ENOMEM;
-        char **lines = reallocarray(errors->lines, errors->n_lines + 1, sizeof(*lines));
-        if (!lines) {
-                free(line);
-                return -ENOMEM;
-        }
         errors->lines = lines;
-        errors->lines[errors->n_lines++] = line;
+        errors->lines[errors->n_lines++] = TAKE_PTR(clean);
         return 0;
 }
 

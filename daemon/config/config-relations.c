@@ -149,8 +149,8 @@ static int check_merge_fixed(struct relations *rel, const struct edge *e, const 
                 return 0;
         struct node_set outside = node_set_subtract(&both->fixed, &both->may);
         _cleanup_free_ char *mine = node_set_format(&a->fixed), *other = node_set_format(&b->fixed);
-        _cleanup_free_ char *all = node_set_format(&both->fixed), *not = node_set_format(&outside);
-        if (!mine || !other || !all || !not )
+        _cleanup_free_ char *all = node_set_format(&both->fixed), *barred = node_set_format(&outside);
+        if (!mine || !other || !all || !barred)
                 return -ENOMEM;
         if (a->fixed_by != NOBODY && b->fixed_by != NOBODY && !node_set_equal(&a->fixed, &b->fixed))
                 return complain_edge(rel, e,
@@ -160,7 +160,7 @@ static int check_merge_fixed(struct relations *rel, const struct edge *e, const 
                 return complain_edge(rel, e,
                                      "together-with: rule \"%s\" has nodes %s, and rule \"%s\" and rule \"%s\" may not share %s; "
                                      "expected nodes that both may have",
-                                     name_of(rel, both->fixed_by), all, name_of(rel, e->from), name_of(rel, e->to), not );
+                                     name_of(rel, both->fixed_by), all, name_of(rel, e->from), name_of(rel, e->to), barred);
         return 0;
 }
 

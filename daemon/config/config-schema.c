@@ -26,8 +26,11 @@ static const char *const kernel_words[] = {
 static const char *const machine_words[] = { [BALANCING_LEAVE] = "leave", [BALANCING_OFF] = "off" };
 static const char *const version_words[] = { "1" };
 
+/* Versions of clang-format differ on macros in braces. */
+/* clang-format off */
 #define CHOICES(words_)                                                                                                          \
         { words_, ARRAY_SIZE(words_) }
+/* clang-format on */
 static const struct choices version_choices = CHOICES(version_words), on_exit_choices = CHOICES(on_exit_words);
 static const struct choices place_choices = CHOICES(place_words), memory_choices = CHOICES(memory_words);
 static const struct choices cpus_choices = CHOICES(cpus_words), shared_choices = CHOICES(shared_words);
@@ -42,10 +45,12 @@ static_assert(ARRAY_SIZE(on_exit_words) == _ON_EXIT_MAX && ARRAY_SIZE(place_word
 enum { SETTING_INTERVAL, SETTING_MAX_INTERVAL };
 
 /* A key with a field; one whose value is accepted and needs none. */
+/* clang-format off */
 #define KEY(name_, parse_, offset_, data_)                                                                                       \
         { .name = (name_), .parse = (parse_), .offset = (offset_), .data = (data_) }
 #define IDLE(name_, parse_, data_)                                                                                               \
         { .name = (name_), .parse = (parse_), .offset = SIZE_MAX, .data = (data_) }
+/* clang-format on */
 
 #define INTERVALS      RANGE(100 * USEC_PER_MSEC, DAY_USEC, "100ms to 1d")
 #define RATES          RANGE(64 * KIB, 1024 * GIB, "64K to 1T per second")

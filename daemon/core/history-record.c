@@ -89,10 +89,19 @@ void history_forgive(struct history *h) {
         }
 }
 
+uint64_t history_widened_wait_usec(const struct history_entry *e, uint64_t cooldown_usec) {
+        unsigned n = MIN2(e->n_widened, HISTORY_WIDENED_MAX);
+        return n > 1 ? MAX2(cooldown_usec, (uint64_t) HISTORY_WIDENED_USEC) << (n - 1)
+                     : cooldown_usec; /* of at most seven days */
+}
+
 void history_record_widened(struct history *h, const char *cgroup, uint64_t now_usec) {
         struct history_entry *e = history_find(h, cgroup);
-        if (e)
-                e->widened_usec = now_usec;
+        if (!e)
+                return;
+        uint64_t since = now_usec - MIN2(e->widened_usec, now_usec), wait = history_widened_wait_usec(e, 0);
+        e->n_widened = since < wait + HISTORY_CALM_USEC ? MIN2(e->n_widened + 1, HISTORY_WIDENED_MAX) : 1;
+        e->widened_usec = now_usec;
 }
 
 void history_record_crowded(struct history *h, const char *cgroup, bool crowded, uint64_t now_usec) {

@@ -9,15 +9,7 @@
 
 /* Index of the first entry that is not before the key. */
 static size_t lower_bound(const struct history *h, const char *cgroup) {
-        size_t low = 0, high = h->n_entries;
-        while (low < high) {
-                size_t mid = low + (high - low) / 2;
-                if (strcmp(h->entries[mid].cgroup, cgroup) < 0)
-                        low = mid + 1;
-                else
-                        high = mid;
-        }
-        return low;
+        return FIRST_NOT_BEFORE(i, h->n_entries, strcmp(h->entries[i].cgroup, cgroup) < 0);
 }
 
 struct history_entry *history_find(const struct history *h, const char *cgroup) {

@@ -26,6 +26,7 @@ struct history_entry {
         uint64_t started_usec;       /* when the last transition began; 0: never */
         uint64_t settled_usec;       /* when the last transition to it ended; 0: never. Before started: it is under way */
         uint64_t widened_usec;       /* when memory nodes were last given back under pressure; 0: never, or over */
+        unsigned n_widened;          /* how often they were, of late: the wait before they are narrowed again doubles with each */
         uint64_t crowded_usec; /* since then less crowding alone has spoken for another home, plan after plan; 0: it does not … */
         unsigned crowded_plans;  /* … and so many plans have said so */
         uint64_t demand_mcpu;    /* smoothed CPU demand in thousandths of a CPU */
@@ -93,7 +94,9 @@ struct history {
         (60ULL * 1000000ULL)         /* or a longer cooldown: twice that after what the kernel undid, then four times, … */
 #define HISTORY_UNDONE_DOUBLINGS 10u /* … up to 17 hours */
 #define HISTORY_UNDONE_CALM_USEC (14400ULL * 1000000ULL) /* a move that lasted so much longer than that has not been undone */
-#define HISTORY_RETRY_DOUBLINGS  7u                      /* … up to 128 times: a little less than a day */
+#define HISTORY_WIDENED_USEC     (60ULL * 1000000ULL) /* or a longer cooldown: twice that after the second time under pressure, … */
+#define HISTORY_WIDENED_MAX      9u                   /* … up to four hours */
+#define HISTORY_RETRY_DOUBLINGS  7u                   /* … up to 128 times: a little less than a day */
 
 struct history_entry *history_find(const struct history *h, const char *cgroup);
 /* Finds or creates; NULL when memory ran out. Pointers into the history are invalidated by creation. */
@@ -141,8 +144,11 @@ void history_record_refused(struct history *h, const char *cgroup, bool refused)
 void history_record_interleaved(struct history *h, const char *cgroup, uint64_t key);
 /* A plan said, or did not say, that less crowding alone speaks for another home than it has. */
 void history_record_crowded(struct history *h, const char *cgroup, bool crowded, uint64_t now_usec);
-/* The memory nodes that we had narrowed were given back: they stay so for the rule's cooldown. */
+/* The memory nodes that we had narrowed were given back: they stay so for history_widened_wait_usec(). */
 void history_record_widened(struct history *h, const char *cgroup, uint64_t now_usec);
+/* So long after widened_usec they are not narrowed again: the rule's cooldown, and where being narrowed brought the pressure back soon, twice as long
+ * each time. Four hours without are long enough to begin anew. */
+uint64_t history_widened_wait_usec(const struct history_entry *e, uint64_t cooldown_usec);
 
 /* history-undone.c: the kernel (struct machine_sample) takes back what a move did. */
 enum undone_by {

@@ -2,7 +2,7 @@
 /* Which sets of nodes come into question for memory that goes after the threads. The nearest node alone is not always the best: one controller would
  * have to bear all of it. So on small machines all sets are tried; on larger ones each node alone, and the best of them grows by what
  * lowers its cost most. */
-#include "core/plan-internal.h"
+#include "core/plan-candidates.h"
 
 #define ALL_SUBSETS_UP_TO 4u /* nodes */
 #define GROWN_FROM        8u /* nodes: the best alone */
@@ -12,10 +12,7 @@ static void all_subsets(struct planner *pl, const struct job *j, const struct no
         NODE_SET_FOREACH (id, mems)
                 ids[n++] = (unsigned) id;
         for (unsigned bits = 1; bits < 1u << n; bits++) {
-                struct node_set s = { 0 };
-                for (unsigned b = 0; b < n; b++)
-                        if (bits >> b & 1)
-                                node_set_add(&s, ids[b]);
+                struct node_set s = candidates_subset(ids, n, bits);
                 unsigned size = node_set_count(&s);
                 if (size <= most)
                         (void) candidates_push(pl, j, &s);

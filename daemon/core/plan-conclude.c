@@ -43,7 +43,8 @@ static bool home_is_short(const struct planner *pl, const struct node_set *mems)
 static bool recently_widened(const struct planner *pl, const struct job *j) {
         const struct history_entry *h = j->history;
         uint64_t now = pl->in->now_usec;
-        return h && h->widened_usec > 0 && (now < h->widened_usec || now - h->widened_usec < j->rule->cooldown_usec);
+        return h && h->widened_usec > 0 &&
+               (now < h->widened_usec || now - h->widened_usec < history_widened_wait_usec(h, j->rule->cooldown_usec));
 }
 
 static bool is_pressed(const struct planner *pl, const struct service_sample *s, const struct node_set *mems) {
@@ -72,7 +73,8 @@ static bool wants_narrow(const struct planner *pl, struct job *j, struct due *d)
                 text_nodes(&j->notes, &d->mems);
                 strbuf_append(&j->notes, " is short of memory, so its memory nodes are not narrowed");
         } else if (recently_widened(pl, j))
-                strbuf_append(&j->notes, "; its memory nodes were given back under pressure a short time ago");
+                strbuf_printf(&j->notes, "; its memory nodes were given back under pressure %s",
+                              j->history->n_widened > 1 ? "more than once of late" : "a short time ago");
         else if (!in_force && bytes_left_behind(pl, j, &d->mems) > NARROW_LEFT_MAX_BYTES) {
                 strbuf_append(&j->notes, "; its memory nodes are not narrowed, because ");
                 text_bytes(&j->notes, bytes_left_behind(pl, j, &d->mems));
@@ -213,6 +215,7 @@ static void conclude(struct planner *pl, struct job *j) {
         /* The whole home, also where its CPUs are all that it may have: what it is compared with next time. */
         p->home = j->assigned ? j->chosen.nodes : (struct node_set){ 0 };
         p->bytes_fixed = d.bytes_fixed + d.bytes_unmovable;
+        p->bytes_undone = d.bytes_undone;
         set_state(j, &d);
         p->crowded = j->crowded;
         if (d.move) {

@@ -184,21 +184,6 @@ static void set_up(const struct planner *pl, struct job *j) {
                 strbuf_append(&j->notes, "; its CPUs are left as the administrator set them");
 }
 
-static const struct applied *find_applied(const struct plan_input *in, const char *cgroup) {
-        size_t low = 0, high = in->n_applied;
-        while (low < high) {
-                size_t mid = low + (high - low) / 2;
-                int r = strcmp(in->applied[mid].cgroup, cgroup);
-                if (r == 0)
-                        return &in->applied[mid];
-                if (r < 0)
-                        low = mid + 1;
-                else
-                        high = mid;
-        }
-        return NULL;
-}
-
 /* Both are sorted by cgroup: mostly the next is the one. */
 static const struct history_entry *find_history(const struct history *h, const char *cgroup, size_t *next) {
         if (*next < h->n_entries && strcmp(h->entries[*next].cgroup, cgroup) == 0)
@@ -222,7 +207,7 @@ static int init_jobs(struct planner *pl, struct plan *plan) {
         _Static_assert(sizeof(double) == sizeof(uint64_t), "shares share the block");
         for (size_t i = 0; i < pl->n_jobs; i++) {
                 struct job *j = &pl->jobs[i];
-                const struct applied *a = find_applied(in, in->samples[i].cgroup);
+                const struct applied *a = applied_find(in->applied, in->n_applied, in->samples[i].cgroup);
                 uint64_t *block = arrays + i * per_job;
                 j->placement = &plan->placements[i];
                 j->permitted = pl->all_nodes;

@@ -153,7 +153,7 @@ static void add_standing(struct strbuf *b, const struct planner *pl, const struc
                 strbuf_printf(b, ", distance %.1f", distance);
                 return;
         }
-        uint64_t off = d->bytes_fixed + d->bytes_unmovable + d->bytes_without_room;
+        uint64_t off = d->bytes_fixed + d->bytes_unmovable + d->bytes_without_room + d->bytes_undone;
         strbuf_append(b, off > j->bytes / 2 ? "most of its memory is not at its home, " : "at home on ");
         text_nodes(b, &j->chosen.nodes);
         if (j->kind == JOB_NEAR)

@@ -87,15 +87,7 @@ static int by_name(const void *a, const void *b) {
 }
 
 static size_t first_named(const struct named *named, size_t n, const char *name) {
-        size_t low = 0, high = n;
-        while (low < high) {
-                size_t mid = low + (high - low) / 2;
-                if (strcmp(named[mid].name, name) < 0)
-                        low = mid + 1;
-                else
-                        high = mid;
-        }
-        return low;
+        return FIRST_NOT_BEFORE(i, n, strcmp(named[i].name, name) < 0);
 }
 
 static size_t root(size_t *parent, size_t i) {

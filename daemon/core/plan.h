@@ -109,6 +109,7 @@ struct placement {
         uint64_t bytes_to_move; /* that are off home, movable, and have room there */
         uint64_t
                 bytes_fixed; /* that are off home and not ours to move, by the last deep read, or would not move when last tried */
+        uint64_t bytes_undone;  /* off home, and for a while left where the kernel has put them again */
         uint64_t *room_by_node; /* n_ids entries: how much this placement may put on each node. The sum over all placements never
                                  * exceeds node_room_bytes(). NULL where nothing is to be moved */
         enum pages_how pages_how;
@@ -121,12 +122,6 @@ struct placement {
 struct plan {
         struct placement *placements; /* one per sample, same order */
         size_t n_placements;
-};
-
-/* Which cpusets of ours are in force, by cgroup (from the record of changes): the planner must know what it may widen. */
-struct applied {
-        const char *cgroup;
-        bool cpus, mems;
 };
 
 struct plan_input {

@@ -2,6 +2,8 @@
 /* What was seen of a service, and the two numbers that say how well it sits. */
 #include "core/sample.h"
 
+#include <string.h>
+
 #include "core/util.h"
 
 const char *owner_to_string(enum owner o) {
@@ -121,4 +123,9 @@ double sample_distance_from(const struct service_sample *s, const struct topolog
                         n_cpus += t->nodes[from].n_cpus;
                 }
         return bytes > 0 && n_cpus > 0 ? sum / n_cpus / (double) bytes : 0;
+}
+
+const struct applied *applied_find(const struct applied *applied, size_t n, const char *cgroup) {
+        size_t at = FIRST_NOT_BEFORE(i, n, strcmp(applied[i].cgroup, cgroup) < 0);
+        return at < n && strcmp(applied[at].cgroup, cgroup) == 0 ? &applied[at] : NULL;
 }

@@ -134,3 +134,11 @@ double sample_locality(const struct service_sample *s, unsigned n_ids);
 double sample_distance(const struct service_sample *s, const struct topology *t);
 /* What that would be if its threads ran evenly on all CPUs of these nodes; 0 if there is no memory, or no CPU. */
 double sample_distance_from(const struct service_sample *s, const struct topology *t, const struct node_set *cpus);
+
+/* Which cpusets of ours are in force, by cgroup (from the record of changes): the planner must know what it may widen. */
+struct applied {
+        const char *cgroup;
+        bool cpus, mems;
+};
+/* The cgroup's among `n` that are sorted by cgroup; borrowed. NULL: nothing of ours is. */
+const struct applied *applied_find(const struct applied *applied, size_t n, const char *cgroup);

@@ -39,6 +39,21 @@ static inline void freep(void *p) {
                 _taken;                                                                                                          \
         })
 
+/* Index of the first of `n` sorted things that is not before what is looked for, or n: `is_before` says so of the i-th. */
+#define FIRST_NOT_BEFORE(i, n, is_before)                                                                                        \
+        ({                                                                                                                       \
+                size_t _low = 0, _high = (n);                                                                                    \
+                while (_low < _high) {                                                                                           \
+                        size_t _at = _low + (_high - _low) / 2;                                                                  \
+                        const size_t i = _at;                                                                                    \
+                        if (is_before)                                                                                           \
+                                _low = _at + 1;                                                                                  \
+                        else                                                                                                     \
+                                _high = _at;                                                                                     \
+                }                                                                                                                \
+                _low;                                                                                                            \
+        })
+
 /* Makes room for at least `need` elements in a heap array. `*capacity` counts elements. Returns 0 or -ENOMEM
  * (the array is then unchanged). Growth is geometric. */
 int array_reserve(void *array_pointer, size_t *capacity, size_t need, size_t element_size);

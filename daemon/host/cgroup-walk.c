@@ -190,7 +190,7 @@ static int walk_tree(struct walk *w) {
                 struct level *l = &w->levels[w->depth];
                 const struct dirent *e = l->dir ? readdir(l->dir) : NULL;
                 if (e) {
-                        if (e->d_name[0] != '.' && (e->d_type == DT_DIR || e->d_type == DT_UNKNOWN))
+                        if (!is_dot_or_dots(e->d_name) && (e->d_type == DT_DIR || e->d_type == DT_UNKNOWN))
                                 r = enter(w, e->d_name);
                         continue;
                 }

@@ -83,6 +83,11 @@ static inline bool leading_number(const char *s, uint64_t *ret) {
         return text_number(s, s + strspn(s, "0123456789"), ret) != NULL;
 }
 
+/* "." and "..", which are no entries of their own. Other names that begin with a dot are: systemd's .control for one, in delegated units. */
+static inline bool is_dot_or_dots(const char *name) {
+        return name[0] == '.' && (name[1] == 0 || (name[1] == '.' && name[2] == 0));
+}
+
 /* a × b, a + b; UINT64_MAX where it does not fit: numbers from files are not to be trusted. */
 static inline uint64_t saturating_mul(uint64_t a, uint64_t b) {
         uint64_t r;

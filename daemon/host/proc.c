@@ -16,6 +16,8 @@
 
 #define PF_KTHREAD 0x00200000u /* include/linux/sched.h; shown in field 9 */
 
+#define STATUS_LIMIT (1 * MIB) /* a process can be in 65,536 groups (NGROUPS_MAX) */
+
 enum {
         FIELD_STATE = 3,
         FIELD_FLAGS = 9,
@@ -111,10 +113,13 @@ int proc_status_read(int proc_fd, pid_t pid, struct proc_status *ret) {
         char path[32], text[16384]; /* its longest lines are masks of up to 8192 CPUs */
         (void) snprintf(path, sizeof path, "%d/status", (int) pid);
         ssize_t n = read_small_file_at(proc_fd, path, text, sizeof text);
+        _cleanup_free_ char *long_text = NULL;
+        if (n == -EFBIG) /* of a user in thousands of groups */
+                n = read_file_at(proc_fd, path, STATUS_LIMIT, &long_text, NULL);
         if (n < 0)
                 return (int) n;
         struct proc_status s = { 0 };
-        char *rest = text, *line;
+        char *rest = long_text ? long_text : text, *line;
         while ((line = next_line(&rest))) {
                 char *words = line;
                 const char *name = next_word(&words), *first = next_word(&words), *second = next_word(&words);
@@ -157,42 +162,83 @@ int proc_exe_read(int proc_fd, pid_t pid, char **ret) {
         return 0;
 }
 
-/* Some name services can block (LDAP): asked once per user, as long as the daemon runs. */
-static char *look_up(uid_t uid) {
+#define USERS_MAX    4096u /* containers have 65,536 each */
+#define NAMED_USEC   (60 * USEC_PER_MINUTE)
+#define UNNAMED_USEC USEC_PER_MINUTE
+
+/* Some name services can block (LDAP): not asked for each process. NULL and 0: there is no such user. -EAGAIN: they do not answer. */
+static int look_up(uid_t uid, char **ret) {
         struct passwd pw, *found = NULL;
         char buffer[16384];
-        if (getpwuid_r(uid, &pw, buffer, sizeof buffer, &found) == 0 && found)
-                return strdup(found->pw_name);
-        return format_string("%u", (unsigned) uid);
+        *ret = NULL;
+        if (getpwuid_r(uid, &pw, buffer, sizeof buffer, &found) != 0)
+                return -EAGAIN;
+        if (found)
+                *ret = strdup(found->pw_name);
+        return found && !*ret ? -ENOMEM : 0;
 }
 
 /* On a captured machine: in the users that were captured with it. */
-static char *look_up_below(int root_fd, uid_t uid) {
+static int look_up_below(int root_fd, uid_t uid, char **ret) {
         int fd = root_fd >= 0 ? open_file_at(root_fd, "etc/passwd") : -1;
         FILE *file = fd >= 0 ? fdopen(fd, "re") : NULL;
-        struct passwd pw, *found = NULL;
-        char buffer[16384], *name = NULL;
+        struct passwd pw, *entry = NULL;
+        char buffer[16384];
+        bool found = false;
+        *ret = NULL;
         if (!file && fd >= 0)
                 (void) close(fd);
-        while (file && !name && fgetpwent_r(file, &pw, buffer, sizeof buffer, &found) == 0 && found)
-                if (found->pw_uid == uid)
-                        name = strdup(found->pw_name);
+        while (file && !found && fgetpwent_r(file, &pw, buffer, sizeof buffer, &entry) == 0 && entry)
+                if (entry->pw_uid == uid) {
+                        found = true;
+                        *ret = strdup(entry->pw_name);
+                }
         if (file)
                 (void) fclose(file);
-        return name ? name : format_string("%u", (unsigned) uid);
+        return found && !*ret ? -ENOMEM : 0;
 }
 
-const char *user_cache_get(struct user_cache *c, uid_t uid) {
+static struct user_name *find_user(const struct user_cache *c, uid_t uid) {
         for (size_t i = 0; i < c->n_users; i++)
                 if (c->users[i].uid == uid)
-                        return c->users[i].name;
+                        return &c->users[i];
+        return NULL;
+}
+
+/* A place for one more. */
+static struct user_name *add_user(struct user_cache *c, uid_t uid) {
+        if (c->n_users == USERS_MAX)
+                user_cache_done(c);
         if (array_reserve(&c->users, &c->capacity, c->n_users + 1, sizeof *c->users) < 0)
                 return NULL;
-        char *name = c->captured ? look_up_below(c->root_fd, uid) : look_up(uid);
-        if (!name)
+        c->users[c->n_users] = (struct user_name){ .uid = uid };
+        return &c->users[c->n_users++];
+}
+
+const char *user_cache_get(struct user_cache *c, uid_t uid, uint64_t now_usec) {
+        struct user_name *u = find_user(c, uid);
+        if (u && u->name && now_usec >= u->asked_usec && now_usec - u->asked_usec < u->wait_usec)
+                return u->name;
+        char *name;
+        int r = c->captured ? look_up_below(c->root_fd, uid, &name) : look_up(uid, &name);
+        bool named = r == 0 && name;
+        if (r == -EAGAIN && u) { /* what was known holds until they do */
+                u->asked_usec = now_usec;
+                u->wait_usec = UNNAMED_USEC;
+                return u->name;
+        }
+        if (r != -ENOMEM && !named)
+                name = format_string("%u", (unsigned) uid);
+        if (!u && name)
+                u = add_user(c, uid);
+        if (!u || !name) {
+                free(name);
                 return NULL;
+        }
+        free(u->name);
+        uint64_t wait = named ? NAMED_USEC : MIN2(MAX2(2 * u->wait_usec, UNNAMED_USEC), NAMED_USEC);
+        *u = (struct user_name){ .uid = uid, .name = name, .asked_usec = now_usec, .wait_usec = wait };
         record_user(uid, name);
-        c->users[c->n_users++] = (struct user_name){ .uid = uid, .name = name };
         return name;
 }
 

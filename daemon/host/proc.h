@@ -47,16 +47,19 @@ int proc_status_read(int proc_fd, pid_t pid, struct proc_status *ret);
 /* The executable's path as the process sees it, without the kernel's " (deleted)". -EACCES without privileges. */
 int proc_exe_read(int proc_fd, pid_t pid, char **ret);
 
-/* User names by id, remembered; of a machine that is not the running one those in its etc/passwd. Where there is no name the number. */
+/* User names by id, remembered for a while; of a machine that is not the running one those in its etc/passwd. Where there is no name the number. */
+struct user_name {
+        uid_t uid;
+        char *name;
+        uint64_t asked_usec, wait_usec; /* when, and how long it is good for */
+};
 struct user_cache {
-        struct user_name {
-                uid_t uid;
-                char *name;
-        } * users;
+        struct user_name *users;
         size_t n_users, capacity;
         bool captured; /* of another machine, below root_fd (borrowed; negative: none) */
         int root_fd;
 };
-/* NULL when memory ran out. Valid until user_cache_done(). */
-const char *user_cache_get(struct user_cache *c, uid_t uid);
+/* NULL when memory ran out. Valid until the next call. A name is good for an hour: a user can be renamed, and the number of a DynamicUser= be given to
+ * another. That there is none is good for a minute, then twice as long each time: what knows the users may not have been started. */
+const char *user_cache_get(struct user_cache *c, uid_t uid, uint64_t now_usec);
 void user_cache_done(struct user_cache *c);

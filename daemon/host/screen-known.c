@@ -70,14 +70,7 @@ int reading_remember(struct reading *r, const struct found_service *f) {
 /* The next time that it is read its threads are compared with what they were at the last. */
 static int keep_records(struct screen *s, pid_t pid) {
         const struct thread_table *t = &s->observer->threads;
-        size_t low = 0, high = t->n_records;
-        while (low < high) {
-                size_t middle = low + (high - low) / 2;
-                if (t->records[middle].pid < pid)
-                        low = middle + 1;
-                else
-                        high = middle;
-        }
+        size_t low = FIRST_NOT_BEFORE(i, t->n_records, t->records[i].pid < pid);
         int error = 0;
         for (; error == 0 && low < t->n_records && t->records[low].pid == pid; low++)
                 error = thread_table_add(&s->threads, &t->records[low]);

@@ -116,7 +116,7 @@ static int add_from_status(struct reading *r, pid_t pid) {
         }
         if (!wants_user || !status.have_uid)
                 return 0;
-        const char *name = user_cache_get(&s->observer->users, status.uid);
+        const char *name = user_cache_get(&s->observer->users, status.uid, s->now_usec);
         return name ? add_value(&r->users, name) : -ENOMEM;
 }
 
@@ -158,21 +158,6 @@ static int add_process(struct reading *r, pid_t pid, char *ret_comm, size_t comm
         return 1;
 }
 
-static const struct applied *find_applied(const struct screen *s, const char *cgroup) {
-        size_t low = 0, high = s->n_applied;
-        while (low < high) {
-                size_t middle = low + (high - low) / 2;
-                int order = strcmp(s->applied[middle].cgroup, cgroup);
-                if (order == 0)
-                        return &s->applied[middle];
-                if (order < 0)
-                        low = middle + 1;
-                else
-                        high = middle;
-        }
-        return NULL;
-}
-
 static void read_cgroup_files(struct reading *r, const char *cgroup) {
         const struct host *h = r->screen->observer->host;
         struct service_sample *s = &r->service.sample;
@@ -184,7 +169,7 @@ static void read_cgroup_files(struct reading *r, const char *cgroup) {
                 s->memory_pressure_centipercent = cgroup_read_pressure(fd, "memory.pressure");
                 s->cpu_pressure_centipercent = cgroup_read_pressure(fd, "cpu.pressure");
         }
-        const struct applied *ours = find_applied(r->screen, cgroup);
+        const struct applied *ours = applied_find(r->screen->applied, r->screen->n_applied, cgroup);
         s->admin_cpus = r->cpuset.narrows_cpus && !(ours && ours->cpus);
         s->admin_mems = r->cpuset.narrows_mems && !(ours && ours->mems);
         s->whole_cpus = !r->cpuset.narrows_cpus;

@@ -48,6 +48,16 @@ struct observer {
         uint64_t thread_nsec; /* that reading one thread costs; 0: not measured yet */
 };
 
+struct screened_service {
+        struct service_sample sample;
+        struct cpu_tally tally;
+        uint64_t *allowed_cpus; /* how many of each node's CPUs it may use */
+        bool is_cgroup;
+        bool have_usage;
+        uint64_t usage_usec;        /* cpu.stat, since the cgroup was made */
+        uint64_t window_usage_usec; /* of that in this window; USEC_INFINITY: not known */
+};
+
 /* One screen being made. */
 struct screen {
         struct observer *observer;
@@ -63,15 +73,7 @@ struct screen {
         struct known_services known; /* those that were read this time */
         uint64_t now_usec, reading_nsec;
         size_t n_read; /* threads */
-        struct screened_service {
-                struct service_sample sample;
-                struct cpu_tally tally;
-                uint64_t *allowed_cpus; /* how many of each node's CPUs it may use */
-                bool is_cgroup;
-                bool have_usage;
-                uint64_t usage_usec;        /* cpu.stat, since the cgroup was made */
-                uint64_t window_usage_usec; /* of that in this window; USEC_INFINITY: not known */
-        } * services;
+        struct screened_service *services;
         size_t n_services, capacity;
         bool truncated;
 };

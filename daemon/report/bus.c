@@ -123,6 +123,9 @@ static int read_unit(sd_bus_message *call, const char **ret, sd_bus_error *error
 
 static int no_such_unit(sd_bus_error *error, const char *unit, const char *what) {
         _cleanup_free_ char *clean = text_clean(unit, false);
+        /* systemctl adds the type by itself, so people leave it out. */
+        if (clean && *clean && !strpbrk(clean, "./["))
+                return sd_bus_error_setf(error, BUS_ERROR_NO_SUCH_UNIT, "%s: %s; did you mean %s.service?", clean, what, clean);
         return sd_bus_error_setf(error, BUS_ERROR_NO_SUCH_UNIT, "%s: %s", clean ? clean : "unit", what);
 }
 
@@ -263,12 +266,26 @@ static int get_version(sd_bus *bus, const char *path, const char *interface, con
         return sd_bus_message_append(reply, "s", PACKAGE_VERSION);
 }
 
+/* Properties take as much from the daemon as Status, so they are counted the same way. NULL: the error, or the result, says why. */
+static struct json_object *status_for_property(sd_bus *bus, struct bus_service *b, sd_bus_error *error, int *ret_error) {
+        sd_bus_message *call = sd_bus_get_current_message(bus);
+        if (call && !bus_may_answer(b, call)) {
+                *ret_error = sd_bus_error_set(error, BUS_ERROR_BUSY, BUS_BUSY_TEXT);
+                return NULL;
+        }
+        uint64_t began = bus_answer_begin();
+        struct json_object *status = b->callbacks->status(b->userdata);
+        bus_answer_end(b, began);
+        *ret_error = -ENOMEM;
+        return status;
+}
+
 static int get_paused(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
                       void *userdata, sd_bus_error *error) {
-        struct bus_service *b = userdata;
-        struct json_object *status = b->callbacks->status(b->userdata), *paused;
+        int r;
+        struct json_object *status = status_for_property(bus, userdata, error, &r), *paused;
         if (!status)
-                return -ENOMEM;
+                return r;
         bool is_paused = json_object_object_get_ex(status, "paused", &paused) && json_object_get_boolean(paused);
         json_object_put(status);
         return sd_bus_message_append(reply, "b", is_paused);
@@ -276,12 +293,12 @@ static int get_paused(sd_bus *bus, const char *path, const char *interface, cons
 
 static int get_kernel_balancing(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
                                 void *userdata, sd_bus_error *error) {
-        struct bus_service *b = userdata;
-        struct json_object *status = b->callbacks->status(b->userdata), *state;
+        int r;
+        struct json_object *status = status_for_property(bus, userdata, error, &r), *state;
         if (!status)
-                return -ENOMEM;
+                return r;
         bool there = json_object_object_get_ex(status, "kernel_balancing_state", &state);
-        int r = sd_bus_message_append(reply, "s", there ? json_object_get_string(state) : "");
+        r = sd_bus_message_append(reply, "s", there ? json_object_get_string(state) : "");
         json_object_put(status);
         return r;
 }

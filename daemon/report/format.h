@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Numbers, node sets and foreign text in the form that people read: one set of words for the journal, the console and the client. */
+/* Numbers and node sets in the form that people read, and foreign text (core/text.h): one set of words for the journal, the console and the client. */
 #pragma once
 
 #include <stdbool.h>
@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "core/bitmap.h"
+#include "core/text.h"
 #include "core/util.h"
 
 /* Room for any formatted number or duration. */
@@ -22,14 +23,3 @@ const char *format_usec(char buffer[static FORMAT_NUMBER_MAX], uint64_t usec);
 
 /* "node 1", "nodes 0-1,3", "no node". The caller frees; NULL when memory ran out. */
 char *format_nodes(const struct node_set *s);
-
-/* How many bytes the UTF-8 character at `s` has (1…4), or 0 where there is none: broken, overlong, a surrogate or a noncharacter
- * (RFC 3629, Unicode 15 section 23.7), which D-Bus does not carry either. */
-size_t utf8_length(const char *s);
-
-/* A copy that is valid UTF-8 and can be shown on any terminal: broken bytes, control characters (C0, DEL, C1) and those that reorder text
- * (bidirectional controls) become \xNN, byte by byte. What processes choose (unit names, commands, paths) can hold anything.
- * `keep_lines`: newlines and tabs stay. The caller frees; NULL when memory ran out. */
-char *text_clean(const char *text, bool keep_lines);
-/* Is this the text that was meant: as it is, or as text_clean() prints it? So a name can be given as it was shown. */
-bool text_matches(const char *text, const char *meant);

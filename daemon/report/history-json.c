@@ -11,14 +11,6 @@
 
 #define ENTRIES_MAX 65536u
 
-static struct json_object *append(struct json_object *array, struct json_object *item) {
-        if (array && item && json_object_array_add(array, item) == 0)
-                return array;
-        json_object_put(item);
-        json_object_put(array);
-        return NULL;
-}
-
 /* The numbers of a history entry: all uint64_t, bool, unsigned or node sets by name. */
 enum field_type { FIELD_U64, FIELD_BOOL, FIELD_UNSIGNED, FIELD_NODES };
 static const struct field {
@@ -26,8 +18,11 @@ static const struct field {
         enum field_type type;
         size_t offset;
 } fields[] = {
+/* Versions of clang-format differ on macros in braces. */
+/* clang-format off */
 #define FIELD(type, member)                                                                                                      \
         { #member, type, offsetof(struct history_entry, member) }
+        /* clang-format on */
         FIELD(FIELD_BOOL, has_former),
         FIELD(FIELD_NODES, former_home),
         FIELD(FIELD_U64, left_usec),
@@ -43,6 +38,7 @@ static const struct field {
         FIELD(FIELD_U64, started_usec),
         FIELD(FIELD_U64, settled_usec),
         FIELD(FIELD_U64, widened_usec),
+        FIELD(FIELD_UNSIGNED, n_widened),
         FIELD(FIELD_U64, demand_mcpu),
         FIELD(FIELD_BOOL, demand_known),
         FIELD(FIELD_U64, peak_bytes),
@@ -96,7 +92,7 @@ static struct json_object *entry_to_json(const struct history_entry *e) {
         if (e->share_by_node) {
                 struct json_object *shares = json_object_new_array();
                 for (unsigned i = 0; shares && i < e->n_ids; i++)
-                        shares = append(shares, json_object_new_int64(e->share_by_node[i]));
+                        json_append(&shares, json_object_new_int64(e->share_by_node[i]));
                 json_put(&o, "share_by_node", shares);
         }
         if (e->fixed_by_node)
@@ -181,6 +177,6 @@ int history_from_json(struct json_object *list, unsigned n_ids, struct history *
 struct json_object *history_to_json(const struct history *h) {
         struct json_object *array = json_object_new_array();
         for (size_t i = 0; array && i < h->n_entries; i++)
-                array = append(array, entry_to_json(&h->entries[i]));
+                json_append(&array, entry_to_json(&h->entries[i]));
         return array;
 }

@@ -220,7 +220,7 @@ static void put_move(struct log_entry *e, const struct move_report *r, const str
                 put_bool(e, "MEMS_IN_FORCE", r->mems_in_force);
         log_entry_put(e, "REASON", "%s", r->reason ? r->reason : "");
         if (r->error < 0)
-                put_u64(e, "ERRNO", (uint64_t) - (int64_t) r->error);
+                put_u64(e, "ERRNO", (uint64_t) -r->error);
 }
 
 void journal_moved(const struct move_report *r) {
@@ -270,7 +270,7 @@ void journal_restored(const char *unit, const char *cgroup, enum restore_outcome
         log_entry_put(&e, "OUTCOME", "%s", outcomes[outcome].word);
         log_entry_put(&e, "DETAIL", "%s", detail ? detail : "");
         if (error < 0)
-                put_u64(&e, "ERRNO", (uint64_t) - (int64_t) error);
+                put_u64(&e, "ERRNO", (uint64_t) -error);
         log_entry_say(&e, "%s: %s", unit, outcomes[outcome].sentence);
         if (detail && *detail)
                 log_entry_say(&e, ": %s", detail);

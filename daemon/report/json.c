@@ -30,6 +30,21 @@ void json_put_string(struct json_object **o, const char *key, const char *text) 
         json_put(o, key, clean ? json_object_new_string(clean) : NULL);
 }
 
+void json_append(struct json_object **array, struct json_object *item) {
+        if (*array && item && json_object_array_add(*array, item) == 0)
+                return;
+        json_object_put(item);
+        json_object_put(*array);
+        *array = NULL;
+}
+
+void json_append_null(struct json_object **array) {
+        if (*array && json_object_array_add(*array, NULL) != 0) {
+                json_object_put(*array);
+                *array = NULL;
+        }
+}
+
 static struct json_object *new_int(uint64_t value) {
         return json_object_new_int64((int64_t) MIN2(value, (uint64_t) INT64_MAX));
 }

@@ -20,6 +20,10 @@ void json_put_number(struct json_object **o, const char *key, double value, unsi
 void json_put_nodes(struct json_object **o, const char *key, const struct node_set *nodes);     /* array of ids */
 void json_put_u64s(struct json_object **o, const char *key, const uint64_t *values, size_t n);  /* NULL: n zeros */
 
+/* The same for arrays. Takes the item; NULL counts as out of memory. */
+void json_append(struct json_object **array, struct json_object *item);
+void json_append_null(struct json_object **array);
+
 /* A double ≥ 0 rounded to at most 6 decimals, that prints without binary noise (0.1, not 0.10000000000000001). What is no number
  * becomes 0. NULL when memory ran out. */
 struct json_object *json_new_number(double value, unsigned decimals);

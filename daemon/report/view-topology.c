@@ -4,22 +4,14 @@
 #include "report/json.h"
 #include "report/view.h"
 
-/* Adds to an array; on failure both are freed and the result is NULL. */
-static struct json_object *append(struct json_object *array, struct json_object *item, bool is_null) {
-        if (array && (item || is_null) && json_object_array_add(array, item) == 0)
-                return array;
-        json_object_put(item);
-        json_object_put(array);
-        return NULL;
-}
-
 /* Index = node id; null for ids that no node has. */
 static struct json_object *view_distances(const struct topology *t, unsigned from) {
         struct json_object *array = json_object_new_array();
-        for (unsigned to = 0; array && to < t->n_ids; to++) {
-                bool present = t->nodes[to].present;
-                array = append(array, present ? json_object_new_int64(topology_distance(t, from, to)) : NULL, !present);
-        }
+        for (unsigned to = 0; array && to < t->n_ids; to++)
+                if (t->nodes[to].present)
+                        json_append(&array, json_object_new_int64(topology_distance(t, from, to)));
+                else
+                        json_append_null(&array);
         return array;
 }
 
@@ -28,7 +20,10 @@ static struct json_object *view_row(const struct topology *t, const uint32_t *ma
         struct json_object *array = json_object_new_array();
         for (unsigned to = 0; array && to < t->n_ids; to++) {
                 uint32_t value = matrix[(size_t) from * t->n_ids + to];
-                array = append(array, value > 0 ? json_object_new_int64(value) : NULL, value == 0);
+                if (value > 0)
+                        json_append(&array, json_object_new_int64(value));
+                else
+                        json_append_null(&array);
         }
         return array;
 }
@@ -68,7 +63,7 @@ static struct json_object *view_devices(const struct topology *t) {
                 struct json_object *o = json_object_new_object();
                 json_put_string(&o, "name", t->devices[i].name);
                 json_put_nodes(&o, "nodes", &t->devices[i].nodes);
-                array = append(array, o, false);
+                json_append(&array, o);
         }
         return array;
 }
@@ -77,7 +72,7 @@ static struct json_object *view_devices_of(const struct topology *t, unsigned id
         struct json_object *array = json_object_new_array();
         for (size_t i = 0; array && i < t->n_devices; i++)
                 if (node_set_has(&t->devices[i].nodes, id))
-                        array = append(array, json_object_new_string(t->devices[i].name), false);
+                        json_append(&array, json_object_new_string(t->devices[i].name));
         return array;
 }
 
@@ -111,7 +106,7 @@ struct json_object *view_topology(const struct topology *t, const struct machine
         for (unsigned id = 0; nodes && id < t->n_ids; id++) {
                 if (!t->nodes[id].present)
                         continue;
-                nodes = append(nodes, view_node(t, id, m && m->nodes ? &m->nodes[id] : NULL), false);
+                json_append(&nodes, view_node(t, id, m && m->nodes ? &m->nodes[id] : NULL));
         }
         json_put(&o, "nodes", nodes);
         json_put(&o, "devices", view_devices(t));
@@ -124,7 +119,7 @@ void view_put_kernel(struct json_object **topology, const struct kernel_memory *
                 struct json_object *tier = json_object_new_object();
                 json_put_int(&tier, "id", k->tiers[i].id);
                 json_put_nodes(&tier, "nodes", &k->tiers[i].nodes);
-                tiers = append(tiers, tier, false);
+                json_append(&tiers, tier);
         }
         if (k->has_balancing)
                 json_put_int(topology, "kernel_balancing", k->balancing);

@@ -186,6 +186,9 @@ int sim_submit(void *context, const struct job_ops *ops, void *arg, uint64_t dea
         struct sim *s = context;
         if (s->stopping || s->dead)
                 return -ESHUTDOWN;
+        int r = sim_operation(s);
+        if (r < 0)
+                return r;
         struct sim_job *j = malloc(sizeof(*j));
         if (!j)
                 return -ENOMEM;

@@ -106,10 +106,11 @@ int sim_write_cpuset(struct sim *s, struct sim_service *v, const struct cpu_mask
 }
 
 static int sim_get_cpuset(void *context, const struct target *t, struct cpuset_state *ret) {
-        const struct sim *s = context;
+        struct sim *s = context;
         const struct sim_service *v = sim_by_cgroup(s, t->cgroup);
-        if (s->dead)
-                return -ECANCELED;
+        int r = sim_operation(s);
+        if (r < 0)
+                return r;
         if (!v || !v->has_cgroup)
                 return -ENOENT;
         *ret = (struct cpuset_state){ .configured = v->configured, .populated = v->running };
@@ -183,7 +184,9 @@ static void merge(struct cpuset_value *into, const struct cpuset_change *c) {
         }
 }
 
-static int ask_service_manager(struct sim *s, struct sim_service *v, const struct cpuset_change *c) {
+/* It writes what it was asked for before it deals with the next request (systemd: manager_loop()): that one's answer comes later. */
+static int ask_service_manager(struct sim *s, struct sim_service *v, const struct cpuset_change *c, uint64_t *ret_answer_usec) {
+        *ret_answer_usec = MAX2(s->now_usec + s->settings.answer_usec, s->unit_written_usec) - s->now_usec;
         merge(&v->settings, c);
         if (v->lose_changes)
                 return 0;
@@ -191,19 +194,24 @@ static int ask_service_manager(struct sim *s, struct sim_service *v, const struc
         if (!w)
                 return -ENOMEM;
         *w = (struct unit_write){ v, *c };
-        int r = sim_call_at(s, s->now_usec + s->settings.apply_usec, apply_unit_write, w, true);
+        uint64_t at = s->now_usec + MAX2(s->settings.apply_usec, *ret_answer_usec);
+        int r = sim_call_at(s, at, apply_unit_write, w, true);
         if (r < 0)
                 free(w);
+        else
+                s->unit_written_usec = MAX2(s->unit_written_usec, at);
         return r;
 }
 
 static int sim_set_cpuset(void *context, const struct target *t, const struct cpuset_change *c, ops_done done, void *userdata) {
         struct sim *s = context;
         struct sim_service *v = sim_by_cgroup(s, t->cgroup);
-        if (s->dead)
-                return -ECANCELED;
+        int r = sim_operation(s);
+        if (r < 0)
+                return r;
         s->totals.n_cpuset_writes++;
         struct sim_answer answer = { .done = done, .userdata = userdata };
+        uint64_t answer_usec = s->settings.answer_usec;
         if (t->owner == OWNER_NONE)
                 return -EOPNOTSUPP;
         if (!v)
@@ -218,11 +226,15 @@ static int sim_set_cpuset(void *context, const struct target *t, const struct cp
         } else if (t->owner == OWNER_CGROUPFS)
                 answer.result = v->has_cgroup ? write_value(s, v, c) : -ENOENT;
         else {
-                int r = ask_service_manager(s, v, c);
+                r = ask_service_manager(s, v, c, &answer_usec);
                 if (r < 0)
                         return r;
         }
-        return answer_later(s, v && v->write_usec > 0 ? v->write_usec : s->settings.answer_usec, &answer);
+        r = sim_operation(s);
+        if (s->dead) /* it has asked, and does not live to see the answer */
+                return r;
+        answer.result = answer.result < 0 ? answer.result : r;
+        return answer_later(s, v && v->write_usec > 0 ? v->write_usec : answer_usec, &answer);
 }
 
 static long sim_move_pages(void *context, pid_t pid, size_t n, void *const *addresses, const int *nodes, bool all, int *status) {
@@ -234,7 +246,10 @@ unsigned sim_balancing_mode(const struct sim *s) {
 }
 
 static int sim_get_kernel_balancing(void *context, unsigned *ret) {
-        const struct sim *s = context;
+        struct sim *s = context;
+        int r = sim_operation(s);
+        if (r < 0)
+                return r;
         if (s->settings.balancing_rate_bytes == 0)
                 return -ENOENT;
         *ret = sim_balancing_mode(s);
@@ -243,17 +258,22 @@ static int sim_get_kernel_balancing(void *context, unsigned *ret) {
 
 static int sim_set_kernel_balancing(void *context, unsigned mode, ops_done done, void *userdata) {
         struct sim *s = context;
-        if (s->dead)
-                return -ECANCELED;
+        int r = sim_operation(s);
+        if (r < 0)
+                return r;
         s->settings.balancing_off = mode == 0;
-        const struct sim_answer answer = { .done = done, .userdata = userdata };
+        r = sim_operation(s);
+        if (s->dead)
+                return r;
+        const struct sim_answer answer = { .done = done, .userdata = userdata, .result = r };
         return answer_later(s, s->settings.answer_usec, &answer);
 }
 
 static int sim_call_later(void *context, uint64_t delay_usec, ops_later callback, void *userdata) {
         struct sim *s = context;
-        if (s->dead)
-                return -ECANCELED;
+        int r = sim_operation(s);
+        if (r < 0)
+                return r;
         const struct sim_answer answer = { .later = callback, .userdata = userdata };
         return answer_later(s, delay_usec, &answer);
 }

@@ -92,15 +92,7 @@ void sim_spec_init(struct sim_spec *p) {
 }
 
 static size_t position(const struct sim *s, const char *cgroup) {
-        size_t low = 0, high = s->n_services;
-        while (low < high) {
-                size_t middle = low + (high - low) / 2;
-                if (strcmp(s->services[middle]->cgroup, cgroup) < 0)
-                        low = middle + 1;
-                else
-                        high = middle;
-        }
-        return low;
+        return FIRST_NOT_BEFORE(i, s->n_services, strcmp(s->services[i]->cgroup, cgroup) < 0);
 }
 
 struct sim_service *sim_by_cgroup(const struct sim *s, const char *cgroup) {
@@ -164,8 +156,7 @@ static struct sim_service *service_new(const struct sim *s, const struct sim_spe
         return v;
 }
 
-/* A node to begin on: one of those allowed, by chance. */
-static int pick_node(struct sim *s, const struct sim_service *v) {
+int sim_random_node(struct sim *s, const struct sim_service *v) {
         unsigned n = 0;
         int chosen = -1;
         for (unsigned i = 0; i < s->n_ids; i++)
@@ -177,7 +168,7 @@ static int pick_node(struct sim *s, const struct sim_service *v) {
 void sim_place_groups(struct sim *s, struct sim_service *v) {
         for (unsigned g = 0; g < v->n_groups; g++)
                 if (v->group_node[g] < 0 || v->allowed_cpus[v->group_node[g]] == 0)
-                        v->group_node[g] = (int16_t) pick_node(s, v);
+                        v->group_node[g] = (int16_t) sim_random_node(s, v);
 }
 
 static void fill_kind(struct sim *s, struct sim_service *v, enum sim_kind kind, uint64_t bytes) {

@@ -8,21 +8,6 @@
 #define SCREEN_SERVICE_USEC 60u
 #define DEEP_BASE_USEC      500u
 
-static const struct applied *find_applied(const struct applied *applied, size_t n, const char *cgroup) {
-        size_t low = 0, high = n;
-        while (low < high) {
-                size_t middle = low + (high - low) / 2;
-                int c = strcmp(applied[middle].cgroup, cgroup);
-                if (c == 0)
-                        return &applied[middle];
-                if (c < 0)
-                        low = middle + 1;
-                else
-                        high = middle;
-        }
-        return NULL;
-}
-
 static const struct rule *match(const struct config *config, const struct sim_service *v) {
         const char *comm = v->unit, *user = "root";
         const struct service_identity id = {
@@ -155,7 +140,7 @@ int sim_screen(void *context, const struct config *config, const struct applied 
                 struct sim_service *v = s->services[i];
                 if (!v->running)
                         continue;
-                r = fill(s, v, config, find_applied(applied, n_applied, v->cgroup), window, &o->services[o->n_services++]);
+                r = fill(s, v, config, applied_find(applied, n_applied, v->cgroup), window, &o->services[o->n_services++]);
         }
         if (r < 0) {
                 observation_free(o);

@@ -49,15 +49,6 @@ static int least_loaded(const struct sim *s, const struct sim_service *v) {
         return best;
 }
 
-static int random_allowed(struct sim *s, const struct sim_service *v) {
-        unsigned n = 0;
-        int chosen = -1;
-        for (unsigned i = 0; i < s->n_ids; i++)
-                if (v->allowed_cpus[i] > 0 && sim_random(&s->seed) % ++n == 0)
-                        chosen = (int) i;
-        return chosen;
-}
-
 /* A node that is full is left for one that is not; one in which all is well is left now and then all the same. */
 static void place_group(struct sim *s, struct sim_service *v, unsigned g, double cpus, double sec) {
         int node = v->group_node[g];
@@ -70,7 +61,7 @@ static void place_group(struct sim *s, struct sim_service *v, unsigned g, double
                 if (idle >= 0 && s->nodes[idle].load + cpus <= s->topology->nodes[idle].n_cpus)
                         to = idle;
         } else if (s->settings.wander_usec > 0 && chance(s) < sec * USEC_PER_SEC / (double) s->settings.wander_usec) {
-                int other = random_allowed(s, v);
+                int other = sim_random_node(s, v);
                 if (other >= 0 && s->nodes[other].load + cpus <= s->topology->nodes[other].n_cpus)
                         to = other;
         }

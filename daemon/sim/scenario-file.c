@@ -20,8 +20,11 @@
 #define PART RANGE(0, 1000, "0% to 100%")
 #define KEY(name_, parse_, type_, member_, data_)                                                                                \
         { .name = (name_), .parse = (parse_), .offset = offsetof(type_, member_), .data = (data_) }
+/* Versions of clang-format differ on macros in braces. */
+/* clang-format off */
 #define IDLE(name_, parse_, data_)                                                                                               \
         { .name = (name_), .parse = (parse_), .offset = SIZE_MAX, .data = (data_) }
+/* clang-format on */
 
 struct scenario_file *scenario_free(struct scenario_file *s) {
         if (!s)

@@ -91,11 +91,17 @@ struct sim {
         void *after_each_userdata;
         const volatile sig_atomic_t *interrupted; /* NULL: nobody interrupts */
         bool left, dead, stopping;
+        uint64_t n_operations, die_at, fail_at; /* see sim_die_at() and sim_fail_at(); 0: never */
+        int fail_with;
+        uint64_t call_after; /* 0: nobody, or done */
+        void (*called)(void *userdata);
+        void *called_userdata;
         int exit_status;
         struct sim_jobs queued, running;
         unsigned n_busy;
         uint64_t job_cost_usec; /* of the job that is being run */
         struct sim_answers answers;
+        uint64_t unit_written_usec; /* by then the service manager has written all that it was asked for so far */
         uint64_t screened_usec;
         struct env_watch *watch; /* the manager's; NULL: it does not watch */
 
@@ -131,8 +137,14 @@ void sim_release(struct sim *s, struct sim_service *v, enum sim_kind kind, unsig
 uint64_t sim_usable(const struct sim *s, unsigned node);
 void sim_take(struct sim *s, unsigned node, uint64_t bytes); /* at most sim_usable() */
 void sim_place_groups(struct sim *s, struct sim_service *v);
+/* One of the nodes whose CPUs it may use, by chance; -1: none. */
+int sim_random_node(struct sim *s, const struct sim_service *v);
 struct sim_service *sim_by_cgroup(const struct sim *s, const char *cgroup);
 void sim_services_free(struct sim *s);
+
+/* simulation.c */
+/* The manager is about to do, or has just done, what can be seen from outside. Negative errno: it is dead, or is to be told this. */
+int sim_operation(struct sim *s);
 
 /* physics.c */
 void sim_catch_up(struct sim *s); /* to now */
@@ -173,7 +185,8 @@ int sim_mover_new(void *context, const struct act *act, const struct topology *t
                   const struct process_ref *processes, size_t n_processes, const struct move_goal *goal, struct env_mover **ret);
 int sim_mover_slice(struct env_mover *m, uint64_t budget_bytes);
 const struct move_result *sim_mover_result(const struct env_mover *m);
-bool sim_mover_waits_for_companion(const struct env_mover *m);
+void sim_mover_see_room(struct env_mover *m, const uint64_t *bytes_by_node);
+size_t sim_mover_waits_for_companion(const struct env_mover *m);
 struct env_mover *sim_mover_free(struct env_mover *m);
 
 /* measure.c */

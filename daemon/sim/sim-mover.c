@@ -16,10 +16,10 @@ struct env_mover {
         struct move_goal goal;
         struct move_result result;
         struct node_set denied;
-        uint64_t *room, *assigned, *want, *busy_left; /* by node */
-        uint32_t *weight;                             /* NULL: nearest first */
-        struct companions companions;                 /* whose maps the first slice reads; then nobody */
-        bool waits_for_companion;                     /* the slice that runs */
+        uint64_t *room, *withheld, *assigned, *want, *busy_left; /* by node; withheld: of the room, what others have */
+        uint32_t *weight;                                        /* NULL: nearest first */
+        struct companions companions;                            /* whose maps the first slice reads; then nobody */
+        size_t waits_for_companion; /* the slice that runs: for this process of theirs; 0: for none */
 };
 
 struct env_mover *sim_mover_free(struct env_mover *m) {
@@ -28,6 +28,7 @@ struct env_mover *sim_mover_free(struct env_mover *m) {
         companions_done(&m->companions);
         free(m->cgroup);
         free(m->room);
+        free(m->withheld);
         free(m->assigned);
         free(m->want);
         free(m->busy_left);
@@ -40,19 +41,31 @@ const struct move_result *sim_mover_result(const struct env_mover *m) {
         return &m->result;
 }
 
-bool sim_mover_waits_for_companion(const struct env_mover *m) {
+void sim_mover_see_room(struct env_mover *m, const uint64_t *bytes_by_node) {
+        for (unsigned n = 0; n < m->sim->n_ids; n++) {
+                uint64_t all = m->room[n] + m->withheld[n];
+                m->room[n] = MIN2(all, bytes_by_node[n]);
+                m->withheld[n] = all - m->room[n];
+        }
+}
+
+size_t sim_mover_waits_for_companion(const struct env_mover *m) {
         return m->waits_for_companion;
 }
 
 /* How long the first slice hangs at the companions. */
 static uint64_t read_companions(struct env_mover *m) {
         uint64_t usec = 0;
-        for (size_t i = 0; m->goal.move_shared && i < m->companions.n_items; i++) {
+        size_t n = 0;
+        m->waits_for_companion = 0;
+        for (size_t i = 0; m->goal.move_shared && i < m->companions.n_items; n += m->companions.items[i++].n_processes) {
                 const struct sim_service *o = sim_by_cgroup(m->sim, m->companions.items[i].cgroup);
-                usec = o && m->companions.items[i].n_processes > 0 ? MAX2(usec, o->stuck_usec) : usec;
+                if (!o || m->companions.items[i].n_processes == 0 || o->stuck_usec <= usec)
+                        continue;
+                usec = o->stuck_usec;
+                m->waits_for_companion = n + 1;
         }
         companions_done(&m->companions);
-        m->waits_for_companion = usec > 0;
         return usec;
 }
 
@@ -112,12 +125,13 @@ int sim_mover_new(void *context, const struct act *act, const struct topology *t
         m->first = n_processes > 0 ? processes[0] : (struct process_ref){ 0 };
         m->cgroup = strdup(cgroup);
         m->room = calloc(s->n_ids, sizeof(*m->room));
+        m->withheld = calloc(s->n_ids, sizeof(*m->withheld));
         m->assigned = calloc(s->n_ids, sizeof(*m->assigned));
         m->want = calloc(s->n_ids, sizeof(*m->want));
         m->busy_left = calloc(s->n_ids, sizeof(*m->busy_left));
         m->weight = goal->weight_by_node ? calloc(s->n_ids, sizeof(*m->weight)) : NULL;
-        if (companions_copy(goal->companions, &m->companions) < 0 || !m->cgroup || !m->room || !m->assigned || !m->want ||
-            !m->busy_left || (goal->weight_by_node && !m->weight)) {
+        if (companions_copy(goal->companions, &m->companions) < 0 || !m->cgroup || !m->room || !m->withheld || !m->assigned ||
+            !m->want || !m->busy_left || (goal->weight_by_node && !m->weight)) {
                 sim_mover_free(m);
                 return -ENOMEM;
         }
@@ -250,6 +264,9 @@ int sim_mover_slice(struct env_mover *m, uint64_t budget_bytes) {
         bool more = false;
         if (m->dry)
                 return -EROFS;
+        int r = sim_operation(s);
+        if (r < 0)
+                return r;
         m->result.n_calls++;
         s->job_cost_usec = SLICE_BASE_USEC;
         if (is_gone(m, v)) {

@@ -126,6 +126,7 @@ static const struct environment_ops sim_ops = {
         .mover_new = sim_mover_new,
         .mover_slice = sim_mover_slice,
         .mover_result = sim_mover_result,
+        .mover_see_room = sim_mover_see_room,
         .mover_waits_for_companion = sim_mover_waits_for_companion,
         .mover_free = sim_mover_free,
 };
@@ -297,10 +298,48 @@ void sim_kill_manager(struct sim *s) {
         s->manager = manager_free(s->manager);
 }
 
+void sim_die_at(struct sim *s, uint64_t n) {
+        s->n_operations = 0;
+        s->die_at = n;
+}
+
+void sim_fail_at(struct sim *s, uint64_t n, int error) {
+        s->n_operations = 0;
+        s->fail_at = n;
+        s->fail_with = error;
+}
+
+void sim_call_after(struct sim *s, uint64_t n, void (*callback)(void *userdata), void *userdata) {
+        s->n_operations = 0;
+        s->call_after = n;
+        s->called = callback;
+        s->called_userdata = userdata;
+}
+
+uint64_t sim_n_operations(const struct sim *s) {
+        return s->n_operations;
+}
+
+int sim_operation(struct sim *s) {
+        if (s->dead || !s->manager)
+                return s->dead ? -ECANCELED : 0;
+        s->n_operations++;
+        if (s->n_operations == s->fail_at)
+                return s->fail_with;
+        if (s->n_operations != s->die_at)
+                return 0;
+        s->dead = true;
+        /* What it writes from here on, until it returns to the loop and is taken away, is not written. */
+        s->manager->options.runtime_dir = NULL;
+        free(s->manager->record->path);
+        s->manager->record->path = NULL;
+        return -ECANCELED;
+}
+
 int sim_stop_manager(struct sim *s) {
         uint64_t until = s->now_usec + STOP_LIMIT_USEC;
         manager_begin_exit(s->manager, EXIT_SUCCESS);
-        while (!s->left && s->now_usec < until)
+        while (!s->left && !s->dead && s->now_usec < until)
                 sim_run(s, 10 * USEC_PER_MSEC);
         int r = s->left ? s->exit_status : -ETIME;
         sim_kill_manager(s);
@@ -324,6 +363,12 @@ void sim_run(struct sim *s, uint64_t usec) {
                 s->now_usec = e->when_usec;
                 sim_disarm(s, e);
                 e->callback(e->userdata);
+                if (s->dead)
+                        sim_kill_manager(s);
+                if (s->call_after > 0 && s->n_operations >= s->call_after) {
+                        s->call_after = 0;
+                        s->called(s->called_userdata);
+                }
                 if (s->interrupted && *s->interrupted)
                         return;
                 if (s->after_each)

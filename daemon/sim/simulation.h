@@ -171,6 +171,14 @@ int sim_set_config(struct sim *s, const char *name, const char *text, size_t siz
 int sim_start_manager(struct sim *s, const char *runtime_dir);
 /* kill -9: nothing more is done, what was asked of the service manager still is. */
 void sim_kill_manager(struct sim *s);
+/* kill -9 at the manager's n-th operation from now (reading a cpuset, before and after asking for one, before a slice of pages, …), whatever else it was about to do
+ * in that moment: its record stays as it was then. 0: not. */
+void sim_die_at(struct sim *s, uint64_t n);
+/* That operation fails, and no other; what fails after it was asked for is done all the same. 0: none does. */
+void sim_fail_at(struct sim *s, uint64_t n, int error);
+/* After that operation, once the manager is back on its loop. */
+void sim_call_after(struct sim *s, uint64_t n, void (*callback)(void *userdata), void *userdata);
+uint64_t sim_n_operations(const struct sim *s); /* since sim_die_at() or sim_fail_at() */
 /* SIGTERM; time passes until it has left, at most a minute. Returns its exit status, or -ETIME. */
 int sim_stop_manager(struct sim *s);
 

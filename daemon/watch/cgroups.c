@@ -27,15 +27,7 @@ struct cgroup_watch {
 };
 
 static ssize_t position(const struct watch *w, int wd) {
-        size_t low = 0, high = w->n_cgroups;
-        while (low < high) {
-                size_t middle = low + (high - low) / 2;
-                if (w->cgroups[middle].wd < wd)
-                        low = middle + 1;
-                else
-                        high = middle;
-        }
-        return (ssize_t) low;
+        return (ssize_t) FIRST_NOT_BEFORE(i, w->n_cgroups, w->cgroups[i].wd < wd);
 }
 
 static struct cgroup_watch *by_descriptor(const struct watch *w, int wd) {
@@ -190,15 +182,7 @@ int watch_open_cgroups(struct watch *w) {
 
 /* Where a cgroup is among the wishes, or would be. */
 static size_t place_of(const char *cgroup, const struct watch_wish *wishes, size_t n) {
-        size_t low = 0, high = n;
-        while (low < high) {
-                size_t middle = low + (high - low) / 2;
-                if (strcmp(wishes[middle].cgroup, cgroup) < 0)
-                        low = middle + 1;
-                else
-                        high = middle;
-        }
-        return low;
+        return FIRST_NOT_BEFORE(i, n, strcmp(wishes[i].cgroup, cgroup) < 0);
 }
 
 static bool is_named(const char *cgroup, const struct watch_wish *wishes, size_t n) {
@@ -220,7 +204,7 @@ static void follow_empty(struct watch *w, const char *cgroup, const struct watch
         if (!dir && readable >= 0)
                 (void) close(readable);
         for (const struct dirent *e = dir ? readdir(dir) : NULL; e && w->n_new + 2 <= WATCH_NEW_MAX / 2; e = readdir(dir)) {
-                if (e->d_type != DT_DIR || e->d_name[0] == '.')
+                if (e->d_type != DT_DIR || is_dot_or_dots(e->d_name))
                         continue;
                 char *child = format_string("%s/%s", cgroup, e->d_name);
                 if (!child || is_named(child, wishes, n) || is_above_a_wish(child, wishes, n) || is_populated(w, child))

@@ -10,9 +10,9 @@
 #include "manager.h"
 #include "sim/simulation.h"
 
-#define MINUTES(n) ((uint64_t) (n) *USEC_PER_MINUTE)
-#define SECONDS(n) ((uint64_t) (n) *USEC_PER_SEC)
-#define HOURS(n)   ((uint64_t) (n) *60 * USEC_PER_MINUTE)
+#define MINUTES(n) (USEC_PER_MINUTE * (uint64_t) (n))
+#define SECONDS(n) (USEC_PER_SEC * (uint64_t) (n))
+#define HOURS(n)   (60 * USEC_PER_MINUTE * (uint64_t) (n))
 #define DAYS(n)    (24 * HOURS(n))
 
 /* Sanitizers look for other things, and make everything slow: fewer seeds and shorter runs then. */
@@ -46,7 +46,8 @@ struct scenario {
 };
 
 extern const struct scenario scenarios_place[], scenarios_trouble[], scenarios_life[], scenarios_rules[], scenarios_told[],
-        scenarios_events[], scenarios_kernel[], scenarios_pace[], scenarios_hung[], scenarios_long[];
+        scenarios_events[], scenarios_kernel[], scenarios_pace[], scenarios_pressure[], scenarios_rest[], scenarios_hung[],
+        scenarios_killed[], scenarios_long[];
 
 /* Nodes 0 … n−1, each with so many cores of one CPU each and so much memory; distances 10 and 20. */
 void machine(struct run *r, unsigned n_nodes, unsigned n_cpus, uint64_t bytes);
@@ -59,6 +60,8 @@ struct sim_spec spec(const char *unit, double cpus, uint64_t bytes);
 struct sim_service *add(struct run *r, const struct sim_spec *p);
 /* A service whose memory is on `node` when it begins. */
 struct sim_service *service(struct run *r, const char *unit, double cpus, uint64_t bytes, unsigned node);
+/* One whose memory is on all nodes. */
+struct sim_service *scattered(struct run *r, const char *unit, uint64_t bytes);
 void pass(struct run *r, uint64_t usec);
 void expect(struct run *r, bool holds, const char *format, ...) _printf_(3, 4);
 uint64_t dice(struct run *r, uint64_t limit);
@@ -70,3 +73,8 @@ void expect_home_count(struct run *r, const struct sim_service *v, unsigned n); 
 void expect_good_manners(struct run *r);
 void expect_moved_at_most(struct run *r, double factor);
 struct node_set cpu_nodes(const struct run *r, const struct sim_service *v); /* where it may run now */
+
+/* What history tells of the effort of its last move that has ended; NULL: none yet. The caller puts it. `ret_reason` may be NULL; borrowed from
+ * the manager, and left alone where there is none. */
+struct json_object *last_effort(const struct run *r, const struct sim_service *v, const char **ret_reason);
+int64_t held_usec(const struct run *r, const struct sim_service *v, enum hold_cause cause); /* of that move; 0 also without one */

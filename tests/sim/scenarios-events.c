@@ -241,6 +241,31 @@ static void cpus_short(struct run *r) {
         expect_good_manners(r);
 }
 
+/* Narrowed it waits for memory, and not narrowed it does not: that is not tried every minute. */
+static void pressed_again(struct run *r) {
+        machine(r, 2, 8, 8 * GIB);
+        rules(r, "rules:\n- {name: all, match: {unit: '*'}, place: compact, memory: strict, max-nodes: 1}\n");
+        struct sim_service *v = service(r, "app.service", 2, 2 * GIB, 0);
+        unsigned n = 0;
+        bool narrowed = false;
+        for (unsigned i = 0; i < 12 * 360; i++) {
+                n += is_narrowed(v) && !narrowed;
+                narrowed = is_narrowed(v);
+                v->memory_stall = narrowed ? 0.4 : 0;
+                pass(r, SECONDS(10));
+        }
+        expect(r, n >= 3 && n <= 12, "narrowed %u times in twelve hours", n);
+        /* What was long ago does not count. */
+        v->memory_stall = 0;
+        pass(r, HOURS(9));
+        expect(r, is_narrowed(v), "never narrowed again");
+        v->memory_stall = 0.4;
+        (void) until_widened(r, v, MINUTES(10));
+        v->memory_stall = 0;
+        pass(r, MINUTES(15));
+        expect(r, is_narrowed(v), "it is still waited for what was long ago");
+}
+
 const struct scenario scenarios_events[] = {
         { 60, "at-rest", "twelve quiet hours with narrowed memory nodes", at_rest },
         { 61, "pressed", "memory pressure while the interval is long", pressed },
@@ -251,5 +276,6 @@ const struct scenario scenarios_events[] = {
         { 66, "cpus-short", "a service that outgrows its CPUs", cpus_short },
         { 67, "blocked-rests", "what is blocked, and a pause", blocked_rests },
         { 68, "long-interval", "newcomers where the interval is ten minutes", long_interval },
+        { 69, "pressed-again", "narrowing brings the pressure back each time", pressed_again },
         { 0 },
 };

@@ -134,6 +134,36 @@ static void waits_unrestricted(struct run *r) {
         expect_good_manners(r);
 }
 
+/* What comes with another is no room of its own: who has too little of that does not begin before the other has brought it, only to need another pass. */
+static void brought_along(struct run *r) {
+        struct sim_service *v[N_BONDED];
+        unsigned n_passes[N_BONDED] = { 0 };
+        machine(r, 4, 8, 8 * GIB);
+        rules(r, "daemon: {migrate-rate: 256M}\n"
+                 "rules:\n- {name: vm, match: {unit: 'b*'}, place: nodes, nodes: '2', shared-pages: move}\n"
+                 "- {name: all, match: {unit: '*'}, place: nodes, nodes: '2', shared-pages: move, together-with: vm}\n");
+        for (unsigned i = 0; i < N_BONDED; i++) {
+                static const char *const units[N_BONDED] = { "b.service", "a.service", "c.service" };
+                struct sim_spec p = spec(units[i], 1, GIB);
+                p.start = node_set_of(i == 0 ? 0 : 1);
+                p.shared_permille = i == 0 ? 750 : 0;
+                v[i] = add(r, &p);
+        }
+        v[1]->lender = v[2]->lender = v[0];
+        for (unsigned i = 0; i < 3000; i++) {
+                pass(r, 20 * USEC_PER_MSEC);
+                for (unsigned k = 0; k < N_BONDED; k++) {
+                        const struct transition *t = transition_find(sim_manager(r->sim), v[k]->cgroup);
+                        n_passes[k] = t ? MAX2(n_passes[k], t->n_passes) : n_passes[k];
+                }
+        }
+        for (unsigned k = 0; k < N_BONDED; k++) {
+                expect(r, n_passes[k] == 1, "%s: %u passes", v[k]->unit, n_passes[k]);
+                expect_local(r, v[k], 0.99);
+        }
+        expect_good_manners(r);
+}
+
 /* How many of them, as last seen, have company that is said to have been moved, and how many have company? */
 static unsigned count_moved_company(const struct run *r, struct sim_service *const *v, size_t n, unsigned *ret_n_bonded) {
         const struct manager *m = sim_manager(r->sim);
@@ -208,5 +238,6 @@ const struct scenario scenarios_hung[] = {
         { 135, "restored-while-hung", "what was asked for and had to wait is given back later", all_restored_while_hung },
         { 136, "one-restored", "the same of one service", one_restored_while_hung },
         { 137, "waited-only", "who only waited for its turn has moved nothing of what others share", waited_only },
+        { 142, "brought-along", "who shares what another brings waits for that", brought_along },
         { 0 },
 };

@@ -41,6 +41,8 @@ static void undone(struct run *r) {
         expect_said(r, v, "has taken back what was moved");
         const struct placement *p = placement_of(r, v);
         expect(r, p && p->state == STATE_BLOCKED, "it is not blocked");
+        expect(r, r->n_blocked == 0, "what was undone was told %u times more", r->n_blocked);
+        expect_said(r, v, "most of its memory is not at its home, node 0");
         /* Somebody switches it off: nothing stands against it any more. */
         sim_settings(r->sim)->balancing_off = true;
         pass(r, HOURS(1));

@@ -159,11 +159,27 @@ static void refused_drifts(struct run *r) {
         expect_home_count(r, v, 1);
 }
 
+/* Three that each want a node for themselves, and two nodes: which of them the third is kept from changes with where its threads are. */
+static void wavers(struct run *r) {
+        machine(r, 2, 8, 8 * GIB);
+        rules(r, "rules:\n- {name: alone, match: {unit: '*'}, place: compact, exclusive: true, min-size: 0}\n");
+        for (unsigned i = 0; i < 3; i++) {
+                _cleanup_free_ char *unit = format_string("alone%u.service", i);
+                struct sim_spec p = spec(unit, 1, 0);
+                p.n_threads = 64;
+                p.start = node_set_of(1);
+                add(r, &p);
+        }
+        pass(r, DAYS(1));
+        expect(r, r->n_blocked >= 1 && r->n_blocked <= 6 + 24, "said %u times in a day why one has no node", r->n_blocked);
+}
+
 const struct scenario scenarios_told[] = {
         { 50, "told", "what cannot move is told by every cycle", told },
         { 51, "slow-map", "a memory map that takes longer than a cycle waits", slow_map },
         { 52, "slow-restart", "a late memory map of processes that are gone", slow_restart },
         { 53, "stuck-writes", "changes of cpusets that do not return", stuck_writes },
         { 54, "refused-drifts", "a refused cpuset, and memory that drifts back", refused_drifts },
+        { 55, "wavers", "what is blocked now by this and now by that", wavers },
         { 0 },
 };

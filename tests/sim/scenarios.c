@@ -7,6 +7,7 @@
 
 #include <dirent.h>
 #include <inttypes.h>
+#include <json-c/json.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -98,7 +99,8 @@ void machine(struct run *r, unsigned n_nodes, unsigned n_cpus, uint64_t bytes) {
 }
 
 void on_disk(struct run *r) {
-        const char *dir = getenv("TMPDIR");
+        /* As /run is: nothing there waits for a disk. */
+        const char *dir = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : getenv("TMPDIR");
         r->runtime_dir = need(format_string("%s/numabalanced-sim-XXXXXX", dir && *dir ? dir : "/tmp"));
         if (!mkdtemp(r->runtime_dir)) {
                 perror(r->runtime_dir);
@@ -150,6 +152,12 @@ struct sim_service *service(struct run *r, const char *unit, double cpus, uint64
         return add(r, &p);
 }
 
+struct sim_service *scattered(struct run *r, const char *unit, uint64_t bytes) {
+        struct sim_spec p = spec(unit, 2, bytes);
+        p.start = topology_nodes(sim_topology(r->sim));
+        return add(r, &p);
+}
+
 void pass(struct run *r, uint64_t usec) {
         sim_run(r->sim, usec);
 }
@@ -192,6 +200,33 @@ void expect_moved_at_most(struct run *r, double factor) {
 
 /* The runner */
 
+struct json_object *last_effort(const struct run *r, const struct sim_service *v, const char **ret_reason) {
+        struct json_object *events = events_list(sim_manager(r->sim)->events, v->unit), *effort = NULL, *found = NULL, *reason;
+        if (!events)
+                abort();
+        for (size_t i = 0; i < json_object_array_length(events); i++) {
+                struct json_object *e = json_object_array_get_idx(events, i);
+                if (!json_object_object_get_ex(e, "effort", &effort) || !effort)
+                        continue;
+                found = effort;
+                if (ret_reason && json_object_object_get_ex(e, "reason", &reason))
+                        *ret_reason = json_object_get_string(reason);
+        }
+        (void) json_object_get(found);
+        json_object_put(events); /* its texts live on in the manager's */
+        return found;
+}
+
+int64_t held_usec(const struct run *r, const struct sim_service *v, enum hold_cause cause) {
+        struct json_object *effort = last_effort(r, v, NULL), *by, *usec;
+        int64_t held = 0;
+        if (effort && json_object_object_get_ex(effort, "held_by", &by) &&
+            json_object_object_get_ex(by, hold_cause_to_string(cause), &usec))
+                held = json_object_get_int64(usec);
+        json_object_put(effort);
+        return held;
+}
+
 static uint64_t run_one(const struct scenario *s, uint64_t seed, bool verbose, char **ret_failure) {
         struct run r = { .seed = seed * UINT64_C(0x9e3779b97f4a7c15) + s->number, .verbose = verbose };
         sim_settings_init(&r.settings);
@@ -207,9 +242,10 @@ static uint64_t run_one(const struct scenario *s, uint64_t seed, bool verbose, c
         return r.digest;
 }
 
-static const struct scenario *const tables[] = { scenarios_place, scenarios_trouble, scenarios_life,   scenarios_rules,
-                                                 scenarios_told,  scenarios_events,  scenarios_kernel, scenarios_pace,
-                                                 scenarios_hung,  scenarios_long };
+static const struct scenario *const tables[] = { scenarios_place,    scenarios_trouble, scenarios_life,   scenarios_rules,
+                                                 scenarios_told,     scenarios_events,  scenarios_kernel, scenarios_pace,
+                                                 scenarios_pressure, scenarios_rest,    scenarios_hung,   scenarios_killed,
+                                                 scenarios_long };
 
 static const struct scenario *find(unsigned number) {
         for (size_t i = 0; i < ARRAY_SIZE(tables); i++)

@@ -107,7 +107,7 @@ static struct json_object *on_remembered(void *userdata) {
 }
 
 static struct json_object *on_history(const char *unit, void *userdata) {
-        if (strcmp(unit, "quiet.service") == 0)
+        if (strcmp(unit, "quiet.service") == 0 || strcmp(unit, "quiet") == 0)
                 return json_object_new_array();
         return load("history.json");
 }

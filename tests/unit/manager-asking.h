@@ -4,42 +4,12 @@
 
 #include "manager-fixture.h"
 
-#include "report/bus-names.h"
+extern struct json_object *answer; /* to the last question; NULL: none, or an error */
+extern char error_name[128];       /* the error's; "" without one */
+extern bool answered;
 
-/* One question at a time; the answer, or its error's name. */
-static struct json_object *answer;
-static char error_name[128];
-static bool answered;
-
-static inline int on_answer(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        const sd_bus_error *e = sd_bus_message_get_error(m);
-        (void) snprintf(error_name, sizeof(error_name), "%s", e ? e->name : "");
-        if (!e && !sd_bus_message_is_empty(m))
-                assert_int_equal(bus_read_json(m, &answer), 0);
-        answered = true;
-        return 0;
-}
-
-static inline void ask(const char *member, const char *types, ...) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-        va_list args;
-        json_object_put(answer);
-        answer = NULL;
-        answered = false;
-        assert_true(sd_bus_message_new_method_call(fx.client, &m, NULL, BUS_PATH, BUS_INTERFACE, member) >= 0);
-        va_start(args, types);
-        assert_true(!types || sd_bus_message_appendv(m, types, args) >= 0);
-        va_end(args);
-        assert_true(sd_bus_call_async(fx.client, NULL, m, on_answer, NULL, 0) >= 0);
-        fx_settle();
-}
-
-static inline const char *text_at(struct json_object *o, const char *key) {
-        struct json_object *value;
-        return json_object_object_get_ex(o, key, &value) ? json_object_get_string(value) : "";
-}
-
-static inline int64_t number_at(struct json_object *o, const char *key) {
-        struct json_object *value;
-        return json_object_object_get_ex(o, key, &value) ? json_object_get_int64(value) : -1;
-}
+/* Asks, and lets happen what is due at once; the answer may come later. `types` and what follows as of sd_bus_message_append(3); NULL: no arguments. */
+void ask(const char *member, const char *types, ...);
+int on_answer(sd_bus_message *m, void *userdata, sd_bus_error *error); /* the callback for it */
+const char *text_at(struct json_object *o, const char *key);           /* "" where it has no such key */
+int64_t number_at(struct json_object *o, const char *key);             /* -1 where it has none */

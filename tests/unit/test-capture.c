@@ -92,6 +92,7 @@ static void test_history(void **state) {
                                      .started_usec = 2,
                                      .settled_usec = 3,
                                      .widened_usec = 4,
+                                     .n_widened = 5,
                                      .demand_mcpu = 5,
                                      .demand_known = true,
                                      .share_by_node = shares,
@@ -142,7 +143,7 @@ static void test_history(void **state) {
         assert_memory_equal(b->borrowed_by_node, borrowed, sizeof borrowed);
 #ifdef __x86_64__
         /* A field was added? Then it belongs into report/history-json.c too, and into this test. */
-        assert_int_equal(sizeof(struct history_entry), 624);
+        assert_int_equal(sizeof(struct history_entry), 632);
 #endif
         struct history_entry x = *e, y = *b;
         x.cgroup = y.cgroup = NULL;
@@ -154,6 +155,7 @@ static void test_history(void **state) {
         assert_memory_equal(&x.home, &y.home, sizeof x.home);
         assert_int_equal(y.n_failed_moves, 9);
         assert_int_equal(y.restless, 3);
+        assert_int_equal(y.n_widened, 5);
         assert_int_equal(y.crowded_plans, 19);
         assert_true(y.rule_key == UINT64_MAX - 1);
         assert_true(y.placed && y.failed && y.demand_known);

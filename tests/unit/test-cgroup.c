@@ -193,11 +193,13 @@ static void test_odd_trees(void **state) {
         tree_link(&t, "sys/fs/cgroup/system.slice/link.service", "../init.scope");
         tree_put(&t, "sys/fs/cgroup/system.slice/redis-server.service/cgroup.procs",
                  "300\n0\n-5\nx\n99999999999\n2147483648\n300\n301");
+        tree_put(&t, "sys/fs/cgroup/system.slice/redis-server.service/.control/cgroup.procs", "302\n");
         walk(&t, NULL, &s);
-        assert_service(&s, "/system.slice/redis-server.service", NULL, OWNER_SYSTEMD, "300,301");
+        assert_service(&s, "/system.slice/redis-server.service", NULL, OWNER_SYSTEMD, "300,301,302");
         assert_null(find(&s, "/system.slice/link.service"));
         assert_false(s.truncated);
         found_services_done(&s);
+        tree_put(&t, "sys/fs/cgroup/system.slice/redis-server.service/.control/cgroup.procs", "");
         /* A file of ids without end. */
         size_t size = CGROUP_PROCS_LIMIT + 2;
         _cleanup_free_ char *endless = malloc(size);

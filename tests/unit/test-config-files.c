@@ -97,6 +97,19 @@ static void test_permissions(void **state) {
         assert_int_equal(chmod(d, 0755), 0);
 }
 
+/* A file's name can hold what a terminal obeys, a second line, or no UTF-8, which JSON and D-Bus do not carry. */
+static void test_odd_names(void **state) {
+        put(ETC_D "/a-\x1b[31m\n\xff.yaml", "x: 1");
+        assert_error(NULL, -EBADMSG,
+                     "ROOT" ETC_D
+                     "/a-\\x1b[31m\\x0a\\xff.yaml:1:1: unknown key \"x\" in the file; expected one of version, daemon, "
+                     "rules");
+        _cleanup_free_ char *a = in_root(ETC_D "/a-\x1b[31m\n\xff.yaml"), *b = in_root(ETC_D "/b-\x1b[31m-é.yaml");
+        assert_int_equal(unlink(a), 0);
+        assert_int_equal(mkdir(b, 0755), 0);
+        assert_error(NULL, -EISDIR, "ROOT" ETC_D "/b-\\x1b[31m-é.yaml: cannot read it: a directory");
+}
+
 static void test_one_file(void **state) {
         put("/my.yaml", RULE("mine"));
         put(MAIN, RULE("main"));
@@ -156,6 +169,7 @@ int main(void) {
                 IN_TREE(test_links),
                 IN_TREE(test_socket_and_no_directory),
                 IN_TREE(test_permissions),
+                IN_TREE(test_odd_names),
                 IN_TREE(test_one_file),
                 IN_TREE(test_large_file),
                 IN_TREE(test_roots),

@@ -194,7 +194,7 @@ static void test_boolean(void **state) {
         }
 }
 
-#define AT(day, hour, minute) ((day) *1440u + (hour) *60u + (minute))
+#define AT(day, hour, minute) (1440u * (day) + 60u * (hour) + (minute))
 
 static void assert_window(const char *text, size_t n, const struct week_window *expected) {
         struct week_window windows[7];

@@ -168,6 +168,7 @@ has_out '^redis-server.service: blocked$' explain
 has_out '^  Reason  *node 1 is full$' explain
 has_out '^  Rule  *cache (nodes), /etc/numabalanced/numabalanced.yaml:7$' explain
 has_out '^  Movable by node  *3:98.0M$' explain
+has_out '^  CPUs allowed  *nodes 0-3$' explain
 has_out '^  Distance  *21.0 now, 10.0 expected$' explain
 has_out '^ *1  *10.0  *chosen: the rule says so$' explain
 has_out '^Last move$' explain
@@ -180,6 +181,9 @@ grep -q BANDWIDTH "$work/out" && fail "columns for terms that this daemon does n
 expect 0 explain redis-server.service --json=short
 json 'v["seen"]["own_policy"] is None and v["candidates"][1]["cost"] is None and v["decision"]["bytes_to_move"] == 102760448'
 expect 1 explain unknown.service && has_err 'unknown.service: no such service' explain
+# The type is forgotten easily.
+expect 1 explain redis-server && has_err 'redis-server: no such service was seen; did you mean redis-server.service?$' explain
+expect 1 explain 'bash[17]' && has_err 'no such service was seen$' explain
 
 # What a newer daemon tells besides; and names as they are printed, once escaped.
 cat >"$work/explain.json" <<'JSON'
@@ -252,6 +256,7 @@ has_out ' b.service  *restored  *-  *-  *-  *-  *-  *has its former' history
 expect 0 history redis-server.service --json=short
 json 'v[0]["locality_after"] is None and v[1]["locality_after"] == 1.0 and v[3]["rule"] is None and v[2]["undone_by"] == "balancing" and v[1]["undone_by"] is None and v[2]["bytes"] == 50 << 20 and v[0]["time_usec"] == 1700000000000000 and v[0]["effort"] is None and v[1]["effort"]["held_by"]["cpu-pressure"] == 1000000'
 expect 0 history quiet.service && has_out '^Nothing was decided about quiet.service since' history
+expect 0 history quiet && has_out '^Nothing was decided about quiet since .*has its type' history
 expect 0 history quiet.service --no-legend
 [ ! -s "$work/out" ] || fail "history --no-legend of nothing"
 

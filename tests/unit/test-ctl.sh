@@ -29,6 +29,13 @@ usage explain a b
 usage check a b
 usage pause now
 usage status -x
+has_err '^numabalancectl: -x is no option' 'the option, not what is beside it'
+usage status -xy
+has_err '^numabalancectl: -x is no option' 'the first of several in a word'
+usage -xh list
+has_err '^numabalancectl: -x is no option' 'the first of several in a word'
+./numabalanced -xy >"$work/out" 2>"$work/err"
+[ $? = 2 ] && has_err 'no option that can be used so: -x ' 'numabalanced, of several in a word'
 
 expect 0 --help && has_out 'Exit status' --help
 expect 0 -h
@@ -169,6 +176,11 @@ if [ -c /dev/full ]; then
                 # shellcheck disable=SC2086 # words
                 $ctl $options >/dev/full 2>"$work/err"
                 [ $? = 1 ] || fail "$options into a full disk"
+        done
+        for options in --help --version "--check --config $work/good.yaml"; do
+                # shellcheck disable=SC2086 # words
+                ./numabalanced $options >/dev/full 2>"$work/err"
+                [ $? = 1 ] || fail "numabalanced $options into a full disk"
         done
 fi
 exit $failed

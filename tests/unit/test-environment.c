@@ -21,7 +21,7 @@ static void probe_done(int result, void *arg) {
         --*((struct probe *) arg)->left;
 }
 
-static const struct job_ops probe_ops = { probe_run, probe_done, NULL };
+static const struct job_ops probe_ops = { probe_run, probe_done, NULL, false };
 
 static void on_changed(int result, void *userdata) {
         *(bool *) userdata = true;
@@ -81,14 +81,14 @@ static void on_heir_changed(int result, void *userdata) {
 static void heir_done(int result, void *arg) {
         static const struct target t = { .cgroup = "/x", .unit = "x", .owner = OWNER_CGROUPFS };
         static const struct cpuset_change clear = { .change_cpus = true };
-        static const struct job_ops none = { heir_run, heir_done, NULL };
+        static const struct job_ops none = { heir_run, heir_done, NULL, false };
         struct heir *h = arg;
         h->read = h->env->ops->submit(h->env->context, &none, h, 0);
         h->changed = h->env->act.ops->set_cpuset(h->env->act.context, &t, &clear, on_heir_changed, h);
         h->ended = true;
 }
 
-static const struct job_ops heir_ops = { heir_run, heir_done, NULL };
+static const struct job_ops heir_ops = { heir_run, heir_done, NULL, false };
 
 /* The end of jobs is told while all is taken apart: what is then wanted is refused, of whichever threads. */
 static void test_stopping(void **state) {

@@ -76,6 +76,8 @@ static void test_damaged(void **state) {
                 "{\"version\": 1, \"paused\": true, \"held\": [\"/a\", \"/a\"]}",
                 "{\"version\": 1, \"paused\": true, \"held\": [\"/a\\u0000b\"]}",
                 "{\"version\": 1, \"paused\": true, \"held\": []} and more",
+                "{\"version\": 1, \"paused\": true, \"held\": []} {}",
+                "null",
         };
         for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
                 struct hold h;

@@ -185,6 +185,45 @@ static void test_only_companion(void **state) {
         hang_a_companion(1);
 }
 
+/* The mover finds it: whoever else would come to that process leaves it out from then on, until it lets go. */
+static void hang_a_moved_companion(size_t n_processes) {
+        fx.services[0] = "managed0.service";
+        fx.services[1] = "managed1.service";
+        fx.bonded = fx.pids_apart = fx.moves = true;
+        fx.host.has_cpuset = false;
+        fx.n_processes = n_processes;
+        fx.moved_pid = 4010 + (pid_t) n_processes - 1;
+        fx_start_manager();
+        const struct service_note *first = manager_note(fx.manager, "/system.slice/managed0.service"),
+                                  *other = manager_note(fx.manager, "/system.slice/managed1.service");
+        struct transition *t = NULL;
+        for (unsigned i = 0; i < 600 && !first->without_companions; i++) {
+                fx_pass(USEC_PER_SEC);
+                t = transition_find(fx.manager, first->cgroup);
+        }
+        assert_true(first->without_companions && t && transition_is_late(t) && !first->stuck);
+        if (n_processes > 1) {
+                assert_int_equal(other->n_aside, 1);
+                assert_int_equal(other->aside[0].pid, fx.moved_pid);
+        } else
+                assert_true(other->stuck && other->stuck_pid == fx.moved_pid);
+        fx_pass(5 * USEC_PER_MINUTE);
+        assert_true(first->without_companions);
+
+        fx.moved_pid = 0;
+        fx_pass(10 * USEC_PER_MINUTE);
+        assert_false(first->without_companions || first->stuck || other->stuck || other->n_aside > 0);
+        assert_int_equal(fx.n_jobs, 0);
+}
+
+static void test_moved_companion(void **state) {
+        hang_a_moved_companion(2);
+}
+
+static void test_only_moved_companion(void **state) {
+        hang_a_moved_companion(1);
+}
+
 static void test_limits(void **state) {
         struct process_ref processes[ASIDE_MAX + 2];
         struct service_sample s = { .processes = processes, .n_processes = ARRAY_SIZE(processes) };
@@ -223,6 +262,8 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_company_moved, fx_setup, fx_teardown),
                 cmocka_unit_test_setup_teardown(test_companion, fx_setup, fx_teardown),
                 cmocka_unit_test_setup_teardown(test_only_companion, fx_setup, fx_teardown),
+                cmocka_unit_test_setup_teardown(test_moved_companion, fx_setup, fx_teardown),
+                cmocka_unit_test_setup_teardown(test_only_moved_companion, fx_setup, fx_teardown),
                 cmocka_unit_test(test_limits),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -254,6 +254,40 @@ static void test_no_answer(void **state) {
         assert_false(fx.manager->record->balancing_changed);
 }
 
+/* Left while that is so: what may still be set is undone afterwards, and on record until then. */
+static void test_left_without_an_answer(void **state) {
+        start_switching_off();
+        fx_pass(30 * USEC_PER_SEC);
+        assert_false(fx.manager->balancing.changing);
+        leave();
+        fx_pass(5 * USEC_PER_SEC);
+        assert_on_record(1);
+        fx_release_balancing();
+        fx_pass(5 * USEC_PER_SEC);
+        assert_int_equal(fx.balancing, 1);
+        assert_false(fx.manager->record->balancing_changed);
+        assert_int_equal(fx.manager->n_restoring, 0);
+}
+
+/* The first writer's failure comes when the second has been begun: that one may set it yet. */
+static void test_late_failure(void **state) {
+        start_switching_off();
+        for (unsigned i = 0; i < 300 && fx.n_held_balancing < 2; i++)
+                fx_pass(USEC_PER_SEC);
+        assert_int_equal(fx.n_held_balancing, 2);
+        assert_true(fx.manager->balancing.changing);
+        fx.held_balancing[0].done(-ETIMEDOUT, fx.held_balancing[0].userdata);
+        assert_on_record(1);
+        fx.held_balancing[0] = fx.held_balancing[1];
+        fx.n_held_balancing = 1;
+        fx_release_balancing();
+        fx_pass(5 * USEC_PER_SEC);
+        assert_int_equal(fx.balancing, 0);
+        leave();
+        fx_pass(5 * USEC_PER_SEC);
+        assert_int_equal(fx.balancing, 1);
+}
+
 int main(void) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, fx_setup, fx_teardown)
         const struct CMUnitTest tests[] = {
@@ -272,6 +306,8 @@ int main(void) {
                 TEST(test_left_while_switched_off),
                 TEST(test_restored_while_switched_off),
                 TEST(test_no_answer),
+                TEST(test_left_without_an_answer),
+                TEST(test_late_failure),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

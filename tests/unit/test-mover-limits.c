@@ -54,6 +54,28 @@ static void test_room_comes_back(void **state) {
         mover_free(m);
 }
 
+/* Somebody else fills one of two home nodes meanwhile: what comes then goes to the other; and again to both once there is room. */
+static void test_room_is_seen(void **state) {
+        room[2] = room[3] = 2000 * 4096;
+        weights[2] = weights[3] = 1;
+        use_weights = true;
+        add(PID, BASE, 3000, 1);
+        struct mover *m = make("2-3", NULL, 0);
+        assert_int_equal(mover_slice(m, 1000 * 4096), 1);
+        uint64_t then = simulated_pages_on(sim, PID, 2);
+        assert_true(then > 0 && simulated_pages_on(sim, PID, 3) > 0);
+        mover_see_room(m, (uint64_t[]){ 0, 0, 0, UINT64_MAX });
+        assert_int_equal(mover_slice(m, 1000 * 4096), 1);
+        assert_int_equal(simulated_pages_on(sim, PID, 2), then);
+        mover_see_room(m, (uint64_t[]){ 0, 0, UINT64_MAX, UINT64_MAX });
+        while (mover_slice(m, 1000 * 4096) > 0)
+                ;
+        assert_int_equal(simulated_pages_on(sim, PID, 1), 0);
+        assert_true(simulated_pages_on(sim, PID, 2) > then);
+        assert_int_equal(mover_result(m)->skipped_room_bytes, 0);
+        mover_free(m);
+}
+
 /* A huge page that has no room is not moved in part. */
 static void test_room_for_half_a_huge_page(void **state) {
         struct simulated_mapping m = { .start = BASE, .n_pages = 2, .page_bytes = HUGE, .node = 1 };
@@ -294,6 +316,7 @@ int main(void) {
                 ALL(test_room),
                 PAGEMAP(test_no_room_at_all),
                 PAGEMAP(test_room_comes_back),
+                ALL(test_room_is_seen),
                 PAGEMAP(test_room_for_half_a_huge_page),
                 PAGEMAP(test_missed_probe_gives_its_room_back),
                 PAGEMAP(test_weights),

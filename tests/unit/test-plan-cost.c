@@ -45,7 +45,9 @@ static double distance_from(struct world *w, unsigned node) {
         return candidate_on(&e, node)->terms.distance;
 }
 
-#define assert_near(value, expected) assert_true((value) > (expected) -1e-6 && (value) < (expected) + 1e-6)
+static void assert_near(double value, double expected) {
+        assert_true(value > expected - 1e-6 && value < expected + 1e-6);
+}
 
 static void test_latency(void **state) {
         _cleanup_(world_freep) struct world *w = bound_to_node_0();

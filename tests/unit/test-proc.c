@@ -139,6 +139,16 @@ static void test_files(void **state) {
         assert_int_equal(status.uid, 6); /* the effective one */
         assert_true(status.hugetlb_bytes == UINT64_MAX);
         assert_false(status.have_mems);
+        _cleanup_free_ char *groups = malloc(11 * 65536 + 1), *long_status = NULL;
+        assert_non_null(groups);
+        for (size_t i = 0; i < 65536; i++)
+                memcpy(groups + 11 * i, "4294967294 ", 12);
+        long_status = format_string("Uid:\t5\t7\t7\t8\nGroups:\t%s\nMems_allowed_list:\t0,3\n", groups);
+        assert_non_null(long_status);
+        tree_put(&t, "proc/14/status", long_status);
+        assert_int_equal(proc_status_read(fd, 14, &status), 0);
+        assert_int_equal(status.uid, 7);
+        assert_true(status.have_mems && node_set_has(&status.mems_allowed, 3));
         tree_put(&t, "proc/15/status", "Uid:\nHugetlbPages:\nUid: a b\n\n");
         assert_int_equal(proc_status_read(fd, 15, &status), 0);
         assert_false(status.have_uid);
@@ -161,20 +171,44 @@ static void test_files(void **state) {
 
 static void test_users(void **state) {
         struct user_cache numeric = { .captured = true, .root_fd = -1 }, live = { 0 };
-        assert_string_equal(user_cache_get(&numeric, 0), "0");
-        assert_string_equal(user_cache_get(&numeric, 4294967294u), "4294967294");
-        const char *root = user_cache_get(&live, 0);
+        assert_string_equal(user_cache_get(&numeric, 0, 0), "0");
+        assert_string_equal(user_cache_get(&numeric, 4294967294u, 0), "4294967294");
+        const char *root = user_cache_get(&live, 0, 0);
         assert_string_equal(root, "root");
-        assert_ptr_equal(user_cache_get(&live, 0), root);
-        assert_string_equal(user_cache_get(&live, 3999999999u), "3999999999"); /* nobody's */
+        assert_ptr_equal(user_cache_get(&live, 0, 0), root);
+        assert_string_equal(user_cache_get(&live, 3999999999u, 0), "3999999999"); /* nobody's */
         user_cache_done(&numeric);
         user_cache_done(&live);
 }
 
+/* What knows the users may be started after us; a user can get another name, a number another user. */
+static void test_users_change(void **state) {
+        struct tree t;
+        tree_make(&t, "bookworm");
+        struct user_cache c = { .captured = true, .root_fd = open(t.root, O_PATH | O_CLOEXEC) };
+        assert_true(c.root_fd >= 0);
+        tree_put(&t, "etc/passwd", "root:x:0:0::/:/bin/sh\n");
+        uint64_t now = 5;
+        assert_string_equal(user_cache_get(&c, 61184, now), "61184");
+        tree_put(&t, "etc/passwd", "alice:x:61184:0::/:/bin/sh\n");
+        assert_string_equal(user_cache_get(&c, 61184, now + 59 * USEC_PER_SEC), "61184");
+        assert_string_equal(user_cache_get(&c, 61184, now += USEC_PER_MINUTE), "alice");
+        tree_put(&t, "etc/passwd", "bob:x:61184:0::/:/bin/sh\n");
+        assert_string_equal(user_cache_get(&c, 61184, now + 59 * USEC_PER_MINUTE), "alice");
+        assert_string_equal(user_cache_get(&c, 61184, now + 60 * USEC_PER_MINUTE), "bob");
+        for (uid_t uid = 100000; uid < 165536; uid++) /* a container's */
+                assert_non_null(user_cache_get(&c, uid, now));
+        assert_true(c.n_users <= 4096);
+        user_cache_done(&c);
+        (void) close(c.root_fd);
+        tree_done(&t);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_fields), cmocka_unit_test(test_names), cmocka_unit_test(test_garbage),
-                cmocka_unit_test(test_kinds),  cmocka_unit_test(test_files), cmocka_unit_test(test_users),
+                cmocka_unit_test(test_fields),       cmocka_unit_test(test_names), cmocka_unit_test(test_garbage),
+                cmocka_unit_test(test_kinds),        cmocka_unit_test(test_files), cmocka_unit_test(test_users),
+                cmocka_unit_test(test_users_change),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -22,12 +22,12 @@ static void put_thread(int tid, char state, unsigned n_sleeps) {
                             *directory = format_string("proc/%d/task/%d", tid, tid);
         _cleanup_free_ char *file = format_string("%s/status.new", directory),
                             *old = format_string("%s/%s/status.new", fx.path, directory),
-                            *new = format_string("%s/%s/status", fx.path, directory),
+                            *fresh = format_string("%s/%s/status", fx.path, directory),
                             *stat_file = format_string("%s/stat", directory);
-        assert_true(stat && status && file && old && new &&stat_file);
+        assert_true(stat && status && file && old && fresh && stat_file);
         fixture_write(&fx, stat_file, stat);
         fixture_write(&fx, file, status);
-        assert_int_equal(rename(old, new), 0); /* in one piece, for whoever reads meanwhile */
+        assert_int_equal(rename(old, fresh), 0); /* in one piece, for whoever reads meanwhile */
 }
 
 static int setup(void **state) {
@@ -56,6 +56,11 @@ static void test_found(void **state) {
         assert_int_equal(cgroup_find_waiting(&fx.host, "/a", &tid), 0);
         assert_int_equal(cgroup_find_waiting(&fx.host, "/b", &tid), 1);
         assert_int_equal(tid, 13);
+        put_thread(13, 'S', 5);
+        fixture_write(&fx, "cg/b/.control/cgroup.threads", "12\n"); /* systemd's, in a delegated unit */
+        put_thread(12, 'D', 5);
+        assert_int_equal(cgroup_find_waiting(&fx.host, "/b", &tid), 1);
+        assert_int_equal(tid, 12);
 }
 
 /* Giving one cgroup the controller gives it to those beside it, and on old kernels waits for them. */

@@ -43,7 +43,8 @@ static void probe_late(void *arg) {
         assert_int_equal(p->n_done, 0);
 }
 
-static const struct job_ops probe_ops = { probe_run, probe_done, probe_late };
+static const struct job_ops probe_ops = { probe_run, probe_done, probe_late, false };
+static const struct job_ops vital_ops = { probe_run, probe_done, probe_late, true };
 
 static sd_event *new_event(void) {
         sd_event *event;
@@ -170,6 +171,50 @@ static void test_all_stuck(void **state) {
         sd_event_unref(event);
 }
 
+/* Jobs that were taken wait for no thread that never comes: they are told, once all threads that there may be are stuck. */
+static void test_all_stuck_with_a_queue(void **state) {
+        sd_event *event = new_event();
+        struct worker_pool *pool = new_pool(event, 1, 1);
+        enum { N_STUCK = 2, N = 5 };
+        int fds[2];
+        unsigned remaining = N;
+        struct probe probes[N];
+        assert_int_equal(pipe(fds), 0);
+        for (int i = 0; i < N; i++) {
+                probes[i] = (struct probe){ .loop_thread = pthread_self(), .remaining = &remaining, .block_fd = fds[0] };
+                assert_int_equal(worker_submit(pool, &probe_ops, &probes[i], 10 * USEC_PER_MSEC), 0);
+        }
+        for (int i = 0; i < 100 && remaining > N_STUCK; i++)
+                assert_true(sd_event_run(event, 100 * USEC_PER_MSEC) >= 0);
+        assert_int_equal(remaining, N_STUCK);
+        for (int i = N_STUCK; i < N; i++) {
+                assert_int_equal(probes[i].n_run, 0);
+                assert_int_equal(probes[i].done_result, -EBUSY);
+        }
+        assert_int_equal(worker_pool_n_late(pool), N_STUCK);
+        /* Whatever must go on does, again and again, and no thread more hangs for it. */
+        for (int i = 0; i < 3; i++) {
+                unsigned left = 1;
+                struct probe vital = { .loop_thread = pthread_self(), .run_result = 3, .remaining = &left, .block_fd = -1 };
+                struct probe other = vital;
+                assert_int_equal(worker_submit(pool, &vital_ops, &vital, USEC_PER_MINUTE), 0);
+                assert_int_equal(worker_submit(pool, &probe_ops, &other, USEC_PER_MINUTE), -EAGAIN);
+                while (left > 0)
+                        assert_true(sd_event_run(event, 5 * USEC_PER_SEC) >= 0);
+                assert_int_equal(vital.done_result, 3);
+        }
+        close(fds[1]);
+        while (remaining > 0)
+                assert_true(sd_event_run(event, 5 * USEC_PER_SEC) >= 0);
+        struct probe next = { .loop_thread = pthread_self(), .block_fd = -1 };
+        assert_int_equal(worker_submit(pool, &probe_ops, &next, USEC_PER_MINUTE), 0);
+        while (next.n_done == 0)
+                assert_true(sd_event_run(event, 5 * USEC_PER_SEC) >= 0);
+        assert_true(worker_pool_free(pool, USEC_PER_SEC));
+        close(fds[0]);
+        sd_event_unref(event);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_many_jobs_complete_on_the_loop),
@@ -177,6 +222,7 @@ int main(void) {
                 cmocka_unit_test(test_freeing_cancels_what_is_queued),
                 cmocka_unit_test(test_freeing_gives_up_on_a_stuck_thread),
                 cmocka_unit_test(test_all_stuck),
+                cmocka_unit_test(test_all_stuck_with_a_queue),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Scenarios of moves that hurt: held back for the service, given up, or gone on with where it is none of our doing. */
+#include <inttypes.h>
+#include <json-c/json.h>
+#include <string.h>
+
+#include "scenario.h"
+
+/* Memory pressure that rises with each move: held back, then given up and told why; and done when it no longer does. */
+static void hurts(struct run *r) {
+        machine(r, 2, 8, 32 * GIB);
+        rules(r, "daemon: {migrate-rate: 1G}\nrules:\n- {name: all, match: {unit: '*'}, place: compact}\n");
+        sim_settings(r->sim)->move_rate_bytes = 64 * MIB;
+        struct sim_service *v = scattered(r, "app.service", 16 * GIB), *other = scattered(r, "other.service", GIB);
+        v->move_stall_permille = 4000; /* however slowly */
+        pass(r, MINUTES(10));
+        const char *reason = NULL;
+        struct json_object *effort = last_effort(r, v, &reason);
+        expect(r, effort && r->n_given_up >= 1 && reason && strstr(reason, "memory pressure"), "not given up, but: %s",
+               reason ? reason : "nothing");
+        json_object_put(effort);
+        expect(r, held_usec(r, v, HOLD_MEMORY) > (int64_t) SECONDS(2), "held back for %" PRId64 " us",
+               held_usec(r, v, HOLD_MEMORY));
+        expect(r, v->moved_bytes < 4 * GIB, "moved %" PRIu64 " MiB of a service that suffers", (uint64_t) (v->moved_bytes / MIB));
+        expect_local(r, other, 0.99);
+        expect_home_count(r, v, 2); /* what tried whether it can be restricted restrains nothing */
+        v->move_stall_permille = 0;
+        pass(r, HOURS(1));
+        expect_local(r, v, 0.99);
+}
+
+/* A little is no reason to stop: slower, and home all the same. */
+static void hurts_a_little(struct run *r) {
+        machine(r, 2, 8, 32 * GIB);
+        rules(r, "daemon: {migrate-rate: 1G}\nrules:\n- {name: all, match: {unit: '*'}, place: compact}\n");
+        sim_settings(r->sim)->move_rate_bytes = 64 * MIB;
+        struct sim_service *v = scattered(r, "app.service", 8 * GIB);
+        v->move_wait_permille = 350;
+        pass(r, MINUTES(12));
+        expect_local(r, v, 0.99);
+        expect(r, held_usec(r, v, HOLD_CPU) > (int64_t) SECONDS(5), "held back for %" PRId64 " us", held_usec(r, v, HOLD_CPU));
+        expect(r, r->n_given_up == 0, "given up");
+        struct json_object *effort = last_effort(r, v, NULL), *during;
+        expect(r,
+               effort && json_object_object_get_ex(effort, "cpu_pressure_during_percent", &during) &&
+                       json_object_get_double(during) > 1,
+               "its pressure is not told");
+        json_object_put(effort);
+        expect_good_manners(r);
+}
+
+/* However slowly it is moved it waits for CPUs, as all do where none is idle: home all the same, at the least speed, and asked now and then. */
+static void takes_cpus(struct run *r) {
+        machine(r, 2, 8, 32 * GIB);
+        rules(r, "daemon: {migrate-rate: 1G}\nrules:\n- {name: all, match: {unit: '*'}, place: compact}\n");
+        sim_settings(r->sim)->move_rate_bytes = 256 * MIB;
+        struct sim_service *v = scattered(r, "app.service", 8 * GIB);
+        v->move_wait_permille = 8000;
+        pass(r, MINUTES(1));
+        expect(r, v->moved_bytes < 5 * GIB, "%" PRIu64 " MiB in a minute, not slowed", (uint64_t) (v->moved_bytes / MIB));
+        pass(r, MINUTES(5));
+        expect_local(r, v, 0.99);
+        expect(r, r->n_given_up == 0, "given up");
+        int64_t held = held_usec(r, v, HOLD_CPU);
+        expect(r, held > (int64_t) SECONDS(30), "held back for %" PRId64 " us", held);
+        expect_good_manners(r);
+}
+
+/* A kernel that tells nothing of pressure: moved at the rate, and nothing is made up. */
+static void nothing_told(struct run *r) {
+        r->settings.no_psi = true;
+        machine(r, 2, 8, 32 * GIB);
+        rules(r, "daemon: {migrate-rate: 128M}\nrules:\n- {name: all, match: {unit: '*'}, place: compact}\n");
+        struct sim_service *v = scattered(r, "app.service", 4 * GIB);
+        v->move_wait_permille = 900;
+        pass(r, MINUTES(1));
+        expect_local(r, v, 0.99);
+        struct json_object *effort = last_effort(r, v, NULL), *value;
+        expect(r,
+               effort && json_object_object_get_ex(effort, "bytes_per_sec", &value) &&
+                       json_object_get_int64(value) > (int64_t) (100 * MIB),
+               "its speed is not told");
+        expect(r, effort && !json_object_object_get_ex(effort, "cpu_pressure_during_percent", &value),
+               "pressure is told that nobody knows");
+        json_object_put(effort);
+        expect(r, held_usec(r, v, HOLD_CPU) == 0, "held back for what nobody knows");
+}
+
+static void get_busy(struct sim *s, void *userdata) {
+        ((struct sim_service *) userdata)->spec.cpus = 40;
+}
+
+/* Its load grows while it is moved, and so does its pressure: none of our doing, and found out. */
+static void busy_by_itself(struct run *r) {
+        machine(r, 2, 8, 32 * GIB);
+        rules(r,
+              "daemon: {migrate-rate: 64M}\nrules:\n- {name: here, match: {unit: '*'}, place: nodes, nodes: '1', cpus: free}\n");
+        struct sim_service *v = service(r, "app.service", 2, 8 * GIB, 0);
+        expect(r, sim_at(r->sim, SECONDS(20), get_busy, v) >= 0, "no memory");
+        pass(r, MINUTES(6));
+        expect(r, v->bytes[SIM_PLAIN][1] + 64 * MIB >= 8 * GIB, "%" PRIu64 " MiB moved", (uint64_t) (v->moved_bytes / MIB));
+        expect(r, r->n_given_up == 0, "given up");
+        int64_t held = held_usec(r, v, HOLD_CPU);
+        expect(r, held > 0 && held < (int64_t) SECONDS(60), "held back for %" PRId64 " us", held);
+}
+
+/* Later some of its memory is elsewhere, and moving it hurts: given up, and the restriction that held before stays. */
+static void strays_that_hurt(struct run *r) {
+        machine(r, 2, 8, 32 * GIB);
+        rules(r, "daemon: {migrate-rate: 1G}\nrules:\n- {name: all, match: {unit: '*'}, place: compact, cooldown: 10s}\n");
+        sim_settings(r->sim)->move_rate_bytes = 64 * MIB;
+        struct sim_service *v = scattered(r, "app.service", 4 * GIB);
+        pass(r, MINUTES(5));
+        expect_local(r, v, 0.99);
+        expect_home_count(r, v, 1);
+        struct node_set home = cpu_nodes(r, v);
+        unsigned other = node_set_has(&home, 0) ? 1 : 0;
+        v->bytes[SIM_PLAIN][other] += 3 * GIB;
+        sim_take_bytes(r->sim, other, 3 * GIB);
+        v->move_stall_permille = 4000;
+        pass(r, MINUTES(10));
+        expect(r, r->n_given_up > 0, "not given up");
+        expect_home_count(r, v, 1);
+}
+
+const struct scenario scenarios_pressure[] = {
+        { 103, "hurts", "memory pressure that rises with each move: given up", hurts },
+        { 104, "hurts-a-little", "CPU pressure that rises somewhat: slowed", hurts_a_little },
+        { 105, "busy-by-itself", "pressure that is not our doing", busy_by_itself },
+        { 113, "nothing-told", "a kernel without pressure information", nothing_told },
+        { 115, "strays-hurt", "what is settled stays restricted where a later move is given up", strays_that_hurt },
+        { 117, "takes-cpus", "CPU pressure that rises however slowly it goes: home all the same", takes_cpus },
+        { 0 },
+};

@@ -52,7 +52,7 @@ static int load_config(struct scene *s, const char *root) {
         }
         if (!s->loaded)
                 return -ENOMEM;
-        s->config = (struct config){ .settings = s->loaded->settings };
+        s->config = (struct config) { .settings = s->loaded->settings };
         return 0;
 }
 

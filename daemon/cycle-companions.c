@@ -28,7 +28,7 @@ int cycle_companions(struct manager *m, struct cycle *c, size_t index, const str
         const struct observation *obs = c->observation;
         const struct service_sample *s = &obs->services[index];
         const struct service_note *own = manager_find_note(m, s->cgroup);
-        *ret = (struct companions){ 0 };
+        *ret = (struct companions) { 0 };
         if (!s->rule || s->rule->shared_pages != SHARED_PAGES_MOVE || s->n_processes >= DEEP_PROCESSES_MAX ||
             (own && own->without_companions))
                 return 0;

@@ -216,7 +216,7 @@ static int start_deep(struct manager *m, struct cycle *c, size_t index) {
         struct deep_job *j = malloc(sizeof(*j));
         if (!j)
                 return -ENOMEM;
-        *j = (struct deep_job){
+        *j = (struct deep_job) {
                 .m = m, .cycle = cycle_ref(c), .index = index, .beside = n && n->slow, .began_usec = manager_now(m)
         };
         int r = cycle_companions(m, c, index, NULL, &j->companions);

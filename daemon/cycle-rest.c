@@ -36,7 +36,7 @@ static struct rest *rest_new(const struct service_sample *s, unsigned n_ids, uin
         struct rest *r = calloc(1, sizeof *r);
         if (!r)
                 return NULL;
-        *r = (struct rest){
+        *r = (struct rest) {
                 .options = deep_options_of(s->rule),
                 .began_usec = began_usec,
                 .cpu_total_usec = s->cpu_total_usec,

@@ -55,7 +55,7 @@ int manager_applied(const struct manager *m, struct applied **ret, size_t *ret_n
         if (!a)
                 return -ENOMEM;
         for (size_t i = 0; i < r->n_entries; i++)
-                a[i] = (struct applied){
+                a[i] = (struct applied) {
                         .cgroup = r->entries[i].cgroup,
                         .cpus = r->entries[i].changed_cpus && r->entries[i].ours.cpus_set,
                         .mems = r->entries[i].changed_mems && r->entries[i].ours.mems_set,

@@ -63,7 +63,7 @@ int live_timer_new(void *context, uint64_t slack_usec, env_callback callback, vo
         struct env_timer *t = malloc(sizeof(*t));
         if (!t)
                 return -ENOMEM;
-        *t = (struct env_timer){ .callback = callback, .userdata = userdata };
+        *t = (struct env_timer) { .callback = callback, .userdata = userdata };
         int r = sd_event_add_time(l->event, &t->source, CLOCK_BOOTTIME, 0, slack_usec, on_timer, t);
         if (r >= 0)
                 r = sd_event_source_set_enabled(t->source, SD_EVENT_OFF);

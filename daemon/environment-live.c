@@ -220,7 +220,7 @@ static int run_blocking(void *live, int (*run)(void *arg), ops_done done, void *
         struct blocking_job *j = malloc(sizeof(*j));
         if (!j)
                 return -ENOMEM;
-        *j = (struct blocking_job){ run, done, arg };
+        *j = (struct blocking_job) { run, done, arg };
         int r = worker_submit(l->writers, &blocking_job_ops, j, WRITE_DEADLINE_USEC);
         if (r < 0)
                 free(j);
@@ -268,7 +268,7 @@ int environment_live_new(const struct live_options *options, struct environment 
                 live_free(l);
                 return r;
         }
-        *ret = (struct environment){
+        *ret = (struct environment) {
                 .ops = &live_ops,
                 .context = l,
                 .host = l->host,
@@ -286,5 +286,5 @@ int environment_live_run(struct environment *e) {
 void environment_live_done(struct environment *e) {
         if (e->context)
                 live_free(e->context);
-        *e = (struct environment){ 0 };
+        *e = (struct environment) { 0 };
 }

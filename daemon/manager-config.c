@@ -41,7 +41,7 @@ int manager_load_config(struct manager *m, char **ret_error) {
                 config_free(config);
                 return -ENOMEM;
         }
-        *ref = (struct config_ref){ .n_ref = 1, .config = config };
+        *ref = (struct config_ref) { .n_ref = 1, .config = config };
         config_ref_unref(m->config);
         m->config = ref;
         if (!m->options.once)

@@ -59,7 +59,7 @@ int cycle_keep_input(struct cycle *c, const struct plan_input *in) {
 bool cycle_plan_input(const struct manager *m, const struct cycle *c, struct plan_input *ret) {
         if (!c || !c->input || !c->observation)
                 return false;
-        *ret = (struct plan_input){
+        *ret = (struct plan_input) {
                 .topology = m->topology,
                 .machine = &c->observation->machine,
                 .config = c->config->config,

@@ -185,11 +185,11 @@ static int request(struct manager *m, struct look l) {
 }
 
 int manager_request_plan(struct manager *m, sd_bus_message *call) {
-        return request(m, (struct look){ .call = call });
+        return request(m, (struct look) { .call = call });
 }
 
 int manager_request_advice(struct manager *m, uint64_t mcpu, uint64_t bytes, sd_bus_message *call) {
-        return request(m, (struct look){ .call = call, .mcpu = mcpu, .bytes = bytes });
+        return request(m, (struct look) { .call = call, .mcpu = mcpu, .bytes = bytes });
 }
 
 void manager_look_done(struct manager *m) {

@@ -26,7 +26,7 @@ struct turn {
 };
 
 static struct turn turn_of(struct manager *m, struct cycle *c, size_t index) {
-        return (struct turn){
+        return (struct turn) {
                 .m = m,
                 .c = c,
                 .index = index,

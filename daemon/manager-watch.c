@@ -165,7 +165,7 @@ static void set_wishes(struct manager *m, const struct observation *o) {
         for (size_t i = 0; r >= 0 && i < o->n_services; i++) {
                 const struct service_sample *s = &o->services[i];
                 const struct record_entry *e = record_find(m->record, s->cgroup);
-                wishes[i] = (struct watch_wish){
+                wishes[i] = (struct watch_wish) {
                         .cgroup = s->cgroup,
                         .populated = s->rule && s->rule->place != PLACE_IGNORE,
                         .memory = e && narrows_mems(m, e),

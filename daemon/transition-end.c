@@ -59,7 +59,7 @@ static struct move_report report_of(const struct transition *t, const struct ser
         bool have_state =
                 m->host->has_cpuset && manager_act(m)->ops->get_cpuset(manager_act(m)->context, &t->target, &state) >= 0;
         struct node_set effective =
-                have_state ? topology_nodes_of_cpus(m->topology, &state.effective_cpus) : (struct node_set){ 0 };
+                have_state ? topology_nodes_of_cpus(m->topology, &state.effective_cpus) : (struct node_set) { 0 };
         struct move_report report = {
                 .sample = then,
                 .from = sample_nodes_with_bytes(then, n_ids),

@@ -55,7 +55,7 @@ int transition_make_goal(const struct transition *t, struct transition_goal *g) 
         const struct service_note *note = manager_find_note(m, t->target.cgroup);
         unsigned n_ids = m->topology->n_ids;
 
-        *g = (struct transition_goal){
+        *g = (struct transition_goal) {
                 .room = calloc(n_ids, sizeof(*g->room)),
                 .weight = calloc(n_ids, sizeof(*g->weight)),
                 .want = calloc(n_ids, sizeof(*g->want)),
@@ -63,7 +63,7 @@ int transition_make_goal(const struct transition *t, struct transition_goal *g) 
         int r = cycle_companions(t->m, t->seen, t->seen_index, t, &g->companions);
         if (r < 0 || !g->room || !g->weight || !g->want)
                 return -ENOMEM;
-        g->goal = (struct move_goal){
+        g->goal = (struct move_goal) {
                 .how = p->pages_how,
                 .home = p->home_mems,
                 .room_bytes = g->room,

@@ -336,7 +336,7 @@ void transition_move(struct transition *t) {
                 return;
         }
         t->companions = g.companions;
-        g.companions = (struct companions){ 0 };
+        g.companions = (struct companions) { 0 };
         t->mover_failed_pages = t->mover_calls_usec = 0;
         begin_backoff(t);
         t->pass_began_usec = manager_now(m);

@@ -126,7 +126,7 @@ void transition_widen(struct transition *t) {
         if (read_state(t, &state) < 0)
                 return;
         t->before = state;
-        t->change = (struct cpuset_change){ 0 };
+        t->change = (struct cpuset_change) { 0 };
         if (p->move_memory && !node_set_is_subset(&p->home_mems, &state.effective_mems)) {
                 if (!state.configured.mems_set || !node_set_is_subset(&p->home_mems, &state.parent_effective_mems)) {
                         transition_fail(t, -EACCES, "the cgroups above it do not allow memory on its home nodes");
@@ -196,7 +196,7 @@ void transition_narrow(struct transition *t) {
         if (read_state(t, &state) < 0)
                 return;
         struct cpuset_change *c = &t->change;
-        *c = (struct cpuset_change){ 0 };
+        *c = (struct cpuset_change) { 0 };
         if (!t->mems_follow) /* else they have just been changed */
                 narrow_cpus(t, &state, c);
         narrow_mems(t, &state, c);

@@ -275,7 +275,7 @@ int transition_start(struct manager *m, struct cycle *c, size_t index) {
         t->index = index;
         t->seen = cycle_ref(c);
         t->seen_index = index;
-        t->target = (struct target){ .cgroup = s->cgroup, .unit = s->unit, .owner = s->owner };
+        t->target = (struct target) { .cgroup = s->cgroup, .unit = s->unit, .owner = s->owner };
         t->started_usec = now;
         t->note = note;
         throttle_set_rate(&note->throttle, s->rule->migrate_rate_bytes, now); /* one that was never set begins full */

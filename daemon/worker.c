@@ -285,7 +285,7 @@ int worker_submit(struct worker_pool *p, const struct job_ops *ops, void *arg, u
         struct job *job = malloc(sizeof(*job));
         if (!job)
                 return -ENOMEM;
-        *job = (struct job){ .ops = ops, .arg = arg, .deadline_usec = deadline_usec };
+        *job = (struct job) { .ops = ops, .arg = arg, .deadline_usec = deadline_usec };
 
         int r = 0;
         pthread_mutex_lock(&p->lock);

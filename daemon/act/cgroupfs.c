@@ -134,7 +134,7 @@ int cgroupfs_get_cpuset(const struct host *h, const char *cgroup, struct cpuset_
                 if (r < 0)
                         return r;
                 if (root_or_disabled) {
-                        s.configured = (struct cpuset_value){ 0 };
+                        s.configured = (struct cpuset_value) { 0 };
                         s.effective_cpus = s.parent_effective_cpus;
                         s.effective_mems = s.parent_effective_mems;
                 }

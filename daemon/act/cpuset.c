@@ -91,7 +91,7 @@ int cpuset_wait(const struct act *act, const struct target *t, const struct cpus
         struct wait *w = malloc(sizeof(*w));
         if (!w)
                 return -ENOMEM;
-        *w = (struct wait){
+        *w = (struct wait) {
                 .act = *act,
                 .cgroup = strdup(t->cgroup),
                 .unit = t->unit ? strdup(t->unit) : NULL,
@@ -106,7 +106,7 @@ int cpuset_wait(const struct act *act, const struct target *t, const struct cpus
                 free(w);
                 return -ENOMEM;
         }
-        w->target = (struct target){ .cgroup = w->cgroup, .unit = w->unit, .owner = t->owner };
+        w->target = (struct target) { .cgroup = w->cgroup, .unit = w->unit, .owner = t->owner };
         look(w);
         return 0;
 }

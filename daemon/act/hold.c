@@ -21,7 +21,7 @@ void hold_done(struct hold *h) {
         for (size_t i = 0; i < h->n_cgroups; i++)
                 free(h->cgroups[i]);
         free(h->cgroups);
-        *h = (struct hold){ 0 };
+        *h = (struct hold) { 0 };
 }
 
 static bool add(struct json_object *o, const char *key, struct json_object *value) {

@@ -61,13 +61,13 @@ static struct way way_of(const struct mover *m, const struct mover_candidate *c)
         const struct range *r = &m->ranges[c->range];
         int known = known_node(m, c);
         if (c->shared) /* it is only counted, and asked for where numa_maps has not said all that is to be known */
-                return (struct way){ .node = r->source >= 0 ? r->source : UNKNOWN, .share = r->source < 0 };
+                return (struct way) { .node = r->source >= 0 ? r->source : UNKNOWN, .share = r->source < 0 };
         if (c->kind != CANDIDATE_PAGE)
-                return (struct way){ .pages = mover_block_pages(m), .node = UNKNOWN, .share = 1 };
+                return (struct way) { .pages = mover_block_pages(m), .node = UNKNOWN, .share = 1 };
         if (known >= 0)
-                return (struct way){ .pages = r->base_pages, .node = known, .share = ASK_SHARE };
+                return (struct way) { .pages = r->base_pages, .node = known, .share = ASK_SHARE };
         bool spots = is_told_by_spots(m, c);
-        return (struct way){ .pages = r->base_pages, .node = UNKNOWN, .share = spots ? ASK_SHARE : 1, .spots = spots };
+        return (struct way) { .pages = r->base_pages, .node = UNKNOWN, .share = spots ? ASK_SHARE : 1, .spots = spots };
 }
 
 /* Of up to `n_max` candidates those at the start that are plain and of the first one's mapping, which `way` is of: whether each is asked for. Where its node can be told

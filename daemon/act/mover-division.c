@@ -51,8 +51,8 @@ static int init_flow(struct mover *m, const struct move_goal *goal) {
         for (size_t from = 0; from < n_ids; from++)
                 for (size_t to = 0; to < n_ids && surplus[from] > 0; to++)
                         if (deficit[to] > 0)
-                                pairs[n++] = (struct pair){ topology_distance(m->topology, (unsigned) from, (unsigned) to),
-                                                            (uint16_t) from, (uint16_t) to };
+                                pairs[n++] = (struct pair) { topology_distance(m->topology, (unsigned) from, (unsigned) to),
+                                                             (uint16_t) from, (uint16_t) to };
         qsort(pairs, n, sizeof(*pairs), nearer_first);
         for (size_t i = 0; i < n; i++) {
                 uint64_t *flow = &m->flow[pairs[i].from * n_ids + pairs[i].to];

@@ -32,7 +32,7 @@ void mover_probe_hit(struct mover *m) {
 
 void mover_go_over(struct mover *m, uint64_t address, uint32_t range) {
         if (m->n_missed < WINDOW_PAGES) /* always: there are no more candidates */
-                m->missed[m->n_missed++] = (struct missed){ address, range };
+                m->missed[m->n_missed++] = (struct missed) { address, range };
 }
 
 static bool wants_probe(struct mover *m) {
@@ -87,7 +87,7 @@ static bool are_all_missing(const uint64_t *entries, uint64_t n) {
 /* All of these are there, and nobody else's: as it was told, so that pagemap need not be read. Who forks meanwhile hears of it from move_pages(). */
 static void add_sure_pages(struct mover *m, uint32_t range, uint64_t from, uint64_t to, bool missed) {
         for (uint64_t a = from; a < to; a += m->ranges[range].page_bytes)
-                add_candidate(m, (struct mover_candidate){ .address = a, .range = range, .missed = missed });
+                add_candidate(m, (struct mover_candidate) { .address = a, .range = range, .missed = missed });
 }
 
 /* Adds the first pages that are present and mapped here alone, most mostly. How many. */
@@ -127,7 +127,7 @@ static bool add_pages(struct mover *m, uint32_t range, uint64_t from, uint64_t t
                 m->found_pages += exclusive && !missed;
                 if (!shared || ++m->shared_asked <= SHARED_ASKED_MAX)
                         add_candidate(
-                                m, (struct mover_candidate){ .address = a, .range = range, .shared = shared, .missed = missed });
+                                m, (struct mover_candidate) { .address = a, .range = range, .shared = shared, .missed = missed });
         }
         return whole;
 }
@@ -136,7 +136,7 @@ static void add_huge(struct mover *m, uint32_t range, uint64_t address) {
         const struct range *r = &m->ranges[range];
         bool shared = r->mapmax > 1 && !r->all && !(mover_pagemap_entry(m, address, 0) & PAGEMAP_EXCLUSIVE);
         add_candidate(m,
-                      (struct mover_candidate){ .address = address, .range = range, .kind = CANDIDATE_HUGE, .shared = shared });
+                      (struct mover_candidate) { .address = address, .range = range, .kind = CANDIDATE_HUGE, .shared = shared });
 }
 
 /* Could it have huge pages, or large holes? Then it is worth a scan. */
@@ -184,8 +184,8 @@ static void gather_block(struct mover *m, const struct range *r, unsigned *n_pro
                 may_be_huge &= add_pages(m, (uint32_t) m->range, from, to, false);
         if (may_be_huge && wants_probe(m)) {
                 m->n_candidates = before;
-                add_candidate(m,
-                              (struct mover_candidate){ .address = from, .range = (uint32_t) m->range, .kind = CANDIDATE_BLOCK });
+                add_candidate(
+                        m, (struct mover_candidate) { .address = from, .range = (uint32_t) m->range, .kind = CANDIDATE_BLOCK });
                 (*n_probes)++;
         } else if (sure) {
                 add_sure_pages(m, (uint32_t) m->range, from, to, false);

@@ -82,7 +82,7 @@ const struct page_stretch *mover_next_stretch(struct mover *m, const struct rang
                 long n = scan(m, from, MIN2(r->end, from + m->scan_ahead), &end);
                 if (n < 0 || end <= from) { /* ended, or not what was tried: as if all could be there */
                         m->scans = false;
-                        m->stretches[0] = (struct page_stretch){ from, r->end, false };
+                        m->stretches[0] = (struct page_stretch) { from, r->end, false };
                         n = 1;
                         end = r->end;
                 }

@@ -20,15 +20,15 @@ static inline struct unit *unit_of(struct mover *m, const struct mover_candidate
         const struct range *r = &m->ranges[c->range];
         struct unit *u = &m->window[m->n_window];
         uint32_t pages = c->kind == CANDIDATE_PAGE ? r->base_pages : mover_block_pages(m);
-        *u = (struct unit){ .address = c->address,
-                            .range = c->range,
-                            .pages = pages,
-                            .missed = c->missed,
-                            .from = (int16_t) node,
-                            .huge = c->kind == CANDIDATE_HUGE,
-                            .probe = c->kind == CANDIDATE_BLOCK,
-                            .hugetlb = r->hugetlb,
-                            .all = r->all };
+        *u = (struct unit) { .address = c->address,
+                             .range = c->range,
+                             .pages = pages,
+                             .missed = c->missed,
+                             .from = (int16_t) node,
+                             .huge = c->kind == CANDIDATE_HUGE,
+                             .probe = c->kind == CANDIDATE_BLOCK,
+                             .hugetlb = r->hugetlb,
+                             .all = r->all };
         return u;
 }
 

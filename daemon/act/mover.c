@@ -125,7 +125,7 @@ static void leave_process(struct mover *m) {
         m->has_probes = m->has_hugetlb = false;
         mover_forget_pagemap(m);
         m->n_retry = m->retry_next = m->retry_kept = m->retry_round = 0;
-        m->denied = (struct node_set){ 0 };
+        m->denied = (struct node_set) { 0 };
         m->sticky.target = -1;
         m->loaded = false;
         m->current++;

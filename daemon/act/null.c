@@ -56,11 +56,11 @@ int act_null_new(const struct act *inner, struct act *ret) {
         if (!copy)
                 return -ENOMEM;
         *copy = *inner;
-        *ret = (struct act){ .ops = &null_ops, .context = copy };
+        *ret = (struct act) { .ops = &null_ops, .context = copy };
         return 0;
 }
 
 void act_null_done(struct act *a) {
         free(a->context);
-        *a = (struct act){ 0 };
+        *a = (struct act) { 0 };
 }

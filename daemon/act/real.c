@@ -72,7 +72,7 @@ static int begin_cpuset_job(struct real *real, const struct target *t, const str
         struct cpuset_job *j = malloc(sizeof(*j));
         if (!j)
                 return -ENOMEM;
-        *j = (struct cpuset_job){ real, strdup(t->cgroup), by_manager ? strdup(t->unit) : NULL, *c, done, userdata };
+        *j = (struct cpuset_job) { real, strdup(t->cgroup), by_manager ? strdup(t->unit) : NULL, *c, done, userdata };
         int r = j->cgroup && (j->unit || !by_manager) ? 0 : -ENOMEM;
         if (r >= 0 && real->options.run_blocking)
                 r = real->options.run_blocking(real->options.pool, cpuset_job_run, cpuset_job_done, j);
@@ -175,7 +175,7 @@ static long real_scan_pages(void *context, pid_t pid, int pagemap_fd, uint64_t s
         if (n < 0)
                 return errno == EINVAL || errno == EOPNOTSUPP ? -ENOTTY : -errno;
         for (long i = 0; i < n; i++)
-                ret[i] = (struct page_stretch){ regions[i].start, regions[i].end, regions[i].categories & SCAN_HUGE };
+                ret[i] = (struct page_stretch) { regions[i].start, regions[i].end, regions[i].categories & SCAN_HUGE };
         *ret_end = MAX2(a.walk_end, start);
         return n;
 }
@@ -212,7 +212,7 @@ static int real_call_later(void *context, uint64_t delay_usec, ops_later callbac
         struct later *l = malloc(sizeof(*l));
         if (!l)
                 return -ENOMEM;
-        *l = (struct later){ .callback = callback, .userdata = userdata };
+        *l = (struct later) { .callback = callback, .userdata = userdata };
         int r = sd_event_add_time_relative(real->options.event, &l->timer, CLOCK_MONOTONIC, delay_usec, 5 * USEC_PER_MSEC,
                                            on_later, l);
         if (r < 0) {
@@ -246,12 +246,12 @@ int act_real_new_with(const struct host *h, const struct act_real_options *optio
         LIST_INIT(&real->laters);
         struct utsname name;
         real->enabling_waits = uname(&name) == 0 && enabling_cpuset_waits(name.release);
-        *ret = (struct act){ .ops = &real_ops, .context = real };
+        *ret = (struct act) { .ops = &real_ops, .context = real };
         return 0;
 }
 
 int act_real_new(const struct host *h, struct sd_bus *bus, struct act *ret) {
-        return act_real_new_with(h, &(struct act_real_options){ .bus = bus }, ret);
+        return act_real_new_with(h, &(struct act_real_options) { .bus = bus }, ret);
 }
 
 void act_real_done(struct act *a) {
@@ -262,5 +262,5 @@ void act_real_done(struct act *a) {
         while (!LIST_EMPTY(&real->laters))
                 later_free(LIST_FIRST(&real->laters));
         free(real);
-        *a = (struct act){ 0 };
+        *a = (struct act) { 0 };
 }

@@ -53,7 +53,7 @@ int record_insert(struct record *r, char *cgroup, char *unit, struct record_entr
                 return k;
         memmove(&r->entries[i + 1], &r->entries[i], (r->n_entries - i) * sizeof(*r->entries));
         r->n_entries++;
-        r->entries[i] = (struct record_entry){ 0 };
+        r->entries[i] = (struct record_entry) { 0 };
         r->entries[i].cgroup = cgroup;
         r->entries[i].unit = unit;
         *ret = &r->entries[i];
@@ -119,7 +119,7 @@ static void note_cpus(struct record_entry *e, const struct cpuset_state *now, co
         const struct cpuset_value *v = &now->configured;
         if (!e->changed_cpus || !record_explains_cpus(e, v)) {
                 e->before.cpus_set = !cpuset_cpus_are_free(now);
-                e->before.cpus = e->before.cpus_set ? v->cpus : (struct cpu_mask){ 0 };
+                e->before.cpus = e->before.cpus_set ? v->cpus : (struct cpu_mask) { 0 };
         }
         e->changed_cpus = true;
         e->seen.cpus_set = v->cpus_set;
@@ -132,7 +132,7 @@ static void note_mems(struct record_entry *e, const struct cpuset_state *now, co
         const struct cpuset_value *v = &now->configured;
         if (!e->changed_mems || !record_explains_mems(e, v)) {
                 e->before.mems_set = !cpuset_mems_are_free(now);
-                e->before.mems = e->before.mems_set ? v->mems : (struct node_set){ 0 };
+                e->before.mems = e->before.mems_set ? v->mems : (struct node_set) { 0 };
         }
         e->changed_mems = true;
         e->seen.mems_set = v->mems_set;

@@ -91,7 +91,7 @@ static void finish_done(struct restore *r) {
 }
 
 static void begin_unset(struct restore *r) {
-        r->change.value = (struct cpuset_value){ 0 };
+        r->change.value = (struct cpuset_value) { 0 };
         begin_step(r, STEP_UNSET);
 }
 
@@ -107,7 +107,7 @@ static void finish_without_cgroup(struct restore *r) {
 /* Which sides are to be cleared, and are not? */
 static void find_refused(const struct restore *r, const struct cpuset_state *s, struct cpuset_change *ret) {
         struct cpuset_change cpus = { .change_cpus = true }, mems = { .change_mems = true };
-        *ret = (struct cpuset_change){
+        *ret = (struct cpuset_change) {
                 .change_cpus = r->cpus && !r->entry.before.cpus_set && !cpuset_in_force(s, &cpus),
                 .change_mems = r->mems && !r->entry.before.mems_set && !cpuset_in_force(s, &mems),
         };
@@ -249,7 +249,7 @@ static void begin_side(struct restore *r, const struct cpuset_state *s) {
                         return;
                 }
         }
-        r->change = (struct cpuset_change){ .change_cpus = r->cpus, .change_mems = r->mems, .value = r->entry.before };
+        r->change = (struct cpuset_change) { .change_cpus = r->cpus, .change_mems = r->mems, .value = r->entry.before };
         begin_step(r, STEP_RESET);
 }
 
@@ -268,14 +268,14 @@ static int restore_new(struct record *record, const struct act *act, const struc
         struct restore *r = malloc(sizeof(*r));
         if (!r)
                 return -ENOMEM;
-        *r = (struct restore){ .record = record, .act = *act, .entry = *e, .done = done, .userdata = userdata };
+        *r = (struct restore) { .record = record, .act = *act, .entry = *e, .done = done, .userdata = userdata };
         r->entry.cgroup = strdup(e->cgroup);
         r->entry.unit = strdup(e->unit);
         if (!r->entry.cgroup || !r->entry.unit) {
                 restore_free(r);
                 return -ENOMEM;
         }
-        r->target = (struct target){ .cgroup = r->entry.cgroup, .unit = r->entry.unit, .owner = e->owner };
+        r->target = (struct target) { .cgroup = r->entry.cgroup, .unit = r->entry.unit, .owner = e->owner };
         *ret = r;
         return 0;
 }

@@ -28,7 +28,7 @@ static struct sim_unit *find_unit(const struct simulated *s, const char *name) {
 static void effective_of(const struct simulated *s, const char *path, struct cpu_mask *cpus, struct node_set *mems) {
         if (strcmp(path, "/") == 0 || path[0] == 0) {
                 struct node_set all = topology_nodes(s->topology);
-                *cpus = (struct cpu_mask){ 0 };
+                *cpus = (struct cpu_mask) { 0 };
                 topology_cpus_of(s->topology, &all, cpus);
                 *mems = topology_nodes_with_memory(s->topology);
                 return;
@@ -40,11 +40,11 @@ static void effective_of(const struct simulated *s, const char *path, struct cpu
         effective_of(s, parent, cpus, mems);
 
         const struct sim_cgroup *c = find_cgroup(s, path);
-        struct cpu_mask own_cpus = c ? c->configured.cpus : (struct cpu_mask){ 0 };
+        struct cpu_mask own_cpus = c ? c->configured.cpus : (struct cpu_mask) { 0 };
         cpu_mask_and(&own_cpus, cpus);
         if (!cpu_mask_is_empty(&own_cpus))
                 *cpus = own_cpus;
-        struct node_set own_mems = c ? node_set_intersect(&c->configured.mems, mems) : (struct node_set){ 0 };
+        struct node_set own_mems = c ? node_set_intersect(&c->configured.mems, mems) : (struct node_set) { 0 };
         if (!node_set_is_empty(&own_mems))
                 *mems = own_mems;
 }
@@ -54,7 +54,7 @@ int sim_get_cpuset(void *context, const struct target *t, struct cpuset_state *r
         const struct sim_cgroup *c = find_cgroup(s, t->cgroup);
         if (!c)
                 return -ENOENT;
-        *ret = (struct cpuset_state){ .configured = c->configured, .populated = !c->empty };
+        *ret = (struct cpuset_state) { .configured = c->configured, .populated = !c->empty };
         effective_of(s, t->cgroup, &ret->effective_cpus, &ret->effective_mems);
         _cleanup_free_ char *parent = strdup(t->cgroup);
         if (!parent)
@@ -79,7 +79,7 @@ static int write_value(struct simulated *s, struct sim_cgroup *c, const struct c
                         r = -EINVAL;
                 else {
                         c->configured.cpus_set = v->cpus_set;
-                        c->configured.cpus = v->cpus_set ? v->cpus : (struct cpu_mask){ 0 };
+                        c->configured.cpus = v->cpus_set ? v->cpus : (struct cpu_mask) { 0 };
                 }
         }
         if (change->change_mems) {
@@ -89,7 +89,7 @@ static int write_value(struct simulated *s, struct sim_cgroup *c, const struct c
                         r = r < 0 ? r : -EINVAL;
                 else {
                         c->configured.mems_set = v->mems_set;
-                        c->configured.mems = v->mems_set ? v->mems : (struct node_set){ 0 };
+                        c->configured.mems = v->mems_set ? v->mems : (struct node_set) { 0 };
                 }
         }
         return r;

@@ -210,7 +210,7 @@ long sim_scan_pages(void *context, pid_t pid, int pagemap_fd, uint64_t start, ui
                         *ret_end = ret[n - 1].end;
                         return (long) n;
                 }
-                ret[n++] = (struct page_stretch){ at, to, huge };
+                ret[n++] = (struct page_stretch) { at, to, huge };
         }
         *ret_end = end;
         return (long) n;
@@ -296,7 +296,7 @@ int simulated_add_mapping(struct simulated *s, pid_t pid, const struct simulated
                        head = page / SIMULATED_HUGE_PAGES * SIMULATED_HUGE_PAGES;
                 bool whole = head >= mapping->start / SIMULATED_PAGE_BYTES &&
                              head + SIMULATED_HUGE_PAGES <= mapping->start / SIMULATED_PAGE_BYTES + mapping->n_pages;
-                m->pages[i] = (struct simulated_page){ .node = (int16_t) mapping->node, .thp = mapping->thp && whole };
+                m->pages[i] = (struct simulated_page) { .node = (int16_t) mapping->node, .thp = mapping->thp && whole };
         }
         insert_mapping(p, m);
         return 0;

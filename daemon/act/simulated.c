@@ -16,7 +16,7 @@ int sim_call_later(void *context, uint64_t delay_usec, ops_later callback, void 
         struct sim_event *e = malloc(sizeof(*e)), *other;
         if (!e)
                 return -ENOMEM;
-        *e = (struct sim_event){ .when_usec = s->now_usec + delay_usec, .callback = callback, .userdata = userdata };
+        *e = (struct sim_event) { .when_usec = s->now_usec + delay_usec, .callback = callback, .userdata = userdata };
         TAILQ_FOREACH(other, &s->events, entry)
         if (other->when_usec > e->when_usec) {
                 TAILQ_INSERT_BEFORE(other, e, entry);
@@ -86,7 +86,7 @@ int simulated_new(unsigned n_nodes, unsigned cpus_per_node, struct simulated **r
         }
         for (unsigned n = 0; n < n_nodes; n++) {
                 struct topology_node *node = &s->topology->nodes[n];
-                *node = (struct topology_node){
+                *node = (struct topology_node) {
                         .present = true, .bytes_total = 64 * GIB, .n_cpus = cpus_per_node, .n_cores = cpus_per_node
                 };
                 for (unsigned c = 0; c < cpus_per_node; c++) {
@@ -118,7 +118,7 @@ struct simulated *simulated_free(struct simulated *s) {
 }
 
 void simulated_act(struct simulated *s, struct act *ret) {
-        *ret = (struct act){ .ops = &simulated_ops, .context = s };
+        *ret = (struct act) { .ops = &simulated_ops, .context = s };
 }
 
 struct simulated_knobs *simulated_knobs(struct simulated *s) {

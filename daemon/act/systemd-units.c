@@ -92,7 +92,7 @@ static int call_manager(sd_bus *bus, struct unit_change_list *pending, const cha
         struct unit_change *u = malloc(sizeof(*u));
         if (!u)
                 return -ENOMEM;
-        *u = (struct unit_change){ .done = done, .userdata = userdata };
+        *u = (struct unit_change) { .done = done, .userdata = userdata };
 
         int r = sd_bus_message_new_method_call(bus, &m, "org.freedesktop.systemd1", "/org/freedesktop/systemd1",
                                                "org.freedesktop.systemd1.Manager", method);

@@ -62,7 +62,7 @@ static int look_at_threads(struct search *s, int cgroup_fd) {
                 r = array_reserve(&s->waiters, &s->capacity, s->n_waiters + 1, sizeof(*s->waiters));
                 if (r < 0)
                         return r;
-                s->waiters[s->n_waiters++] = (struct waiter){ (pid_t) tid, n_sleeps };
+                s->waiters[s->n_waiters++] = (struct waiter) { (pid_t) tid, n_sleeps };
         }
         return 0;
 }

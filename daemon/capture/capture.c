@@ -33,7 +33,7 @@ void capture_done(struct capture *c) {
                 free(c->items[i].bytes);
         }
         free(c->items);
-        *c = (struct capture){ 0 };
+        *c = (struct capture) { 0 };
 }
 
 /* Takes over path and bytes, also when it fails. */
@@ -44,7 +44,7 @@ static int add(struct capture *c, enum recorded_type type, char *path, char *byt
                 free(bytes);
                 return -ENOMEM;
         }
-        c->items[c->n_items++] = (struct recorded){ .path = path, .type = type, .bytes = bytes, .size = size };
+        c->items[c->n_items++] = (struct recorded) { .path = path, .type = type, .bytes = bytes, .size = size };
         return 0;
 }
 
@@ -134,7 +134,7 @@ static int take_applied(struct taking *t) {
                         free(cgroup);
                         break;
                 }
-                t->state.applied[t->state.n_applied++] = (struct applied){
+                t->state.applied[t->state.n_applied++] = (struct applied) {
                         .cgroup = cgroup,
                         .cpus = e->changed_cpus && e->ours.cpus_set,
                         .mems = e->changed_mems && e->ours.mems_set,

@@ -9,13 +9,13 @@ void look_done(struct captured_look *l) {
         explanations_free(l->explanations, l->observation ? l->observation->n_services : 0);
         observation_free(l->observation);
         plan_free(l->plan);
-        *l = (struct captured_look){ 0 };
+        *l = (struct captured_look) { 0 };
 }
 
 static int find_companions(const struct look_input *in, const struct observation *o, const struct history *history,
                            const size_t *bonds, size_t index, struct companions *ret) {
         const struct service_sample *s = &o->services[index];
-        *ret = (struct companions){ 0 };
+        *ret = (struct companions) { 0 };
         int r = 0;
         for (size_t i = 0; i < o->n_services && s->n_processes < DEEP_PROCESSES_MAX && r == 0; i++)
                 if (is_companion(o->services, bonds, index, i, history, in->topology->n_ids, false))

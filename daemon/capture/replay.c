@@ -34,7 +34,7 @@ void replay_done(struct replay *r) {
         look_done(&r->look);
         config_free(r->config);
         topology_free(r->topology);
-        *r = (struct replay){ 0 };
+        *r = (struct replay) { 0 };
 }
 
 static int read_state(struct replaying *p, unsigned n_ids) {

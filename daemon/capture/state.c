@@ -24,7 +24,7 @@ void capture_state_done(struct capture_state *s) {
                 free((char *) s->applied[i].cgroup);
         free(s->applied);
         history_done(&s->history);
-        *s = (struct capture_state){ 0 };
+        *s = (struct capture_state) { 0 };
 }
 
 int capture_rename_files(struct config *c, const char *root, const char *one_file) {
@@ -86,7 +86,7 @@ static int read_applied(struct json_object *list, struct capture_state *s) {
                 char *copy = strdup(cgroup);
                 if (!copy)
                         return -ENOMEM;
-                s->applied[s->n_applied++] = (struct applied){ copy, json_get_flag(o, "cpus"), json_get_flag(o, "mems") };
+                s->applied[s->n_applied++] = (struct applied) { copy, json_get_flag(o, "cpus"), json_get_flag(o, "mems") };
         }
         if (s->n_applied > 0)
                 qsort(s->applied, s->n_applied, sizeof *s->applied, compare_applied);

@@ -12,7 +12,7 @@ void config_errors_done(struct config_errors *e) {
         for (size_t i = 0; i < e->n_lines; i++)
                 free(e->lines[i]);
         free(e->lines);
-        *e = (struct config_errors){ 0 };
+        *e = (struct config_errors) { 0 };
 }
 
 /* A file's name can hold anything, and a captured tree is somebody else's: what is told of it goes to terminals, JSON and D-Bus. */
@@ -43,7 +43,7 @@ static void error_list_insert(struct error_list *l, struct position at, char *te
         if (l->n_entries == ARRAY_SIZE(l->entries))
                 free(l->entries[--l->n_entries].text);
         memmove(&l->entries[i + 1], &l->entries[i], (l->n_entries - i) * sizeof(l->entries[0]));
-        l->entries[i] = (struct error_entry){ .at = at, .text = text };
+        l->entries[i] = (struct error_entry) { .at = at, .text = text };
         l->n_entries++;
 }
 
@@ -82,7 +82,7 @@ int config_file_flush_errors(struct config_file *f, struct config_errors *errors
 void error_list_done(struct error_list *l) {
         for (size_t i = 0; i < l->n_entries; i++)
                 free(l->entries[i].text);
-        *l = (struct error_list){ 0 };
+        *l = (struct error_list) { 0 };
 }
 
 char *quote_text(const char *text, size_t length) {

@@ -197,7 +197,7 @@ static int add_dropin(struct dropin_list *l, const char *name, size_t dir) {
         char *copy = strdup(name);
         if (!copy)
                 return -ENOMEM;
-        l->items[l->n_items++] = (struct dropin){ .name = copy, .dir = dir };
+        l->items[l->n_items++] = (struct dropin) { .name = copy, .dir = dir };
         return 0;
 }
 
@@ -301,7 +301,7 @@ static void tree_done(struct tree *t) {
 static int tree_init(struct tree *t, const struct config_source *source, struct loader *loader) {
         const char *root = source->root ? source->root : "/";
         size_t n = strlen(root);
-        *t = (struct tree){ .root_fd = -1, .loader = loader, .source = source };
+        *t = (struct tree) { .root_fd = -1, .loader = loader, .source = source };
         while (n > 0 && root[n - 1] == '/')
                 n--;
         bool captured = n > 0 && !source->main_file;

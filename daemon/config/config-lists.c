@@ -138,7 +138,7 @@ static int read_weights(struct config_file *f, const struct key *k, const struct
                 return -ENOMEM;
         for (unsigned i = 0; i <= NODE_ID_MAX; i++)
                 if (weights[i])
-                        r->weights[r->n_weights++] = (struct node_weight){ .node = i, .weight = weights[i] };
+                        r->weights[r->n_weights++] = (struct node_weight) { .node = i, .weight = weights[i] };
         r->interleave_by = INTERLEAVE_GIVEN;
         return 0;
 }

@@ -6,7 +6,7 @@
 #include "config/config-private.h"
 
 int loader_init(struct loader *l, const struct topology *topology, struct config_errors *errors) {
-        *l = (struct loader){ .topology = topology, .errors = errors };
+        *l = (struct loader) { .topology = topology, .errors = errors };
         l->config = config_new();
         return l->config ? 0 : -ENOMEM;
 }
@@ -31,7 +31,7 @@ void loader_done(struct loader *l) {
         free(l->origins);
         free(l->files);
         config_free(l->config);
-        *l = (struct loader){ 0 };
+        *l = (struct loader) { 0 };
 }
 
 /* NULL when memory ran out. */

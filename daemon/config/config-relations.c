@@ -108,7 +108,7 @@ static size_t group_of(const struct relations *rel, size_t i) {
 static void group_init(struct relations *rel, size_t i) {
         const struct rule *r = &rel->rules[i];
         struct group *g = &rel->groups[i];
-        *g = (struct group){ .parent = i, .may = rule_may_have(r), .fixed = rule_fixed_nodes(r) };
+        *g = (struct group) { .parent = i, .may = rule_may_have(r), .fixed = rule_fixed_nodes(r) };
         bool fixed = !node_set_is_empty(&g->fixed);
         g->min = fixed ? node_set_count(&g->fixed) : r->min_nodes;
         g->max = fixed ? g->min : r->max_nodes ? r->max_nodes : NODE_ID_MAX + 1;
@@ -303,7 +303,7 @@ static int check_exclusive(struct relations *rel, size_t i) {
 /* -------- the whole -------- */
 
 static int relations_init(struct relations *rel, struct loader *l) {
-        *rel = (struct relations){ .loader = l, .rules = l->config->rules, .n_rules = l->config->n_rules };
+        *rel = (struct relations) { .loader = l, .rules = l->config->rules, .n_rules = l->config->n_rules };
         rel->groups = calloc(rel->n_rules, sizeof(*rel->groups));
         rel->by_name = calloc(rel->n_rules, sizeof(*rel->by_name));
         rel->names = calloc(rel->n_rules, sizeof(*rel->names));

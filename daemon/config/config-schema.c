@@ -163,7 +163,7 @@ static int read_entry(struct config_file *f, const char *where, const struct val
 
 int mapping_read(struct config_file *f, const char *where, const struct value *v, const struct key *keys, size_t n_keys,
                  void *target, struct seen *ret_seen) {
-        *ret_seen = (struct seen){ 0 };
+        *ret_seen = (struct seen) { 0 };
         for (const struct value *key = v->first; key; key = key->next->next) {
                 int r = read_entry(f, where, key, keys, n_keys, target, ret_seen);
                 if (r < 0 && r != -EBADMSG)
@@ -252,7 +252,7 @@ static int read_rule(struct config_file *f, const struct value *v) {
         struct rule_origin *origin = &l->origins[l->n_origins++];
         c->n_rules++;
         rule_init(r);
-        *origin = (struct rule_origin){ .file = f };
+        *origin = (struct rule_origin) { .file = f };
         return read_rule_keys(f, v, r, origin);
 }
 

@@ -295,7 +295,7 @@ int parse_window(const char *text, struct week_window ret[7], size_t *ret_n, con
         for (unsigned day = 0; day < 7; day++)
                 if (days & (1u << day)) {
                         unsigned midnight = day * 24 * 60;
-                        ret[n++] = (struct week_window){
+                        ret[n++] = (struct week_window) {
                                 .start_minute = midnight + start,
                                 .end_minute = midnight + end + (end <= start ? 24 * 60 : 0),
                         };

@@ -68,7 +68,7 @@ static int check_text(struct config_file *f, const char *text, size_t size) {
                     c == 0xffff)
                         return complain(f, at, "a control character (U+%04X); expected plain text", c);
                 if (c == '\n')
-                        at = (struct position){ at.line + 1, 1 };
+                        at = (struct position) { at.line + 1, 1 };
                 else
                         at.column++;
                 i += n;
@@ -85,7 +85,7 @@ struct composer {
 };
 
 static struct position position_of(yaml_mark_t mark) {
-        return (struct position){ (unsigned) mark.line + 1, (unsigned) mark.column + 1 };
+        return (struct position) { (unsigned) mark.line + 1, (unsigned) mark.column + 1 };
 }
 
 /* Is there a tab at this place, or before it in the indentation? Libyaml's own message does not mention tabs. */

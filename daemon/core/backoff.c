@@ -12,7 +12,7 @@
 
 int pressure_share(struct pressure_meter *m, uint64_t total_usec, uint64_t now_usec) {
         if (!m->seen || now_usec < m->last_usec || total_usec < m->last_total_usec) {
-                *m = (struct pressure_meter){ true, now_usec, total_usec, now_usec, total_usec };
+                *m = (struct pressure_meter) { true, now_usec, total_usec, now_usec, total_usec };
                 return -1;
         }
         uint64_t more = total_usec - m->last_total_usec, passed = now_usec - m->last_usec;
@@ -60,9 +60,9 @@ static enum word judge_room(const struct backoff *b, const struct backoff_look *
 }
 
 void backoff_init(struct backoff *b, int memory_permille, int cpu_permille, bool restricted) {
-        *b = (struct backoff){ .before_memory = MAX2(memory_permille, 0),
-                               .before_cpu = MAX2(cpu_permille, 0),
-                               .restricted = restricted };
+        *b = (struct backoff) { .before_memory = MAX2(memory_permille, 0),
+                                .before_cpu = MAX2(cpu_permille, 0),
+                                .restricted = restricted };
 }
 
 static void pause_it(struct backoff *b, enum hold_cause cause, uint64_t now) {

@@ -8,8 +8,8 @@
 
 #include "core/util.h"
 
-#define NODE_WORDS (sizeof((struct node_set){ 0 }.words) / sizeof(uint64_t))
-#define CPU_WORDS  (sizeof((struct cpu_mask){ 0 }.words) / sizeof(uint64_t))
+#define NODE_WORDS (sizeof((struct node_set) { 0 }.words) / sizeof(uint64_t))
+#define CPU_WORDS  (sizeof((struct cpu_mask) { 0 }.words) / sizeof(uint64_t))
 
 static void words_add(uint64_t *w, size_t n_words, unsigned id) {
         if (id / 64 < n_words)

@@ -124,7 +124,7 @@ int companions_add(struct companions *c, const struct service_sample *s, const s
 }
 
 int companions_copy(const struct companions *from, struct companions *ret) {
-        *ret = (struct companions){ 0 };
+        *ret = (struct companions) { 0 };
         for (size_t i = 0; from && i < from->n_items; i++) {
                 const struct companion *x = &from->items[i];
                 const struct service_sample s = { .cgroup = x->cgroup, .processes = x->processes, .n_processes = x->n_processes };
@@ -155,5 +155,5 @@ void companions_done(struct companions *c) {
                 free(c->items[i].processes);
         }
         free(c->items);
-        *c = (struct companions){ 0 };
+        *c = (struct companions) { 0 };
 }

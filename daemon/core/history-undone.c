@@ -94,12 +94,12 @@ struct part {
 
 static struct part part_of(const struct history_entry *e, enum undone_by by) {
         if (e->n_undone == 0)
-                return (struct part){ 0 };
+                return (struct part) { 0 };
         if (e->n_balanced + e->n_demoted > 0)
-                return by == UNDONE_BY_DEMOTION ? (struct part){ e->n_demoted, e->demoted_usec }
-                                                : (struct part){ e->n_balanced, e->balanced_usec };
-        return e->undone_by_demotion == (by == UNDONE_BY_DEMOTION) ? (struct part){ e->n_undone, e->undone_usec }
-                                                                   : (struct part){ 0 };
+                return by == UNDONE_BY_DEMOTION ? (struct part) { e->n_demoted, e->demoted_usec }
+                                                : (struct part) { e->n_balanced, e->balanced_usec };
+        return e->undone_by_demotion == (by == UNDONE_BY_DEMOTION) ? (struct part) { e->n_undone, e->undone_usec }
+                                                                   : (struct part) { 0 };
 }
 
 static bool is_on(const struct machine_sample *machine, enum undone_by by) {

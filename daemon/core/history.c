@@ -30,7 +30,7 @@ struct history_entry *history_get(struct history *h, const char *cgroup) {
                 return NULL;
         memmove(h->entries + i + 1, h->entries + i, (h->n_entries - i) * sizeof *h->entries);
         h->n_entries++;
-        h->entries[i] = (struct history_entry){ .cgroup = key };
+        h->entries[i] = (struct history_entry) { .cgroup = key };
         return &h->entries[i];
 }
 
@@ -273,7 +273,7 @@ void history_done(struct history *h) {
         for (size_t i = 0; i < h->n_entries; i++)
                 entry_done(&h->entries[i]);
         free(h->entries);
-        *h = (struct history){ 0 };
+        *h = (struct history) { 0 };
 }
 
 static bool copy_entry(const struct history_entry *from, struct history_entry *to) {

@@ -11,7 +11,7 @@ struct node_set kernel_slow_nodes(const struct kernel_memory *k, const struct to
                         return slow;
                 slow = node_set_union(&slow, &k->tiers[i].nodes);
         }
-        return (struct node_set){ 0 }; /* none that they would be slower than */
+        return (struct node_set) { 0 }; /* none that they would be slower than */
 }
 
 /* Nodes that its memory is on when all is done. Empty: not known before. */

@@ -107,7 +107,7 @@ void pace_slice_done(struct pace *p, uint64_t tried_bytes, uint64_t took_usec) {
                 return;
         uint64_t took = MIN2(MAX2(took_usec, (uint64_t) 1), (uint64_t) TOOK_MAX_USEC), size = usual_bytes(p);
         tried_bytes = MIN2(tried_bytes, (uint64_t) TRIED_MAX_BYTES);
-        p->last[p->next_last] = (struct pace_slice){ tried_bytes, took };
+        p->last[p->next_last] = (struct pace_slice) { tried_bytes, took };
         p->next_last = (p->next_last + 1) % PACE_WINDOW;
         p->n_last = MIN2(p->n_last + 1, PACE_WINDOW);
         learn_fixed(p, tried_bytes, took);

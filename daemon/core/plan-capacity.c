@@ -128,8 +128,9 @@ void job_assign(struct planner *pl, struct job *j, const struct option *o) {
 
 /* At rest: all it has is there, so nothing has to find room. */
 static void put_at_rest(struct planner *pl, struct job *j) {
-        j->chosen =
-                (struct option){ .nodes = j->home, .has_cpus = true, .has_memory = true, .fits_memory = true, .fits_cpus = true };
+        j->chosen = (struct option) {
+                .nodes = j->home, .has_cpus = true, .has_memory = true, .fits_memory = true, .fits_cpus = true
+        };
         j->assigned = true;
         move_load(pl, j, 1);
         constraints_enter(pl, j);

@@ -142,7 +142,7 @@ static bool cpus_in_force(const struct job *j, const struct due *d) {
 
 static void find_due(struct planner *pl, struct job *j, struct due *d) {
         const struct service_sample *s = j->sample;
-        *d = (struct due){ .same_home = j->assigned && j->has_home && node_set_equal(&j->chosen.nodes, &j->home) };
+        *d = (struct due) { .same_home = j->assigned && j->has_home && node_set_equal(&j->chosen.nodes, &j->home) };
         if (j->assigned) {
                 d->mems = job_mems(pl, j, &j->chosen.nodes);
                 d->bytes_fixed = bytes_fixed(pl, j, &d->mems);
@@ -151,7 +151,7 @@ static void find_due(struct planner *pl, struct job *j, struct due *d) {
                 /* All that it may have anyway: nothing to restrict. */
                 struct node_set all = node_set_intersect(&pl->cpu_nodes, &j->may_cpus);
                 if (node_set_is_subset(&all, &d->cpus))
-                        d->cpus = (struct node_set){ 0 };
+                        d->cpus = (struct node_set) { 0 };
         }
         find_move(pl, j, d);
         bool restricts = !node_set_is_empty(&d->cpus);
@@ -213,7 +213,7 @@ static void conclude(struct planner *pl, struct job *j) {
         p->home_cpus = d.cpus;
         p->home_mems = d.mems;
         /* The whole home, also where its CPUs are all that it may have: what it is compared with next time. */
-        p->home = j->assigned ? j->chosen.nodes : (struct node_set){ 0 };
+        p->home = j->assigned ? j->chosen.nodes : (struct node_set) { 0 };
         p->bytes_fixed = d.bytes_fixed + d.bytes_unmovable;
         p->bytes_undone = d.bytes_undone;
         set_state(j, &d);

@@ -38,7 +38,7 @@ static bool bonded(const struct job *a, const struct job *b) {
 bool jobs_conflict(const struct planner *pl, const struct job *a, const struct job *b, struct bar *ret) {
         if (bonded(a, b))
                 return false;
-        *ret = (struct bar){ .constraint = CONSTRAINT_EXCLUSIVE, .other = b };
+        *ret = (struct bar) { .constraint = CONSTRAINT_EXCLUSIVE, .other = b };
         if (rule_is_apart(pl, a->rule_number, b->rule_number)) {
                 ret->constraint = CONSTRAINT_APART;
                 ret->rule = names(&a->rule->apart_from, b->rule->name) ? a->rule : b->rule;
@@ -52,7 +52,7 @@ bool jobs_conflict(const struct planner *pl, const struct job *a, const struct j
 static bool keeps_away(const struct planner *pl, const struct job *b, const struct job *a, struct bar *ret) {
         if (bonded(a, b))
                 return false;
-        *ret = (struct bar){ .constraint = CONSTRAINT_EXCLUSIVE, .rule = b->rule, .other = b };
+        *ret = (struct bar) { .constraint = CONSTRAINT_EXCLUSIVE, .rule = b->rule, .other = b };
         if (b->rule->exclusive)
                 return true;
         ret->constraint = CONSTRAINT_APART;
@@ -76,7 +76,7 @@ static enum constraint broken_by_itself(const struct job *j, const struct node_s
 }
 
 bool job_bars(const struct job *j, const struct node_set *nodes, struct bar *ret) {
-        *ret = (struct bar){ .constraint = broken_by_itself(j, nodes), .rule = j->rule };
+        *ret = (struct bar) { .constraint = broken_by_itself(j, nodes), .rule = j->rule };
         return ret->constraint != CONSTRAINT_NONE;
 }
 
@@ -124,7 +124,7 @@ enum standing job_standing(const struct planner *pl, const struct job *j, const 
         struct group alone = *g;
         for (size_t k = 0; k < g->n; k++)
                 if (g->members[k] != j && g->members[k]->assigned && !node_set_equal(&g->members[k]->chosen.nodes, nodes)) {
-                        *ret = (struct bar){ CONSTRAINT_TOGETHER, g->members[k]->rule, g->members[k] };
+                        *ret = (struct bar) { CONSTRAINT_TOGETHER, g->members[k]->rule, g->members[k] };
                         return STANDING_FORBIDDEN;
                 }
         alone.members = &self;
@@ -150,9 +150,9 @@ bool job_excluded(const struct planner *pl, const struct job *j, const struct no
         struct bar bar = { .constraint = CONSTRAINT_NONE };
         bool barred = j->group ? job_standing(pl, j, nodes, &bar) != STANDING_FREE
                                : job_bars(j, nodes, &bar) || barred_by_others(pl, j, nodes, &bar);
-        *ret = (struct exclusion){ 0 };
+        *ret = (struct exclusion) { 0 };
         if (barred)
-                *ret = (struct exclusion){ bar.constraint, bar.rule };
+                *ret = (struct exclusion) { bar.constraint, bar.rule };
         else if (!node_set_is_subset(&here, &usable))
                 ret->constraint = CONSTRAINT_CPUSET;
         return ret->constraint != CONSTRAINT_NONE;

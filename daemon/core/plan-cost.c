@@ -184,7 +184,7 @@ void option_evaluate(struct planner *pl, const struct job *j, const struct node_
         struct option *o = ret;
         struct node_set cpus = job_cpus(pl, j, nodes), mems = job_mems(pl, j, nodes);
         uint64_t off, off_huge;
-        *o = (struct option){ .nodes = *nodes };
+        *o = (struct option) { .nodes = *nodes };
         members_of(pl, &cpus, &pl->cpus);
         members_of(pl, &mems, &pl->mems);
         evaluate_cpus(pl, j, o);
@@ -280,7 +280,7 @@ void option_present(const struct planner *pl, const struct job *j, struct option
 void option_unmoved(struct planner *pl, const struct job *j, const struct option *o, struct option *ret) {
         struct node_set cpus = job_cpus(pl, j, &o->nodes), mems = job_mems(pl, j, &o->nodes);
         double bytes = (double) j->bytes;
-        *ret = (struct option){ .nodes = o->nodes };
+        *ret = (struct option) { .nodes = o->nodes };
         members_of(pl, &cpus, &pl->cpus);
         members_of(pl, &mems, &pl->mems);
         const double *far = expected_far(pl, j, o->n_cores, pl->distance, pl->far_mixed);

@@ -24,7 +24,7 @@ struct attempt {
 static bool note(struct attempt *a, struct group *g) {
         if (a->n == LOG_MAX)
                 return false;
-        a->log[a->n++] = (struct change){ g, g->members[0]->chosen.nodes, g->assigned };
+        a->log[a->n++] = (struct change) { g, g->members[0]->chosen.nodes, g->assigned };
         return true;
 }
 
@@ -85,7 +85,7 @@ static size_t ways_of(const struct planner *pl, const struct group *g, struct wa
                         if (at < HOMES_TRIED)
                                 ret[at] = ret[at - 1];
                 if (at < HOMES_TRIED)
-                        ret[at] = (struct way){ o->nodes, o->cost };
+                        ret[at] = (struct way) { o->nodes, o->cost };
         }
         return n;
 }

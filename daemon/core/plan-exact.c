@@ -65,7 +65,7 @@ static size_t ways_of(struct exact *x, size_t k, struct branch *ret) {
         size_t n = follow_ways(x->pl, j, ways, WAYS_MAX);
         x->n_evaluations += (unsigned) x->pl->n_options;
         for (size_t i = 0; i < n; i++)
-                ret[i] = (struct branch){ ways[i].nodes, j->weight * ways[i].cost };
+                ret[i] = (struct branch) { ways[i].nodes, j->weight * ways[i].cost };
         return n;
 }
 

@@ -61,7 +61,7 @@ static struct candidate *add(const struct context *c, const struct option *o, en
         struct candidate *x = &c->e->candidates[c->e->n_candidates++];
         /* What its companions bring along for it needs no room of its own: neither is told of it. */
         uint64_t credit = MIN2(job_credit_bytes(c->pl, j, &o->nodes), MIN2(o->bytes_needed, o->bytes_room));
-        *x = (struct candidate){
+        *x = (struct candidate) {
                 .nodes = o->nodes,
                 .cost = o->cost,
                 .terms = { o->distance, o->bandwidth_cost, o->load_cost, o->fill_cost, o->moving_cost, o->breadth_cost,
@@ -112,7 +112,7 @@ static void add_options(struct context *c) {
                                 break;
                         c->taken[o - c->pl->options] = true;
                         if (o->standing != STANDING_FREE)
-                                add(c, o, VERDICT_EXCLUDED)->excluded_by = (struct exclusion){ o->bar.constraint, o->bar.rule };
+                                add(c, o, VERDICT_EXCLUDED)->excluded_by = (struct exclusion) { o->bar.constraint, o->bar.rule };
                         else
                                 (void) add(c, o, fitting ? verdict_of_beaten(c, o) : verdict_of_lacking(c->j, o));
                 }
@@ -244,5 +244,5 @@ void explanation_done(struct explanation *e) {
                 free(e->would_change[i]);
         free(e->would_change);
         free(e->candidates);
-        *e = (struct explanation){ 0 };
+        *e = (struct explanation) { 0 };
 }

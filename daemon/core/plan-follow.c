@@ -105,9 +105,9 @@ size_t follow_ways(struct planner *pl, struct job *j, struct follow_way *ret, si
                         continue;
                 double gain = option_gain(j->present.cost, j->present.distance, o);
                 if (is_worth(j, o, gain) && !is_held_back(pl, j, o, gain))
-                        add_way(ret, &n, max - 1, &(struct follow_way){ o->nodes, o->cost });
+                        add_way(ret, &n, max - 1, &(struct follow_way) { o->nodes, o->cost });
         }
-        add_way(ret, &n, max, &(struct follow_way){ .cost = j->present.cost });
+        add_way(ret, &n, max, &(struct follow_way) { .cost = j->present.cost });
         return n;
 }
 
@@ -147,7 +147,7 @@ static void plan_one(struct planner *pl, struct job *j) {
         candidates_of_memory(pl, j);
         option_present(pl, j, &j->present);
         const struct option *best = choose(pl, j), *barred = candidates_barred(pl, j);
-        struct option chosen = best ? *best : (struct option){ 0 }, former = barred ? *barred : (struct option){ 0 };
+        struct option chosen = best ? *best : (struct option) { 0 }, former = barred ? *barred : (struct option) { 0 };
         double gain = best ? option_gain(j->present.cost, j->present.distance, &chosen) : 0;
         j->waits = j->unpaid = j->crowded = false;
         j->patience_usec = 0;
@@ -195,7 +195,7 @@ void plan_follow(struct planner *pl) {
         }
         for (size_t i = 0; i < pl->n_jobs; i++)
                 if (pl->jobs[i].kind == JOB_FOLLOW)
-                        order[n++] = (struct sized){ &pl->jobs[i], pl->jobs[i].bytes };
+                        order[n++] = (struct sized) { &pl->jobs[i], pl->jobs[i].bytes };
         qsort(order, n, sizeof *order, larger_first);
         for (size_t i = 0; i < n; i++)
                 plan_one(pl, order[i].job);

@@ -100,7 +100,7 @@ bool groups_init(struct planner *pl) {
         qsort(pl->members, n, sizeof(struct job *), by_bond);
         for (size_t i = 0; i < n;) {
                 struct group *g = &pl->groups[pl->n_groups];
-                *g = (struct group){ .members = pl->members + i, .n = 1, .bond = pl->members[i]->bond };
+                *g = (struct group) { .members = pl->members + i, .n = 1, .bond = pl->members[i]->bond };
                 while (g->bond != SIZE_MAX && i + g->n < n && g->members[g->n]->bond == g->bond)
                         g->n++;
                 i += g->n;
@@ -113,7 +113,7 @@ bool groups_init(struct planner *pl) {
 
 struct group *group_split(struct planner *pl, struct group *g, size_t n_left) {
         struct group *rest = &pl->groups[pl->n_groups];
-        *rest = (struct group){ .members = g->members + n_left, .n = g->n - n_left, .bond = g->bond };
+        *rest = (struct group) { .members = g->members + n_left, .n = g->n - n_left, .bond = g->bond };
         g->n = n_left;
         pl->order[pl->n_groups++] = rest;
         set_up(pl, g);
@@ -147,7 +147,7 @@ static void evaluate_several(struct planner *pl, struct group *g, const struct n
         double weight = 0;
         group_assign(pl, g, nodes);
         *ret = g->members[g->n - 1]->chosen;
-        *ret = (struct option){
+        *ret = (struct option) {
                 .nodes = *nodes,
                 .n_cores = ret->n_cores,
                 .n_cpus = ret->n_cpus,

@@ -15,7 +15,7 @@ void growth_done(struct growth *g) {
         free(g->row);
         free(g->n);
         free(g->sum);
-        *g = (struct growth){ 0 };
+        *g = (struct growth) { 0 };
 }
 
 struct growth *growth_of(struct planner *pl, enum growing which, const struct node_set *nodes) {

@@ -248,7 +248,7 @@ void job_set_distance(const struct planner *pl, struct job *j) {
 // NOLINTNEXTLINE(readability-non-const-parameter): written to by way of pl->look
 int planner_init(struct planner *pl, const struct plan_input *in, bool *look, struct plan *plan) {
         const struct topology *t = in->topology;
-        *pl = (struct planner){ .in = in, .topology = t, .look = look };
+        *pl = (struct planner) { .in = in, .topology = t, .look = look };
         pl->all_nodes = topology_nodes(t);
         pl->cpu_nodes = topology_nodes_with_cpus(t);
         pl->mem_nodes = topology_nodes_with_memory(t);
@@ -277,7 +277,7 @@ int planner_init(struct planner *pl, const struct plan_input *in, bool *look, st
         NODE_SET_FOREACH (id, &pl->all_nodes) {
                 const struct node_memory *m = &in->machine->nodes[id];
                 pl->index_of[id] = (uint16_t) pl->n_nodes;
-                pl->nodes[pl->n_nodes++] = (struct plan_node){
+                pl->nodes[pl->n_nodes++] = (struct plan_node) {
                         .id = (unsigned) id,
                         .n_cores = t->nodes[id].n_cores,
                         .n_cpus = t->nodes[id].n_cpus,

@@ -81,7 +81,7 @@ void group_assign_member(struct planner *pl, struct group *g, size_t k, const st
 static size_t lent_before(const struct planner *pl, const struct job *j, struct lent *ret) {
         size_t k = 0;
         uint64_t allow;
-        *ret = (struct lent){ 0 };
+        *ret = (struct lent) { 0 };
         for (; j->group->members[k] != j; k++)
                 add_member(pl, j->group, k, &j->group->members[k]->chosen.nodes, ret, &allow);
         return k;

@@ -39,7 +39,7 @@ static bool number_rules(struct planner *pl, struct seen *seen) {
         size_t n = 0, distinct = 0;
         for (size_t i = 0; i < pl->n_jobs; i++)
                 if (is_subject(&pl->jobs[i]))
-                        seen[n++] = (struct seen){ pl->jobs[i].rule, rank_of(pl, pl->jobs[i].rule, i) };
+                        seen[n++] = (struct seen) { pl->jobs[i].rule, rank_of(pl, pl->jobs[i].rule, i) };
         qsort(seen, n, sizeof *seen, by_rule);
         for (size_t i = 0; i < n; i++)
                 if (i == 0 || seen[i].rule != seen[i - 1].rule)
@@ -50,7 +50,7 @@ static bool number_rules(struct planner *pl, struct seen *seen) {
                 return false;
         pl->n_rules = distinct;
         for (size_t i = 0; i < distinct; i++) {
-                pl->rules[i] = (struct rule_state){ .rule = seen[i].rule, .rank = seen[i].rank, .together = SIZE_MAX };
+                pl->rules[i] = (struct rule_state) { .rule = seen[i].rule, .rank = seen[i].rank, .together = SIZE_MAX };
                 seen[i].rank = i;
         }
         qsort(seen, distinct, sizeof *seen, by_rule);
@@ -141,8 +141,8 @@ static bool part_rules(struct planner *pl, const struct named *named, size_t n_n
                                         free(edges);
                                         return false;
                                 }
-                                edges[n++] = (struct edge){ (uint32_t) i, named[m].rule };
-                                edges[n++] = (struct edge){ named[m].rule, (uint32_t) i };
+                                edges[n++] = (struct edge) { (uint32_t) i, named[m].rule };
+                                edges[n++] = (struct edge) { named[m].rule, (uint32_t) i };
                         }
         }
         if (n > 0)
@@ -166,7 +166,7 @@ static bool relate_rules(struct planner *pl) {
         bool ok = named && parent;
         for (size_t i = 0; i < pl->n_rules && ok; i++)
                 if (pl->rules[i].rule->name)
-                        named[n++] = (struct named){ pl->rules[i].rule->name, (uint32_t) i };
+                        named[n++] = (struct named) { pl->rules[i].rule->name, (uint32_t) i };
         if (ok && n > 0)
                 qsort(named, n, sizeof *named, by_name);
         if (ok) {

@@ -119,7 +119,7 @@ static bool fits_cpus(const struct planner *pl, const struct job *j) {
 
 static void add_part(struct plan_scorer *s, const struct job *j, const struct option *o, bool fits, struct plan_score *ret) {
         struct plan_score_part *part = &s->parts[j - s->pl.jobs];
-        *part = (struct plan_score_part){ j->weight * o->cost, fits };
+        *part = (struct plan_score_part) { j->weight * o->cost, fits };
         ret->cost += part->cost;
         ret->memory_fits &= fits;
 }
@@ -176,7 +176,7 @@ int plan_scorer_score(struct plan_scorer *s, const struct node_set *homes, struc
 }
 
 struct plan_score_part plan_scorer_part(const struct plan_scorer *s, size_t sample) {
-        return plan_scorer_places(s, sample) ? s->parts[sample] : (struct plan_score_part){ .memory_fits = true };
+        return plan_scorer_places(s, sample) ? s->parts[sample] : (struct plan_score_part) { .memory_fits = true };
 }
 
 int plan_score(const struct plan_input *in, const struct node_set *homes, struct plan_score *ret) {

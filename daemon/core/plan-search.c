@@ -125,7 +125,7 @@ static void give_up_together(struct planner *pl, struct group *g) {
         struct group *rest = group_split(pl, g, low);
         for (size_t k = 0; k < rest->n; k++) {
                 rest->members[k]->gave_up[CONSTRAINT_TOGETHER] = true;
-                rest->members[k]->lost_to = (struct bar){ CONSTRAINT_TOGETHER, g->members[0]->rule, g->members[0] };
+                rest->members[k]->lost_to = (struct bar) { CONSTRAINT_TOGETHER, g->members[0]->rule, g->members[0] };
         }
 }
 

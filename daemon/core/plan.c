@@ -60,7 +60,7 @@ static int make(struct planner *pl, const struct plan_input *in, bool *look, str
 }
 
 int planner_run(struct planner *pl, const struct plan_input *in, bool *look, struct plan **ret) {
-        *pl = (struct planner){ 0 };
+        *pl = (struct planner) { 0 };
         if (!plan_input_is_consistent(in))
                 return -EINVAL;
         struct plan *plan = calloc(1, sizeof *plan);

@@ -116,11 +116,11 @@ void string_list_done(struct string_list *l) {
         for (size_t i = 0; i < l->n_items; i++)
                 free(l->items[i]);
         free(l->items);
-        *l = (struct string_list){ 0 };
+        *l = (struct string_list) { 0 };
 }
 
 void rule_init(struct rule *r) {
-        *r = (struct rule){
+        *r = (struct rule) {
                 .place = PLACE_COMPACT,
                 .memory = MEMORY_PREFER,
                 .cpus = CPUS_RESTRICT,
@@ -140,14 +140,14 @@ void rule_done(struct rule *r) {
         string_list_done(&r->devices);
         free(r->weights);
         free(r->file);
-        *r = (struct rule){ 0 };
+        *r = (struct rule) { 0 };
 }
 
 struct config *config_new(void) {
         struct config *c = calloc(1, sizeof *c);
         if (!c)
                 return NULL;
-        c->settings = (struct settings){
+        c->settings = (struct settings) {
                 .interval_usec = 10 * USEC_PER_SEC,
                 .max_interval_usec = 5 * USEC_PER_MINUTE,
                 .scan_cpu_permille = 10,

@@ -16,7 +16,7 @@ const char *owner_to_string(enum owner o) {
 }
 
 void service_sample_init(struct service_sample *s) {
-        *s = (struct service_sample){
+        *s = (struct service_sample) {
                 .owner = OWNER_NONE,
                 .memory_pressure_centipercent = -1,
                 .cpu_pressure_centipercent = -1,

@@ -32,7 +32,7 @@ static void refill(struct throttle *t, uint64_t now_usec) {
 }
 
 void throttle_init(struct throttle *t, uint64_t rate_bytes, uint64_t now_usec) {
-        *t = (struct throttle){
+        *t = (struct throttle) {
                 .rate_bytes = rate_bytes,
                 .burst_bytes = burst_of(rate_bytes),
                 .tokens_bytes = (int64_t) burst_of(rate_bytes),

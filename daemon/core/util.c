@@ -92,13 +92,13 @@ char *strbuf_steal(struct strbuf *b) {
         }
         char *text = b->text;
         text[b->length] = 0;
-        *b = (struct strbuf){ 0 };
+        *b = (struct strbuf) { 0 };
         return text;
 }
 
 void strbuf_done(struct strbuf *b) {
         free(b->text);
-        *b = (struct strbuf){ 0 };
+        *b = (struct strbuf) { 0 };
 }
 
 char *format_string(const char *format, ...) {

@@ -111,7 +111,7 @@ static bool read_stall(int cgroup_fd, const char *file, uint64_t *ret) {
 }
 
 void cgroup_read_stalls(const struct host *h, const char *cgroup, struct pressure_totals *ret) {
-        *ret = (struct pressure_totals){ 0 };
+        *ret = (struct pressure_totals) { 0 };
         if (!h->has_psi || cgroup[0] != '/')
                 return;
         _cleanup_(close_fdp) int fd = cgroup_open(h, cgroup);
@@ -177,7 +177,7 @@ static void read_own(const struct host *h, const char *cgroup, struct cgroup_cpu
 }
 
 void cgroup_read_cpuset(const struct host *h, const char *cgroup, struct cgroup_cpuset *ret) {
-        *ret = (struct cgroup_cpuset){ 0 };
+        *ret = (struct cgroup_cpuset) { 0 };
         if (!h->has_cpuset)
                 return;
         read_own(h, cgroup, ret);

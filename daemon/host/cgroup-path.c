@@ -102,7 +102,7 @@ int service_key_of(const struct config *c, const char *path, struct service_key 
 void service_key_done(struct service_key *k) {
         free(k->unit);
         free(k->slice);
-        *k = (struct service_key){ 0 };
+        *k = (struct service_key) { 0 };
 }
 
 bool name_is_container_scope(const char *name) {
@@ -120,7 +120,7 @@ static bool name_is_user_manager(const char *name) {
 }
 
 struct rights rights_of_root(bool has_systemd) {
-        return (struct rights){ .owner = OWNER_NONE, .realm = REALM_HOST, .children = has_systemd ? REALM_HOST : REALM_FOREIGN };
+        return (struct rights) { .owner = OWNER_NONE, .realm = REALM_HOST, .children = has_systemd ? REALM_HOST : REALM_FOREIGN };
 }
 
 static bool is_host_unit(const struct rights *parent, const char *name) {

@@ -182,7 +182,7 @@ static int walk_tree(struct walk *w) {
         /* The kernel's own file system counts them; one that a captured tree lies on need not. */
         struct statfs fs;
         w->counts_links = fstatfs(fd, &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC;
-        w->levels[0] = (struct level){ .rights = rights_of_root(w->host->has_systemd) };
+        w->levels[0] = (struct level) { .rights = rights_of_root(w->host->has_systemd) };
         if (level_open(w, fd, &w->levels[0]) < 0)
                 return -ENOMEM;
         int r = visit(w);

@@ -33,7 +33,7 @@ void thread_table_sort(struct thread_table *t) {
 
 void thread_table_done(struct thread_table *t) {
         free(t->records);
-        *t = (struct thread_table){ 0 };
+        *t = (struct thread_table) { 0 };
 }
 
 uint64_t thread_delta(const struct thread_table *previous, uint64_t previous_ticks, const struct thread_record *now) {
@@ -47,10 +47,10 @@ uint64_t thread_delta(const struct thread_table *previous, uint64_t previous_tic
 
 int cpu_tally_alloc(struct cpu_tally *t, unsigned n_ids) {
         size_t n = (size_t) n_ids + 1;
-        *t = (struct cpu_tally){ .n_ids = n_ids,
-                                 .delta_ticks = calloc(n, sizeof(uint64_t)),
-                                 .life_ticks = calloc(n, sizeof(uint64_t)),
-                                 .threads = calloc(n, sizeof(uint64_t)) };
+        *t = (struct cpu_tally) { .n_ids = n_ids,
+                                  .delta_ticks = calloc(n, sizeof(uint64_t)),
+                                  .life_ticks = calloc(n, sizeof(uint64_t)),
+                                  .threads = calloc(n, sizeof(uint64_t)) };
         if (t->delta_ticks && t->life_ticks && t->threads)
                 return 0;
         cpu_tally_done(t);
@@ -61,7 +61,7 @@ void cpu_tally_done(struct cpu_tally *t) {
         free(t->delta_ticks);
         free(t->life_ticks);
         free(t->threads);
-        *t = (struct cpu_tally){ 0 };
+        *t = (struct cpu_tally) { 0 };
 }
 
 void cpu_tally_add(struct cpu_tally *t, int node, uint64_t delta_ticks, uint64_t life_ticks) {

@@ -11,20 +11,20 @@ static void found_service_done(struct found_service *f) {
         free(f->slice);
         free(f->owner_detail);
         free(f->pids);
-        *f = (struct found_service){ 0 };
+        *f = (struct found_service) { 0 };
 }
 
 void found_services_done(struct found_services *s) {
         for (size_t i = 0; i < s->n_items; i++)
                 found_service_done(&s->items[i]);
         free(s->items);
-        *s = (struct found_services){ 0 };
+        *s = (struct found_services) { 0 };
 }
 
 struct found_service *found_services_add(struct found_services *s) {
         if (array_reserve(&s->items, &s->capacity, s->n_items + 1, sizeof *s->items) < 0)
                 return NULL;
-        s->items[s->n_items] = (struct found_service){ .owner = OWNER_NONE, .usage_usec = USEC_INFINITY };
+        s->items[s->n_items] = (struct found_service) { .owner = OWNER_NONE, .usage_usec = USEC_INFINITY };
         return &s->items[s->n_items++];
 }
 
@@ -76,7 +76,7 @@ int found_services_merge(struct found_services *s) {
                         continue;
                 }
                 struct found_service moved = *f;
-                *f = (struct found_service){ 0 };
+                *f = (struct found_service) { 0 };
                 s->items[kept++] = moved;
         }
         s->n_items = kept;

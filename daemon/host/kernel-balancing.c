@@ -75,7 +75,7 @@ void kernel_balancing_sample(const struct host *h, struct machine_sample *m) {
                 m->kernel_balancing = 0;
         m->kernel_demotes = kernel_demotion_read(h);
         if (kernel_moves_pages(m) && read_moved(h, h->root_fd, "proc/vmstat", &moved) < 0)
-                moved = (struct moved){ 0 };
+                moved = (struct moved) { 0 };
         /* Both, whichever is on: the other may be switched on between two looks. */
         m->kernel_moved_bytes = moved.balanced;
         m->kernel_demoted_bytes = moved.demoted;

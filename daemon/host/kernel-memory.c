@@ -63,7 +63,7 @@ static bool is_there(const struct host *h, const char *path) {
 }
 
 void kernel_memory_read(const struct host *h, struct kernel_memory *ret) {
-        *ret = (struct kernel_memory){ .has_balancing = true };
+        *ret = (struct kernel_memory) { .has_balancing = true };
         if (kernel_balancing_read(h, &ret->balancing) < 0) {
                 ret->has_balancing = false;
                 ret->balancing = 0;

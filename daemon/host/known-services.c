@@ -22,14 +22,14 @@ void known_service_done(struct known_service *k) {
         string_list_done(&k->users);
         string_list_done(&k->exes);
         string_list_done(&k->comms);
-        *k = (struct known_service){ 0 };
+        *k = (struct known_service) { 0 };
 }
 
 void known_services_done(struct known_services *t) {
         for (size_t i = 0; i < t->n_items; i++)
                 known_service_done(&t->items[i]);
         free(t->items);
-        *t = (struct known_services){ 0 };
+        *t = (struct known_services) { 0 };
 }
 
 static int compare_cgroup(const void *key, const void *element) {
@@ -45,7 +45,7 @@ int known_services_append(struct known_services *t, struct known_service *k) {
         if (r < 0)
                 return r;
         t->items[t->n_items++] = *k;
-        *k = (struct known_service){ 0 };
+        *k = (struct known_service) { 0 };
         return 0;
 }
 
@@ -74,8 +74,8 @@ int known_services_update(struct known_services *t, struct known_services *newer
 }
 
 int reading_plan_alloc(struct reading_plan *p, size_t n) {
-        *p = (struct reading_plan){ .needs = calloc(n + 1, sizeof *p->needs),
-                                    .usages_usec = calloc(n + 1, sizeof *p->usages_usec) };
+        *p = (struct reading_plan) { .needs = calloc(n + 1, sizeof *p->needs),
+                                     .usages_usec = calloc(n + 1, sizeof *p->usages_usec) };
         if (p->needs && p->usages_usec)
                 return 0;
         reading_plan_done(p);
@@ -85,7 +85,7 @@ int reading_plan_alloc(struct reading_plan *p, size_t n) {
 void reading_plan_done(struct reading_plan *p) {
         free(p->needs);
         free(p->usages_usec);
-        *p = (struct reading_plan){ 0 };
+        *p = (struct reading_plan) { 0 };
 }
 
 struct candidate {
@@ -153,7 +153,7 @@ int reading_plan_make(const struct known_services *known, const struct found_ser
                 plan->needs[i] = idle ? READ_NOTHING : READ_LATER;
                 if (idle && limits->now_usec - MIN2(k->read_usec, limits->now_usec) < KNOWN_TRUSTED_USEC)
                         continue;
-                candidates[n++] = (struct candidate){ i, k->tally.n_threads, k->read_usec, idle };
+                candidates[n++] = (struct candidate) { i, k->tally.n_threads, k->read_usec, idle };
         }
         if (n > 0)
                 qsort(candidates, n, sizeof *candidates, compare_candidates);

@@ -31,7 +31,7 @@ struct mappers {
 };
 
 static struct mapped key_of(const struct maps_entry *e) {
-        return (struct mapped){ .device = e->device, .inode = e->inode, .address = e->inode == 0 ? e->start : 0 };
+        return (struct mapped) { .device = e->device, .inode = e->inode, .address = e->inode == 0 ? e->start : 0 };
 }
 
 /* The finalizer of splitmix64, over all three. */

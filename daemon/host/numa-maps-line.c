@@ -210,9 +210,9 @@ static inline const char *take_words(struct numa_maps_parser *p, const char *s, 
 /* Fills p->mapping from the line that begins at `s`. Returns where its newline is; NULL: this is no numa_maps. */
 static inline const char *parse_line(struct numa_maps_parser *p, const char *s, const char *end) {
         struct numa_mapping *m = &p->mapping;
-        *m = (struct numa_mapping){ .kernel_page_bytes = p->page_bytes,
-                                    .pages_by_node = p->pages_by_node,
-                                    .first_node = p->n_ids };
+        *m = (struct numa_mapping) { .kernel_page_bytes = p->page_bytes,
+                                     .pages_by_node = p->pages_by_node,
+                                     .first_node = p->n_ids };
         s = take_begin(m, s, end);
         if (s) {
                 s = take_words(p, s, end);

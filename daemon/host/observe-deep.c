@@ -288,7 +288,7 @@ int observe_deep(const struct host *h, unsigned n_ids, const struct process_ref 
                 .movable = { .n_ids = n_ids },
                 .movable_hugetlb = { .n_ids = n_ids },
                 .open = { .n_ids = n_ids },
-                .options = options ? *options : (struct deep_options){ 0 },
+                .options = options ? *options : (struct deep_options) { 0 },
                 .host = h,
                 .proc_fd = open_below(h->root_fd, "proc", O_PATH | O_DIRECTORY | O_CLOEXEC),
         };

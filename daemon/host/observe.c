@@ -149,7 +149,7 @@ static int run_screen(struct screen *s, uint64_t now_usec, struct observation **
         thread_table_sort(&s->threads);
         thread_table_done(&o->threads);
         o->threads = s->threads;
-        s->threads = (struct thread_table){ 0 };
+        s->threads = (struct thread_table) { 0 };
         usage_table_done(&o->usages);
         o->usages = usages;
         (void) known_services_update(&o->known, &s->known); /* -ENOMEM: then nothing is known, and all is read again */

@@ -97,7 +97,7 @@ struct deep_options {
         atomic_size_t *reading;
 };
 static inline struct deep_options deep_options_of(const struct rule *r) {
-        return (struct deep_options){
+        return (struct deep_options) {
                 .move_shared = r && r->shared_pages == SHARED_PAGES_MOVE,
                 .override_policy = r && r->app_policy == APP_POLICY_OVERRIDE,
         };

@@ -211,7 +211,7 @@ static struct user_name *add_user(struct user_cache *c, uid_t uid) {
                 user_cache_done(c);
         if (array_reserve(&c->users, &c->capacity, c->n_users + 1, sizeof *c->users) < 0)
                 return NULL;
-        c->users[c->n_users] = (struct user_name){ .uid = uid };
+        c->users[c->n_users] = (struct user_name) { .uid = uid };
         return &c->users[c->n_users++];
 }
 
@@ -237,7 +237,7 @@ const char *user_cache_get(struct user_cache *c, uid_t uid, uint64_t now_usec) {
         }
         free(u->name);
         uint64_t wait = named ? NAMED_USEC : MIN2(MAX2(2 * u->wait_usec, UNNAMED_USEC), NAMED_USEC);
-        *u = (struct user_name){ .uid = uid, .name = name, .asked_usec = now_usec, .wait_usec = wait };
+        *u = (struct user_name) { .uid = uid, .name = name, .asked_usec = now_usec, .wait_usec = wait };
         record_user(uid, name);
         return name;
 }
@@ -246,5 +246,5 @@ void user_cache_done(struct user_cache *c) {
         for (size_t i = 0; i < c->n_users; i++)
                 free(c->users[i].name);
         free(c->users);
-        *c = (struct user_cache){ .captured = c->captured, .root_fd = c->root_fd };
+        *c = (struct user_cache) { .captured = c->captured, .root_fd = c->root_fd };
 }

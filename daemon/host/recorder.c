@@ -24,7 +24,7 @@ static ssize_t path_of_fd(int fd, char *ret, size_t size) {
 
 int recorder_init(struct recorder *r, int root_fd) {
         char path[PATH_MAX];
-        *r = (struct recorder){ 0 };
+        *r = (struct recorder) { 0 };
         ssize_t n = path_of_fd(root_fd, path, sizeof path);
         if (n < 0)
                 return (int) n;
@@ -39,7 +39,7 @@ void recorder_done(struct recorder *r) {
         }
         free(r->items);
         free(r->root);
-        *r = (struct recorder){ 0 };
+        *r = (struct recorder) { 0 };
 }
 
 void recorder_use(struct recorder *r) {
@@ -95,7 +95,7 @@ static struct recorded *add(struct recorder *r, char *path, enum recorded_type t
                 return NULL;
         }
         struct recorded *item = &r->items[r->n_items];
-        *item = (struct recorded){ .path = path, .type = type, .sequence = r->n_items };
+        *item = (struct recorded) { .path = path, .type = type, .sequence = r->n_items };
         r->n_items++;
         return item;
 }

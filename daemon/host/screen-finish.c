@@ -81,7 +81,7 @@ void usage_table_done(struct usage_table *t) {
         for (size_t i = 0; i < t->n_records; i++)
                 free(t->records[i].cgroup);
         free(t->records);
-        *t = (struct usage_table){ 0 };
+        *t = (struct usage_table) { 0 };
 }
 
 int screen_usages(const struct screen *s, struct usage_table *ret) {
@@ -95,7 +95,7 @@ int screen_usages(const struct screen *s, struct usage_table *ret) {
                         usage_table_done(&t);
                         return -ENOMEM;
                 }
-                t.records[t.n_records++] = (struct usage_record){ .cgroup = cgroup, .usage_usec = s->services[i].usage_usec };
+                t.records[t.n_records++] = (struct usage_record) { .cgroup = cgroup, .usage_usec = s->services[i].usage_usec };
         }
         *ret = t;
         return 0;

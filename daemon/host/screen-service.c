@@ -34,7 +34,7 @@ static void reading_done(struct reading *r) {
 
 static int reading_init(struct reading *r, struct screen *s) {
         unsigned n_ids = s->observer->topology->n_ids;
-        *r = (struct reading){ .screen = s, .since_ticks = s->previous_ticks };
+        *r = (struct reading) { .screen = s, .since_ticks = s->previous_ticks };
         service_sample_init(&r->service.sample);
         r->service.window_usage_usec = USEC_INFINITY;
         r->service.allowed_cpus = calloc((size_t) n_ids + 1, sizeof *r->service.allowed_cpus);
@@ -146,7 +146,7 @@ static int add_process(struct reading *r, pid_t pid, char *ret_comm, size_t comm
                 return error == -ENOMEM ? error : 0;
         if (array_reserve(&sample->processes, &r->processes_capacity, sample->n_processes + 1, sizeof *sample->processes) < 0)
                 return -ENOMEM;
-        sample->processes[sample->n_processes++] = (struct process_ref){ .pid = pid, .start_ticks = st.start_ticks };
+        sample->processes[sample->n_processes++] = (struct process_ref) { .pid = pid, .start_ticks = st.start_ticks };
         error = st.n_threads > 1 ? proc_for_each_thread(s->observer->proc_fd, pid, add_thread, r) : add_thread(pid, 0, &st, r);
         if (error == -ENOMEM)
                 return error;
@@ -217,7 +217,7 @@ static int keep(struct reading *r) {
         if (array_reserve(&s->services, &s->capacity, s->n_services + 1, sizeof *s->services) < 0)
                 return -ENOMEM;
         s->services[s->n_services++] = r->service;
-        r->service = (struct screened_service){ 0 };
+        r->service = (struct screened_service) { 0 };
         return 0;
 }
 

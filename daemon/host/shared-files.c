@@ -121,5 +121,5 @@ void shared_files_done(struct shared_files *s) {
         }
         free(s->files);
         free(s->slots);
-        *s = (struct shared_files){ .n_ids = s->n_ids };
+        *s = (struct shared_files) { .n_ids = s->n_ids };
 }

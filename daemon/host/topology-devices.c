@@ -97,7 +97,7 @@ static int add_devices(struct loader *l, hwloc_obj_type_t type, size_t *capacity
                         free(name);
                         return -ENOMEM;
                 }
-                t->devices[t->n_devices++] = (struct topology_device){ .name = name, .nodes = closest_nodes(l, o) };
+                t->devices[t->n_devices++] = (struct topology_device) { .name = name, .nodes = closest_nodes(l, o) };
         }
         return 0;
 }

@@ -23,7 +23,7 @@ static void event_done(struct event *v) {
         free(v->unit);
         free(v->cgroup);
         json_object_put(v->json);
-        *v = (struct event){ 0 };
+        *v = (struct event) { 0 };
 }
 
 struct events *events_new(void) {

@@ -67,7 +67,7 @@ static const char *source_name(const char *file) {
 }
 
 void log_entry_init(struct log_entry *e, int priority, const char *id, const char *file, int line, const char *function) {
-        *e = (struct log_entry){ .priority = priority };
+        *e = (struct log_entry) { .priority = priority };
         put_field(e, format_string("PRIORITY=%d", priority));
         put_field(e, format_string("SYSLOG_IDENTIFIER=numabalanced"));
         put_field(e, format_string("CODE_FILE=%s", source_name(file)));
@@ -162,7 +162,7 @@ static void journal_send(struct log_entry *e, const char *message) {
         put_field(e, format_string("MESSAGE=%s", message));
         struct iovec iov[ARRAY_SIZE(e->fields)];
         for (size_t i = 0; i < e->n_fields; i++)
-                iov[i] = (struct iovec){ .iov_base = e->fields[i], .iov_len = strlen(e->fields[i]) };
+                iov[i] = (struct iovec) { .iov_base = e->fields[i], .iov_len = strlen(e->fields[i]) };
         /* No journal (a container, early boot): sd_journal_sendv() says nothing and neither can we. */
         if (sd_journal_sendv(iov, (int) e->n_fields) < 0)
                 console_send(e->priority, message);

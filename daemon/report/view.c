@@ -12,7 +12,7 @@
 /* Where the service belongs: its memory, or where memory is left alone its CPUs. */
 static struct node_set home_of(const struct placement *p) {
         if (!p)
-                return (struct node_set){ 0 };
+                return (struct node_set) { 0 };
         return node_set_is_empty(&p->home_mems) ? p->home_cpus : p->home_mems;
 }
 

@@ -76,7 +76,7 @@ int sim_timer_new(void *context, uint64_t slack_usec, env_callback callback, voi
         struct env_timer *t = malloc(sizeof(*t));
         if (!t)
                 return -ENOMEM;
-        *t = (struct env_timer){ .sim = context, .event = { .callback = callback, .userdata = userdata } };
+        *t = (struct env_timer) { .sim = context, .event = { .callback = callback, .userdata = userdata } };
         *ret = t;
         return 0;
 }
@@ -109,8 +109,8 @@ int sim_call_at(struct sim *s, uint64_t when_usec, void (*callback)(struct sim *
         struct sim_later *l = malloc(sizeof(*l));
         if (!l)
                 return -ENOMEM;
-        *l = (struct sim_later){ .sim = s, .callback = callback, .userdata = userdata, .owned = owned };
-        l->event = (struct sim_event){ .callback = run_later, .userdata = l };
+        *l = (struct sim_later) { .sim = s, .callback = callback, .userdata = userdata, .owned = owned };
+        l->event = (struct sim_event) { .callback = run_later, .userdata = l };
         TAILQ_INSERT_TAIL(&s->laters, l, entry);
         sim_arm(s, &l->event, when_usec);
         return 0;
@@ -192,9 +192,9 @@ int sim_submit(void *context, const struct job_ops *ops, void *arg, uint64_t dea
         struct sim_job *j = malloc(sizeof(*j));
         if (!j)
                 return -ENOMEM;
-        *j = (struct sim_job){ .sim = s, .ops = ops, .arg = arg, .deadline_usec = deadline_usec };
-        j->step = (struct sim_event){ .callback = on_job_begin, .userdata = j };
-        j->limit = (struct sim_event){ .callback = on_job_late, .userdata = j };
+        *j = (struct sim_job) { .sim = s, .ops = ops, .arg = arg, .deadline_usec = deadline_usec };
+        j->step = (struct sim_event) { .callback = on_job_begin, .userdata = j };
+        j->limit = (struct sim_event) { .callback = on_job_late, .userdata = j };
         TAILQ_INSERT_TAIL(&s->queued, j, entry);
         start_jobs(s);
         return 0;

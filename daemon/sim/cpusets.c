@@ -8,7 +8,7 @@
 
 static void parent_effective(const struct sim *s, const struct sim_service *v, struct cpu_mask *cpus, struct node_set *mems) {
         struct node_set all = topology_nodes(s->topology), nodes = v->spec.parent_cpu_nodes;
-        *cpus = (struct cpu_mask){ 0 };
+        *cpus = (struct cpu_mask) { 0 };
         topology_cpus_of(s->topology, node_set_is_empty(&nodes) ? &all : &nodes, cpus);
         *mems = topology_nodes_with_memory(s->topology);
         if (!node_set_is_empty(&v->spec.parent_mems))
@@ -70,7 +70,7 @@ static int write_value(struct sim *s, struct sim_service *v, const struct cpuset
                         r = -EINVAL;
                 else {
                         v->configured.cpus_set = c->value.cpus_set;
-                        v->configured.cpus = c->value.cpus_set ? c->value.cpus : (struct cpu_mask){ 0 };
+                        v->configured.cpus = c->value.cpus_set ? c->value.cpus : (struct cpu_mask) { 0 };
                 }
         }
         if (c->change_mems) {
@@ -80,7 +80,7 @@ static int write_value(struct sim *s, struct sim_service *v, const struct cpuset
                         r = r < 0 ? r : -EINVAL;
                 else {
                         v->configured.mems_set = c->value.mems_set;
-                        v->configured.mems = c->value.mems_set ? c->value.mems : (struct node_set){ 0 };
+                        v->configured.mems = c->value.mems_set ? c->value.mems : (struct node_set) { 0 };
                 }
         }
         sim_refresh_allowed(s, v);
@@ -113,7 +113,7 @@ static int sim_get_cpuset(void *context, const struct target *t, struct cpuset_s
                 return r;
         if (!v || !v->has_cgroup)
                 return -ENOENT;
-        *ret = (struct cpuset_state){ .configured = v->configured, .populated = v->running };
+        *ret = (struct cpuset_state) { .configured = v->configured, .populated = v->running };
         sim_effective(s, v, &ret->effective_cpus, &ret->effective_mems);
         parent_effective(s, v, &ret->parent_effective_cpus, &ret->parent_effective_mems);
         return 0;
@@ -147,7 +147,7 @@ static int answer_later(struct sim *s, uint64_t delay_usec, const struct sim_ans
                 return -ENOMEM;
         *a = *from;
         a->sim = s;
-        a->event = (struct sim_event){ .callback = give_answer, .userdata = a };
+        a->event = (struct sim_event) { .callback = give_answer, .userdata = a };
         TAILQ_INSERT_TAIL(&s->answers, a, entry);
         sim_arm(s, &a->event, s->now_usec + delay_usec);
         return 0;
@@ -193,7 +193,7 @@ static int ask_service_manager(struct sim *s, struct sim_service *v, const struc
         struct unit_write *w = malloc(sizeof(*w));
         if (!w)
                 return -ENOMEM;
-        *w = (struct unit_write){ v, *c };
+        *w = (struct unit_write) { v, *c };
         uint64_t at = s->now_usec + MAX2(s->settings.apply_usec, *ret_answer_usec);
         int r = sim_call_at(s, at, apply_unit_write, w, true);
         if (r < 0)

@@ -88,7 +88,7 @@ uint64_t sim_bytes(const struct sim *s, const struct sim_service *v) {
 /* Services */
 
 void sim_spec_init(struct sim_spec *p) {
-        *p = (struct sim_spec){ .owner = OWNER_SYSTEMD, .cpus = 1, .n_processes = 1 };
+        *p = (struct sim_spec) { .owner = OWNER_SYSTEMD, .cpus = 1, .n_processes = 1 };
 }
 
 static size_t position(const struct sim *s, const char *cgroup) {
@@ -215,7 +215,7 @@ static void begin(struct sim *s, struct sim_service *v) {
         fill_kind(s, v, SIM_BOUND, bound);
         fill_kind(s, v, SIM_PLAIN, p->bytes - MIN2(p->bytes, pinned + shared + bound));
         s->totals.least_bytes += sim_least_bytes(s, v);
-        v->home = v->home_before = (struct node_set){ 0 };
+        v->home = v->home_before = (struct node_set) { 0 };
         v->home_usec = v->first_home_usec = 0;
         sim_tell_cgroup(s, v);
 }
@@ -253,9 +253,9 @@ void sim_end(struct sim *s, struct sim_service *v) {
                 for (unsigned n = 0; n < s->n_ids; n++)
                         sim_release(s, v, (enum sim_kind) k, n, UINT64_MAX);
         v->running = v->has_cgroup = false;
-        v->configured = (struct cpuset_value){ 0 };
+        v->configured = (struct cpuset_value) { 0 };
         if (v->spec.owner != OWNER_SYSTEMD)
-                v->settings = (struct cpuset_value){ 0 };
+                v->settings = (struct cpuset_value) { 0 };
         sim_tell_cgroup(s, v);
 }
 

@@ -67,7 +67,7 @@ static int fill_processes(const struct sim_service *v, struct service_sample *o)
         if (!o->processes)
                 return -ENOMEM;
         for (unsigned i = 0; i < v->n_processes; i++)
-                o->processes[i] = (struct process_ref){ .pid = v->pid + (pid_t) i, .start_ticks = v->start_ticks };
+                o->processes[i] = (struct process_ref) { .pid = v->pid + (pid_t) i, .start_ticks = v->start_ticks };
         o->n_processes = v->n_processes;
         o->n_threads = MAX2(v->spec.n_threads, MAX2(v->n_groups, v->n_processes));
         return 0;
@@ -111,11 +111,11 @@ static int fill(struct sim *s, struct sim_service *v, const struct config *confi
 void sim_read_pressure(void *context, const char *cgroup, struct pressure_totals *ret) {
         struct sim *s = context;
         const struct sim_service *v = sim_by_cgroup(s, cgroup);
-        *ret = (struct pressure_totals){ 0 };
+        *ret = (struct pressure_totals) { 0 };
         if (!v || !v->has_cgroup)
                 return;
         sim_catch_up(s);
-        *ret = (struct pressure_totals){
+        *ret = (struct pressure_totals) {
                 .has_memory = true,
                 .has_cpu = true,
                 .memory_usec = (uint64_t) (v->memory_stalled_sec * USEC_PER_SEC),
@@ -261,7 +261,7 @@ int sim_read_machine(void *context, const struct topology *t, struct machine_sam
         ret->kernel_moved_bytes = kernel_moves_pages(ret) ? s->totals.kernel_moved_bytes : 0;
         ret->kernel_demoted_bytes = kernel_moves_pages(ret) ? s->totals.demoted_bytes : 0;
         for (unsigned n = 0; n < s->n_ids; n++)
-                ret->nodes[n] = (struct node_memory){
+                ret->nodes[n] = (struct node_memory) {
                         .bytes_total = s->nodes[n].total,
                         .bytes_free = s->nodes[n].free,
                         .bytes_droppable = s->nodes[n].cache,

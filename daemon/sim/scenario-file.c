@@ -119,7 +119,7 @@ static int read_service(struct config_file *f, const struct value *v, struct sce
         if (r < 0)
                 return r;
         struct scenario_service *s = &file->services[file->n_services++];
-        *s = (struct scenario_service){ .count = 1 };
+        *s = (struct scenario_service) { .count = 1 };
         sim_spec_init(&s->spec);
         r = mapping_read(f, "a service", v, service_keys, ARRAY_SIZE(service_keys), s, &seen);
         return r < 0 ? r : check_service(f, v, s, &seen);
@@ -149,7 +149,7 @@ static int read_event(struct config_file *f, const struct value *v, struct scena
         if (r < 0)
                 return r;
         struct scenario_event *e = &file->events[file->n_events++];
-        *e = (struct scenario_event){ .line = v->at.line, .column = v->at.column };
+        *e = (struct scenario_event) { .line = v->at.line, .column = v->at.column };
         r = mapping_read(f, "an event", v, event_keys, ARRAY_SIZE(event_keys), e, &seen);
         if (r < 0)
                 return r;

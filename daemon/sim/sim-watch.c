@@ -67,8 +67,8 @@ int sim_watch_new(void *context, watch_callback callback, void *userdata, struct
         struct env_watch *w = calloc(1, sizeof(*w));
         if (!w)
                 return -ENOMEM;
-        *w = (struct env_watch){ .sim = s, .callback = callback, .userdata = userdata };
-        w->wake = (struct sim_event){ .callback = on_wake, .userdata = w };
+        *w = (struct env_watch) { .sim = s, .callback = callback, .userdata = userdata };
+        w->wake = (struct sim_event) { .callback = on_wake, .userdata = w };
         s->watch = w;
         *ret = w;
         return 0;
@@ -77,7 +77,7 @@ int sim_watch_new(void *context, watch_callback callback, void *userdata, struct
 int sim_watch_set(struct env_watch *w, const struct watch_wish *wishes, size_t n, struct watch_counts *ret) {
         struct sim *s = w->sim;
         bool psi = s->host.has_psi;
-        *ret = (struct watch_counts){ .n_directories = 1, .memory_complete = true };
+        *ret = (struct watch_counts) { .n_directories = 1, .memory_complete = true };
         for (size_t i = 0; i < s->n_services; i++)
                 s->services[i]->watched.memory = s->services[i]->watched.cpu = false;
         for (size_t i = 0; i < n; i++) {

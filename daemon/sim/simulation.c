@@ -10,7 +10,7 @@
 #define STOP_LIMIT_USEC USEC_PER_MINUTE
 
 void sim_settings_init(struct sim_settings *p) {
-        *p = (struct sim_settings){
+        *p = (struct sim_settings) {
                 .seed = 1,
                 .start_week_minute = 8 * 60,
                 .tick_usec = USEC_PER_SEC,
@@ -190,8 +190,8 @@ int sim_new(struct topology *t, const struct sim_settings *settings, struct sim 
         TAILQ_INIT(&s->queued);
         TAILQ_INIT(&s->running);
         TAILQ_INIT(&s->answers);
-        s->tick = (struct sim_event){ .callback = on_tick, .userdata = s };
-        s->host = (struct host){
+        s->tick = (struct sim_event) { .callback = on_tick, .userdata = s };
+        s->host = (struct host) {
                 .root_fd = -EBADF,
                 .live = true,
                 .cgroup_mount = (char *) "sys/fs/cgroup",
@@ -202,7 +202,7 @@ int sim_new(struct topology *t, const struct sim_settings *settings, struct sim 
                 .page_bytes = 4096,
                 .ticks_per_sec = 100,
         };
-        s->env = (struct environment){
+        s->env = (struct environment) {
                 .ops = &sim_ops,
                 .context = s,
                 .host = &s->host,

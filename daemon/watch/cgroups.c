@@ -67,7 +67,7 @@ static int watch_one(struct watch *w, const char *cgroup, bool directory, struct
         }
         memmove(&w->cgroups[i + 1], &w->cgroups[i], (w->n_cgroups - i) * sizeof(*w->cgroups));
         w->n_cgroups++;
-        w->cgroups[i] = (struct cgroup_watch){ .wd = wd, .cgroup = copy, .is_directory = directory };
+        w->cgroups[i] = (struct cgroup_watch) { .wd = wd, .cgroup = copy, .is_directory = directory };
         *ret = &w->cgroups[i];
         return 0;
 }

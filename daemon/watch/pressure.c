@@ -80,7 +80,7 @@ static int trigger_new(struct watch *w, const char *cgroup, enum watch_kind kind
         struct pressure_trigger *t = calloc(1, sizeof(*t));
         if (!t)
                 return -ENOMEM;
-        *t = (struct pressure_trigger){ .watch = w, .kind = kind, .fd = -EBADF, .cgroup = strdup(cgroup) };
+        *t = (struct pressure_trigger) { .watch = w, .kind = kind, .fd = -EBADF, .cgroup = strdup(cgroup) };
         _cleanup_free_ char *path =
                 format_string("%s%s/%s", w->host->cgroup_mount, strcmp(cgroup, "/") == 0 ? "" : cgroup, resources[kind].file);
         int r = t->cgroup && path ? 0 : -ENOMEM;

@@ -46,7 +46,7 @@ static bool add_piece(struct victim *v, uint64_t address, bool home, bool huge) 
                 if (!pieces || !is_huge)
                         return false;
         }
-        v->pieces[v->n] = (struct piece){ address, home };
+        v->pieces[v->n] = (struct piece) { address, home };
         v->is_huge[v->n++] = huge;
         return true;
 }
@@ -120,7 +120,7 @@ static bool has_huge_pages(const struct victim *v) {
 
 bool victim_start(struct victim *v, enum layout layout, size_t mib, int from) {
         uint64_t bytes = (uint64_t) mib << 20;
-        *v = (struct victim){ .pid = -1 };
+        *v = (struct victim) { .pid = -1 };
         if (!list_pieces(v, layout, bytes)) {
                 (void) fprintf(stderr, "move-rate: out of memory\n");
                 return false;
@@ -153,7 +153,7 @@ void victim_end(struct victim *v) {
         }
         free(v->pieces);
         free(v->is_huge);
-        *v = (struct victim){ .pid = -1 };
+        *v = (struct victim) { .pid = -1 };
 }
 
 size_t victim_piece_pages(const struct victim *v, size_t i) {

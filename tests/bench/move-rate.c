@@ -128,7 +128,7 @@ static double by_mover(const struct victim *v, bool first_only, struct move_resu
         struct act_ops ops = *inner.ops;
         ops.move_pages = timed_move_pages;
         ops.scan_pages = timed_scan_pages;
-        act = (struct act){ .ops = &ops, .context = inner.context };
+        act = (struct act) { .ops = &ops, .context = inner.context };
         asking_seconds = scanning_seconds = 0;
         struct process_ref p = { v->pid, stat.start_ticks };
         struct move_goal goal = { .home = node_set_of((unsigned) home), .room_bytes = room, .respect_own_policy = true };
@@ -219,7 +219,7 @@ static bool measure(enum layout layout, size_t rounds) {
         reset(&v);
         (void) by_mover(&v, true, &one);
         reset(&v);
-        one = (struct move_result){ 0 };
+        one = (struct move_result) { 0 };
         double first = by_mover(&v, true, &one) - (double) one.calls_usec / 1e6;
         for (size_t i = 0; i < rounds; i++) /* before anything is sorted */
                 sustained[i] = raw[i] / (ours[i] - MIN2(first, ours[i] / 2));
@@ -277,11 +277,11 @@ int main(int argc, char **argv) {
         size_mib = number(argc, argv, 3, size_mib, 1u << 20);
         all_rounds = MAX2(number(argc, argv, 4, all_rounds, ROUNDS_MAX), (size_t) 1);
         budget_mib = MAX2(number(argc, argv, 5, budget_mib, 1u << 20), (size_t) 1);
-        host = (struct host){ .root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC), .live = true, .page_bytes = SMALL_BYTES };
+        host = (struct host) { .root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC), .live = true, .page_bytes = SMALL_BYTES };
         topology = topology_new(NODES_MAX, 1);
         if (host.root_fd < 0 || !topology)
                 die("starting");
-        topology->nodes[from] = topology->nodes[home] = (struct topology_node){ .present = true, .bytes_total = 1024 * GIB };
+        topology->nodes[from] = topology->nodes[home] = (struct topology_node) { .present = true, .bytes_total = 1024 * GIB };
         prepare_machine();
         (void) printf("%-24s %8s %11s %15s %11s %8s %14s %9s %11s %10s %6s %7s %7s %7s %8s %8s %8s\n", "", "pages", "raw loop",
                       "", "mover", "ratio", "", "sustained", "moved +", "asked +", "calls", "first", "slice", "call", "besides",

@@ -89,9 +89,9 @@ static double least_part(struct search *x, size_t depth, size_t i) {
                         x->now[i] = x->sets[i][least];
                         score(x, &all);
                         cost = known_part(x, i) - x->slack[i][least];
-                        x->now[i] = (struct node_set){ 0 };
+                        x->now[i] = (struct node_set) { 0 };
                 }
-                parts[least] = (struct part){ MAX2(cost, parts[least].cost), (unsigned) depth };
+                parts[least] = (struct part) { MAX2(cost, parts[least].cost), (unsigned) depth };
         }
 }
 
@@ -142,9 +142,9 @@ static void descend(struct search *x, size_t depth) {
                 memcpy(x->part[depth + 1], x->part[depth], sizeof x->part[depth]);
                 for (size_t k = 0; k < x->n && depth + 1 <= x->n_free; k++) /* those before it may have made room */
                         for (size_t m = 0; m <= SMALL_SETS; m++)
-                                x->part[depth + 1][k][m] = (struct part){ 0, UINT32_MAX };
+                                x->part[depth + 1][k][m] = (struct part) { 0, UINT32_MAX };
                 descend(x, depth + 1);
-                x->now[i] = (struct node_set){ 0 };
+                x->now[i] = (struct node_set) { 0 };
         }
 }
 
@@ -169,7 +169,7 @@ static void add_sets(struct search *x, size_t i) {
                 x->sets[i][x->n_sets[i]++] = s;
         }
         if (service_may_stay(w, i))
-                x->sets[i][x->n_sets[i]++] = (struct node_set){ 0 };
+                x->sets[i][x->n_sets[i]++] = (struct node_set) { 0 };
 }
 
 /* A good order finds good homes early; any order finds the best. */
@@ -248,7 +248,7 @@ bool homes_are_valid(const struct rulebook *b, struct plan_scorer *s, const stru
 struct optimum optimum_search(const struct rulebook *b, struct plan_scorer *s, const struct node_set *planned, bool prune) {
         static struct search x;
         const struct world *w = b->w;
-        x = (struct search){ .b = b, .s = s, .prune = prune, .roomy = is_roomy(w), .range = range_of_distances(w) };
+        x = (struct search) { .b = b, .s = s, .prune = prune, .roomy = is_roomy(w), .range = range_of_distances(w) };
         x.best.cost = INFINITY;
         x.best.proven = true;
         for (size_t i = 0; i < w->n_samples; i++) {

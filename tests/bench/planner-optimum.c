@@ -56,7 +56,7 @@ static void add_ratio(struct column *c, double ratio, uint64_t seed) {
 
 static void homes_of_plan(const struct world *w, const struct plan *p, const struct plan_scorer *s, struct node_set *ret) {
         for (size_t i = 0; i < p->n_placements; i++)
-                ret[i] = is_judged(w, s, i) ? p->placements[i].home : (struct node_set){ 0 };
+                ret[i] = is_judged(w, s, i) ? p->placements[i].home : (struct node_set) { 0 };
 }
 
 /* Whatever cannot hold, no service has a home that its own rule forbids. */
@@ -77,7 +77,7 @@ static void check_scorer(struct tally *t, uint64_t seed, const struct rulebook *
                 uint64_t random = seed ^ (n * UINT64_C(0x9e3779b97f4a7c15));
                 struct plan_score score;
                 for (size_t i = 0; i < b->w->n_samples; i++) {
-                        homes[i] = (struct node_set){ 0 };
+                        homes[i] = (struct node_set) { 0 };
                         NODE_SET_FOREACH (id, &all)
                                 if (is_judged(b->w, s, i) && chance(&random, n < 6 ? 25 : 50))
                                         node_set_add(&homes[i], (unsigned) id);

@@ -12,7 +12,7 @@ static struct topology *make_topology(void) {
         if (!t)
                 abort();
         for (unsigned i = 0; i < 4; i++)
-                t->nodes[i] = (struct topology_node){ .present = i != 1, .bytes_total = i == 1 || i == 3 ? 0 : GIB };
+                t->nodes[i] = (struct topology_node) { .present = i != 1, .bytes_total = i == 1 || i == 3 ? 0 : GIB };
         for (unsigned i = 0; i < 2; i++) {
                 unsigned node = i == 0 ? 0 : 3;
                 cpu_mask_add(&t->nodes[node].cpus, i);

@@ -17,7 +17,7 @@ static struct topology *make_topology(void) {
         struct topology *t = topology_new(3, 2);
         require(t);
         for (unsigned i = 0; i < 3; i++)
-                t->nodes[i] = (struct topology_node){ .present = i != 1, .bytes_total = i == 1 ? 0 : GIB };
+                t->nodes[i] = (struct topology_node) { .present = i != 1, .bytes_total = i == 1 ? 0 : GIB };
         for (unsigned i = 0; i < 2; i++) {
                 cpu_mask_add(&t->nodes[0].cpus, i);
                 t->node_of_cpu[i] = 0;

@@ -127,7 +127,7 @@ static void choose_constraints(struct trial *t, struct rule *r) {
                 struct node_set may = r->has_allowed ? r->allowed : all;
                 r->avoid = random_nodes(t, &all);
                 if (node_set_is_subset(&may, &r->avoid))
-                        r->avoid = (struct node_set){ 0 };
+                        r->avoid = (struct node_set) { 0 };
         }
         if (r->place == PLACE_COMPACT || r->place == PLACE_SPREAD || r->place == PLACE_NEAR) {
                 r->min_nodes = random_below(&t->seed, 4) == 0 ? (unsigned) random_below(&t->seed, 3) : 0;

@@ -117,7 +117,7 @@ static void followed(struct run *r) {
 static struct topology *with_slow_memory(void) {
         struct topology *t = topology_new(3, 16);
         for (unsigned n = 0; t && n < 3; n++) {
-                t->nodes[n] = (struct topology_node){ .present = true, .bytes_total = 16 * GIB };
+                t->nodes[n] = (struct topology_node) { .present = true, .bytes_total = 16 * GIB };
                 for (unsigned k = 0; k < 3; k++)
                         t->distance[n * 3 + k] = n == k ? 10 : n == 2 || k == 2 ? 28 : 20;
                 for (unsigned cpu = n * 8; n < 2 && cpu < (n + 1) * 8; cpu++) {

@@ -227,7 +227,7 @@ static void reloaded(struct run *r) {
 static void memory_only(struct run *r) {
         struct topology *t = topology_new(3, 16);
         for (unsigned n = 0; t && n < 3; n++) {
-                t->nodes[n] = (struct topology_node){ .present = true, .bytes_total = 16 * GIB };
+                t->nodes[n] = (struct topology_node) { .present = true, .bytes_total = 16 * GIB };
                 for (unsigned k = 0; k < 3; k++)
                         t->distance[n * 3 + k] = n == k ? 10 : n == 2 || k == 2 ? 40 : 20;
         }

@@ -77,7 +77,7 @@ static void crowded(struct run *r) {
 static void wide(struct run *r) {
         struct topology *t = topology_new(4, 32);
         for (unsigned n = 0; t && n < 4; n++) {
-                t->nodes[n] = (struct topology_node){ .present = true, .bytes_total = 16 * GIB, .n_cores = 8, .n_cpus = 8 };
+                t->nodes[n] = (struct topology_node) { .present = true, .bytes_total = 16 * GIB, .n_cores = 8, .n_cpus = 8 };
                 for (unsigned cpu = n * 8; cpu < (n + 1) * 8; cpu++) {
                         cpu_mask_add(&t->nodes[n].cpus, cpu);
                         t->node_of_cpu[cpu] = (int16_t) n;

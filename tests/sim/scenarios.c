@@ -89,7 +89,7 @@ void machine(struct run *r, unsigned n_nodes, unsigned n_cpus, uint64_t bytes) {
         struct topology *t = need(topology_new(n_nodes, n_nodes * n_cpus));
         for (unsigned n = 0; n < n_nodes; n++) {
                 t->nodes[n] =
-                        (struct topology_node){ .present = true, .bytes_total = bytes, .n_cores = n_cpus, .n_cpus = n_cpus };
+                        (struct topology_node) { .present = true, .bytes_total = bytes, .n_cores = n_cpus, .n_cpus = n_cpus };
                 for (unsigned cpu = n * n_cpus; cpu < (n + 1) * n_cpus; cpu++) {
                         cpu_mask_add(&t->nodes[n].cpus, cpu);
                         t->node_of_cpu[cpu] = (int16_t) n;

@@ -18,7 +18,7 @@ struct world *world_of(struct topology *t, size_t n_rules) {
         w->now_usec = 1000 * USEC_PER_SEC;
         for (unsigned n = 0; n < t->n_ids; n++)
                 w->machine.nodes[n] =
-                        (struct node_memory){ .bytes_total = t->nodes[n].bytes_total, .bytes_free = t->nodes[n].bytes_total };
+                        (struct node_memory) { .bytes_total = t->nodes[n].bytes_total, .bytes_free = t->nodes[n].bytes_total };
         return w;
 }
 
@@ -34,12 +34,12 @@ struct world *world_new(unsigned n_nodes, unsigned n_cores, unsigned n_cpus, uin
         w->now_usec = 1000 * USEC_PER_SEC;
         for (unsigned n = 0; n < n_nodes; n++) {
                 struct topology_node *node = &t->nodes[n];
-                *node = (struct topology_node){ .present = true, .bytes_total = bytes, .n_cores = n_cores, .n_cpus = n_cpus };
+                *node = (struct topology_node) { .present = true, .bytes_total = bytes, .n_cores = n_cores, .n_cpus = n_cpus };
                 for (unsigned cpu = n * n_cpus; cpu < (n + 1) * n_cpus; cpu++) {
                         cpu_mask_add(&node->cpus, cpu);
                         t->node_of_cpu[cpu] = (int16_t) n;
                 }
-                w->machine.nodes[n] = (struct node_memory){ .bytes_total = bytes, .bytes_free = bytes };
+                w->machine.nodes[n] = (struct node_memory) { .bytes_total = bytes, .bytes_free = bytes };
         }
         return w;
 }
@@ -68,13 +68,13 @@ void world_take_cpus(struct world *w, unsigned node) {
         struct topology_node *n = &w->topology->nodes[node];
         CPU_MASK_FOREACH (cpu, &n->cpus)
                 w->topology->node_of_cpu[cpu] = -1;
-        n->cpus = (struct cpu_mask){ 0 };
+        n->cpus = (struct cpu_mask) { 0 };
         n->n_cpus = n->n_cores = 0;
 }
 
 void world_take_memory(struct world *w, unsigned node) {
         w->topology->nodes[node].bytes_total = 0;
-        w->machine.nodes[node] = (struct node_memory){ 0 };
+        w->machine.nodes[node] = (struct node_memory) { 0 };
 }
 
 void world_take_node(struct world *w, unsigned node) {
@@ -166,7 +166,7 @@ size_t world_index(const struct world *w, const char *name) {
 }
 
 struct plan_input world_input(const struct world *w) {
-        return (struct plan_input){
+        return (struct plan_input) {
                 .topology = w->topology,
                 .machine = &w->machine,
                 .config = w->config,

@@ -92,7 +92,7 @@ int main(int argc, char **argv) {
         }
         if (options.grow && pthread_create(&grower, NULL, grow, &options) != 0)
                 die("pthread_create");
-        churner = (Worker){ .options = &options, .slot = slots + THREADS_MAX };
+        churner = (Worker) { .options = &options, .slot = slots + THREADS_MAX };
         if (options.churn && pthread_create(&churner.thread, NULL, churn, &churner) != 0)
                 die("pthread_create");
         if (options.hold)

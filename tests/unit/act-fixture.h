@@ -19,9 +19,9 @@ struct fixture {
 };
 
 static inline void fixture_new(struct fixture *f) {
-        *f = (struct fixture){ .path = "/tmp/numabalanced-test-XXXXXX" };
+        *f = (struct fixture) { .path = "/tmp/numabalanced-test-XXXXXX" };
         assert_non_null(mkdtemp(f->path));
-        f->host = (struct host){
+        f->host = (struct host) {
                 .root_fd = open(f->path, O_PATH | O_DIRECTORY | O_CLOEXEC),
                 .live = true,
                 .cgroup_mount = (char *) "cg",

@@ -183,7 +183,7 @@ int main(int argc, char **argv) {
         if (r >= 0 && sd_bus_open_system(&bus) >= 0)
                 r = sd_bus_attach_event(bus, event, 0);
         if (r >= 0)
-                r = act_real_new_with(host, &(struct act_real_options){ .bus = bus, .event = event }, &act);
+                r = act_real_new_with(host, &(struct act_real_options) { .bus = bus, .event = event }, &act);
         if (r < 0)
                 return 1;
         if (argc == 5 && strcmp(argv[1], "move") == 0)

@@ -66,7 +66,7 @@ static void fx_service(struct service_sample *s, const struct config *config, co
         s->n_processes = MAX2(fx.n_processes, (size_t) 1);
         s->processes = calloc(s->n_processes, sizeof(*s->processes));
         for (size_t i = 0; i < s->n_processes; i++)
-                s->processes[i] = (struct process_ref){ .pid = first + (pid_t) i, .start_ticks = 1 };
+                s->processes[i] = (struct process_ref) { .pid = first + (pid_t) i, .start_ticks = 1 };
         s->n_threads = 4;
         s->bytes_by_node[fx.at_home ? 0 : 1] = fx.maps_alone ? 0 : GIB;
         s->cpu_total_usec = fx.maps_alone ? USEC_PER_SEC : s->cpu_total_usec;
@@ -88,7 +88,7 @@ static int fx_screen(void *context, const struct config *config, const struct ap
         struct observation *o = calloc(1, sizeof(*o));
         o->machine.nodes = calloc(N_NODES, sizeof(*o->machine.nodes));
         for (unsigned i = 0; i < N_NODES; i++)
-                o->machine.nodes[i] = (struct node_memory){ .bytes_total = 8 * GIB, .bytes_free = 6 * GIB };
+                o->machine.nodes[i] = (struct node_memory) { .bytes_total = 8 * GIB, .bytes_free = 6 * GIB };
         o->services = calloc(SERVICE_MAX + 1, sizeof(*o->services));
         for (; o->n_services < SERVICE_MAX && fx.services[o->n_services]; o->n_services++)
                 fx_service(&o->services[o->n_services], config, fx.services[o->n_services],
@@ -135,7 +135,7 @@ static int fx_read_machine(void *context, const struct topology *t, struct machi
 }
 
 static void fx_read_pressure(void *context, const char *cgroup, struct pressure_totals *ret) {
-        *ret = (struct pressure_totals){ 0 };
+        *ret = (struct pressure_totals) { 0 };
 }
 
 /* Any way of changing something ends here. */
@@ -175,7 +175,7 @@ static struct env_mover *fx_mover_free(struct env_mover *m) {
 }
 
 int fx_get_cpuset(void *context, const struct target *t, struct cpuset_state *ret) {
-        *ret = (struct cpuset_state){ .populated = true };
+        *ret = (struct cpuset_state) { .populated = true };
         for (unsigned cpu = 0; cpu < N_CPUS; cpu++)
                 cpu_mask_add(&ret->effective_cpus, cpu);
         for (unsigned i = 0; i < N_NODES; i++)

@@ -23,7 +23,7 @@ static unsigned fx_week_minute(void *context) {
 static int fx_timer_new(void *context, uint64_t slack_usec, env_callback callback, void *userdata, struct env_timer **ret) {
         for (size_t i = 0; i < TIMERS_MAX; i++)
                 if (!fx.timers[i].used) {
-                        fx.timers[i] = (struct env_timer){ .used = true, .callback = callback, .userdata = userdata };
+                        fx.timers[i] = (struct env_timer) { .used = true, .callback = callback, .userdata = userdata };
                         *ret = &fx.timers[i];
                         return 0;
                 }
@@ -38,7 +38,7 @@ static int fx_timer_set(struct env_timer *t, uint64_t at_usec) {
 
 static struct env_timer *fx_timer_free(struct env_timer *t) {
         if (t)
-                *t = (struct env_timer){ 0 };
+                *t = (struct env_timer) { 0 };
         return NULL;
 }
 
@@ -191,7 +191,7 @@ int fx_setup(void **state) {
         (void) snprintf(fx.directory, sizeof(fx.directory), "/tmp/numabalanced-test-XXXXXX");
         assert_non_null(mkdtemp(fx.directory));
         log_open(LOG_TARGET_CONSOLE, LOG_CRIT);
-        fx.host = (struct host){
+        fx.host = (struct host) {
                 .root_fd = -EBADF,
                 .live = true,
                 .has_cpuset = true,
@@ -201,7 +201,7 @@ int fx_setup(void **state) {
                 .ticks_per_sec = 100,
         };
         fx_machine_ops(&fx_ops);
-        fx.env = (struct environment){ .ops = &fx_ops, .host = &fx.host, .act = { .ops = &fx_act_ops } };
+        fx.env = (struct environment) { .ops = &fx_ops, .host = &fx.host, .act = { .ops = &fx_act_ops } };
         fx.now = 100 * USEC_PER_SEC;
         fx.interval_usec = 10 * USEC_PER_SEC;
         fx_connect();

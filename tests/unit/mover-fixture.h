@@ -30,7 +30,7 @@ static inline int setup_with(bool pagemap) {
         fixture_write(&fx, "sys/kernel/mm/transparent_hugepage/hpage_pmd_size", "2097152\n");
         with_pagemap = pagemap;
         use_weights = override_policy = false;
-        goal_of_test = (struct move_goal){ 0 };
+        goal_of_test = (struct move_goal) { 0 };
         for (size_t i = 0; i < ARRAY_SIZE(room); i++)
                 room[i] = UINT64_MAX;
         return 0;

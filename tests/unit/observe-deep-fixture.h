@@ -23,7 +23,7 @@ struct setup {
 };
 
 static inline void setup_make(struct setup *s) {
-        *s = (struct setup){ 0 };
+        *s = (struct setup) { 0 };
         tree_make(&s->tree, "bookworm");
         assert_int_equal(host_open(s->tree.root, &s->host), 0);
         s->host->page_bytes = 4096;
@@ -36,7 +36,7 @@ static inline void setup_done(struct setup *s) {
 }
 
 static inline void add(struct setup *s, pid_t pid, uint64_t start) {
-        s->processes[s->n_processes++] = (struct process_ref){ .pid = pid, .start_ticks = start };
+        s->processes[s->n_processes++] = (struct process_ref) { .pid = pid, .start_ticks = start };
 }
 
 static inline const struct deep_sample *deep(struct setup *s) {

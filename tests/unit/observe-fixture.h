@@ -27,7 +27,7 @@ struct setup {
 };
 
 static inline void setup_make(struct setup *s, const char *name) {
-        *s = (struct setup){ 0 };
+        *s = (struct setup) { 0 };
         tree_make(&s->tree, name);
         assert_int_equal(host_open(s->tree.root, &s->host), 0);
         assert_int_equal(topology_load(s->host, &s->topology), 0);

@@ -28,7 +28,7 @@ static int setup_owner(enum owner owner) {
         simulated_act(sim, &act);
         simulated_knobs(sim)->answer_usec = 1000;
         simulated_knobs(sim)->apply_usec = 120000;
-        target = (struct target){ CGROUP, "x.service", owner };
+        target = (struct target) { CGROUP, "x.service", owner };
         memset(&seen, 0, sizeof(seen));
         return 0;
 }

@@ -118,7 +118,7 @@ static struct topology *make_topology(void) {
         struct topology *t = topology_new(N_NODES, N_NODES);
         assert_non_null(t);
         for (unsigned i = 0; i < N_NODES; i++) {
-                t->nodes[i] = (struct topology_node){ .present = true, .bytes_total = GIB, .n_cpus = 1, .n_cores = 1 };
+                t->nodes[i] = (struct topology_node) { .present = true, .bytes_total = GIB, .n_cpus = 1, .n_cores = 1 };
                 cpu_mask_add(&t->nodes[i].cpus, i);
                 t->node_of_cpu[i] = (int16_t) i;
         }

@@ -150,12 +150,12 @@ static void test_roots(void **state) {
         _cleanup_free_ char *slashes = format_string("%s//", root);
         struct config_errors errors = { 0 };
         struct config *c = NULL;
-        assert_int_equal(config_load(&(const struct config_source){ .root = slashes }, &c, &errors), 0);
+        assert_int_equal(config_load(&(const struct config_source) { .root = slashes }, &c, &errors), 0);
         _cleanup_free_ char *file = format_string("%s" MAIN, root);
         assert_string_equal(c->rules[0].file, file);
         config_free(c);
         c = NULL;
-        assert_int_equal(config_load(&(const struct config_source){ .root = "/nonexistent" }, &c, &errors), -ENOENT);
+        assert_int_equal(config_load(&(const struct config_source) { .root = "/nonexistent" }, &c, &errors), -ENOENT);
         assert_null(c);
         assert_int_equal(errors.n_lines, 1);
         assert_string_equal(errors.lines[0], "/nonexistent: cannot read it: No such file or directory");

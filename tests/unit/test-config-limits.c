@@ -145,7 +145,7 @@ static void test_not_utf8(void **state) {
                 _cleanup_free_ char *text = format_string("# ü\n#%s", bad[i]);
                 _cleanup_free_ char *line = format_string(
                         "FILE:2:2: the byte 0x%02x is not UTF-8 here; expected a text file in UTF-8", (unsigned char) bad[i][0]);
-                assert_errors(text, 1, (const char *const[]){ line });
+                assert_errors(text, 1, (const char *const[]) { line });
         }
         /* the first and last of each length */
         config_free(

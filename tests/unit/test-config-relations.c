@@ -160,7 +160,7 @@ static void test_relations(void **state) {
 static void test_one_node(void **state) {
         struct topology *t = topology_new(1, 1);
         assert_non_null(t);
-        t->nodes[0] = (struct topology_node){ .present = true, .bytes_total = GIB, .n_cpus = 1, .n_cores = 1 };
+        t->nodes[0] = (struct topology_node) { .present = true, .bytes_total = GIB, .n_cpus = 1, .n_cores = 1 };
         cpu_mask_add(&t->nodes[0].cpus, 0);
         t->node_of_cpu[0] = 0;
         config_free(parse_ok("rules:\n"

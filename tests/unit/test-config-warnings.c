@@ -9,7 +9,7 @@ static struct topology *machine(void) {
         struct topology *t = topology_new(4, 4);
         assert_non_null(t);
         for (unsigned n = 0; n < 4; n++) {
-                t->nodes[n] = (struct topology_node){ .present = true, .bytes_total = n < 3 ? GIB : 0 };
+                t->nodes[n] = (struct topology_node) { .present = true, .bytes_total = n < 3 ? GIB : 0 };
                 t->node_of_cpu[n] = n == 2 ? -1 : (int16_t) n;
                 if (n == 2)
                         continue;
@@ -23,9 +23,9 @@ static struct config_errors warn(const char *text, const struct topology *t, uns
         _cleanup_(config_freep) struct config *c = parse_ok(text, t);
         struct config_errors warnings = { 0 };
         struct kernel_memory k = { .has_balancing = true, .balancing = balancing, .n_tiers = 2 };
-        k.tiers[0] = (struct memory_tier){ 4, node_set_of(0) };
+        k.tiers[0] = (struct memory_tier) { 4, node_set_of(0) };
         node_set_add(&k.tiers[0].nodes, 1);
-        k.tiers[1] = (struct memory_tier){ 22, node_set_of(2) };
+        k.tiers[1] = (struct memory_tier) { 22, node_set_of(2) };
         assert_int_equal(config_warn_kernel(c, t, &k, &warnings), 0);
         return warnings;
 }

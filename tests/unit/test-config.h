@@ -10,7 +10,7 @@ static inline struct topology *test_topology(void) {
         struct topology *t = topology_new(5, 2);
         assert_non_null(t);
         for (unsigned i = 0; i < 5; i++)
-                t->nodes[i] = (struct topology_node){ .present = i != 3, .bytes_total = i < 3 ? GIB : 0 };
+                t->nodes[i] = (struct topology_node) { .present = i != 3, .bytes_total = i < 3 ? GIB : 0 };
         for (unsigned cpu = 0; cpu < 2; cpu++) {
                 unsigned node = cpu == 0 ? 0 : 4;
                 cpu_mask_add(&t->nodes[node].cpus, cpu);

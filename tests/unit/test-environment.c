@@ -36,14 +36,14 @@ static void test_changes_do_not_wait_for_readers(void **state) {
         fixture_new(&fx);
         fixture_write(&fx, "cg/x/cgroup.procs", "");
         log_open(LOG_TARGET_CONSOLE, LOG_CRIT);
-        assert_int_equal(environment_live_new(&(struct live_options){ .root = fx.path, .once = true }, &env), 0);
+        assert_int_equal(environment_live_new(&(struct live_options) { .root = fx.path, .once = true }, &env), 0);
         struct live *l = env.context;
         if (!l)
                 abort();
         l->host->live = true; /* as if: nothing below this root is a cgroup file system */
         assert_int_equal(pipe2(pipe_fds, O_CLOEXEC), 0);
         for (unsigned i = 0; i < HUNG_MAX; i++) {
-                probes[i] = (struct probe){ pipe_fds[0], &left };
+                probes[i] = (struct probe) { pipe_fds[0], &left };
                 assert_int_equal(env.ops->submit(env.context, &probe_ops, &probes[i], 0), 0);
         }
         bool changed = false;
@@ -97,7 +97,7 @@ static void test_stopping(void **state) {
         fixture_new(&fx);
         fixture_write(&fx, "cg/x/cgroup.procs", "");
         log_open(LOG_TARGET_CONSOLE, LOG_CRIT);
-        assert_int_equal(environment_live_new(&(struct live_options){ .root = fx.path, .once = true }, &env), 0);
+        assert_int_equal(environment_live_new(&(struct live_options) { .root = fx.path, .once = true }, &env), 0);
         struct live *l = env.context;
         if (!l)
                 abort();

@@ -143,7 +143,7 @@ static void test_recall(void **state) {
         assert_non_null(s.processes);
         assert_non_null(later.processes);
         s.n_processes = later.n_processes = 1;
-        s.processes[0] = later.processes[0] = (struct process_ref){ .pid = 7, .start_ticks = 70 };
+        s.processes[0] = later.processes[0] = (struct process_ref) { .pid = 7, .start_ticks = 70 };
         s.deep = s.self_managed = s.has_bound_mappings = true;
         s.own_policy = strdup("bind:0");
         assert_int_equal(history_update(&h, &s, 1, N_IDS, 3), 0);
@@ -179,7 +179,7 @@ static void test_recall(void **state) {
         next.processes = calloc(1, sizeof(*next.processes));
         assert_non_null(next.processes);
         next.n_processes = 1;
-        next.processes[0] = (struct process_ref){ .pid = 7, .start_ticks = 71 };
+        next.processes[0] = (struct process_ref) { .pid = 7, .start_ticks = 71 };
         assert_int_equal(history_recall(&h, &next, N_IDS), 0);
         assert_false(next.self_managed || next.has_bound_mappings);
         assert_null(next.own_policy);

@@ -182,7 +182,7 @@ static void test_node_memory(void **state) {
         _cleanup_(host_freep) struct host *h = open_tree(&t, "bookworm");
         _cleanup_(topology_freep) struct topology *topo = topology_new(5, 8);
         for (unsigned i = 0; i < 5; i++)
-                topo->nodes[i] = (struct topology_node){ .present = i != 3, .bytes_total = 77 };
+                topo->nodes[i] = (struct topology_node) { .present = i != 3, .bytes_total = 77 };
         h->page_bytes = 4096;
         struct machine_sample m;
         assert_int_equal(machine_sample_read(h, topo, &m), 0);
@@ -317,10 +317,10 @@ static void test_kernel_balancing(void **state) {
         struct service_sample s[4];
         for (size_t i = 0; i < ARRAY_SIZE(s); i++)
                 service_sample_init(&s[i]);
-        s[0].cgroup = (char[]){ "/a.service" };
-        s[1].cgroup = (char[]){ "/b.service" };
-        s[2].cgroup = (char[]){ "/gone.service" };
-        s[3].cgroup = (char[]){ "pid:1" };
+        s[0].cgroup = (char[]) { "/a.service" };
+        s[1].cgroup = (char[]) { "/b.service" };
+        s[2].cgroup = (char[]) { "/gone.service" };
+        s[3].cgroup = (char[]) { "pid:1" };
         s[0].rule = s[2].rule = s[3].rule = &placed;
         s[1].rule = &ignored;
         tree_put(&t, "sys/fs/cgroup/a.service/memory.stat",

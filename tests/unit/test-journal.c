@@ -45,7 +45,7 @@ static int to_journal(void **state) {
         return 0;
 }
 
-static struct rule rule = { .name = (char[]){ "cache" }, .place = PLACE_NODES };
+static struct rule rule = { .name = (char[]) { "cache" }, .place = PLACE_NODES };
 
 static void sample(struct service_sample *s) {
         service_sample_init(s);
@@ -71,7 +71,7 @@ static void test_decision(void **state) {
                 .bytes_to_move = 98 * MIB,
                 .distance_before = 21,
                 .distance_after = 10,
-                .reason = (char[]){ "moves 98M to node 1, as the rule says" },
+                .reason = (char[]) { "moves 98M to node 1, as the rule says" },
         };
         journal_decision(&s, &p, 4, false);
         assert_field("MESSAGE=redis-server.service: moves 98M to node 1, as the rule says (rule cache)");
@@ -98,7 +98,7 @@ static void test_decision(void **state) {
         assert_field("DRY_RUN=yes");
         assert_field("MESSAGE=redis-server.service: would act: moves 98M to node 1, as the rule says (rule cache)");
 
-        p.reason = (char[]){ "" };
+        p.reason = (char[]) { "" };
         journal_decision(&s, &p, 4, false);
         assert_field("MESSAGE=redis-server.service: 98.0M to be moved to node 1 (rule cache)");
 
@@ -112,7 +112,7 @@ static void test_decision(void **state) {
         assert_field("MESSAGE_ID=" MESSAGE_ID_WIDENED_PRESSURE);
 
         /* Memory left alone: the home is that of its CPUs. */
-        p.home_mems = (struct node_set){ 0 };
+        p.home_mems = (struct node_set) { 0 };
         journal_decision(&s, &p, 4, false);
         assert_field("TO_NODES=1");
         assert_int_equal(n_caught, 6);
@@ -197,7 +197,7 @@ static void test_moved(void **state) {
                      "cache)");
         assert_no_field("LOCALITY_AFTER");
 
-        moved = (struct move_result){ 0 };
+        moved = (struct move_result) { 0 };
         r.verified = true;
         journal_moved(&r);
         assert_non_null(strstr(caught, "placed on node 1 in 3.4s, no page was moved, locality"));

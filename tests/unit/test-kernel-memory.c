@@ -11,7 +11,7 @@ static struct topology *machine(void) {
         struct topology *t = topology_new(4, 2);
         assert_non_null(t);
         for (unsigned n = 0; n < 4; n++) {
-                t->nodes[n] = (struct topology_node){ .present = true, .bytes_total = GIB };
+                t->nodes[n] = (struct topology_node) { .present = true, .bytes_total = GIB };
                 if (n > 1)
                         continue;
                 cpu_mask_add(&t->nodes[n].cpus, n);
@@ -43,7 +43,7 @@ static void test_slow_nodes(void **state) {
         for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
                 struct kernel_memory k = { .n_tiers = 0 };
                 for (; k.n_tiers < 3 && cases[i].tiers[k.n_tiers]; k.n_tiers++)
-                        k.tiers[k.n_tiers] = (struct memory_tier){ (unsigned) k.n_tiers * 10, nodes(cases[i].tiers[k.n_tiers]) };
+                        k.tiers[k.n_tiers] = (struct memory_tier) { (unsigned) k.n_tiers * 10, nodes(cases[i].tiers[k.n_tiers]) };
                 struct node_set slow = kernel_slow_nodes(&k, t), expected = nodes(cases[i].slow);
                 assert_true(node_set_equal(&slow, &expected));
         }
@@ -91,8 +91,8 @@ static void test_meeting(void **state) {
         };
         _cleanup_(topology_freep) struct topology *t = machine();
         struct kernel_memory k = { .has_balancing = true, .n_tiers = 2 };
-        k.tiers[0] = (struct memory_tier){ 4, nodes("0-1") };
-        k.tiers[1] = (struct memory_tier){ 22, nodes("2-3") };
+        k.tiers[0] = (struct memory_tier) { 4, nodes("0-1") };
+        k.tiers[1] = (struct memory_tier) { 22, nodes("2-3") };
         for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
                 struct rule r;
                 rule_init(&r);
@@ -130,7 +130,7 @@ static void test_devices(void **state) {
         t->devices = calloc(1, sizeof *t->devices);
         assert_non_null(t->devices);
         t->n_devices = 1;
-        t->devices[0] = (struct topology_device){ .name = strdup("net/x"), .nodes = nodes("1") };
+        t->devices[0] = (struct topology_device) { .name = strdup("net/x"), .nodes = nodes("1") };
         assert_int_equal(rule_meets_kernel(&r, t, &k), MEETS_THREADS);
         rule_done(&r);
 }
@@ -141,7 +141,7 @@ static void test_one_node(void **state) {
         struct kernel_memory k = { .has_balancing = true, .balancing = 3 };
         struct rule r;
         assert_non_null(t);
-        t->nodes[0] = (struct topology_node){ .present = true, .bytes_total = GIB, .n_cpus = 1, .n_cores = 1 };
+        t->nodes[0] = (struct topology_node) { .present = true, .bytes_total = GIB, .n_cpus = 1, .n_cores = 1 };
         cpu_mask_add(&t->nodes[0].cpus, 0);
         rule_init(&r);
         r.place = PLACE_INTERLEAVE;

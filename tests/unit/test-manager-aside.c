@@ -229,7 +229,7 @@ static void test_limits(void **state) {
         struct service_sample s = { .processes = processes, .n_processes = ARRAY_SIZE(processes) };
         struct service_note n = { 0 };
         for (size_t i = 0; i < ARRAY_SIZE(processes); i++)
-                processes[i] = (struct process_ref){ .pid = 10 + (pid_t) i, .start_ticks = 7 };
+                processes[i] = (struct process_ref) { .pid = 10 + (pid_t) i, .start_ticks = 7 };
         assert_false(aside_add(&n, &s, ARRAY_SIZE(processes)));
         for (size_t i = 0; i < ASIDE_MAX; i++)
                 assert_true(aside_add(&n, &s, i));
@@ -241,8 +241,8 @@ static void test_limits(void **state) {
         assert_int_equal(s.n_processes, 3);
         assert_int_equal(processes[0].pid, 11);
         assert_int_equal(processes[1].pid, 10 + ASIDE_MAX);
-        aside_remove(&n, &(struct process_ref){ .pid = 12, .start_ticks = 7 });
-        aside_remove(&n, &(struct process_ref){ .pid = 12, .start_ticks = 7 });
+        aside_remove(&n, &(struct process_ref) { .pid = 12, .start_ticks = 7 });
+        aside_remove(&n, &(struct process_ref) { .pid = 12, .start_ticks = 7 });
         assert_int_equal(n.n_aside, ASIDE_MAX - 1);
 
         /* A service that has only such processes keeps them. */

@@ -127,11 +127,11 @@ static void test_mappers(void **state) {
         tree_put(&t, "proc/402/maps", "5000-6000 r-xp 0 fe:01 7 /lib\n");
         assert_int_equal(mappers_read(h, NULL, processes, ARRAY_SIZE(processes), NULL, NULL, &m), 0);
         const uint64_t disk = 0xfeULL << 32 | 1;
-        assert_int_equal(mappers_count(m, &(struct maps_entry){ .start = 0xa000, .device = disk, .inode = 7 }), 2);
-        assert_int_equal(mappers_count(m, &(struct maps_entry){ .start = 0x1000, .device = disk, .inode = 8 }), 0);
-        assert_int_equal(mappers_count(m, &(struct maps_entry){ .start = 0x1000, .device = disk + 1, .inode = 7 }), 0);
-        assert_int_equal(mappers_count(m, &(struct maps_entry){ .start = 0x8000 }), 2);
-        assert_int_equal(mappers_count(m, &(struct maps_entry){ .start = 0x9000 }), 0);
+        assert_int_equal(mappers_count(m, &(struct maps_entry) { .start = 0xa000, .device = disk, .inode = 7 }), 2);
+        assert_int_equal(mappers_count(m, &(struct maps_entry) { .start = 0x1000, .device = disk, .inode = 8 }), 0);
+        assert_int_equal(mappers_count(m, &(struct maps_entry) { .start = 0x1000, .device = disk + 1, .inode = 7 }), 0);
+        assert_int_equal(mappers_count(m, &(struct maps_entry) { .start = 0x8000 }), 2);
+        assert_int_equal(mappers_count(m, &(struct maps_entry) { .start = 0x9000 }), 0);
         assert_null(mappers_free(m));
         assert_null(mappers_free(NULL));
 
@@ -143,12 +143,12 @@ static void test_mappers(void **state) {
         tree_put(&t, "proc/400/cgroup", "0::/system.slice/friend.service/inner\n");
         assert_int_equal(mappers_read(h, NULL, processes, 1, &companions, &reading, &m), 0);
         assert_int_equal(atomic_load(&reading), 2);
-        assert_int_equal(mappers_count(m, &(struct maps_entry){ .start = 0xa000, .device = disk, .inode = 7 }), 2);
-        assert_int_equal(mappers_count(m, &(struct maps_entry){ .start = 0x8000 }), 1);
+        assert_int_equal(mappers_count(m, &(struct maps_entry) { .start = 0xa000, .device = disk, .inode = 7 }), 2);
+        assert_int_equal(mappers_count(m, &(struct maps_entry) { .start = 0x8000 }), 1);
         mappers_free(m);
         tree_put(&t, "proc/400/cgroup", "0::/system.slice/friend.service2\n");
         assert_int_equal(mappers_read(h, NULL, processes, 1, &companions, NULL, &m), 0);
-        assert_int_equal(mappers_count(m, &(struct maps_entry){ .start = 0xa000, .device = disk, .inode = 7 }), 1);
+        assert_int_equal(mappers_count(m, &(struct maps_entry) { .start = 0xa000, .device = disk, .inode = 7 }), 1);
         mappers_free(m);
 
         /* What has come into its cgroup since counts as well: not again who was known, nor who is elsewhere by now. */
@@ -156,8 +156,8 @@ static void test_mappers(void **state) {
         tree_put(&t, "proc/300/cgroup", "0::/system.slice/forks.service\n");
         tree_put(&t, "proc/402/cgroup", "0::/system.slice/forks.service\n");
         assert_int_equal(mappers_read(h, "/system.slice/forks.service", processes, 1, &companions, &reading, &m), 0);
-        assert_int_equal(mappers_count(m, &(struct maps_entry){ .start = 0xa000, .device = disk, .inode = 7 }), 2);
-        assert_int_equal(mappers_count(m, &(struct maps_entry){ .start = 0x5000 }), 0);
+        assert_int_equal(mappers_count(m, &(struct maps_entry) { .start = 0xa000, .device = disk, .inode = 7 }), 2);
+        assert_int_equal(mappers_count(m, &(struct maps_entry) { .start = 0x5000 }), 0);
         assert_int_equal(atomic_load(&reading), 2); /* its companion's, as without newcomers */
         mappers_free(m);
         host_free(h);
@@ -195,10 +195,10 @@ static void test_mappers_that_meet(void **state) {
         assert_non_null(text);
         tree_put(&t, "proc/300/maps", text);
         assert_int_equal(mappers_read(h, NULL, &process, 1, NULL, NULL, &m), 0);
-        assert_int_equal(mappers_count(m, &(struct maps_entry){ .start = first }), 1);
+        assert_int_equal(mappers_count(m, &(struct maps_entry) { .start = first }), 1);
         /* No more than some are looked at, whatever is there: the others count as not kept. */
-        assert_int_equal(mappers_count(m, &(struct maps_entry){ .start = address }), 0);
-        assert_int_equal(mappers_count(m, &(struct maps_entry){ .start = next_meeting(address) }), 0);
+        assert_int_equal(mappers_count(m, &(struct maps_entry) { .start = address }), 0);
+        assert_int_equal(mappers_count(m, &(struct maps_entry) { .start = next_meeting(address) }), 0);
         mappers_free(m);
         host_free(h);
         tree_done(&t);

@@ -64,10 +64,10 @@ static void test_room_is_seen(void **state) {
         assert_int_equal(mover_slice(m, 1000 * 4096), 1);
         uint64_t then = simulated_pages_on(sim, PID, 2);
         assert_true(then > 0 && simulated_pages_on(sim, PID, 3) > 0);
-        mover_see_room(m, (uint64_t[]){ 0, 0, 0, UINT64_MAX });
+        mover_see_room(m, (uint64_t[]) { 0, 0, 0, UINT64_MAX });
         assert_int_equal(mover_slice(m, 1000 * 4096), 1);
         assert_int_equal(simulated_pages_on(sim, PID, 2), then);
-        mover_see_room(m, (uint64_t[]){ 0, 0, UINT64_MAX, UINT64_MAX });
+        mover_see_room(m, (uint64_t[]) { 0, 0, UINT64_MAX, UINT64_MAX });
         while (mover_slice(m, 1000 * 4096) > 0)
                 ;
         assert_int_equal(simulated_pages_on(sim, PID, 1), 0);
@@ -124,7 +124,7 @@ static void test_nearest(void **state) {
 static void test_own_policy_is_respected(void **state) {
         struct simulated_mapping m = { .start = BASE, .n_pages = 100, .node = 1, .policy = "bind:1" };
         assert_int_equal(simulated_add_mapping(sim, PID, &m), 0);
-        m = (struct simulated_mapping){ .start = BASE + MIB, .n_pages = 50, .node = 1, .policy = "prefer (many):1-2" };
+        m = (struct simulated_mapping) { .start = BASE + MIB, .n_pages = 50, .node = 1, .policy = "prefer (many):1-2" };
         assert_int_equal(simulated_add_mapping(sim, PID, &m), 0);
         add(PID, BASE + 2 * MIB, 10, 1);
         struct move_result r = move_home("0", 0);
@@ -136,7 +136,7 @@ static void test_own_policy_is_respected(void **state) {
 static void test_special_mappings(void **state) {
         struct simulated_mapping m = { .start = BASE, .n_pages = 4, .node = 1, .name = "[vvar]" };
         assert_int_equal(simulated_add_mapping(sim, PID, &m), 0);
-        m = (struct simulated_mapping){ .start = BASE + MIB, .n_pages = 4, .node = 1, .name = "/a [vdso] file" };
+        m = (struct simulated_mapping) { .start = BASE + MIB, .n_pages = 4, .node = 1, .name = "/a [vdso] file" };
         assert_int_equal(simulated_add_mapping(sim, PID, &m), 0);
         struct move_result r = move_home("0", 0);
         assert_int_equal(r.asked_pages, 4);
@@ -230,7 +230,7 @@ static void test_process_ends_while_moved(void **state) {
 static void test_several_processes(void **state) {
         struct process_ref processes[10];
         for (int i = 0; i < 10; i++) {
-                processes[i] = (struct process_ref){ PID + i, (uint64_t) PID + i + 1000 };
+                processes[i] = (struct process_ref) { PID + i, (uint64_t) PID + i + 1000 };
                 if (i > 0)
                         assert_int_equal(simulated_add_process(sim, PID + i, CGROUP), 0);
                 if (i != 4)

@@ -20,16 +20,16 @@ static pid_t child;
 
 static int setup(void **state) {
         _cleanup_free_ char *online = NULL;
-        host = (struct host){ .root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC),
-                              .live = true,
-                              .page_bytes = (uint64_t) sysconf(_SC_PAGESIZE) };
+        host = (struct host) { .root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC),
+                               .live = true,
+                               .page_bytes = (uint64_t) sysconf(_SC_PAGESIZE) };
         if (read_file_at(host.root_fd, "sys/devices/system/node/has_memory", KIB, &online, NULL) < 0 ||
             node_set_parse(online, &nodes) < 0)
                 nodes = node_set_of(0);
         topology = topology_new(NODE_ID_MAX + 1, 1);
         assert_non_null(topology);
         NODE_SET_FOREACH (n, &nodes)
-                topology->nodes[n] = (struct topology_node){ .present = true, .bytes_total = GIB };
+                topology->nodes[n] = (struct topology_node) { .present = true, .bytes_total = GIB };
         child = fork();
         if (child == 0) {
                 char *p = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

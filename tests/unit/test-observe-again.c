@@ -31,7 +31,7 @@ static void put_usage(struct setup *s, const char *cgroup, uint64_t usec) {
 }
 
 static void setup_make(struct setup *s, bool sparing) {
-        *s = (struct setup){ .now = BOOT };
+        *s = (struct setup) { .now = BOOT };
         tree_make(&s->tree, "bookworm");
         /* No huge page is in use: a process can map one in no time. */
         tree_put(&s->tree, "sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages", "6\n");

@@ -48,7 +48,7 @@ static uint64_t start_of(const struct host *h, pid_t pid) {
 static void setup_make(struct setup *s) {
         assert_int_equal(host_open("/", &s->host), 0);
         assert_int_equal(topology_load(s->host, &s->topology), 0);
-        s->self = (struct process_ref){ .pid = getpid(), .start_ticks = start_of(s->host, getpid()) };
+        s->self = (struct process_ref) { .pid = getpid(), .start_ticks = start_of(s->host, getpid()) };
         /* A kernel without NUMA has no numa_maps; and node 0 must be there to be bound to. */
         if (faccessat(s->host->root_fd, "proc/self/numa_maps", R_OK, 0) < 0 || set_policy(MODE_BIND, 1) < 0 ||
             set_policy(MODE_DEFAULT, 0) < 0)

@@ -7,7 +7,7 @@ static void add_device(struct world *w, const char *name, const char *nodes) {
         t->devices = realloc(t->devices, (t->n_devices + 1) * sizeof *t->devices); // NOLINT: ends the test where it fails
         assert_non_null(t->devices);
         struct topology_device *d = &t->devices[t->n_devices++];
-        *d = (struct topology_device){ .name = strdup(name) };
+        *d = (struct topology_device) { .name = strdup(name) };
         assert_int_equal(node_set_parse(nodes, &d->nodes), 0);
 }
 

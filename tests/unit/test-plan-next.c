@@ -24,7 +24,7 @@ static uint64_t *copy_array(const uint64_t *from, unsigned n) {
 
 /* Of the samples only what the comparison reads is made anew. */
 static void setup_with(struct kept *k, enum memory_mode memory) {
-        *k = (struct kept){ .w = world_new(16, 8, 8, 16 * GIB) };
+        *k = (struct kept) { .w = world_new(16, 8, 8, 16 * GIB) };
         struct world *w = k->w;
         struct rule *web = named_rule(w, PLACE_COMPACT, "web", 100);
         web->memory = memory;

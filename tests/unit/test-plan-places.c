@@ -133,9 +133,9 @@ static void test_interleave_by_given_weights(void **state) {
         r->interleave_by = INTERLEAVE_GIVEN;
         r->weights = calloc(3, sizeof *r->weights);
         r->n_weights = 3;
-        r->weights[0] = (struct node_weight){ 1, 30 };
-        r->weights[1] = (struct node_weight){ 2, 10 };
-        r->weights[2] = (struct node_weight){ 9, 10 }; /* not on this machine */
+        r->weights[0] = (struct node_weight) { 1, 30 };
+        r->weights[1] = (struct node_weight) { 2, 10 };
+        r->weights[2] = (struct node_weight) { 9, 10 }; /* not on this machine */
         _cleanup_(plan_freep) struct plan *p = world_plan(w);
         const uint32_t *weight = p->placements[0].weight_by_node;
         assert_int_equal(weight[0] + weight[3], 0);
@@ -259,7 +259,7 @@ static void test_misplaced_bytes(void **state) {
         assert_int_equal(placement_misplaced_bytes(&home, &w->samples[0], 4), 80 * MIB);
         assert_int_equal(division_tolerated_bytes(r, 400 * MIB), 20 * MIB);
         assert_int_equal(division_tolerated_bytes(r, MIB), 2 * MIB);
-        assert_int_not_equal(interleave_key(weight, 4), interleave_key((uint32_t[]){ 3, 1, 0, 0 }, 4));
+        assert_int_not_equal(interleave_key(weight, 4), interleave_key((uint32_t[]) { 3, 1, 0, 0 }, 4));
         assert_int_not_equal(interleave_key(weight, 0), 0);
 }
 

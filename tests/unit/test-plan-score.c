@@ -51,7 +51,7 @@ static void test_counts(void **state) {
         assert_int_equal(s.broken[CONSTRAINT_AVOID], 1);
         string_list_done(&a->apart_from);
         a->min_nodes = 0;
-        b->avoid = (struct node_set){ 0 };
+        b->avoid = (struct node_set) { 0 };
         b->has_allowed = a->exclusive = true;
         b->allowed = node_set_of(1);
         s = score_of(w, homes);
@@ -63,7 +63,7 @@ static void test_counts(void **state) {
         s = score_of(w, homes);
         assert_int_equal(s.broken[CONSTRAINT_TOGETHER], 1);
         assert_int_equal(n_broken(&s), 1);
-        homes[1] = (struct node_set){ 0 };
+        homes[1] = (struct node_set) { 0 };
         s = score_of(w, homes);
         assert_int_equal(s.n_left, 1);
         assert_int_equal(n_broken(&s), 0);
@@ -94,7 +94,7 @@ static void test_same_again(void **state) {
         assert_true(first.cost > again.cost - 1e-9 && first.cost < again.cost + 1e-9);
         homes[2] = node_set_of(0); /* no rule */
         assert_int_equal(plan_scorer_score(scorer, homes, &again), -EINVAL);
-        homes[2] = (struct node_set){ 0 };
+        homes[2] = (struct node_set) { 0 };
         homes[0] = node_set_of(NODES);
         assert_int_equal(plan_scorer_score(scorer, homes, &again), -EINVAL);
 }
@@ -142,7 +142,7 @@ static bool find_best(struct plan_scorer *scorer, size_t n, double *ret) {
                 unsigned rest = way;
                 for (size_t i = 0; i < n; i++) {
                         unsigned bits = 1 + rest % ((1u << NODES) - 1);
-                        homes[i] = (struct node_set){ { bits } };
+                        homes[i] = (struct node_set) { { bits } };
                         rest /= (1u << NODES) - 1;
                 }
                 struct plan_score s;

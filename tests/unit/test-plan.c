@@ -186,7 +186,7 @@ static void test_without_threads(void **state) {
 }
 
 static struct plan_input input_of(const struct world *w) {
-        return (struct plan_input){
+        return (struct plan_input) {
                 .topology = w->topology,
                 .machine = &w->machine,
                 .config = w->config,

@@ -112,7 +112,7 @@ static void test_match(void **state) {
         assert_string_equal(matched(c, &id), "containers");
 
         static const char *const exes[] = { "/opt/a/b/bin/berver" };
-        id = (struct service_identity){
+        id = (struct service_identity) {
                 .unit = "", .slice = "system.slice", .cgroup = "/system.slice/y", .exes = exes, .n_exes = 1
         };
         assert_string_equal(matched(c, &id), "slice");

@@ -75,7 +75,7 @@ static void test_distance_from(void **state) {
         assert_near(sample_distance_from(&s, t, &home), 21);
         node_set_add(&home, 2);
         assert_near(sample_distance_from(&s, t, &home), (21 + 3 * 31) / 4.0);
-        home = (struct node_set){ 0 };
+        home = (struct node_set) { 0 };
         node_set_add(&home, 1);
         assert_near(sample_distance_from(&s, t, &home), 0); /* no CPU */
 }

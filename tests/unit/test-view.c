@@ -16,12 +16,12 @@ static void assert_json(struct json_object *o, const char *expected) {
 static struct topology *sparse(void) {
         struct topology *t = topology_new(3, 4);
         assert_non_null(t);
-        t->nodes[0] = (struct topology_node){ .present = true, .bytes_total = 4 * GIB, .n_cpus = 4, .n_cores = 2 };
+        t->nodes[0] = (struct topology_node) { .present = true, .bytes_total = 4 * GIB, .n_cpus = 4, .n_cores = 2 };
         for (unsigned cpu = 0; cpu < 4; cpu++) {
                 cpu_mask_add(&t->nodes[0].cpus, cpu);
                 t->node_of_cpu[cpu] = 0;
         }
-        t->nodes[2] = (struct topology_node){ .present = true, .bytes_total = 8 * GIB };
+        t->nodes[2] = (struct topology_node) { .present = true, .bytes_total = 8 * GIB };
         t->distance[0 * 3 + 2] = t->distance[2 * 3 + 0] = 17;
         return t;
 }
@@ -63,7 +63,7 @@ static void test_placed(void **state) {
         _cleanup_(topology_freep) struct topology *t = sparse();
         _cleanup_(service_sample_done) struct service_sample s;
         struct rule rule;
-        struct rule other = { .name = (char[]){ "db" } };
+        struct rule other = { .name = (char[]) { "db" } };
         struct candidate candidates[] = {
                 { .nodes = node_set_of(0),
                   .cost = 10.5,
@@ -74,7 +74,7 @@ static void test_placed(void **state) {
                 { .nodes = node_set_of(2), .cost = 1e300, .verdict = VERDICT_NO_CPUS },
                 { .nodes = node_set_of(1), .verdict = VERDICT_EXCLUDED, .excluded_by = { CONSTRAINT_EXCLUSIVE, &other } },
         };
-        char *changes[] = { (char[]){ "node 2 had 1.0G more free" } };
+        char *changes[] = { (char[]) { "node 2 had 1.0G more free" } };
         struct explanation e = {
                 .candidates = candidates,
                 .n_candidates = 3,
@@ -92,7 +92,7 @@ static void test_placed(void **state) {
                 .bytes_fixed = MIB,
                 .distance_before = 15.25,
                 .distance_after = 10.0701,
-                .reason = (char[]){ "its memory is elsewhere" },
+                .reason = (char[]) { "its memory is elsewhere" },
         };
         sample(&s);
         rule_init(&rule);
@@ -161,7 +161,7 @@ static void test_topology(void **state) {
         assert_true(t->bandwidth_mibps && t->devices);
         t->bandwidth_mibps[0] = 9000;
         t->devices[0].name = strdup("block/sda");
-        t->devices[1] = (struct topology_device){ .name = strdup("net/eth0"), .nodes = node_set_of(0) };
+        t->devices[1] = (struct topology_device) { .name = strdup("net/eth0"), .nodes = node_set_of(0) };
         t->n_devices = 2;
         assert_json(
                 view_topology(t, &m),
@@ -177,8 +177,8 @@ static void test_topology(void **state) {
         struct json_object *machine = json_object_new_object();
         view_put_kernel(&machine, &kernel, NULL);
         assert_json(machine, "{\"kernel_balancing\":null,\"kernel_demotion\":null,\"memory_tiers\":[]}");
-        kernel = (struct kernel_memory){ .has_balancing = true, .has_demotion = true, .demotion = true, .n_tiers = 1 };
-        kernel.tiers[0] = (struct memory_tier){ 4, node_set_of(2) };
+        kernel = (struct kernel_memory) { .has_balancing = true, .has_demotion = true, .demotion = true, .n_tiers = 1 };
+        kernel.tiers[0] = (struct memory_tier) { 4, node_set_of(2) };
         machine = json_object_new_object();
         view_put_kernel(&machine, &kernel, &before);
         assert_json(machine, "{\"kernel_balancing\":0,\"kernel_balancing_before\":1,\"kernel_demotion\":true,"

@@ -128,7 +128,7 @@ static void test_not_changed(void **state) {
         assert_int_equal(result, -EAGAIN);
         _cleanup_free_ char *mems = fixture_read(&fx, "cg/a/cpuset.mems");
         assert_string_equal(mems, "");
-        c = (struct cpuset_change){ .change_cpus = true, .value.cpus_set = true };
+        c = (struct cpuset_change) { .change_cpus = true, .value.cpus_set = true };
         cpu_mask_add(&c.value.cpus, 3);
         assert_int_equal(act.ops->set_cpuset(act.context, &t, &c, on_done, &result), 0);
         assert_int_equal(result, 0);

@@ -69,7 +69,7 @@ static void many(unsigned n_slices, unsigned each, struct watch_wish **ret) {
                         char *cgroup = format_string("%s/u%03u.service", slice, k);
                         put_fifo(cgroup, "memory.pressure");
                         put_fifo(cgroup, "cpu.pressure");
-                        wishes[i * each + k] = (struct watch_wish){ .cgroup = cgroup, .memory = true, .cpu = true };
+                        wishes[i * each + k] = (struct watch_wish) { .cgroup = cgroup, .memory = true, .cpu = true };
                 }
         }
         *ret = wishes;

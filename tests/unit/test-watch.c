@@ -145,7 +145,7 @@ static int in_a_namespace_with_few_watches(void) {
         for (size_t i = 0; i < ARRAY_SIZE(wishes); i++) {
                 char *cgroup = format_string("/a.slice/u%zu.service", i);
                 make(cgroup, true);
-                wishes[i] = (struct watch_wish){ .cgroup = cgroup, .populated = true };
+                wishes[i] = (struct watch_wish) { .cgroup = cgroup, .populated = true };
         }
         for (unsigned round = 0; round < 2; round++) {
                 set(wishes, ARRAY_SIZE(wishes));

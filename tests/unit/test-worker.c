@@ -65,8 +65,9 @@ static void test_many_jobs_complete_on_the_loop(void **state) {
         static struct probe probes[N];
         unsigned remaining = N;
         for (int i = 0; i < N; i++) {
-                probes[i] =
-                        (struct probe){ .loop_thread = pthread_self(), .run_result = i, .remaining = &remaining, .block_fd = -1 };
+                probes[i] = (struct probe) {
+                        .loop_thread = pthread_self(), .run_result = i, .remaining = &remaining, .block_fd = -1
+                };
                 assert_int_equal(worker_submit(pool, &probe_ops, &probes[i], USEC_PER_MINUTE), 0);
         }
         while (remaining > 0)
@@ -139,7 +140,7 @@ static void test_freeing_gives_up_on_a_stuck_thread(void **state) {
         static int fds[2];
         assert_int_equal(pipe(fds), 0);
         static struct probe stuck;
-        stuck = (struct probe){ .loop_thread = pthread_self(), .block_fd = fds[0] };
+        stuck = (struct probe) { .loop_thread = pthread_self(), .block_fd = fds[0] };
         assert_int_equal(worker_submit(pool, &probe_ops, &stuck, 0), 0);
         while (__atomic_load_n(&stuck.n_run, __ATOMIC_ACQUIRE) == 0)
                 usleep(1000);
@@ -181,7 +182,7 @@ static void test_all_stuck_with_a_queue(void **state) {
         struct probe probes[N];
         assert_int_equal(pipe(fds), 0);
         for (int i = 0; i < N; i++) {
-                probes[i] = (struct probe){ .loop_thread = pthread_self(), .remaining = &remaining, .block_fd = fds[0] };
+                probes[i] = (struct probe) { .loop_thread = pthread_self(), .remaining = &remaining, .block_fd = fds[0] };
                 assert_int_equal(worker_submit(pool, &probe_ops, &probes[i], 10 * USEC_PER_MSEC), 0);
         }
         for (int i = 0; i < 100 && remaining > N_STUCK; i++)

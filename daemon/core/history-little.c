@@ -5,11 +5,8 @@
 #include "core/history.h"
 #include "core/util.h"
 
-/* Less than this share of its memory is little: 98 % of it are home. */
-#define LITTLE_SHARE 50u
-
 bool history_is_little(uint64_t off_bytes, uint64_t bytes) {
-        return off_bytes < bytes / LITTLE_SHARE;
+        return off_bytes < bytes / HISTORY_LITTLE_SHARE;
 }
 
 /* After one alone nothing but the cooldown. */

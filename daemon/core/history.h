@@ -154,7 +154,8 @@ void history_record_widened(struct history *h, const char *cgroup, uint64_t now_
 uint64_t history_widened_wait_usec(const struct history_entry *e, uint64_t cooldown_usec);
 
 /* history-little.c: little that is off home waits, the longer the more often in a row only little was. */
-/* Is this share of its memory little? Off home are `off_bytes` that could be moved. */
+/* Less than this share of its memory that could be moved and is off home is little: 98 % of it are home. */
+#define HISTORY_LITTLE_SHARE 50u
 bool history_is_little(uint64_t off_bytes, uint64_t bytes);
 /* So long little is left where it is, beyond the cooldown; 0: not at all. `e` may be NULL. `cooldown_usec`: its rule's. After the second move in a row that
  * brought little twice that, counted from its end, then four times, up to 64. */

@@ -166,7 +166,7 @@ static void few_at_a_time(struct run *r) {
         const struct placement *p = placement_of(r, slow);
         expect(r, p && p->state != STATE_BLOCKED, "%s", p ? p->reason : "not seen");
         strays(slow, 200 * MIB);
-        pass(r, MINUTES(4));
+        pass(r, MINUTES(7)); /* so long between looks where all is quiet, and a cooldown */
         expect_local(r, slow, 0.985);
         /* Nothing more: the last few do come home. */
         pass(r, HOURS(2));

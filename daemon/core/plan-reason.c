@@ -94,6 +94,14 @@ static const char *back_cause(const struct job *j) {
         return j->guard_usec > 0 ? "its home has no room for it" : j->back_why;
 }
 
+/* 0: it has used no CPU time yet, or its memory is not known. */
+static void add_distance(struct strbuf *b, const char *lead, double distance) {
+        if (distance > 0)
+                strbuf_printf(b, "%sdistance %.1f", lead, distance);
+        else
+                strbuf_printf(b, "%sdistance unknown", lead);
+}
+
 static void add_cause(struct strbuf *b, const struct planner *pl, const struct job *j, const struct due *d) {
         if (!j->assigned)
                 return;
@@ -119,7 +127,8 @@ static void add_cause(struct strbuf *b, const struct planner *pl, const struct j
                 text_bar(b, j, &bar);
         } else if (why)
                 strbuf_append(b, why);
-        strbuf_printf(b, ": distance %.1f → %.1f", j->placement->distance_before, j->placement->distance_after);
+        add_distance(b, ": ", j->placement->distance_before);
+        strbuf_printf(b, " → %.1f", j->placement->distance_after);
 }
 
 /* Its threads run elsewhere than they mostly did: memory follows the share of some minutes (HISTORY_SHARE_TAU_USEC), the distance told is of now. */
@@ -135,14 +144,14 @@ static void add_passing(struct strbuf *b, const struct planner *pl, const struct
 static void add_standing(struct strbuf *b, const struct planner *pl, const struct job *j, const struct due *d) {
         double distance = j->placement->distance_before;
         if (!j->assigned) {
-                strbuf_printf(b, "left where it is, at distance %.1f", distance);
+                add_distance(b, "left where it is, at ", distance);
                 return;
         }
         if (job_divides(j)) {
                 strbuf_append(b, j->kind == JOB_SPREAD ? "spread over " : "interleaved over ");
                 text_nodes(b, &d->mems);
                 add_weights(b, pl, j);
-                strbuf_printf(b, ", distance %.1f", distance);
+                add_distance(b, ", ", distance);
                 return;
         }
         struct node_set all = node_set_intersect(&pl->cpu_nodes, &j->may_cpus);
@@ -150,7 +159,7 @@ static void add_standing(struct strbuf *b, const struct planner *pl, const struc
         if (j->restricts && node_set_is_subset(&all, &cpus)) {
                 strbuf_append(b, "on all its nodes: ");
                 text_nodes(b, &j->chosen.nodes);
-                strbuf_printf(b, ", distance %.1f", distance);
+                add_distance(b, ", ", distance);
                 return;
         }
         uint64_t off = d->bytes_fixed + d->bytes_unmovable + d->bytes_without_room + d->bytes_undone;
@@ -158,7 +167,7 @@ static void add_standing(struct strbuf *b, const struct planner *pl, const struc
         text_nodes(b, &j->chosen.nodes);
         if (j->kind == JOB_NEAR)
                 add_devices(b, j);
-        strbuf_printf(b, ", distance %.1f", distance);
+        add_distance(b, ", ", distance);
 }
 
 void text_unpaid(struct strbuf *b, const struct planner *pl, const struct job *j, uint64_t bytes, double gain) {

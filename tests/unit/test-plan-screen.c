@@ -109,6 +109,17 @@ static void test_deep_and_shallow_agree(void **state) {
         }
 }
 
+/* It has used no CPU time: from how far is not known, and no number is made up for it. */
+static void test_unknown_distance(void **state) {
+        _cleanup_(world_freep) struct world *w = world_new(2, 2, 2, 4 * GIB);
+        struct rule *r = world_rule(w, PLACE_NODES);
+        struct service_sample *s = world_service(w, "a", r);
+        r->nodes = node_set_of(1);
+        world_memory(w, s, 0, GIB);
+        _cleanup_(plan_freep) struct plan *p = world_plan(w);
+        assert_non_null(strstr(p->placements[0].reason, "as the rule says: distance unknown → 10.0"));
+}
+
 static void test_large_machine(void **state) {
         _cleanup_(world_freep) struct world *w = world_new(64, 32, 64, 256 * GIB);
         struct rule *rules[3] = { world_rule(w, PLACE_COMPACT), world_rule(w, PLACE_FOLLOW), world_rule(w, PLACE_NODES) };
@@ -148,7 +159,8 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_nobody_asked_for),       cmocka_unit_test(test_unplaced),
                 cmocka_unit_test(test_unplaced_follow),        cmocka_unit_test(test_placed),
-                cmocka_unit_test(test_deep_and_shallow_agree), cmocka_unit_test(test_large_machine),
+                cmocka_unit_test(test_deep_and_shallow_agree), cmocka_unit_test(test_unknown_distance),
+                cmocka_unit_test(test_large_machine),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

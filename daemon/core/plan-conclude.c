@@ -145,7 +145,7 @@ static bool cpus_in_force(const struct job *j, const struct due *d) {
 /* Little is brought home with whatever else is due, and by itself the more seldom the more often it came. */
 static void put_off_little(const struct planner *pl, const struct job *j, struct due *d) {
         bool alone = !d->restrict_cpus && !d->narrow_mems && !d->give_back_cpus && !d->give_back_mems;
-        if (d->move && d->little && alone)
+        if (d->move && d->little && alone && !j->under_way)
                 d->little_usec = history_little_wait_usec(j->history, j->rule->cooldown_usec, pl->in->now_usec);
         d->move &= d->little_usec == 0;
 }

@@ -57,6 +57,22 @@ static void test_much_does_not_wait(void **state) {
         assert_int_equal(history_find(&w->history, s->cgroup)->n_little, 3);
 }
 
+/* What is being moved is not said to wait. */
+static void test_under_way(void **state) {
+        struct service_sample *s;
+        struct rule *r;
+        _cleanup_(world_freep) struct world *w = in_a_row(&s, &r);
+        w->now_usec += USEC_PER_MINUTE;
+        assert_int_equal(history_record_placed(&w->history, s->cgroup, &history_find(&w->history, s->cgroup)->home, w->now_usec),
+                         0);
+        history_record_little(&w->history, s->cgroup, true, r->cooldown_usec, w->now_usec);
+        _cleanup_(plan_freep) struct plan *p = world_plan(w);
+        assert_state(&p->placements[0], STATE_PENDING);
+        assert_false(p->placements[0].act);
+        assert_says(p->placements[0].reason, "a move is under way");
+        assert_null(strstr(p->placements[0].reason, "is little"));
+}
+
 /* Its cpuset is to be written anyway. */
 static void test_goes_along(void **state) {
         struct service_sample *s;
@@ -86,10 +102,8 @@ static void test_not_read_for_it(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_waits),
-                cmocka_unit_test(test_much_does_not_wait),
-                cmocka_unit_test(test_goes_along),
-                cmocka_unit_test(test_not_read_for_it),
+                cmocka_unit_test(test_waits),      cmocka_unit_test(test_much_does_not_wait), cmocka_unit_test(test_under_way),
+                cmocka_unit_test(test_goes_along), cmocka_unit_test(test_not_read_for_it),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

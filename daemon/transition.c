@@ -270,6 +270,8 @@ int transition_start(struct manager *m, struct cycle *c, size_t index) {
                 free(t);
                 return r;
         }
+        if (p->move_memory)
+                history_record_little(&m->history, s->cgroup, p->little, s->rule->cooldown_usec, now);
         t->m = m;
         t->decided = cycle_ref(c);
         t->index = index;

@@ -39,6 +39,7 @@ int history_record_placed(struct history *h, const char *cgroup, const struct no
                 e->interleave_key = 0;
                 e->kept_known = false;
                 e->n_undone = 0;
+                e->n_little = 0;
                 e->crowded_usec = 0;
                 e->crowded_plans = 0;
         }
@@ -81,6 +82,7 @@ void history_forgive(struct history *h) {
         for (size_t i = 0; i < h->n_entries; i++) {
                 struct history_entry *e = &h->entries[i];
                 e->n_undone = 0;
+                e->n_little = 0;
                 e->failed = false;
                 e->n_failed_moves = e->n_shared_looks = 0;
                 if (e->shared_processes > 0 || e->unmovable_bytes > 0)

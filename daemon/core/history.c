@@ -193,6 +193,7 @@ static void update_rule(struct history_entry *e, const struct rule *r, uint64_t 
         if (e->rule_key != 0 && key != e->rule_key) {
                 e->rule_usec = now_usec;
                 e->restless = 0;
+                e->n_little = 0;
         }
         e->rule_key = key;
 }

@@ -62,7 +62,9 @@ struct history_entry {
         unsigned n_demoted;          /* … or demotion. None of both: remembered by who did not tell them apart */
         uint64_t balanced_usec;      /* … the last time it had */
         uint64_t demoted_usec;
-        uint64_t deep_usec;        /* when numa_maps was last read; 0: never */
+        unsigned n_little;    /* so many moves, of late and less those that brought more, brought little home; history-little.c */
+        uint64_t little_usec; /* when the last that did began */
+        uint64_t deep_usec;   /* when numa_maps was last read; 0: never */
         unsigned deep_processes;   /* so many processes it had then */
         bool deep_again;           /* there is reason to believe that it says something else now */
         uint64_t deep_start_ticks; /* its first process then: what follows is said of no other */
@@ -96,6 +98,7 @@ struct history {
 #define HISTORY_UNDONE_CALM_USEC (14400ULL * 1000000ULL) /* a move that lasted so much longer than that has not been undone */
 #define HISTORY_WIDENED_USEC     (60ULL * 1000000ULL) /* or a longer cooldown: twice that after the second time under pressure, … */
 #define HISTORY_WIDENED_MAX      9u                   /* … up to four hours */
+#define HISTORY_LITTLE_DOUBLINGS 6u                   /* little that is off home waits for up to 64 cooldowns */
 #define HISTORY_RETRY_DOUBLINGS  7u                   /* … up to 128 times: a little less than a day */
 
 struct history_entry *history_find(const struct history *h, const char *cgroup);
@@ -149,6 +152,18 @@ void history_record_widened(struct history *h, const char *cgroup, uint64_t now_
 /* So long after widened_usec they are not narrowed again: the rule's cooldown, and where being narrowed brought the pressure back soon, twice as long
  * each time. Four hours without are long enough to begin anew. */
 uint64_t history_widened_wait_usec(const struct history_entry *e, uint64_t cooldown_usec);
+
+/* history-little.c: little that is off home waits, the longer the more often in a row only little was. */
+/* Less than this share of its memory that could be moved and is off home is little: 98 % of it are home. */
+#define HISTORY_LITTLE_SHARE 50u
+bool history_is_little(uint64_t off_bytes, uint64_t bytes);
+/* So long little is left where it is, beyond the cooldown; 0: not at all. `e` may be NULL. `cooldown_usec`: its rule's. After the second move in a row that
+ * brought little twice that, counted from its end, then four times, up to 64. */
+uint64_t history_little_wait_usec(const struct history_entry *e, uint64_t cooldown_usec, uint64_t now_usec);
+/* After history_record_placed(): a move begins and brings little to the home that it has, or (false) more than that, which takes one off the row. The row
+ * ends with another home, another rule, history_forgive(), or four hours in which little could have been moved and was not. Does nothing for an
+ * unknown service. */
+void history_record_little(struct history *h, const char *cgroup, bool little, uint64_t cooldown_usec, uint64_t now_usec);
 
 /* history-undone.c: the kernel (struct machine_sample) takes back what a move did. */
 enum undone_by {

@@ -216,8 +216,17 @@ static void change_of_small_gain(struct planner *pl, const struct job *j, const 
 }
 
 static void change_of_home(struct planner *pl, const struct job *j, const struct option *home, struct sentences *s) {
-        uint64_t tolerated = job_tolerated_bytes(j);
+        uint64_t tolerated = job_tolerated_bytes(j), little = j->bytes / HISTORY_LITTLE_SHARE;
+        uint64_t wait = history_little_wait_usec(j->history, j->rule->cooldown_usec, pl->in->now_usec);
         struct strbuf b = { 0 };
+        if (wait > 0 && home->bytes_off > tolerated && home->bytes_off < little) {
+                strbuf_append(&b, "the wait for the little that is elsewhere ended (in ");
+                text_duration(&b, wait);
+                strbuf_append(&b, ")");
+                say(pl, s, &b);
+        }
+        if (wait > 0) /* less than that waits */
+                tolerated = MAX2(tolerated, little);
         if (j->kind == JOB_FOLLOW || home->bytes_off > tolerated)
                 return;
         text_bytes(&b, tolerated - home->bytes_off);

@@ -105,6 +105,8 @@ static void find_move(struct planner *pl, const struct job *j, struct due *d) {
                 tolerated = MAX2(tolerated, MIN2(o->bytes_off / PARTIAL_SHARE, (uint64_t) PARTIAL_MAX_BYTES));
         }
         d->move = worth > tolerated;
+        d->little = d->same_home && history_is_little(worth + without_room, j->bytes);
+        d->bytes_little = worth;
         d->undone_usec = d->move && d->same_home ? kernel_undone_wait(pl, j) : 0;
         if (d->undone_usec > 0) {
                 d->bytes_undone = worth;
@@ -140,6 +142,14 @@ static bool cpus_in_force(const struct job *j, const struct due *d) {
         return tried ? node_set_is_subset(now, &d->cpus) : node_set_equal(now, &d->cpus);
 }
 
+/* Little is brought home with whatever else is due, and by itself the more seldom the more often it came. */
+static void put_off_little(const struct planner *pl, const struct job *j, struct due *d) {
+        bool alone = !d->restrict_cpus && !d->narrow_mems && !d->give_back_cpus && !d->give_back_mems;
+        if (d->move && d->little && alone && !j->under_way)
+                d->little_usec = history_little_wait_usec(j->history, j->rule->cooldown_usec, pl->in->now_usec);
+        d->move &= d->little_usec == 0;
+}
+
 static void find_due(struct planner *pl, struct job *j, struct due *d) {
         const struct service_sample *s = j->sample;
         *d = (struct due) { .same_home = j->assigned && j->has_home && node_set_equal(&j->chosen.nodes, &j->home) };
@@ -163,6 +173,7 @@ static void find_due(struct planner *pl, struct job *j, struct due *d) {
         bool narrows = wants_narrow(pl, j, d);
         d->narrow_mems = narrows && !node_set_is_subset(&s->effective_mems, &d->mems);
         d->give_back_mems = !narrows && j->applied_mems && !s->admin_mems && (!left || d->pressure);
+        put_off_little(pl, j, d);
         j->placement->restrict_cpus = restricts;
         j->placement->narrow_mems = narrows;
         j->placement->widen_mems = d->give_back_mems;
@@ -220,6 +231,7 @@ static void conclude(struct planner *pl, struct job *j) {
         p->crowded = j->crowded;
         if (d.move) {
                 p->move_memory = true;
+                p->little = d.little;
                 p->bytes_to_move = d.left_to_kernel ? MIN2(j->chosen.bytes_in, j->stray_bytes) : j->chosen.bytes_in;
                 if (grant_room(pl, j) < 0 || (job_divides(j) && !d.left_to_kernel && division_conclude(pl, j) < 0))
                         pl->failed = true;

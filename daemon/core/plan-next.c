@@ -71,8 +71,8 @@ static bool same_history(const struct history_entry *a, const struct history_ent
                a->rule_key == b->rule_key && a->failed == b->failed && a->refused == b->refused &&
                a->interleave_key == b->interleave_key && a->demand_known == b->demand_known && a->deep_usec == b->deep_usec &&
                a->unmovable_bytes == b->unmovable_bytes && a->retry_usec == b->retry_usec && a->n_undone == b->n_undone &&
-               a->shared_processes == b->shared_processes && a->deep_again == b->deep_again && a->crowded_plans == 0 &&
-               b->crowded_plans == 0 && /* each plan has to say anew whether it is crowded */
+               a->n_little == b->n_little && a->shared_processes == b->shared_processes && a->deep_again == b->deep_again &&
+               a->crowded_plans == 0 && b->crowded_plans == 0 && /* each plan has to say anew whether it is crowded */
                !has_come(b->retry_usec, then, now) && !has_come(b->shared_again_usec, then, now) &&
                is_same(a->demand_mcpu, b->demand_mcpu, mcpu) && is_same(a->wait_mcpu, b->wait_mcpu, mcpu) &&
                same_shares(a->share_by_node, b->share_by_node, MIN2(a->n_ids, b->n_ids));

@@ -237,6 +237,12 @@ static void add_obstacles(struct strbuf *b, const struct planner *pl, const stru
                 strbuf_append(b, "; bringing the rest home");
                 text_unpaid(b, pl, j, d->bytes_unpaid, d->gain_unpaid);
         }
+        if (d->little_usec > 0) {
+                strbuf_append(b, "; ");
+                text_bytes(b, d->bytes_little);
+                strbuf_append(b, " elsewhere is little, tidied up in ");
+                text_duration(b, d->little_usec);
+        }
         if (d->bytes_fixed > MAX2(job_tolerated_bytes(j), j->bytes / FIXED_SHARE)) {
                 strbuf_append(b, "; ");
                 text_bytes(b, d->bytes_fixed);

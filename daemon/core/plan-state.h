@@ -188,6 +188,9 @@ struct due {
         uint64_t bytes_unpaid;    /* not worth what moving them takes */
         uint64_t bytes_undone;    /* left where the kernel's own balancing has put them, … */
         uint64_t undone_usec;     /* … for so long */
+        uint64_t bytes_little;    /* too little to be moved each time, … */
+        uint64_t little_usec;     /* … left for so long */
+        bool little;              /* so little is off the home that it has */
         bool left_to_kernel;      /* on which of its home nodes each page is */
         double gain_unpaid;
         struct node_set cpus, mems; /* its home, as CPUs (empty: untouched) and memory */

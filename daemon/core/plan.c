@@ -160,5 +160,8 @@ bool plan_wants_deep(const struct service_sample *s, const struct history_entry 
                 if (!node_set_has(&previous->home, i))
                         off += s->bytes_by_node[i] - history_fixed_bytes(previous, s, i);
         uint64_t known = now_usec < previous->retry_usec ? previous->unmovable_bytes : 0;
-        return off > known + MAX2(bytes / 500, 256 * KIB);
+        off -= MIN2(off, known);
+        if (history_is_little(off, bytes) && history_little_wait_usec(previous, s->rule->cooldown_usec, now_usec) > 0)
+                return false;
+        return off > MAX2(bytes / 500, 256 * KIB);
 }

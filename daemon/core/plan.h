@@ -106,6 +106,7 @@ struct placement {
         bool crowded;              /* less crowding alone speaks for another home: plan_remember() tells the history */
         bool widen_mems;           /* memory nodes that we had narrowed are to be given back now (pressure, or another rule) */
         bool move_memory;
+        bool little;            /* it brings little to the home that it has: history_record_little() is to be told */
         uint64_t bytes_to_move; /* that are off home, movable, and have room there */
         uint64_t
                 bytes_fixed; /* that are off home and not ours to move, by the last deep read, or would not move when last tried */

@@ -69,6 +69,8 @@ static const struct field {
         FIELD(FIELD_UNSIGNED, n_demoted),
         FIELD(FIELD_U64, balanced_usec),
         FIELD(FIELD_U64, demoted_usec),
+        FIELD(FIELD_UNSIGNED, n_little),
+        FIELD(FIELD_U64, little_usec),
         FIELD(FIELD_UNSIGNED, shared_processes),
         FIELD(FIELD_UNSIGNED, n_shared_looks),
         FIELD(FIELD_U64, shared_again_usec),

@@ -142,6 +142,39 @@ static void small_rest(struct run *r) {
         expect(r, b && !strstr(b->reason, "at home on"), "most of it is elsewhere, and it says: %s", b ? b->reason : "");
 }
 
+/* What it frees at home it gets elsewhere, so much in a minute. */
+static void strays(struct sim_service *v, uint64_t bytes) {
+        uint64_t n = MIN2(bytes, v->bytes[SIM_PLAIN][1]);
+        v->bytes[SIM_PLAIN][1] -= n;
+        v->bytes[SIM_PLAIN][0] += n;
+}
+
+/* A day of services whose new pages are elsewhere, a few each minute: brought home now and then, not a few each minute; and much of them at once as ever. */
+static void few_at_a_time(struct run *r) {
+        machine(r, 2, 8, 16 * GIB);
+        rules(r, "rules:\n- {name: here, match: {unit: '*'}, place: nodes, nodes: '1'}\n");
+        struct sim_service *fast = service(r, "fast.service", 1, 2 * GIB, 1), *slow = service(r, "slow.service", 1, 2 * GIB, 1);
+        double least = 1;
+        for (unsigned i = 0; i < 24 * 60; i++) {
+                strays(fast, 5 * MIB);
+                strays(slow, 3 * MIB / 2);
+                pass(r, MINUTES(1));
+                least = MIN2(least, MIN2(sim_locality(r->sim, fast), sim_locality(r->sim, slow)));
+        }
+        expect(r, least >= 0.965, "locality was down to %.4f", least);
+        expect(r, r->n_decisions <= 300, "%u decisions in a day", r->n_decisions);
+        const struct placement *p = placement_of(r, slow);
+        expect(r, p && p->state != STATE_BLOCKED, "%s", p ? p->reason : "not seen");
+        strays(slow, 200 * MIB);
+        pass(r, MINUTES(7)); /* so long between looks where all is quiet, and a cooldown */
+        expect_local(r, slow, 0.985);
+        /* Nothing more: the last few do come home. */
+        pass(r, HOURS(2));
+        expect_local(r, slow, 0.998);
+        expect_local(r, fast, 0.998);
+        expect_good_manners(r);
+}
+
 const struct scenario scenarios_rest[] = {
         { 106, "room-comes-back", "a home that is full for some seconds", room_comes_back },
         { 118, "one-of-two", "one of two home nodes fills up", one_of_two_fills_up },
@@ -149,5 +182,6 @@ const struct scenario scenarios_rest[] = {
         { 110, "asked-again", "a reload forgives what would not move", resumed },
         { 111, "strict-rest", "strict memory with much that stays: not left to the kernel", strict_with_rest },
         { 112, "small-rest", "a small service whose libraries are elsewhere is stable", small_rest },
+        { 145, "few-at-a-time", "a few pages elsewhere each minute, for a day", few_at_a_time },
         { 0 },
 };

@@ -83,8 +83,10 @@ void world_apply(struct world *w, const struct plan *p) {
                 if (!x->act)
                         continue;
                 need_zero(history_record_placed(&w->history, s->cgroup, &x->home, w->now_usec));
-                if (x->move_memory)
+                if (x->move_memory) {
+                        history_record_little(&w->history, s->cgroup, x->little, s->rule->cooldown_usec, w->now_usec);
                         apply_move(w, s, &p->placements[i]);
+                }
                 if (x->restrict_cpus) {
                         w->applied[i].cpus = true;
                         s->effective_cpu_nodes = x->home_cpus;

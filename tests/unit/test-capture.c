@@ -93,6 +93,8 @@ static void test_history(void **state) {
                                       .settled_usec = 3,
                                       .widened_usec = 4,
                                       .n_widened = 5,
+                                      .n_little = 6,
+                                      .little_usec = 26,
                                       .demand_mcpu = 5,
                                       .demand_known = true,
                                       .share_by_node = shares,
@@ -143,7 +145,7 @@ static void test_history(void **state) {
         assert_memory_equal(b->borrowed_by_node, borrowed, sizeof borrowed);
 #ifdef __x86_64__
         /* A field was added? Then it belongs into report/history-json.c too, and into this test. */
-        assert_int_equal(sizeof(struct history_entry), 632);
+        assert_int_equal(sizeof(struct history_entry), 648);
 #endif
         struct history_entry x = *e, y = *b;
         x.cgroup = y.cgroup = NULL;
@@ -156,6 +158,7 @@ static void test_history(void **state) {
         assert_int_equal(y.n_failed_moves, 9);
         assert_int_equal(y.restless, 3);
         assert_int_equal(y.n_widened, 5);
+        assert_true(y.n_little == 6 && y.little_usec == 26);
         assert_int_equal(y.crowded_plans, 19);
         assert_true(y.rule_key == UINT64_MAX - 1);
         assert_true(y.placed && y.failed && y.demand_known);

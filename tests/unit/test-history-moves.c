@@ -168,6 +168,90 @@ static void test_widened(void **state) {
         assert_int_equal(history_widened_wait_usec(e, 5), 2 * USEC_PER_MINUTE);
 }
 
+static uint64_t little_wait(const struct history_entry *e, uint64_t now_usec) {
+        return history_little_wait_usec(e, USEC_PER_MINUTE, now_usec);
+}
+
+static void test_little(void **state) {
+        _cleanup_(history_done) struct history h = { 0 };
+        struct node_set one = node_set_of(1);
+        uint64_t now = 1000 * USEC_PER_MINUTE;
+        history_record_little(&h, "/a", true, USEC_PER_MINUTE, now); /* unknown */
+        assert_null(history_find(&h, "/a"));
+        assert_int_equal(little_wait(NULL, now), 0);
+        assert_true(history_is_little(GIB / 50 - 1, GIB));
+        assert_false(history_is_little(GIB / 50, GIB));
+        assert_int_equal(history_record_placed(&h, "/a", &one, now), 0);
+        const struct history_entry *e = history_find(&h, "/a");
+        /* The first: the cooldown alone. Then twice that and so on, up to 64 times. */
+        uint64_t expected = 0;
+        for (unsigned i = 0; i < 20; i++) {
+                history_record_little(&h, "/a", true, USEC_PER_MINUTE, now);
+                assert_int_equal(little_wait(e, now), expected);
+                assert_int_equal(history_little_wait_usec(e, 0, now), 0);
+                expected = expected == 0 ? 2 * USEC_PER_MINUTE : MIN2(2 * expected, 64 * USEC_PER_MINUTE);
+                now += 65 * USEC_PER_MINUTE;
+                assert_int_equal(little_wait(e, now), 0);
+        }
+        /* From the end of the move on, whatever a clock that runs backwards says. */
+        history_record_little(&h, "/a", true, USEC_PER_MINUTE, now);
+        history_record_settled(&h, "/a", 0, now + 5);
+        assert_int_equal(little_wait(e, now + 10), 64 * USEC_PER_MINUTE - 5);
+        assert_int_equal(little_wait(e, now - 10), 64 * USEC_PER_MINUTE);
+        /* More than little: one less each time. */
+        history_record_little(&h, "/a", false, USEC_PER_MINUTE, now);
+        assert_int_equal(little_wait(e, now + 5), 32 * USEC_PER_MINUTE);
+        for (unsigned i = 0; i < 10; i++)
+                history_record_little(&h, "/a", false, USEC_PER_MINUTE, now);
+        assert_int_equal(little_wait(e, now + 5), 0);
+        assert_int_equal(e->n_little, 0);
+}
+
+static void fill_row(struct history *h, uint64_t now) {
+        for (unsigned i = 0; i < 4; i++)
+                history_record_little(h, "/a", true, USEC_PER_MINUTE, now);
+        assert_int_equal(little_wait(history_find(h, "/a"), now), 8 * USEC_PER_MINUTE);
+}
+
+static void test_end_of_little(void **state) {
+        _cleanup_(history_done) struct history h = { 0 };
+        struct node_set one = node_set_of(1), two = node_set_of(2);
+        uint64_t now = 1000 * USEC_PER_MINUTE;
+        assert_int_equal(history_record_placed(&h, "/a", &one, now), 0);
+        const struct history_entry *e = history_find(&h, "/a");
+        /* The same home again is not the end, another one is; and so is being asked for it. */
+        fill_row(&h, now);
+        assert_int_equal(history_record_placed(&h, "/a", &one, now), 0);
+        assert_int_equal(little_wait(e, now), 8 * USEC_PER_MINUTE);
+        assert_int_equal(history_record_placed(&h, "/a", &two, now), 0);
+        assert_int_equal(little_wait(e, now), 0);
+        fill_row(&h, now);
+        history_forgive(&h);
+        assert_int_equal(little_wait(e, now), 0);
+        /* Another rule. */
+        fill_row(&h, now);
+        struct rule r = { .place = PLACE_COMPACT };
+        struct service_sample s = { .cgroup = (char *) "/a", .rule = &r };
+        uint64_t bytes[4] = { 0 }, cpu[4] = { 0 };
+        uint32_t shares[4] = { 0 };
+        s.bytes_by_node = bytes;
+        s.cpu_usec_by_node = cpu;
+        s.cpu_share_by_node = shares;
+        assert_int_equal(history_update(&h, &s, 1, 4, now), 0);
+        assert_int_equal(little_wait(e, now), 8 * USEC_PER_MINUTE);
+        r.place = PLACE_FOLLOW;
+        assert_int_equal(history_update(&h, &s, 1, 4, now), 0);
+        assert_int_equal(little_wait(e, now), 0);
+        /* Four hours in which nothing was to be done. */
+        fill_row(&h, now);
+        now += 8 * USEC_PER_MINUTE + HISTORY_CALM_USEC;
+        history_record_little(&h, "/a", true, USEC_PER_MINUTE, now - 1);
+        assert_int_equal(e->n_little, 5);
+        now += 16 * USEC_PER_MINUTE + HISTORY_CALM_USEC;
+        history_record_little(&h, "/a", true, USEC_PER_MINUTE, now);
+        assert_int_equal(e->n_little, 1);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_placed_and_settled),
@@ -176,6 +260,8 @@ int main(void) {
                 cmocka_unit_test(test_forgive),
                 cmocka_unit_test(test_shared),
                 cmocka_unit_test(test_widened),
+                cmocka_unit_test(test_little),
+                cmocka_unit_test(test_end_of_little),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

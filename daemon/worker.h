@@ -16,7 +16,7 @@ struct job_ops {
         void (*done)(int result, void *arg);
         /* On the event loop, at most once and before done(): the deadline has passed and the job still runs. May be NULL. */
         void (*late)(void *arg);
-        /* Begins before those that wait, and on one thread more where all are stuck. Of this kind there must be only one at a time. */
+        /* Begins before those that wait, and on one thread more where all are busy. Of this kind there must be only one at a time. */
         bool vital;
 };
 

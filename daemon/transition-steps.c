@@ -36,7 +36,8 @@ static void on_in_force(int result, const struct cpuset_state *last, void *userd
         if (t->phase == PHASE_NARROW) {
                 t->narrow_usec = manager_now(t->m) - t->change_began_usec;
                 if (t->change.change_mems && transition_placement(t)->widen_mems)
-                        history_record_widened(&t->m->history, t->target.cgroup, manager_now(t->m));
+                        history_record_widened(&t->m->history, t->target.cgroup, transition_sample(t)->rule->cooldown_usec,
+                                               manager_now(t->m));
         }
         transition_enter(t, phase_after_change(t));
 }

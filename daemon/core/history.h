@@ -144,10 +144,10 @@ void history_record_refused(struct history *h, const char *cgroup, bool refused)
 void history_record_interleaved(struct history *h, const char *cgroup, uint64_t key);
 /* A plan said, or did not say, that less crowding alone speaks for another home than it has. */
 void history_record_crowded(struct history *h, const char *cgroup, bool crowded, uint64_t now_usec);
-/* The memory nodes that we had narrowed were given back: they stay so for history_widened_wait_usec(). */
-void history_record_widened(struct history *h, const char *cgroup, uint64_t now_usec);
+/* The memory nodes that we had narrowed were given back: they stay so for history_widened_wait_usec(), of the same cooldown. */
+void history_record_widened(struct history *h, const char *cgroup, uint64_t cooldown_usec, uint64_t now_usec);
 /* So long after widened_usec they are not narrowed again: the rule's cooldown, and where being narrowed brought the pressure back soon, twice as long
- * each time. Four hours without are long enough to begin anew. */
+ * each time. Four hours without, after that wait, are long enough to begin anew. */
 uint64_t history_widened_wait_usec(const struct history_entry *e, uint64_t cooldown_usec);
 
 /* history-undone.c: the kernel (struct machine_sample) takes back what a move did. */

@@ -72,6 +72,19 @@ static void test_only_process(void **state) {
         assert_true(fx.n_changes > 0);
 }
 
+/* A process that lives on after its first thread has ended has no memory map, however often it is looked for. */
+static void test_no_map(void **state) {
+        fx.vanish = true;
+        begin(1, 0);
+        fx_pass(10 * USEC_PER_MINUTE);
+        assert_true(fx.n_screens <= 75); /* one each ten seconds, and some more */
+        assert_int_equal(fx.n_changes, 0);
+        /* Those that it comes to have are seen all the same. */
+        fx.vanish = false;
+        fx_pass(10 * USEC_PER_MINUTE);
+        assert_true(fx.n_changes > 0);
+}
+
 /* Where memory maps take long, one read is under way at a time; the end of one that was left behind is not the end of that. */
 static void test_slow_reads(void **state) {
         fx.at_home = fx.maps_alone = true;
@@ -257,6 +270,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_one_process, fx_setup, fx_teardown),
                 cmocka_unit_test_setup_teardown(test_only_process, fx_setup, fx_teardown),
+                cmocka_unit_test_setup_teardown(test_no_map, fx_setup, fx_teardown),
                 cmocka_unit_test_setup_teardown(test_slow_reads, fx_setup, fx_teardown),
                 cmocka_unit_test_setup_teardown(test_age, fx_setup, fx_teardown),
                 cmocka_unit_test_setup_teardown(test_company_moved, fx_setup, fx_teardown),

@@ -348,9 +348,10 @@ static int start_reads(struct manager *m, struct cycle *c, bool must, size_t fir
                 if (n)
                         n->wants_deep = false;
                 int r = start_deep(m, c, i);
+                if (r < 0 && (!n || n->n_deep_failed == 0)) /* said when it begins */
+                        failed = r;
                 if (r < 0 && n) /* else the next cycle would come soon for it, and so on */
                         put_off_deep(m, n);
-                failed = r < 0 ? r : failed;
         }
         return failed;
 }

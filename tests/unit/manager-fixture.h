@@ -48,6 +48,7 @@ extern struct manager_fixture {
         pid_t moved_pid;    /* who finds out who shares its pages gets stuck at this process, until this is 0 again */
         size_t n_processes; /* of each service, from 4000 on */
         size_t n_read;      /* of the last memory map */
+        bool full;          /* no thread is left but for what is vital */
         bool vanish;        /* none of the processes has a memory map */
         unsigned n_jobs;
         struct env_timer timers[TIMERS_MAX];

@@ -72,6 +72,27 @@ static void test_only_process(void **state) {
         assert_true(fx.n_changes > 0);
 }
 
+static unsigned n_said;
+static void on_said(int priority, const char *message, char *const *fields, size_t n_fields, void *userdata) {
+        n_said += strstr(message, "memory map") != NULL;
+}
+
+/* All threads hang at others' processes, for an hour: that no memory map is read is said when it begins, not at each try. */
+static void test_no_threads(void **state) {
+        n_said = 0;
+        log_open(LOG_TARGET_CONSOLE, LOG_WARNING);
+        log_divert(on_said, NULL);
+        fx.full = true;
+        begin(1, 0);
+        fx_pass(60 * USEC_PER_MINUTE);
+        assert_in_range(n_said, 1, 2);
+        fx.full = false;
+        fx_pass(20 * USEC_PER_MINUTE);
+        log_divert(NULL, NULL);
+        assert_in_range(n_said, 1, 2);
+        assert_true(fx.n_changes > 0);
+}
+
 /* A process that lives on after its first thread has ended has no memory map, however often it is looked for. */
 static void test_no_map(void **state) {
         fx.vanish = true;
@@ -270,6 +291,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_one_process, fx_setup, fx_teardown),
                 cmocka_unit_test_setup_teardown(test_only_process, fx_setup, fx_teardown),
+                cmocka_unit_test_setup_teardown(test_no_threads, fx_setup, fx_teardown),
                 cmocka_unit_test_setup_teardown(test_no_map, fx_setup, fx_teardown),
                 cmocka_unit_test_setup_teardown(test_slow_reads, fx_setup, fx_teardown),
                 cmocka_unit_test_setup_teardown(test_age, fx_setup, fx_teardown),

@@ -156,6 +156,8 @@ static int fx_mover_new(void *context, const struct act *act, const struct topol
 static int fx_mover_slice(struct env_mover *m, uint64_t budget_bytes) {
         if (!fx.moves)
                 return -EPERM;
+        if (fx.slice_error < 0)
+                return fx.slice_error;
         return fx.moved_pid > 0 && m->at > 0 ? -EINPROGRESS : 0;
 }
 

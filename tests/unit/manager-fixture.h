@@ -45,6 +45,7 @@ extern struct manager_fixture {
         bool hangs;         /* no job comes to an end */
         pid_t stuck_pid;    /* reading this process's memory map does not, until this is 0 again */
         bool moves;         /* movers are made, and move nothing; */
+        int slice_error;    /* … or fail with this */
         pid_t moved_pid;    /* who finds out who shares its pages gets stuck at this process, until this is 0 again */
         size_t n_processes; /* of each service, from 4000 on */
         size_t n_read;      /* of the last memory map */

@@ -171,7 +171,8 @@ void history_record_kept(struct history *h, const struct service_sample *s, unsi
 uint64_t history_undone_bytes(const struct history *h, const struct service_sample *s, unsigned n_ids, uint64_t off_bytes,
                               uint64_t tolerated_bytes, const struct machine_sample *machine, enum undone_by *ret_by);
 /* So it is: the next move waits, twice as long after each further one. */
-void history_record_undone(struct history *h, const char *cgroup, uint64_t bytes, enum undone_by by, uint64_t now_usec);
+void history_record_undone(struct history *h, const char *cgroup, uint64_t bytes, enum undone_by by, uint64_t cooldown_usec,
+                           uint64_t now_usec);
 /* How often of late UNDONE_BY_BALANCING or _DEMOTION had a part in it; 0: never, or it is off by now. `e` may be NULL. */
 unsigned history_undone_times(const struct history_entry *e, const struct machine_sample *machine, enum undone_by by);
 /* So long its memory is not moved within its home; 0: it may be. What is off by now undoes nothing again. `cooldown_usec`: its rule's. */

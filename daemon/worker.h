@@ -20,7 +20,7 @@ struct job_ops {
         bool vital;
 };
 
-/* Threads are started as needed, at most `n_threads`, plus one for each late job up to `max_late`. Returns 0 or negative errno. */
+/* Threads are started as needed, at most `n_threads`, plus one for each late job up to `max_late`, and one for a vital job. Returns 0 or negative errno. */
 int worker_pool_new(sd_event *event, unsigned n_threads, unsigned max_late, struct worker_pool **ret);
 
 /* Stops taking jobs; drops those not begun (their done() is called with -ECANCELED) and waits for the running ones for up to

@@ -55,6 +55,15 @@ static void put_off_deep(struct manager *m, struct service_note *n) {
         n->n_deep_failed++;
 }
 
+/* Nothing was read: the next time is at once where that was chance (it was started anew meanwhile), and not where it is so again (a process that lives
+ * on after its first thread has ended has no map). */
+static void put_off_if_again(struct manager *m, struct service_note *n) {
+        if (n->n_deep_failed > 0)
+                put_off_deep(m, n);
+        else
+                n->n_deep_failed = 1;
+}
+
 static void deep_failed(struct manager *m, const struct service_sample *s, int error) {
         if (error == -ECANCELED)
                 return;
@@ -124,7 +133,9 @@ static void done_beside(struct deep_job *j, struct service_note *n, int result) 
         if (result < 0)
                 deep_failed(m, &j->cycle->observation->services[j->index], result);
         else {
-                if (!is_of_nobody(j))
+                if (is_of_nobody(j))
+                        put_off_if_again(m, n);
+                else
                         keep(n, j);
                 manager_wake(m, DEEP_SOON_USEC);
         }
@@ -151,7 +162,9 @@ static void done_deep(int result, void *arg) {
         else {
                 if (result >= 0) {
                         m->cycle_cpu_usec += j->result->cpu_usec;
-                        if (n) {
+                        if (n && is_of_nobody(j))
+                                put_off_if_again(m, n);
+                        else if (n) {
                                 n->n_deep_failed = 0;
                                 n->deep_cost_usec = j->result->cpu_usec;
                         }
@@ -335,9 +348,10 @@ static int start_reads(struct manager *m, struct cycle *c, bool must, size_t fir
                 if (n)
                         n->wants_deep = false;
                 int r = start_deep(m, c, i);
+                if (r < 0 && (!n || n->n_deep_failed == 0)) /* said when it begins */
+                        failed = r;
                 if (r < 0 && n) /* else the next cycle would come soon for it, and so on */
                         put_off_deep(m, n);
-                failed = r < 0 ? r : failed;
         }
         return failed;
 }

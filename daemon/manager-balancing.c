@@ -279,7 +279,7 @@ static uint64_t find_undone(struct manager *m, const struct placement *p, const 
                 history_undone_bytes(&m->history, s, n_ids, placement_misplaced_bytes(p, s, n_ids), tolerated, &kernel, &by);
         if (bytes == 0)
                 return 0;
-        history_record_undone(&m->history, s->cgroup, bytes, by, manager_now(m));
+        history_record_undone(&m->history, s->cgroup, bytes, by, s->rule->cooldown_usec, manager_now(m));
         uint64_t wait = 0;
         struct node_set on = sample_nodes_with_bytes(s, n_ids);
         if (s->rule->kernel_balancing != KERNEL_BALANCING_OVERRIDE)

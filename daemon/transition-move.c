@@ -116,6 +116,8 @@ static const char *explain_move_error(int error) {
         case -EPERM: return "not permitted to move its pages (CAP_SYS_NICE)";
         case -ENOSYS: return "this kernel cannot move pages";
         case -ECANCELED: return "the daemon stops";
+        case -EAGAIN:
+        case -EBUSY: return "so many processes do not respond that no thread is left to move its pages";
         default: return "its pages could not be moved";
         }
 }
@@ -301,7 +303,7 @@ void transition_slice_due(void *userdata) {
                         r = begin_slice(t, now);
         }
         if (r < 0)
-                transition_fail(t, r, "its pages could not be moved");
+                transition_fail(t, r, explain_move_error(r));
         turn_pass_on(m, now);
 }
 

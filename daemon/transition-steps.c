@@ -23,6 +23,17 @@ static enum phase phase_after_change(const struct transition *t) {
         return t->phase == PHASE_WIDEN ? PHASE_MOVE : t->mems_follow ? PHASE_NARROW : PHASE_VERIFY;
 }
 
+/* Were its memory nodes to be given back because memory is short, and not because its rule or its home is another? */
+static bool is_pressed(const struct transition *t) {
+        const struct service_sample *s = transition_sample(t);
+        const struct machine_sample *machine = &t->decided->observation->machine;
+        const struct node_set *home = &transition_placement(t)->home_mems;
+        unsigned keep_free = t->decided->config->config->settings.keep_free_permille;
+        return s->memory_pressure_centipercent >= PLAN_PRESSURE_CENTIPERCENT ||
+               plan_nodes_short(machine, &s->effective_mems, keep_free) ||
+               (!node_set_is_empty(home) && plan_nodes_short(machine, home, keep_free));
+}
+
 static void on_in_force(int result, const struct cpuset_state *last, void *userdata) {
         struct transition *t = userdata;
         t->changing = t->change_late = false;
@@ -35,8 +46,9 @@ static void on_in_force(int result, const struct cpuset_state *last, void *userd
         }
         if (t->phase == PHASE_NARROW) {
                 t->narrow_usec = manager_now(t->m) - t->change_began_usec;
-                if (t->change.change_mems && transition_placement(t)->widen_mems)
-                        history_record_widened(&t->m->history, t->target.cgroup, manager_now(t->m));
+                if (t->change.change_mems && transition_placement(t)->widen_mems && is_pressed(t))
+                        history_record_widened(&t->m->history, t->target.cgroup, transition_sample(t)->rule->cooldown_usec,
+                                               manager_now(t->m));
         }
         transition_enter(t, phase_after_change(t));
 }

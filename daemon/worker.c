@@ -65,13 +65,19 @@ static struct job *next_job(const struct worker_pool *p) {
         return job && !job->ops->vital && is_stuck(p) ? NULL : job;
 }
 
+/* What is vital stands first, and has a thread more, however long those that are busy take. */
+static bool is_vital_queued(const struct worker_pool *p) {
+        const struct job *first = TAILQ_FIRST(&p->queued);
+        return first && first->ops->vital;
+}
+
 static void *worker_main(void *userdata) {
         struct worker_pool *p = userdata;
 
         pthread_mutex_lock(&p->lock);
         while (!p->stopping) {
                 /* A thread that outlived its late job may be one too many: the replacement stays, this one goes. */
-                if (p->n_threads > p->n_threads_wanted + p->n_late)
+                if (p->n_threads > p->n_threads_wanted + p->n_late + is_vital_queued(p))
                         break;
                 struct job *job = next_job(p);
                 if (!job) {
@@ -128,7 +134,7 @@ static int start_thread(struct worker_pool *p) {
 }
 
 static unsigned thread_limit(const struct worker_pool *p) {
-        return p->n_threads_wanted + MIN2(p->n_late, p->max_late);
+        return p->n_threads_wanted + MIN2(p->n_late, p->max_late) + is_vital_queued(p);
 }
 
 static void finish_jobs(struct worker_pool *p) {

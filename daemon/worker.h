@@ -16,11 +16,11 @@ struct job_ops {
         void (*done)(int result, void *arg);
         /* On the event loop, at most once and before done(): the deadline has passed and the job still runs. May be NULL. */
         void (*late)(void *arg);
-        /* Begins before those that wait, and on one thread more where all are stuck. Of this kind there must be only one at a time. */
+        /* Begins before those that wait, and on one thread more where all are busy. Of this kind there must be only one at a time. */
         bool vital;
 };
 
-/* Threads are started as needed, at most `n_threads`, plus one for each late job up to `max_late`. Returns 0 or negative errno. */
+/* Threads are started as needed, at most `n_threads`, plus one for each late job up to `max_late`, and one for a vital job. Returns 0 or negative errno. */
 int worker_pool_new(sd_event *event, unsigned n_threads, unsigned max_late, struct worker_pool **ret);
 
 /* Stops taking jobs; drops those not begun (their done() is called with -ECANCELED) and waits for the running ones for up to

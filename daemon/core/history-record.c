@@ -97,11 +97,11 @@ uint64_t history_widened_wait_usec(const struct history_entry *e, uint64_t coold
                      : cooldown_usec; /* of at most seven days */
 }
 
-void history_record_widened(struct history *h, const char *cgroup, uint64_t now_usec) {
+void history_record_widened(struct history *h, const char *cgroup, uint64_t cooldown_usec, uint64_t now_usec) {
         struct history_entry *e = history_find(h, cgroup);
         if (!e)
                 return;
-        uint64_t since = now_usec - MIN2(e->widened_usec, now_usec), wait = history_widened_wait_usec(e, 0);
+        uint64_t since = now_usec - MIN2(e->widened_usec, now_usec), wait = history_widened_wait_usec(e, cooldown_usec);
         e->n_widened = since < wait + HISTORY_CALM_USEC ? MIN2(e->n_widened + 1, HISTORY_WIDENED_MAX) : 1;
         e->widened_usec = now_usec;
 }

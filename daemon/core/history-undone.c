@@ -106,11 +106,12 @@ static bool is_on(const struct machine_sample *machine, enum undone_by by) {
         return by == UNDONE_BY_DEMOTION ? machine->kernel_demotes : machine->kernel_balancing != 0;
 }
 
-void history_record_undone(struct history *h, const char *cgroup, uint64_t bytes, enum undone_by by, uint64_t now_usec) {
+void history_record_undone(struct history *h, const char *cgroup, uint64_t bytes, enum undone_by by, uint64_t cooldown_usec,
+                           uint64_t now_usec) {
         struct history_entry *e = history_find(h, cgroup);
         if (!e)
                 return;
-        if (now_usec - MIN2(e->undone_usec, now_usec) > wait_usec(e->n_undone, 0) + HISTORY_UNDONE_CALM_USEC)
+        if (now_usec - MIN2(e->undone_usec, now_usec) > wait_usec(e->n_undone, cooldown_usec) + HISTORY_UNDONE_CALM_USEC)
                 e->n_undone = 0;
         struct part balanced = part_of(e, UNDONE_BY_BALANCING), demoted = part_of(e, UNDONE_BY_DEMOTION);
         bool by_balancing = has_part(by, UNDONE_BY_BALANCING), by_demotion = has_part(by, UNDONE_BY_DEMOTION);

@@ -147,10 +147,10 @@ void history_record_refused(struct history *h, const char *cgroup, bool refused)
 void history_record_interleaved(struct history *h, const char *cgroup, uint64_t key);
 /* A plan said, or did not say, that less crowding alone speaks for another home than it has. */
 void history_record_crowded(struct history *h, const char *cgroup, bool crowded, uint64_t now_usec);
-/* The memory nodes that we had narrowed were given back: they stay so for history_widened_wait_usec(). */
-void history_record_widened(struct history *h, const char *cgroup, uint64_t now_usec);
+/* The memory nodes that we had narrowed were given back: they stay so for history_widened_wait_usec(), of the same cooldown. */
+void history_record_widened(struct history *h, const char *cgroup, uint64_t cooldown_usec, uint64_t now_usec);
 /* So long after widened_usec they are not narrowed again: the rule's cooldown, and where being narrowed brought the pressure back soon, twice as long
- * each time. Four hours without are long enough to begin anew. */
+ * each time. Four hours without, after that wait, are long enough to begin anew. */
 uint64_t history_widened_wait_usec(const struct history_entry *e, uint64_t cooldown_usec);
 
 /* history-little.c: little that is off home waits, the longer the more often in a row only little was. */
@@ -186,7 +186,8 @@ void history_record_kept(struct history *h, const struct service_sample *s, unsi
 uint64_t history_undone_bytes(const struct history *h, const struct service_sample *s, unsigned n_ids, uint64_t off_bytes,
                               uint64_t tolerated_bytes, const struct machine_sample *machine, enum undone_by *ret_by);
 /* So it is: the next move waits, twice as long after each further one. */
-void history_record_undone(struct history *h, const char *cgroup, uint64_t bytes, enum undone_by by, uint64_t now_usec);
+void history_record_undone(struct history *h, const char *cgroup, uint64_t bytes, enum undone_by by, uint64_t cooldown_usec,
+                           uint64_t now_usec);
 /* How often of late UNDONE_BY_BALANCING or _DEMOTION had a part in it; 0: never, or it is off by now. `e` may be NULL. */
 unsigned history_undone_times(const struct history_entry *e, const struct machine_sample *machine, enum undone_by by);
 /* So long its memory is not moved within its home; 0: it may be. What is off by now undoes nothing again. `cooldown_usec`: its rule's. */

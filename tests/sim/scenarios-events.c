@@ -266,6 +266,22 @@ static void pressed_again(struct run *r) {
         expect(r, is_narrowed(v), "it is still waited for what was long ago");
 }
 
+/* Given back because the rule is another, not because memory was short: no reason to wait with narrowing it again. */
+static void strict_and_not(struct run *r) {
+        machine(r, 2, 8, 8 * GIB);
+        rules(r, "rules:\n- {name: all, match: {unit: '*'}, place: compact, memory: strict, max-nodes: 1}\n");
+        struct sim_service *v = service(r, "app.service", 2, 2 * GIB, 0);
+        pass(r, MINUTES(5));
+        for (unsigned i = 0; i < 5; i++) {
+                expect(r, is_narrowed(v), "not narrowed the %uth time", i + 1);
+                rules(r, "rules:\n- {name: all, match: {unit: '*'}, place: compact, max-nodes: 1}\n");
+                pass(r, SECONDS(90));
+                expect(r, !is_narrowed(v), "not given back the %uth time", i + 1);
+                rules(r, "rules:\n- {name: all, match: {unit: '*'}, place: compact, memory: strict, max-nodes: 1}\n");
+                pass(r, SECONDS(120));
+        }
+}
+
 const struct scenario scenarios_events[] = {
         { 60, "at-rest", "twelve quiet hours with narrowed memory nodes", at_rest },
         { 61, "pressed", "memory pressure while the interval is long", pressed },
@@ -277,5 +293,6 @@ const struct scenario scenarios_events[] = {
         { 67, "blocked-rests", "what is blocked, and a pause", blocked_rests },
         { 68, "long-interval", "newcomers where the interval is ten minutes", long_interval },
         { 69, "pressed-again", "narrowing brings the pressure back each time", pressed_again },
+        { 149, "strict-and-not", "memory: strict comes and goes", strict_and_not },
         { 0 },
 };

@@ -101,7 +101,7 @@ void world_apply(struct world *w, const struct plan *p) {
                 } else if (w->applied[i].mems) {
                         w->applied[i].mems = false;
                         s->effective_mems = all_mems;
-                        history_record_widened(&w->history, s->cgroup, w->now_usec);
+                        history_record_widened(&w->history, s->cgroup, s->rule->cooldown_usec, w->now_usec);
                 }
                 bool divided = x->pages_how != PAGES_HOME;
                 uint64_t off = divided          ? placement_misplaced_bytes(x, s, w->topology->n_ids)

@@ -125,7 +125,8 @@ static int fx_read_deep(void *context, unsigned n_ids, const struct process_ref 
         d->hugetlb_movable_by_node = calloc(n_ids, sizeof(uint64_t));
         d->open_by_node = calloc(n_ids, sizeof(uint64_t));
         d->bytes_by_node[fx.at_home ? 0 : 1] = d->movable_by_node[fx.at_home ? 0 : 1] = GIB;
-        d->n_processes_read = 1;
+        d->n_processes_read = !fx.vanish;
+        d->n_vanished = fx.vanish ? n_processes : 0;
         *ret = d;
         return 0;
 }
@@ -155,6 +156,8 @@ static int fx_mover_new(void *context, const struct act *act, const struct topol
 static int fx_mover_slice(struct env_mover *m, uint64_t budget_bytes) {
         if (!fx.moves)
                 return -EPERM;
+        if (fx.slice_error < 0)
+                return fx.slice_error;
         return fx.moved_pid > 0 && m->at > 0 ? -EINPROGRESS : 0;
 }
 

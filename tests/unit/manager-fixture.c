@@ -57,6 +57,8 @@ static void fx_notify(void *context, const char *state) {
 
 static int fx_submit(void *context, const struct job_ops *ops, void *arg, uint64_t deadline_usec) {
         assert_true(fx.n_jobs < JOBS_MAX);
+        if (fx.full && !ops->vital)
+                return -EAGAIN;
         fx.jobs[fx.n_jobs].ops = ops;
         fx.jobs[fx.n_jobs].hangs = false;
         fx.jobs[fx.n_jobs].deadline_usec = deadline_usec;

@@ -45,9 +45,12 @@ extern struct manager_fixture {
         bool hangs;         /* no job comes to an end */
         pid_t stuck_pid;    /* reading this process's memory map does not, until this is 0 again */
         bool moves;         /* movers are made, and move nothing; */
+        int slice_error;    /* … or fail with this */
         pid_t moved_pid;    /* who finds out who shares its pages gets stuck at this process, until this is 0 again */
         size_t n_processes; /* of each service, from 4000 on */
         size_t n_read;      /* of the last memory map */
+        bool full;          /* no thread is left but for what is vital */
+        bool vanish;        /* none of the processes has a memory map */
         unsigned n_jobs;
         struct env_timer timers[TIMERS_MAX];
         const char *services[SERVICE_MAX]; /* units, in order of name; NULL: no more */

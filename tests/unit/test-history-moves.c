@@ -145,27 +145,33 @@ static void test_shared(void **state) {
 
 static void test_widened(void **state) {
         _cleanup_(history_done) struct history h = { 0 };
-        history_record_widened(&h, "/a", 7);
+        history_record_widened(&h, "/a", 0, 7);
         assert_null(history_find(&h, "/a"));
         assert_non_null(history_get(&h, "/a"));
-        history_record_widened(&h, "/a", 7);
+        history_record_widened(&h, "/a", 0, 7);
         const struct history_entry *e = history_find(&h, "/a");
         assert_int_equal(e->widened_usec, 7);
         /* Once: the cooldown, also none. Then twice as long each time, and not for ever. */
         assert_int_equal(history_widened_wait_usec(e, 0), 0);
         assert_int_equal(history_widened_wait_usec(e, 5), 5);
         uint64_t now = 8;
-        history_record_widened(&h, "/a", now);
+        history_record_widened(&h, "/a", 0, now);
         assert_int_equal(history_widened_wait_usec(e, 5), 2 * USEC_PER_MINUTE);
         assert_int_equal(history_widened_wait_usec(e, 10 * USEC_PER_MINUTE), 20 * USEC_PER_MINUTE);
         for (unsigned i = 0; i < 100; i++)
-                history_record_widened(&h, "/a", now += 60 * USEC_PER_MINUTE);
+                history_record_widened(&h, "/a", 0, now += 60 * USEC_PER_MINUTE);
         assert_int_equal(history_widened_wait_usec(e, 5), 256 * USEC_PER_MINUTE);
         assert_int_equal(history_widened_wait_usec(e, 7 * 24 * 60 * USEC_PER_MINUTE), 256 * 7 * 24 * 60 * USEC_PER_MINUTE);
-        history_record_widened(&h, "/a", now + 256 * USEC_PER_MINUTE + HISTORY_CALM_USEC);
+        history_record_widened(&h, "/a", 0, now + 256 * USEC_PER_MINUTE + HISTORY_CALM_USEC);
         assert_int_equal(history_widened_wait_usec(e, 5), 5);
-        history_record_widened(&h, "/a", 0); /* a clock that runs backwards */
+        history_record_widened(&h, "/a", 0, 0); /* a clock that runs backwards */
         assert_int_equal(history_widened_wait_usec(e, 5), 2 * USEC_PER_MINUTE);
+        /* It waits by its rule's cooldown, and so long that it could not have come again counts for nothing. */
+        const uint64_t cooldown = 30 * USEC_PER_MINUTE;
+        history_record_widened(&h, "/a", cooldown, now = 100 * HISTORY_CALM_USEC);
+        for (unsigned i = 0; i < 100; i++)
+                history_record_widened(&h, "/a", cooldown, now += history_widened_wait_usec(e, cooldown) + USEC_PER_MINUTE);
+        assert_int_equal(history_widened_wait_usec(e, cooldown), 256 * cooldown);
 }
 
 static uint64_t little_wait(const struct history_entry *e, uint64_t now_usec) {

@@ -72,6 +72,54 @@ static void test_only_process(void **state) {
         assert_true(fx.n_changes > 0);
 }
 
+static unsigned n_said;
+static void on_said(int priority, const char *message, char *const *fields, size_t n_fields, void *userdata) {
+        n_said += strstr(message, userdata) != NULL;
+}
+
+/* All threads hang at others' processes, for an hour: that no memory map is read is said when it begins, not at each try. */
+static void test_no_threads(void **state) {
+        n_said = 0;
+        log_open(LOG_TARGET_CONSOLE, LOG_WARNING);
+        log_divert(on_said, (char[]) { "memory map" });
+        fx.full = true;
+        begin(1, 0);
+        fx_pass(60 * USEC_PER_MINUTE);
+        assert_in_range(n_said, 1, 2);
+        fx.full = false;
+        fx_pass(20 * USEC_PER_MINUTE);
+        log_divert(NULL, NULL);
+        assert_in_range(n_said, 1, 2);
+        assert_true(fx.n_changes > 0);
+}
+
+/* … and a slice of pages that waited for one is told so: it is not the service that cannot be moved. */
+static void test_no_thread_to_move(void **state) {
+        n_said = 0;
+        log_open(LOG_TARGET_CONSOLE, LOG_INFO);
+        log_divert(on_said, (char[]) { "no thread is left to move its pages" });
+        fx.host.has_cpuset = false;
+        fx.moves = true;
+        fx.slice_error = -EBUSY;
+        begin(1, 0);
+        fx_pass(5 * USEC_PER_MINUTE);
+        log_divert(NULL, NULL);
+        assert_true(n_said > 0);
+}
+
+/* A process that lives on after its first thread has ended has no memory map, however often it is looked for. */
+static void test_no_map(void **state) {
+        fx.vanish = true;
+        begin(1, 0);
+        fx_pass(10 * USEC_PER_MINUTE);
+        assert_true(fx.n_screens <= 75); /* one each ten seconds, and some more */
+        assert_int_equal(fx.n_changes, 0);
+        /* Those that it comes to have are seen all the same. */
+        fx.vanish = false;
+        fx_pass(10 * USEC_PER_MINUTE);
+        assert_true(fx.n_changes > 0);
+}
+
 /* Where memory maps take long, one read is under way at a time; the end of one that was left behind is not the end of that. */
 static void test_slow_reads(void **state) {
         fx.at_home = fx.maps_alone = true;
@@ -257,6 +305,9 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_one_process, fx_setup, fx_teardown),
                 cmocka_unit_test_setup_teardown(test_only_process, fx_setup, fx_teardown),
+                cmocka_unit_test_setup_teardown(test_no_threads, fx_setup, fx_teardown),
+                cmocka_unit_test_setup_teardown(test_no_thread_to_move, fx_setup, fx_teardown),
+                cmocka_unit_test_setup_teardown(test_no_map, fx_setup, fx_teardown),
                 cmocka_unit_test_setup_teardown(test_slow_reads, fx_setup, fx_teardown),
                 cmocka_unit_test_setup_teardown(test_age, fx_setup, fx_teardown),
                 cmocka_unit_test_setup_teardown(test_company_moved, fx_setup, fx_teardown),

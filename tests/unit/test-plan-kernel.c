@@ -67,7 +67,7 @@ static void test_evidence(void **state) {
         assert_int_equal(undone(w, 120 * MIB), 0); /* of others */
         s->kernel_moved_bytes += 60 * MIB;
         assert_int_equal(undone(w, 120 * MIB), 116 * MIB);
-        history_record_undone(&w->history, s->cgroup, 116 * MIB, UNDONE_BY_BALANCING, w->now_usec);
+        history_record_undone(&w->history, s->cgroup, 116 * MIB, UNDONE_BY_BALANCING, 0, w->now_usec);
         assert_int_equal(undone(w, 120 * MIB), 0); /* told once of each move */
 }
 
@@ -105,7 +105,7 @@ static void test_demotion(void **state) {
         assert_int_equal(by, UNDONE_BY_DEMOTION);
 
         /* It is left there for a while, with the reason; until demotion is off, or the rule has it otherwise. */
-        history_record_undone(&w->history, s->cgroup, 116 * MIB, by, w->now_usec);
+        history_record_undone(&w->history, s->cgroup, 116 * MIB, by, 0, w->now_usec);
         _cleanup_(plan_freep) struct plan *p = world_plan(w);
         assert_false(p->placements[0].move_memory);
         assert_state(&p->placements[0], STATE_BLOCKED);
@@ -132,9 +132,9 @@ static void test_one_and_the_other(void **state) {
         w->machine.kernel_demotes = true;
         assert_int_equal(world_cycle(w, COOL), 1);
         drift(w, 40 * MIB);
-        history_record_undone(&w->history, s->cgroup, 120 * MIB, UNDONE_BY_BALANCING, w->now_usec);
-        history_record_undone(&w->history, s->cgroup, 120 * MIB, UNDONE_BY_BALANCING, w->now_usec + USEC_PER_SEC);
-        history_record_undone(&w->history, s->cgroup, 120 * MIB, UNDONE_BY_DEMOTION, w->now_usec + 2 * USEC_PER_SEC);
+        history_record_undone(&w->history, s->cgroup, 120 * MIB, UNDONE_BY_BALANCING, 0, w->now_usec);
+        history_record_undone(&w->history, s->cgroup, 120 * MIB, UNDONE_BY_BALANCING, 0, w->now_usec + USEC_PER_SEC);
+        history_record_undone(&w->history, s->cgroup, 120 * MIB, UNDONE_BY_DEMOTION, 0, w->now_usec + 2 * USEC_PER_SEC);
         const struct history_entry *e = history_find(&w->history, s->cgroup);
         w->now_usec += 2 * USEC_PER_SEC;
         assert_int_equal(history_undone_wait_usec(e, &w->machine, 0, w->now_usec), 8 * USEC_PER_MINUTE);
@@ -162,7 +162,7 @@ static void test_one_and_the_other(void **state) {
         w->machine.kernel_balancing = 1;
         w->machine.kernel_demotes = true;
         history_forgive(&w->history);
-        history_record_undone(&w->history, s->cgroup, 120 * MIB, UNDONE_BY_BALANCING_AND_DEMOTION, w->now_usec);
+        history_record_undone(&w->history, s->cgroup, 120 * MIB, UNDONE_BY_BALANCING_AND_DEMOTION, 0, w->now_usec);
         assert_int_equal(history_undone_by(e), UNDONE_BY_BALANCING_AND_DEMOTION);
         assert_int_equal(history_undone_times(e, &w->machine, UNDONE_BY_BALANCING), 1);
         assert_int_equal(history_undone_times(e, &w->machine, UNDONE_BY_DEMOTION), 1);
@@ -179,7 +179,7 @@ static void test_one_and_the_other(void **state) {
         assert_int_equal(history_undone_times(e, &w->machine, UNDONE_BY_BALANCING), 3);
         assert_int_equal(history_undone_times(e, &w->machine, UNDONE_BY_DEMOTION), 0);
         assert_int_equal(history_undone_wait_usec(e, &w->machine, 0, w->now_usec), 8 * USEC_PER_MINUTE);
-        history_record_undone(&w->history, s->cgroup, 120 * MIB, UNDONE_BY_DEMOTION, w->now_usec);
+        history_record_undone(&w->history, s->cgroup, 120 * MIB, UNDONE_BY_DEMOTION, 0, w->now_usec);
         assert_int_equal(history_undone_times(e, &w->machine, UNDONE_BY_BALANCING), 3);
         assert_int_equal(history_undone_times(e, &w->machine, UNDONE_BY_DEMOTION), 1);
 }
@@ -191,7 +191,7 @@ static void test_waits_longer_and_longer(void **state) {
         const char *cgroup = w->samples[0].cgroup;
         uint64_t last = 0;
         for (unsigned i = 0; i < 14; i++) {
-                history_record_undone(&w->history, cgroup, 90 * MIB, UNDONE_BY_BALANCING, w->now_usec);
+                history_record_undone(&w->history, cgroup, 90 * MIB, UNDONE_BY_BALANCING, 0, w->now_usec);
                 const struct history_entry *e = history_find(&w->history, cgroup);
                 uint64_t wait = history_undone_wait_usec(e, &w->machine, r->cooldown_usec, w->now_usec);
                 assert_true(i >= 10 ? wait == last : wait == (i == 0 ? 2 * USEC_PER_MINUTE : 2 * last));
@@ -200,11 +200,18 @@ static void test_waits_longer_and_longer(void **state) {
         }
         /* A move that lasted is no longer one of a row. */
         uint64_t later = w->now_usec + last + HISTORY_UNDONE_CALM_USEC + 1;
-        history_record_undone(&w->history, cgroup, 90 * MIB, UNDONE_BY_BALANCING, later);
+        history_record_undone(&w->history, cgroup, 90 * MIB, UNDONE_BY_BALANCING, 0, later);
         const struct history_entry *e = history_find(&w->history, cgroup);
         assert_int_equal(history_undone_wait_usec(e, &w->machine, 0, later), 2 * USEC_PER_MINUTE);
         history_forgive(&w->history);
         assert_int_equal(history_undone_wait_usec(e, &w->machine, 0, later), 0);
+        /* The row goes on after each wait, of a long cooldown, too. */
+        const uint64_t cooldown = 60 * USEC_PER_MINUTE;
+        for (unsigned i = 0; i < 14; i++) {
+                history_record_undone(&w->history, cgroup, 90 * MIB, UNDONE_BY_BALANCING, cooldown, later);
+                later += history_undone_wait_usec(e, &w->machine, cooldown, later) + USEC_PER_MINUTE;
+        }
+        assert_int_equal(e->n_undone, 14);
 }
 
 static void test_what_is_undone_is_left(void **state) {
@@ -217,7 +224,7 @@ static void test_what_is_undone_is_left(void **state) {
                 r->cpus = CPUS_FREE;
                 assert_int_equal(world_cycle(w, COOL), 1);
                 drift(w, 40 * MIB);
-                history_record_undone(&w->history, w->samples[0].cgroup, 120 * MIB, UNDONE_BY_BALANCING, w->now_usec);
+                history_record_undone(&w->history, w->samples[0].cgroup, 120 * MIB, UNDONE_BY_BALANCING, 0, w->now_usec);
                 _cleanup_(plan_freep) struct plan *p = world_plan(w);
                 assert_false(p->placements[0].act);
                 assert_false(p->placements[0].move_memory);

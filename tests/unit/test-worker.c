@@ -216,6 +216,37 @@ static void test_all_stuck_with_a_queue(void **state) {
         sd_event_unref(event);
 }
 
+/* Where none is stuck yet, but all are busy, perhaps for minutes, and may never come back. */
+static void test_vital_beside_busy_threads(void **state) {
+        sd_event *event = new_event();
+        struct worker_pool *pool = new_pool(event, 1, 1);
+        int fds[2];
+        unsigned left = 1;
+        assert_int_equal(pipe(fds), 0);
+        struct probe stuck = { .loop_thread = pthread_self(), .block_fd = fds[0] }, busy = stuck;
+        struct probe vital = { .loop_thread = pthread_self(), .remaining = &left, .block_fd = -1 };
+        assert_int_equal(worker_submit(pool, &probe_ops, &stuck, 10 * USEC_PER_MSEC), 0);
+        while (stuck.n_late == 0)
+                assert_true(sd_event_run(event, 5 * USEC_PER_SEC) >= 0);
+        assert_int_equal(worker_submit(pool, &probe_ops, &busy, USEC_PER_MINUTE), 0);
+        while (__atomic_load_n(&busy.n_run, __ATOMIC_ACQUIRE) == 0)
+                usleep(1000);
+        for (int i = 0; i < 2; i++) {
+                left = 1;
+                assert_int_equal(worker_submit(pool, &vital_ops, &vital, USEC_PER_MINUTE), 0);
+                for (int k = 0; k < 20 && left > 0; k++)
+                        assert_true(sd_event_run(event, 250 * USEC_PER_MSEC) >= 0);
+                assert_int_equal(left, 0);
+        }
+        assert_int_equal(busy.n_done, 0);
+        close(fds[1]);
+        while (stuck.n_done == 0 || busy.n_done == 0)
+                assert_true(sd_event_run(event, 5 * USEC_PER_SEC) >= 0);
+        assert_true(worker_pool_free(pool, USEC_PER_SEC));
+        close(fds[0]);
+        sd_event_unref(event);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_many_jobs_complete_on_the_loop),
@@ -224,6 +255,7 @@ int main(void) {
                 cmocka_unit_test(test_freeing_gives_up_on_a_stuck_thread),
                 cmocka_unit_test(test_all_stuck),
                 cmocka_unit_test(test_all_stuck_with_a_queue),
+                cmocka_unit_test(test_vital_beside_busy_threads),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

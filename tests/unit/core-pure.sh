@@ -19,7 +19,7 @@ compiler='bcmp __memcpy_chk __memmove_chk __memset_chk __snprintf_chk __vsnprint
 __stack_chk_fail __stack_chk_guard _GLOBAL_OFFSET_TABLE_ __popcountdi2 __udivti3 __umodti3 __udivmodti4'
 
 # Instrumentation, where the build asks for it.
-runtime='^(__asan_|__ubsan_|__sanitizer_|__tsan_|__gcov_|__llvm_|__start___|__stop___|__profc_)'
+runtime='^(__asan_|__start_asan_|__stop_asan_|__ubsan_|__sanitizer_|__tsan_|__gcov_|__llvm_|__start___|__stop___|__profc_)'
 
 src=${srcdir:-.}/daemon/core
 known=$(printf '%s %s' "$allowed" "$compiler" | tr '\n' ' ')

@@ -171,7 +171,8 @@ static int look_up(uid_t uid, char **ret) {
         struct passwd pw, *found = NULL;
         char buffer[16384];
         *ret = NULL;
-        if (getpwuid_r(uid, &pw, buffer, sizeof buffer, &found) != 0)
+        int error = getpwuid_r(uid, &pw, buffer, sizeof buffer, &found);
+        if (error != 0 && error != ENOENT && error != ESRCH) /* which some give for "no such user", getpwuid_r(3) */
                 return -EAGAIN;
         if (found)
                 *ret = strdup(found->pw_name);

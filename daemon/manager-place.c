@@ -111,7 +111,7 @@ static bool say(const struct turn *t) {
         n->last_state = p->state;
         n->last_home = p->home_mems;
         if (p->state == STATE_BLOCKED) {
-                if (p->bytes_undone == 0) /* else manager_tell_undone() has said it */
+                if (!p->undone_alone) /* else manager_tell_undone() has said it */
                         manager_tell_blocked(t->m, t->s, p->reason);
         } else if (manager_is_dry(t->m))
                 manager_tell_decision(t->m, t->s, p, true);

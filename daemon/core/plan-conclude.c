@@ -207,14 +207,14 @@ static void set_state(struct job *j, const struct due *d) {
 
         bool homeless = !j->assigned && !j->declined && !j->waits && !j->unpaid; /* nothing has room for it */
         uint64_t some = MIN2(j->bytes / UNMOVABLE_LEAST_SHARE, (uint64_t) UNMOVABLE_LEAST_BYTES);
-        bool obstructed =
-                d->bytes_without_room > 0 || d->bytes_undone > 0 || d->bytes_unmovable > MAX2(j->bytes / UNMOVABLE_SHARE, some);
+        bool obstructed = d->bytes_without_room > 0 || d->bytes_unmovable > MAX2(j->bytes / UNMOVABLE_SHARE, some);
         if (any)
                 p->state = STATE_PENDING;
-        else if (homeless || obstructed)
+        else if (homeless || obstructed || d->bytes_undone > 0)
                 p->state = STATE_BLOCKED;
         else
                 p->state = j->waits || j->guarded || j->under_way ? STATE_PENDING : STATE_STABLE;
+        p->undone_alone = p->state == STATE_BLOCKED && !homeless && !obstructed;
 }
 
 static void conclude(struct planner *pl, struct job *j) {
@@ -226,7 +226,6 @@ static void conclude(struct planner *pl, struct job *j) {
         /* The whole home, also where its CPUs are all that it may have: what it is compared with next time. */
         p->home = j->assigned ? j->chosen.nodes : (struct node_set) { 0 };
         p->bytes_fixed = d.bytes_fixed + d.bytes_unmovable;
-        p->bytes_undone = d.bytes_undone;
         set_state(j, &d);
         p->crowded = j->crowded;
         if (d.move) {

@@ -110,7 +110,7 @@ struct placement {
         uint64_t bytes_to_move; /* that are off home, movable, and have room there */
         uint64_t
                 bytes_fixed; /* that are off home and not ours to move, by the last deep read, or would not move when last tried */
-        uint64_t bytes_undone;  /* off home, and for a while left where the kernel has put them again */
+        bool undone_alone;   /* blocked, and by nothing but what the kernel has undone, which was told when it was found */
         uint64_t *room_by_node; /* n_ids entries: how much this placement may put on each node. The sum over all placements never
                                  * exceeds node_room_bytes(). NULL where nothing is to be moved */
         enum pages_how pages_how;

@@ -229,7 +229,15 @@ static void test_what_is_undone_is_left(void **state) {
                 assert_false(p->placements[0].act);
                 assert_false(p->placements[0].move_memory);
                 assert_state(&p->placements[0], STATE_BLOCKED);
+                assert_true(p->placements[0].undone_alone);
                 assert_says(p->placements[0].reason, "has taken back what was moved, 1 time of late: ");
+                /* That some of it has no room either is another thing, and not told yet. */
+                uint64_t had = w->machine.nodes[2].bytes_free;
+                w->machine.nodes[2].bytes_free = w->machine.nodes[2].bytes_total / 20 + 60 * MIB; /* keep-free and little more */
+                p = free_and_plan(p, w);
+                assert_state(&p->placements[0], STATE_BLOCKED);
+                assert_int_equal(p->placements[0].undone_alone, places[i] != PLACE_NODES);
+                w->machine.nodes[2].bytes_free = had;
                 r->kernel_balancing = KERNEL_BALANCING_OVERRIDE;
                 p = free_and_plan(p, w);
                 assert_true(p->placements[0].act);

@@ -91,6 +91,7 @@ static void test_not_read_for_it(void **state) {
         struct rule *r;
         _cleanup_(world_freep) struct world *w = in_a_row(&s, &r);
         _cleanup_(plan_freep) struct plan *p = world_plan(w); /* read just now */
+        assert_false(p->placements[0].wants_deep);
         const struct history_entry *e = history_find(&w->history, s->cgroup);
         s->deep = false;
         assert_false(plan_wants_deep(s, e, w->topology->n_ids, w->now_usec));

@@ -54,6 +54,8 @@
 
 /* Mappings that are kept at a time (4 MiB of memory); of a process with more, numa_maps is read again for the next. */
 #define RANGES_MAX 65536u
+/* So often who maps what is read again, where processes that come and go may have made it old. */
+#define MAPPERS_AGAIN_MAX 8u
 /* Blocks under way of which it is not known whether they are huge pages. */
 #define PROBES_MAX 512u
 /* Answers of scan_pages() that are kept. */
@@ -149,6 +151,8 @@ struct mover {
         struct companions companions;
         struct mappers *mappers; /* NULL: not read, or shared pages stay */
         atomic_size_t reading;   /* whose maps are read for that, see mappers_read(); 0: nobody's */
+        bool lacks_mappers; /* memory of the present process, of a kind that only it and those that it forked map, is mapped more often than they know */
+        unsigned n_mappers_again;
 
         /* The present process (mover-ranges.c, mover-scan.c) */
         bool loaded;

@@ -64,7 +64,7 @@ static bool may_leave(const struct mover *m, unsigned node) {
 
 /* Are the ends of mappings all that maps could tell? */
 static bool needs_ends_only(const struct mover *m) {
-        return !m->mappers && m->how == PAGES_HOME;
+        return !m->move_shared && m->how == PAGES_HOME;
 }
 
 /* A mapping that is populated up to where the next begins ends there: of a process with a great many of them that is often all there is to know, and maps
@@ -161,6 +161,7 @@ static int on_entry(const struct maps_entry *e, void *userdata) {
         r->end = e->end;
         r->no_huge = m->how != PAGES_HOME && e->huge_known && e->huge_bytes == 0;
         r->all = m->mappers && r->mapmax > 1 && r->mapmax <= mappers_count(m->mappers, e);
+        m->lacks_mappers |= m->mappers && r->mapmax > 1 && !r->all && (e->shared || e->inode == 0);
         return 0;
 }
 
@@ -208,6 +209,31 @@ static void drop_endless(struct mover *m) {
         m->n_ranges = kept;
 }
 
+/* After numa_maps, so that who was forked before it had counted is among them. */
+static int know_mappers(struct mover *m) {
+        if (!m->move_shared || m->mappers)
+                return 0;
+        int r = mappers_read(m->host, m->cgroup, m->processes, m->n_processes, &m->companions, &m->reading, &m->mappers);
+        atomic_store(&m->reading, 0);
+        return r;
+}
+
+/* Where the ranges end, and which of them nobody else maps. */
+static int look_up_ranges(struct mover *m, pid_t pid) {
+        bool known_before = m->mappers;
+        int r = know_mappers(m);
+        if (r >= 0)
+                r = read_maps(m, pid);
+        if (r < 0 || !m->lacks_mappers || !known_before || m->n_mappers_again == MAPPERS_AGAIN_MAX)
+                return r;
+        m->n_mappers_again++;
+        m->mappers = mappers_free(m->mappers);
+        for (size_t i = 0; i < m->n_ranges; i++)
+                m->ranges[i].end = 0;
+        r = know_mappers(m);
+        return r < 0 ? r : read_maps(m, pid);
+}
+
 int mover_load_ranges(struct mover *m, pid_t pid) {
         char path[64];
         _cleanup_free_ char *buffer = malloc(TEXT_BUFFER_BYTES);
@@ -216,7 +242,7 @@ int mover_load_ranges(struct mover *m, pid_t pid) {
         m->n_ranges = m->range = 0;
         m->n_mappings = 0;
         m->known_pages = m->small_pages = 0;
-        m->last_is_kept = false;
+        m->last_is_kept = m->lacks_mappers = false;
         m->cursor = 0;
         mover_forget_pagemap(m);
         (void) snprintf(path, sizeof(path), "proc/%d/numa_maps", pid);
@@ -231,7 +257,7 @@ int mover_load_ranges(struct mover *m, pid_t pid) {
                 mover_try_scan(m);
         }
         if (r >= 0 && m->n_ranges > 0)
-                r = read_maps(m, pid);
+                r = look_up_ranges(m, pid);
         if (r < 0)
                 return ended(r);
         drop_endless(m);

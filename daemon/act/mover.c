@@ -173,11 +173,7 @@ static int enter_process(struct mover *m) {
                 mover_touch_address_space(m);
         if (r <= 0 || m->loaded)
                 return r;
-        if (m->move_shared && !m->mappers)
-                r = mappers_read(m->host, m->cgroup, m->processes, m->n_processes, &m->companions, &m->reading, &m->mappers);
-        atomic_store(&m->reading, 0);
-        if (r >= 0)
-                r = mover_load_ranges(m, p->pid);
+        r = mover_load_ranges(m, p->pid);
         if (r < 0)
                 return r;
         m->loaded = true;

@@ -35,8 +35,9 @@ static int write_maps(const struct sim_process *p, int dir_fd, bool with_huge) {
         const struct sim_mapping *m;
         LIST_FOREACH(m, &p->mappings, entry) {
                 uint64_t end = m->m.start + m->m.n_pages * sim_page_bytes(m);
-                strbuf_printf(&b, "%08llx-%08llx rw-p 00000000 00:01 %llu %s\n", (unsigned long long) m->m.start,
-                              (unsigned long long) end, (unsigned long long) m->m.inode, m->m.name ? m->m.name : "");
+                strbuf_printf(&b, "%08llx-%08llx rw-%c 00000000 00:01 %llu %s\n", (unsigned long long) m->m.start,
+                              (unsigned long long) end, m->m.map_shared ? 's' : 'p', (unsigned long long) m->m.inode,
+                              m->m.name ? m->m.name : "");
                 if (with_huge)
                         strbuf_printf(&b, "Size: 4 kB\nAnonHugePages: %8llu kB\nVmFlags: rd wr\n",
                                       (unsigned long long) (huge_bytes(m) / KIB));

@@ -91,6 +91,7 @@ struct simulated_mapping {
         const char *policy; /* NULL: default. Borrowed */
         const char *name;   /* as in maps; NULL: anonymous. Borrowed */
         uint64_t inode;     /* of the file that `name` is; 0: none */
+        bool map_shared;    /* MAP_SHARED */
         uint64_t mapmax;    /* as in numa_maps: the most often that a page of it is mapped; 0: as its pages say */
 };
 /* The start time of a process is its pid + 1000 ticks. */

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The mover where being on a home node is not enough: amounts by node, the node that a page's number tells, and pages that the processes of one service
- * share. What must not move does not, and a second pass finds nothing to do. */
+/* The mover where being on a home node is not enough: amounts by node, and the node that a page's number tells. What must not move does not, and a
+ * second pass finds nothing to do. */
 #include "mover-fixture.h"
-
-#define OTHER_PID 101
 
 static uint64_t want[4], have[4];
 static uint32_t parts[4];
@@ -256,103 +254,6 @@ static void test_goals_that_make_no_sense(void **state) {
         }
 }
 
-/* Two processes map a file of 1000 pages; `mapmax`: how often the kernel says that its pages are mapped. */
-static struct move_result move_shared(uint64_t mapmax, bool told) {
-        static const struct process_ref both[] = { { PID, PID + 1000 }, { OTHER_PID, OTHER_PID + 1000 } };
-        struct simulated_mapping m = {
-                .start = BASE, .n_pages = 1000, .node = 1, .name = "/dev/zero\\040(deleted)", .inode = 77, .mapmax = mapmax
-        };
-        assert_int_equal(simulated_add_process(sim, OTHER_PID, CGROUP), 0);
-        assert_int_equal(simulated_add_mapping(sim, PID, &m), 0);
-        for (size_t i = 0; i < 1000; i++)
-                simulated_page(sim, PID, BASE + i * 4096)->shared = true;
-        assert_int_equal(simulated_share_mapping(sim, PID, BASE, OTHER_PID), 0);
-        add(PID, BASE + 64 * MIB, 10, 1);
-        goal_of_test.move_shared = told;
-        struct mover *mover = make("0", both, 2);
-        assert_int_equal(run(mover, 4 * MIB), 0);
-        struct move_result r = *mover_result(mover);
-        mover_free(mover);
-        return r;
-}
-
-static void test_shared_by_the_service_alone(void **state) {
-        struct move_result r = move_shared(2, true);
-        assert_pages(1010, 0, 0, 0);
-        assert_int_equal(r.moved_pages, 1010); /* once, though both map it */
-        assert_int_equal(r.asked_pages, 1010);
-        assert_int_equal(r.failed_shared, 0);
-}
-
-static void test_shared_with_others(void **state) {
-        struct move_result r = move_shared(3, true);
-        assert_pages(10, 1000, 0, 0);
-        assert_int_equal(r.moved_pages, 10);
-        assert_int_equal(r.failed_shared, 2000); /* seen from each of the two */
-}
-
-/* The other is of another service, which goes to the same nodes: moved once, and found there by the other's mover. */
-static void test_shared_with_a_companion(void **state) {
-        static const struct process_ref both[] = { { PID, PID + 1000 }, { OTHER_PID, OTHER_PID + 1000 } };
-        static const struct {
-                bool told;
-                const char *cgroup; /* where the companion is thought to be */
-                unsigned mover;     /* whose */
-                size_t moves;
-        } turns[] = { { false, CGROUP, 0, 0 }, { true, "/elsewhere", 0, 0 }, { true, CGROUP, 0, 1000 }, { true, CGROUP, 1, 0 } };
-        struct simulated_mapping m = {
-                .start = BASE, .n_pages = 1000, .node = 1, .name = "/dev/shm/both", .inode = 77, .mapmax = 2
-        };
-        assert_int_equal(simulated_add_process(sim, OTHER_PID, CGROUP), 0);
-        assert_int_equal(simulated_add_mapping(sim, PID, &m), 0);
-        for (size_t i = 0; i < 1000; i++)
-                simulated_page(sim, PID, BASE + i * 4096)->shared = true;
-        assert_int_equal(simulated_share_mapping(sim, PID, BASE, OTHER_PID), 0);
-        goal_of_test.move_shared = true;
-        for (size_t i = 0; i < ARRAY_SIZE(turns); i++) {
-                struct process_ref other = both[1 - turns[i].mover];
-                struct companion x = { .cgroup = (char *) turns[i].cgroup, .processes = &other, .n_processes = 1 };
-                const struct companions companions = { .items = &x, .n_items = 1, .n_processes = 1 };
-                goal_of_test.companions = turns[i].told ? &companions : NULL;
-                struct mover *mover = make("0", &both[turns[i].mover], 1);
-                goal_of_test.companions = NULL;
-                assert_int_equal(run(mover, 4 * MIB), 0);
-                assert_int_equal(mover_result(mover)->moved_pages, turns[i].moves);
-                if (with_pagemap || turns[i].moves > 0) /* which tells what others map */
-                        assert_int_equal(mover_result(mover)->asked_pages, turns[i].moves);
-                mover_free(mover);
-        }
-        assert_pages(1000, 0, 0, 0);
-}
-
-/* Whoever hangs while maps are read: who is read says whether it is one of the service's own (host/maps.h). */
-static void test_whose_maps_are_read(void **state) {
-        static const struct process_ref own = { PID, PID + 1000 };
-        struct process_ref other = { OTHER_PID, OTHER_PID + 1000 };
-        struct companion x = { .cgroup = (char *) CGROUP, .processes = &other, .n_processes = 1 };
-        const struct companions companions = { .items = &x, .n_items = 1, .n_processes = 1 };
-        assert_int_equal(simulated_add_process(sim, OTHER_PID, CGROUP), 0);
-        add(PID, BASE, 1000, 1);
-        goal_of_test.move_shared = true;
-        goal_of_test.companions = &companions;
-        struct mover *mover = make("0", &own, 1);
-        goal_of_test.companions = NULL;
-        assert_int_equal(mover_waits_for_companion(mover), 0);
-        atomic_store(&mover->reading, 1);
-        assert_int_equal(mover_waits_for_companion(mover), 0);
-        atomic_store(&mover->reading, 2);
-        assert_int_equal(mover_waits_for_companion(mover), 1);
-        assert_int_equal(mover_slice(mover, 4096), 1); /* it has read them, and moves */
-        assert_int_equal(mover_waits_for_companion(mover), 0);
-        mover_free(mover);
-}
-
-static void test_shared_pages_stay_unless_told(void **state) {
-        struct move_result r = move_shared(2, false);
-        assert_pages(10, 1000, 0, 0);
-        assert_int_equal(r.moved_pages, 10);
-}
-
 int main(void) {
         const struct CMUnitTest tests[] = {
                 ALL(test_balance_is_exact_and_in_runs),
@@ -369,11 +270,6 @@ int main(void) {
                 ALL(test_interleave_with_a_full_node),
                 ALL(test_interleave_respects_a_policy_unless_told_not_to),
                 PAGEMAP(test_goals_that_make_no_sense),
-                ALL(test_shared_by_the_service_alone),
-                ALL(test_shared_with_others),
-                ALL(test_shared_with_a_companion),
-                PAGEMAP(test_whose_maps_are_read),
-                ALL(test_shared_pages_stay_unless_told),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

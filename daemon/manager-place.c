@@ -101,7 +101,9 @@ static bool say(const struct turn *t) {
         const struct placement *p = t->p;
         bool same = n->last_state == p->state && node_set_equal(&n->last_home, &p->home_mems) &&
                     (p->state != STATE_BLOCKED || (n->last_reason && text_same_but_for_amounts(n->last_reason, p->reason)));
-        if (same || ((p->state == STATE_BLOCKED || manager_is_dry(t->m)) && !may_say(n, manager_now(t->m))))
+        /* What the kernel has undone manager_tell_undone() has said. */
+        bool tells = p->state == STATE_BLOCKED ? !p->undone_alone : manager_is_dry(t->m);
+        if (same || (tells && !may_say(n, manager_now(t->m))))
                 return false;
         char *copy = strdup(p->reason);
         if (copy) {
@@ -110,10 +112,9 @@ static bool say(const struct turn *t) {
         }
         n->last_state = p->state;
         n->last_home = p->home_mems;
-        if (p->state == STATE_BLOCKED) {
-                if (!p->undone_alone) /* else manager_tell_undone() has said it */
-                        manager_tell_blocked(t->m, t->s, p->reason);
-        } else if (manager_is_dry(t->m))
+        if (tells && p->state == STATE_BLOCKED)
+                manager_tell_blocked(t->m, t->s, p->reason);
+        else if (tells)
                 manager_tell_decision(t->m, t->s, p, true);
         return true;
 }

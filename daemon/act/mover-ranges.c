@@ -209,7 +209,8 @@ static void drop_endless(struct mover *m) {
         m->n_ranges = kept;
 }
 
-/* After numa_maps, so that who was forked before it had counted is among them. */
+/* After numa_maps, so that who was forked before it had counted is among them. As far as can be told: one that came or went in between
+ * counts once too often or too seldom. */
 static int know_mappers(struct mover *m) {
         if (!m->move_shared || m->mappers)
                 return 0;

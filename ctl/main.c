@@ -161,6 +161,10 @@ int main(int argc, char **argv) {
         if (verb->max_arguments >= 0 && n_arguments > verb->max_arguments)
                 return out_error(EXIT_USAGE, "%s takes no argument \"%s\" (see --help)", verb->name,
                                  argv[optind + 1 + verb->max_arguments]);
+        /* Mostly a variable that is not set. For restore an empty name would mean every service. */
+        for (char **argument = argv + optind + 1; *argument; argument++)
+                if (!**argument)
+                        return out_error(EXIT_USAGE, "%s takes no empty argument (see --help)", verb->name);
         request.options.colour = out_wants_colour();
         return verb->run(argv + optind + 1, &request.options);
 }

@@ -17,13 +17,17 @@ bool out_wants_colour(void) {
 }
 
 int out_error(int status, const char *format, ...) {
+        _cleanup_free_ char *text = NULL;
         va_list args;
         (void) fflush(stdout);
-        (void) fprintf(stderr, "%s: ", program_invocation_short_name);
         va_start(args, format);
-        (void) vfprintf(stderr, format, args);
+        int n = vasprintf(&text, format, args);
         va_end(args);
-        (void) fputc('\n', stderr);
+        if (n < 0)
+                text = NULL; /* what it is then is not defined */
+        /* There can be a name in it, or an argument: shown, not obeyed. */
+        _cleanup_free_ char *clean = text ? text_clean(text, true) : NULL;
+        (void) fprintf(stderr, "%s: %s\n", program_invocation_short_name, clean ? clean : "out of memory");
         return status;
 }
 

@@ -223,7 +223,7 @@ static int run(char **arguments, const struct options *o) {
                 return out_error(EXIT_USAGE, "simulate needs --scenario FILE (see --help)");
         if (o->simulate.until &&
             (parse_duration(o->simulate.until, &until_usec, &why) < 0 || until_usec == 0 || until_usec > SCENARIO_SPAN_MAX_USEC))
-                return out_error(EXIT_USAGE, "--until takes a duration of at most 366d, such as 1h, not \"%s\"",
+                return out_error(EXIT_USAGE, "--until takes a duration of at most 366d, such as 1h, not \"%s\" (see --help)",
                                  o->simulate.until);
         int r = simulate_load_topology(o->simulate.topology, &t);
         if (r != EXIT_SUCCESS)

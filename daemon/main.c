@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "config/config-load.h"
+#include "core/text.h"
 #include "manager.h"
 #include "once.h"
 #include "out.h"
@@ -47,7 +48,8 @@ static void print_help(void) {
 }
 
 static int usage_error(const char *what, const char *detail) {
-        (void) fprintf(stderr, "numabalanced: %s%s (see --help)\n", what, detail);
+        _cleanup_free_ char *clean = text_clean(detail, false);
+        (void) fprintf(stderr, "numabalanced: %s%s (see --help)\n", what, clean ? clean : "");
         return -EINVAL;
 }
 

@@ -34,6 +34,20 @@ usage status -xy
 has_err '^numabalancectl: -x is no option' 'the first of several in a word'
 usage -xh list
 has_err '^numabalancectl: -x is no option' 'the first of several in a word'
+# An empty name would mean every service: "restore $UNIT" with a variable that is not set must not restore them all.
+for verb in explain history restore 'restore a.service' check capture advise; do
+        # shellcheck disable=SC2086 # words
+        usage $verb ''
+done
+# What is said of an argument is shown, not obeyed by the terminal.
+escape=$(printf '\033[2Jx')
+for verb in '' advise 'simulate --scenario=x --until' 'list --json'; do
+        # shellcheck disable=SC2086 # words
+        usage $verb "$escape"
+        has_err 'x1b\[2Jx' "an argument with control characters after $verb"
+done
+./numabalanced "$escape" >"$work/out" 2>"$work/err"
+[ $? = 2 ] && has_err 'unexpected argument .x1b\[2Jx' 'numabalanced, an argument with control characters'
 ./numabalanced -xy >"$work/out" 2>"$work/err"
 [ $? = 2 ] && has_err 'no option that can be used so: -x ' 'numabalanced, of several in a word'
 

@@ -61,6 +61,15 @@ static int print_text(const struct replay *r) {
         return 0;
 }
 
+static const char *explain(int error) {
+        switch (error) {
+        case -ENOENT: return "it is not whole (was the archive cut short?)";
+        case -EBADMSG:
+        case -EINVAL: return "it is damaged, or of another version of numabalanced";
+        default: return strerror(-error);
+        }
+}
+
 int replay_print(const char *root, const char *config_file, const char *json) {
         struct replay replay;
         _cleanup_free_ char *why = NULL;
@@ -70,7 +79,7 @@ int replay_print(const char *root, const char *config_file, const char *json) {
                 return EXIT_CONFIG;
         }
         if (r < 0) {
-                log_error(r, "Cannot decide again upon the capture below %s: %s", root, why ? why : strerror(-r));
+                log_error(r, "Cannot decide again upon the capture below %s: %s", root, why ? why : explain(r));
                 return EXIT_FAILURE;
         }
         r = json ? print_json(&replay, strcmp(json, "pretty") == 0) : print_text(&replay);

@@ -255,8 +255,11 @@ static int take_recorded(struct taking *t, unsigned look) {
         return error;
 }
 
+/* The state comes last: an archive that was cut short has none, and is not taken for another machine. */
 static int compare_paths(const void *a, const void *b) {
-        return strcmp(((const struct recorded *) a)->path, ((const struct recorded *) b)->path);
+        const char *x = ((const struct recorded *) a)->path, *y = ((const struct recorded *) b)->path;
+        bool last = strcmp(x, CAPTURE_STATE) == 0, other_last = strcmp(y, CAPTURE_STATE) == 0;
+        return last != other_last ? last - other_last : strcmp(x, y);
 }
 
 static int take(struct taking *t, char **ret_why) {

@@ -25,9 +25,14 @@ static char *below(const char *root, const char *path) {
         return format_string("%s/%s", root, path);
 }
 
-bool replay_is_capture(const char *root) {
-        _cleanup_free_ char *path = below(root, CAPTURE_STATE);
+static bool has(const char *root, const char *name) {
+        _cleanup_free_ char *path = below(root, name);
         return path && access(path, F_OK) == 0;
+}
+
+/* Also what there is of one that was cut short: to look at that as at any tree would be another decision, with no word of it. */
+bool replay_is_capture(const char *root) {
+        return has(root, CAPTURE_STATE) || has(root, CAPTURE_LATER);
 }
 
 void replay_done(struct replay *r) {
@@ -125,6 +130,8 @@ static int open_later(struct replaying *p) {
 
 static int run(struct replaying *p, const char *config_file, struct replay *ret, char **ret_why) {
         int r = host_open(p->root, &p->hosts[0]);
+        if (r >= 0 && !has(p->root, CAPTURE_STATE))
+                r = -ENOENT;
         if (r >= 0)
                 r = open_later(p);
         if (r >= 0)

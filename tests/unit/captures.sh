@@ -40,6 +40,26 @@ for archive in "$fixtures"/*.tar.gz; do
         grep -q 'What was decided then' "$work/$name.text" || { echo "FAILED: $name: no decisions as text"; failed=1; }
         count=$((count + 1))
 done
+# What is damaged, or was cut short, is told, and not decided upon as if it were whole. The state is what is written last.
+not_decided() {
+        "$daemon" --once --dry-run --root "$work/$name" >"$work/$name.out" 2>"$work/$name.err" && echo "FAILED: $name: decided, $1" && failed=1
+        [ ! -s "$work/$name.out" ] || { echo "FAILED: $name: printed, $1"; failed=1; }
+        grep -q -e "$2" "$work/$name.err" || { echo "FAILED: $name: no word of $2, $1"; cat "$work/$name.err"; failed=1; }
+}
+for archive in "$fixtures"/*.tar.gz; do
+        name=$(basename "$archive" .tar.gz)
+        [ -d "$work/$name/capture/later" ] || continue
+        mv "$work/$name/capture/state.json" "$work/state.json"
+        not_decided 'without its state' 'not whole'
+        for state in '' '{' '[]' '{"version": 99}'; do
+                echo "$state" >"$work/$name/capture/state.json"
+                not_decided "with the state \"$state\"" 'damaged, or of another version'
+        done
+        mv "$work/state.json" "$work/$name/capture/state.json"
+        mv "$work/$name/capture/later" "$work/later"
+        not_decided 'without its second look' 'not whole'
+        mv "$work/later" "$work/$name/capture/later"
+done
 # A capture that somebody made up: its links lead to what is not in it, which is not read.
 outside=$work/outside
 mkdir "$outside"

@@ -25,6 +25,7 @@ wait "$whole" || {
 }
 tar -t -f "$work/whole.tar" >"$work/list" || fail 'no archive'
 grep -q '^whole/capture/plan.json$' "$work/list" || fail 'no plan in it'
+[ "$(tail -n 1 "$work/list")" = whole/capture/state.json ] || fail 'what makes a capture whole is not the last of it'
 wait "$full" && fail 'says that it wrote what did not fit'
 grep -q 'cannot write .*full.tar: ' "$work/full.err" || fail 'does not say what failed'
 wait "$killed" 2>/dev/null && fail 'lived through a limit'

@@ -110,7 +110,7 @@ static int take_config(struct taking *t, char **ret_why) {
 /* -------- what the daemon did and remembers -------- */
 
 /* Read only: unlike record_open() nothing is put aside. */
-static int take_applied(struct taking *t) {
+static int take_applied(struct taking *t, char **ret_why) {
         _cleanup_free_ char *text = NULL;
         size_t size;
         struct record record = { 0 };
@@ -124,6 +124,10 @@ static int take_applied(struct taking *t) {
         if (r < 0)
                 return r;
         r = record_from_json(text, size, &record);
+        if (r == -EBADMSG) {
+                *ret_why = format_string("%s is damaged (the daemon puts it aside when it starts)", t->options->record_file);
+                r = -EPROTO; /* another matter than errors in the configuration */
+        }
         size_t capacity = 0;
         for (size_t i = 0; r == 0 && i < record.n_entries; i++) {
                 const struct record_entry *e = &record.entries[i];
@@ -268,7 +272,7 @@ static int take(struct taking *t, char **ret_why) {
         if (r >= 0)
                 r = take_config(t, ret_why);
         if (r >= 0)
-                r = take_applied(t);
+                r = take_applied(t, ret_why);
         if (r >= 0)
                 r = look(t);
         for (unsigned i = 0; i < LOOKS && r >= 0; i++)

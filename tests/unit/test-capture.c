@@ -222,6 +222,20 @@ static void test_one_file(void **state) {
         tree_done(&m.tree);
 }
 
+/* A record that cannot be read is no error in the configuration. */
+static void test_damaged_record(void **state) {
+        struct machine m;
+        put_machine(&m);
+        tree_put(&m.tree, "record.json", "{\"version\": 1, \"entries\": 5");
+        _cleanup_free_ char *record = format_string("%s/record.json", m.tree.root);
+        const struct capture_options options = { .root = m.tree.root, .record_file = record };
+        char *why;
+        assert_int_equal(capture_take(&options, &m.capture, &why), -EPROTO);
+        assert_non_null(strstr(why, "record.json is damaged"));
+        free(why);
+        tree_done(&m.tree);
+}
+
 /* As a process whose address space is locked does: nothing comes until it lets go, long after. */
 static atomic_bool lets_go;
 static atomic_uint n_ended;
@@ -274,7 +288,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_same_plan), cmocka_unit_test(test_kernel_balancing),
                 cmocka_unit_test(test_history),   cmocka_unit_test(test_one_file),
-                cmocka_unit_test(test_stuck),
+                cmocka_unit_test(test_stuck),     cmocka_unit_test(test_damaged_record),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,8 +5,10 @@
 
 #include "config/config-private.h"
 
-/* Units that can have processes of their own. */
-static const char *const unit_suffixes[] = { ".service", ".scope", ".slice", ".socket", ".mount", ".swap" };
+/* Units that are services here (host/cgroup-path.c). */
+static const char *const unit_suffixes[] = { ".service", ".scope", ".slice" };
+/* Others that have processes (a FUSE file system's): known by their cgroup alone. */
+static const char *const other_suffixes[] = { ".socket", ".mount", ".swap" };
 static const char *const slice_suffixes[] = { ".slice" };
 
 /* TASK_COMM_LEN is 16 with the terminating NUL (linux/sched.h). */
@@ -61,9 +63,12 @@ const char *pattern_problem(enum match_key key, const char *pattern, const char 
                 *ret_expected = "the unit's full name with its type, such as redis.service or machine-*.scope";
                 if (strchr(pattern, '/'))
                         return "has a / and can match no unit";
-                if (!can_end_in(pattern, unit_suffixes, ARRAY_SIZE(unit_suffixes)))
+                if (can_end_in(pattern, unit_suffixes, ARRAY_SIZE(unit_suffixes)))
+                        break;
+                if (!can_end_in(pattern, other_suffixes, ARRAY_SIZE(other_suffixes)))
                         return "can match no unit that has processes";
-                break;
+                *ret_expected = "a service or scope, or cgroup: and a path such as /system.slice/NAME";
+                return "is a unit of a kind that is known by its cgroup alone";
         case MATCH_SLICE:
                 *ret_expected = "the slice's full name, such as system.slice";
                 if (strchr(pattern, '/'))

@@ -41,7 +41,7 @@ static unsigned turns_of_machine(const struct manager *m) {
         unsigned n_cpus = 0;
         for (unsigned node = 0; node < m->topology->n_ids; node++)
                 n_cpus += m->topology->nodes[node].n_cpus;
-        return MIN2(n_cpus / TURN_CPUS + 1, TURNS_MAX);
+        return MIN2(MAX2((n_cpus + TURN_CPUS - 1) / TURN_CPUS, 1u), TURNS_MAX);
 }
 
 static bool has_turn(const struct transition *t, uint64_t now) {

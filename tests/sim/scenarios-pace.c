@@ -141,9 +141,9 @@ static void cpus_first_or_last(struct run *r) {
         expect(r, node_set_equal(&cpus, &one), "its CPUs were not restricted in the end");
 }
 
-/* Without a limit, on eight CPUs: slice by slice in turn, so that both wait for the other, and both are home at about the same time. */
-static void in_turn(struct run *r) {
-        machine(r, 2, 4, 16 * GIB);
+/* Without a limit, on up to sixteen CPUs: slice by slice in turn, so that both wait for the other, and both are home at about the same time. */
+static void in_turn_on(struct run *r, unsigned cpus_of_node) {
+        machine(r, 2, cpus_of_node, 16 * GIB);
         rules(r, "daemon: {migrate-rate: 100G}\nrules:\n- {name: all, match: {unit: '*'}, place: compact}\n");
         sim_settings(r->sim)->move_rate_bytes = 64 * MIB;
         struct sim_service *v[2] = { scattered(r, "app0.service", 2 * GIB), scattered(r, "app1.service", 2 * GIB) };
@@ -161,6 +161,14 @@ static void in_turn(struct run *r) {
         expect_good_manners(r);
 }
 
+static void in_turn(struct run *r) {
+        in_turn_on(r, 4);
+}
+
+static void in_turn_of_sixteen(struct run *r) {
+        in_turn_on(r, 8);
+}
+
 const struct scenario scenarios_pace[] = {
         { 100, "shared-rate", "services under one rate have the same of it", shared_rate },
         { 101, "rule-rate", "a rule's rate, through several moves", rule_rate },
@@ -169,5 +177,6 @@ const struct scenario scenarios_pace[] = {
         { 108, "priority", "more services than turns", by_priority },
         { 114, "cpus-first", "CPUs go home first, or last, by where the memory is", cpus_first_or_last },
         { 116, "in-turn", "two services without a limit take turns", in_turn },
+        { 119, "in-turn-of-sixteen", "one at a time on sixteen CPUs, too", in_turn_of_sixteen },
         { 0 },
 };

@@ -13,6 +13,7 @@
 
 #include "config/config-load.h"
 #include "core/text.h"
+#include "described.h"
 #include "manager.h"
 #include "once.h"
 #include "out.h"
@@ -134,6 +135,14 @@ static int check(const struct arguments *a) {
         return r >= 0 ? out_finish() : r == -ENOMEM ? EXIT_FAILURE : EXIT_CONFIG;
 }
 
+/* With hwloc's picture of another machine this one can be looked at, but its CPUs and nodes are not those of the picture. */
+static void spare_this_machine(struct arguments *a) {
+        if (a->options.dry_run || !(describes_another_machine() || strcmp(described_root(), "/") != 0))
+                return;
+        log_notice("hwloc's variables in the environment describe another machine: nothing is changed");
+        a->options.dry_run = true;
+}
+
 /* What goes wrong has been said where it did. */
 static int run(const struct arguments *a) {
         const struct live_options live = { .root = a->root, .once = a->options.once };
@@ -188,6 +197,6 @@ int main(int argc, char **argv) {
                 return check(&a);
         if (a.options.once && replay_is_capture(a.root))
                 return replay_print(a.root, a.options.config_file, a.json);
-
+        spare_this_machine(&a);
         return run(&a);
 }

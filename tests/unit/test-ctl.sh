@@ -124,6 +124,10 @@ json 'len(v["nodes"]) == 4 and [n["id"] for n in v["nodes"]] == [0, 1, 2, 3]'
 json 'v["nodes"][1]["cpus"] == "2-3" and len(v["nodes"][1]["distances"]) == 4 and v["nodes"][1]["distances"][1] == 10'
 json 'all(n["bytes_total"] > 0 and n["bytes_free"] is None for n in v["nodes"])' # free memory of another machine is not known
 expect 0 topology --json=pretty && json 'len(v["nodes"]) == 4'
+# The daemon on it is in a dry run: what it would do is meant for those CPUs and nodes, not for this machine's.
+echo 'version: 1' >"$work/empty.yaml"
+./numabalanced --once --config "$work/empty.yaml" >"$work/out" 2>"$work/err" || fail 'numabalanced --once on another machine'
+has_out 'nothing would be done' 'numabalanced --once on another machine' && has_err 'another machine: nothing is changed' 'the same'
 HWLOC_SYNTHETIC=nonsense
 expect 1 topology && has_err 'HWLOC_SYNTHETIC describes no machine' 'a description that is none'
 expect 1 check

@@ -90,6 +90,13 @@ void cycle_read_done(struct manager *m) {
         manager_decide(m, c);
 }
 
+/* Past the limits of one look. Who is not seen is not gone. */
+static void tell_left_out(struct manager *m, const struct observation *o) {
+        if (o->truncated && !m->left_out)
+                journal_limitation(LEFT_OUT_TEXT);
+        m->left_out |= o->truncated;
+}
+
 /* The screen */
 
 struct screen_job {
@@ -164,6 +171,7 @@ static void done_screen(int result, void *arg) {
         else {
                 recall(m, m->cycle->observation);
                 tell_sparing(m, m->cycle->observation);
+                tell_left_out(m, m->cycle->observation);
                 /* One more than there are, so that a read that ends at once does not end the cycle while others are started. */
                 m->n_deep_pending = 1;
                 cycle_read_maps(m, m->cycle);

@@ -104,6 +104,8 @@ static struct json_object *limitations_json(struct manager *m) {
                 json_append(&array, json_object_new_string(*l));
         if (manager_hotplugged(m))
                 json_append(&array, json_object_new_string(HOTPLUGGED_TEXT));
+        if (m->last && m->last->observation->truncated)
+                json_append(&array, json_object_new_string(LEFT_OUT_TEXT));
         return array;
 }
 

@@ -192,6 +192,8 @@ static bool want_orphan(struct manager *m, const struct record_entry *e, const v
                 const struct rule *rule = c->observation->services[i].rule;
                 return !rule || rule->place == PLACE_IGNORE || rule->place == PLACE_FOLLOW;
         }
+        if (c->observation->truncated) /* it may only have been left out */
+                return false;
         if (n->absent_since_usec == 0)
                 n->absent_since_usec = c->started_usec;
         return n->absent_since_usec + ABSENT_LIMIT_USEC < c->started_usec;

@@ -53,6 +53,11 @@ const char *wake_to_string(enum wake w);
 #define HOTPLUGGED_TEXT                                                                                                          \
         "The machine's nodes or CPUs are not what they were at the start: restart the daemon to have that considered"
 
+#define LEFT_OUT_TEXT                                                                                                            \
+        "more cgroups, processes or threads than are looked at (LIMITS in numabalanced(8)): some services, or where some of "    \
+        "their "                                                                                                                 \
+        "threads ran, are not seen"
+
 struct manager;
 
 /* How the process was started (main.c owns the strings). */
@@ -112,6 +117,7 @@ struct manager {
         bool screen_running, screen_late; /* late: said so */
         unsigned n_complete_screens;      /* in a row, while `sparing` */
         bool sparing;                     /* the budget for observing does not pay for all threads: said so */
+        bool left_out;                    /* the machine is past what is looked at: said so */
         struct throttle scan_budget;      /* CPU µs spent on observing */
         uint64_t cycle_cpu_usec;          /* of the cycle; */
         uint64_t screen_cpu_usec;         /* of its screen alone, which is what the next will cost at least */

@@ -41,6 +41,8 @@ static int print_machine(const struct manager *m) {
         }
         for (char **l = m->limitations; *l; l++)
                 (void) printf("limitation: %s\n", *l);
+        if (m->last->observation->truncated)
+                (void) printf("limitation: %s\n", LEFT_OUT_TEXT);
         return 0;
 }
 

@@ -93,6 +93,7 @@ static int fx_screen(void *context, const struct config *config, const struct ap
         for (; o->n_services < SERVICE_MAX && fx.services[o->n_services]; o->n_services++)
                 fx_service(&o->services[o->n_services], config, fx.services[o->n_services],
                            4000 + (fx.pids_apart ? 10 * (pid_t) o->n_services : 0));
+        o->truncated = fx.left_out;
         *ret = o;
         return 0;
 }

@@ -35,6 +35,7 @@ extern struct manager_fixture {
         unsigned n_screens, n_changes;
         bool accept_changes; /* of cpusets: counted, and have no effect */
         int fail_screen;
+        bool left_out; /* there is more on the machine than is looked at */
         struct {
                 const struct job_ops *ops;
                 void *arg;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What the manager is asked by others: plans that change nothing, why, advice, and what it says while it hangs itself. */
 #include "manager-asking.h"
+#include "report/journal.h"
 
 static struct json_object *service_at(size_t i) {
         struct json_object *services;
@@ -272,6 +273,39 @@ static void test_restore_all_over_restart(void **state) {
         restore_over_restart("");
 }
 
+static unsigned n_told;
+
+static void count_left_out(int priority, const char *message, char *const *fields, size_t n_fields, void *userdata) {
+        n_told += strstr(message, "than are looked at") != NULL;
+}
+
+static size_t n_limitations(void) {
+        struct json_object *limitations;
+        ask("Status", NULL);
+        assert_true(json_object_object_get_ex(answer, "limitations", &limitations));
+        return json_object_array_length(limitations);
+}
+
+/* Past the limits of one look: that is told once and shown, and who was not seen is not taken for gone. */
+static void test_left_out(void **state) {
+        make_record();
+        fx.accept_changes = true;
+        fx.left_out = true;
+        n_told = 0;
+        log_open(LOG_TARGET_CONSOLE, LOG_NOTICE);
+        log_divert(count_left_out, NULL);
+        fx_start_manager();
+        fx_pass(30 * USEC_PER_MINUTE);
+        assert_int_equal(n_told, 1);
+        size_t n = n_limitations();
+        assert_int_equal(fx.manager->record->n_entries, 1);
+        fx.left_out = false;
+        fx_pass(30 * USEC_PER_MINUTE);
+        assert_int_equal(n_limitations(), n - 1);
+        assert_int_equal(fx.manager->record->n_entries, 0); /* gone for long enough */
+        log_divert(NULL, NULL);
+}
+
 #define EACH(f) cmocka_unit_test_setup_teardown(f, fx_setup, fx_teardown)
 
 int main(void) {
@@ -286,6 +320,7 @@ int main(void) {
                 EACH(test_history),
                 EACH(test_restore_one_over_restart),
                 EACH(test_restore_all_over_restart),
+                EACH(test_left_out),
         };
         int r = cmocka_run_group_tests(tests, NULL, NULL);
         json_object_put(answer);

@@ -134,6 +134,6 @@ const struct verb verb_capture = {
                 "the same plan of it anywhere. Where the daemon runs, what it remembers comes along. Command lines, "
                 "environments, names of mapped files and the contents of memory are "
                 "not in it; names of units, "
-                "of processes and the configuration are. Needs no daemon and changes nothing.",
+                "of processes and the configuration are. For root; needs no daemon and changes nothing.",
         .run = run,
 };

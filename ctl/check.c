@@ -85,7 +85,7 @@ const struct verb verb_check = {
         .max_arguments = 1,
         .summary = "look for errors in the configuration",
         .help = "Reads the configuration as the daemon would, or just FILE, and prints each error as file:line:column with what "
-                "was expected there. Needs no "
+                "was expected there; and a warning for each rule whose moves the kernel's own balancing would undo. Needs no "
                 "daemon and changes nothing. Exit status 78: there are errors.",
         .run = run,
 };

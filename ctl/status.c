@@ -108,6 +108,6 @@ const struct verb verb_status = {
                 "and what woke it, "
                 "what the last "
                 "cycle cost, what was moved "
-                "so far, what the kernel's own balancing does, and what this machine cannot do.",
+                "so far, what the kernel's own balancing does, what this machine cannot do, and what does not come to an end.",
         .run = run,
 };

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "capture/capture.h"
+#include "client.h"
 #include "core/util.h"
 #include "out.h"
 #include "report/bus-names.h"
@@ -33,9 +34,13 @@ static struct json_object *ask_daemon(void) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         const char *text;
-        if (sd_bus_open_system(&bus) < 0)
+        int r = client_open_aside(&bus);
+        if (r < 0 && r != -ETIMEDOUT)
                 return NULL;
-        int r = sd_bus_call_method(bus, BUS_NAME, BUS_PATH, BUS_INTERFACE, "Remembered", &error, &reply, NULL);
+        if (r >= 0)
+                r = sd_bus_set_method_call_timeout(bus, 0); /* it can be much: the default */
+        if (r >= 0)
+                r = sd_bus_call_method(bus, BUS_NAME, BUS_PATH, BUS_INTERFACE, "Remembered", &error, &reply, NULL);
         if (r >= 0)
                 r = sd_bus_message_read(reply, "s", &text);
         if (r >= 0)

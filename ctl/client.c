@@ -5,18 +5,62 @@
 #include <stdio.h>
 #include <string.h>
 #include <systemd/sd-bus.h>
+#include <time.h>
 
 #include "out.h"
 #include "report/bus-names.h"
 #include "report/bus.h"
 #include "report/format.h"
 
+/* A bus that takes the connection and says nothing keeps libsystemd waiting for a minute and a half. */
+#define OPEN_USEC  (25 * USEC_PER_SEC) /* as long as a call is given */
+#define ASIDE_USEC (2 * USEC_PER_SEC)  /* what is nice to know is not waited for */
+
+static uint64_t clock_usec(void) {
+        struct timespec ts;
+        (void) clock_gettime(CLOCK_MONOTONIC, &ts); /* cannot fail for this clock */
+        return (uint64_t) ts.tv_sec * USEC_PER_SEC + (uint64_t) ts.tv_nsec / 1000;
+}
+
+static int wait_until_ready(sd_bus *bus, uint64_t until_usec) {
+        for (;;) {
+                int r = sd_bus_is_ready(bus);
+                if (r != 0)
+                        return MIN2(r, 0);
+                r = sd_bus_process(bus, NULL);
+                if (r < 0)
+                        return r;
+                uint64_t now = clock_usec();
+                if (now >= until_usec)
+                        return -ETIMEDOUT;
+                if (r == 0 && (r = sd_bus_wait(bus, until_usec - now)) < 0 && r != -EINTR)
+                        return r;
+        }
+}
+
+static int open_bus(uint64_t limit_usec, sd_bus **ret) {
+        _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+        int r = sd_bus_open_system(&bus);
+        if (r < 0)
+                return r;
+        r = wait_until_ready(bus, clock_usec() + limit_usec);
+        if (r < 0) {
+                sd_bus_close(bus); /* nothing is to be flushed: that would be waited for */
+                return r == -ETIMEDOUT ? r : -ENOTCONN;
+        }
+        *ret = TAKE_PTR(bus);
+        return 0;
+}
+
+int client_open_aside(sd_bus **ret) {
+        int r = open_bus(ASIDE_USEC, ret);
+        return r < 0 ? r : sd_bus_set_method_call_timeout(*ret, ASIDE_USEC);
+}
+
 static int fail(const sd_bus_error *error, int r, char **ret_error) {
         if (sd_bus_error_has_name(error, SD_BUS_ERROR_SERVICE_UNKNOWN) ||
             sd_bus_error_has_name(error, SD_BUS_ERROR_NAME_HAS_NO_OWNER))
                 return out_error(EXIT_NOT_RUNNING, "the daemon is not running (systemctl start numabalanced)");
-        if (r == -ENOTCONN && !sd_bus_error_is_set(error)) /* never came up: there is a socket, but no bus behind it for us */
-                return out_error(EXIT_NOT_RUNNING, "the daemon cannot be asked, the system bus does not answer");
         /* The text is another process's: shown, not obeyed. */
         _cleanup_free_ char *text = text_clean(error->message ? error->message : strerror(-r), true);
         if (!text)
@@ -44,7 +88,9 @@ int client_call(const char *member, uint64_t timeout_usec, struct json_object **
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL, *reply = NULL;
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
 
-        int r = sd_bus_open_system(&bus);
+        int r = open_bus(OPEN_USEC, &bus);
+        if (r == -ENOTCONN || r == -ETIMEDOUT) /* there is a socket, but no bus behind it for us */
+                return out_error(EXIT_NOT_RUNNING, "the daemon cannot be asked, the system bus does not answer");
         if (r < 0)
                 return out_error(EXIT_NOT_RUNNING, "the daemon is not running, nor is the system bus: %s", strerror(-r));
         r = sd_bus_message_new_method_call(bus, &call, BUS_NAME, BUS_PATH, BUS_INTERFACE, member);
@@ -61,20 +107,22 @@ int client_call(const char *member, uint64_t timeout_usec, struct json_object **
         return r < 0 ? fail(&error, r, ret_error) : EXIT_SUCCESS;
 }
 
-bool client_is_running(void) {
-        _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+static bool has_daemon(sd_bus *bus) {
         _cleanup_(sd_bus_creds_unrefp) sd_bus_creds *owner = NULL;
-        return sd_bus_open_system(&bus) >= 0 && sd_bus_get_name_creds(bus, BUS_NAME, SD_BUS_CREDS_UNIQUE_NAME, &owner) >= 0;
+        return sd_bus_get_name_creds(bus, BUS_NAME, SD_BUS_CREDS_UNIQUE_NAME, &owner) >= 0;
 }
 
-#define ASIDE_USEC (2 * USEC_PER_SEC) /* what is nice to know is not waited for */
+bool client_is_running(void) {
+        _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+        return client_open_aside(&bus) >= 0 && has_daemon(bus);
+}
 
 bool client_balancing_before(uint64_t *ret) {
         _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         _cleanup_json_ struct json_object *status = NULL;
         struct json_object *before;
-        if (!client_is_running() || sd_bus_open_system(&bus) < 0 || sd_bus_set_method_call_timeout(bus, ASIDE_USEC) < 0 ||
+        if (client_open_aside(&bus) < 0 || !has_daemon(bus) ||
             sd_bus_call_method(bus, BUS_NAME, BUS_PATH, BUS_INTERFACE, "Status", NULL, &reply, NULL) < 0 ||
             bus_read_json(reply, &status) < 0 || !json_object_object_get_ex(status, "kernel_balancing_before", &before))
                 return false;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <stdint.h>
+#include <systemd/sd-bus.h>
 
 #include "ctl.h"
 
@@ -15,3 +16,6 @@ int client_call(const char *member, uint64_t timeout_usec, struct json_object **
 bool client_balancing_before(uint64_t *ret);
 /* Is there a daemon to ask? Says nothing. */
 bool client_is_running(void);
+/* The system bus, for what is nice to know: two seconds for opening it and for each call. 0, -ETIMEDOUT: it does not answer, or another negative errno. Says
+ * nothing. */
+int client_open_aside(sd_bus **ret);

@@ -72,6 +72,28 @@ done
 
 expect 3 plan && has_err 'numabalanced --once --dry-run' 'plan without a daemon'
 
+# A bus that takes connections and says nothing, and one that hangs up: what needs no daemon waits a moment for it, the others say what it is.
+# libsystemd alone would wait for a minute and a half.
+if command -v python3 >/dev/null; then
+        python3 -c 'import socket, sys
+mute, deaf = socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX)
+mute.bind(sys.argv[1] + "/mute")
+mute.listen(8)
+deaf.bind(sys.argv[1] + "/deaf")
+deaf.listen(8)
+deaf.settimeout(300)
+while True:
+    deaf.accept()[0].close()' "$work" 2>/dev/null &
+        buses=$!
+        i=0
+        while [ ! -S "$work/deaf" ] && [ $i -lt 100 ]; do sleep 0.1; i=$((i + 1)); done
+        DBUS_SYSTEM_BUS_ADDRESS=unix:path=$work/mute timeout 60 "$ctl" topology >"$work/out" 2>"$work/err" || fail 'topology with a bus that does not answer'
+        DBUS_SYSTEM_BUS_ADDRESS=unix:path=$work/deaf expect 3 status
+        has_err 'the system bus' 'a bus that hangs up'
+        kill $buses
+        wait $buses 2>/dev/null
+fi
+
 # Advice needs none either: the machine is looked at here and now.
 for size in 0 0.0 a 4: :4 4:x -- -1 1.2345 1. .5 1.5: 1e3 0x4 99999999999999999999 4:99999999999999 8193 ' 4' '4 ' '' 4:1:1 4:-1; do
         [ "$size" = -- ] && continue

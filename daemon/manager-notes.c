@@ -38,8 +38,10 @@ struct service_note *manager_note(struct manager *m, const char *cgroup) {
 
 void manager_forgive(struct manager *m) {
         history_forgive(&m->history);
-        for (size_t i = 0; i < m->n_notes; i++)
+        for (size_t i = 0; i < m->n_notes; i++) {
                 m->notes[i]->stubborn = stubborn_free(m->notes[i]->stubborn); /* movers have their own copies */
+                m->notes[i]->undone_until_usec = 0;
+        }
 }
 
 void service_note_free(struct service_note *n) {

@@ -41,6 +41,21 @@ static void test_held_outlives_us(void **state) {
         assert_true(fx.n_changes > 0);
 }
 
+/* What was undone because it made things worse waits, until the administrator has changed something or asks for it. */
+static void test_undone_is_forgiven(void **state) {
+        fx.services[0] = "managed.service";
+        fx_start_manager();
+        struct service_note *n = manager_note(fx.manager, "/system.slice/managed.service");
+        n->undone_until_usec = fx.now + 15 * USEC_PER_MINUTE;
+        fx_pass(USEC_PER_MINUTE);
+        assert_int_equal(fx.n_changes, 0);
+        ask("Explain", "s", "managed.service");
+        assert_non_null(strstr(text_at(answer, "reason"), "made things worse"));
+        ask("Pause", "b", 0);
+        fx_pass(USEC_PER_MINUTE);
+        assert_true(fx.n_changes > 0);
+}
+
 /* Nobody can tell what it said: the careful reading is that nothing may be changed. */
 static void test_damaged_hold(void **state) {
         _cleanup_free_ char *path = format_string("%s/hold.json", fx.directory);
@@ -126,6 +141,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 EACH(test_pause_outlives_us),
                 EACH(test_held_outlives_us),
+                EACH(test_undone_is_forgiven),
                 EACH(test_damaged_hold),
                 EACH(test_units),
                 EACH(test_storm),

@@ -43,7 +43,26 @@ static bool wants_probe(struct mover *m) {
 }
 
 static void add_candidate(struct mover *m, struct mover_candidate c) {
+        c.n = 1;
         m->candidates[m->n_candidates++] = c;
+        m->n_gathered++;
+}
+
+/* Pages that are one behind the other, at most a block. */
+static void add_run(struct mover *m, uint32_t range, uint64_t address, uint64_t n, bool missed) {
+        struct mover_candidate c = { .address = address, .range = range, .missed = missed };
+        if (missed && address % m->block_bytes == 0) {
+                c.tried = true;
+                add_candidate(m, c);
+                c.tried = false;
+                c.address += mover_step_bytes(m, range);
+                n--;
+        }
+        if (n == 0)
+                return;
+        c.n = (uint16_t) n;
+        m->candidates[m->n_candidates++] = c;
+        m->n_gathered += n;
 }
 
 /* So far pagemap may be read ahead: small mappings that lie together are read at once. */
@@ -86,19 +105,17 @@ static bool are_all_missing(const uint64_t *entries, uint64_t n) {
 
 /* All of these are there, and nobody else's: as it was told, so that pagemap need not be read. Who forks meanwhile hears of it from move_pages(). */
 static void add_sure_pages(struct mover *m, uint32_t range, uint64_t from, uint64_t to, bool missed) {
-        for (uint64_t a = from; a < to; a += m->ranges[range].page_bytes)
-                add_candidate(m, (struct mover_candidate) { .address = a, .range = range, .missed = missed });
+        add_run(m, range, from, (to - from) / mover_step_bytes(m, range), missed);
 }
 
 /* Adds the first pages that are present and mapped here alone, most mostly. How many. */
 static uint64_t add_own_pages(struct mover *m, uint32_t range, uint64_t from, const uint64_t *entries, uint64_t n, bool missed) {
-        const uint64_t own = PAGEMAP_PRESENT | PAGEMAP_EXCLUSIVE, page_bytes = m->page_bytes;
-        struct mover_candidate c = { .address = from, .range = range, .missed = missed };
-        struct mover_candidate *to = &m->candidates[m->n_candidates];
+        const uint64_t own = PAGEMAP_PRESENT | PAGEMAP_EXCLUSIVE;
         uint64_t i = 0;
-        for (; i < n && (entries[i] & own) == own; i++, c.address += page_bytes)
-                to[i] = c;
-        m->n_candidates += i;
+        while (i < n && (entries[i] & own) == own)
+                i++;
+        if (i > 0)
+                add_run(m, range, from, i, missed);
         m->found_pages += missed ? 0 : i;
         return i;
 }
@@ -125,9 +142,11 @@ static bool add_pages(struct mover *m, uint32_t range, uint64_t from, uint64_t t
                 if (!(entry & PAGEMAP_PRESENT))
                         continue;
                 m->found_pages += exclusive && !missed;
-                if (!shared || ++m->shared_asked <= SHARED_ASKED_MAX)
+                if (!shared)
+                        add_run(m, range, a, 1, missed);
+                else if (++m->shared_asked <= SHARED_ASKED_MAX)
                         add_candidate(
-                                m, (struct mover_candidate) { .address = a, .range = range, .shared = shared, .missed = missed });
+                                m, (struct mover_candidate) { .address = a, .range = range, .shared = true, .missed = missed });
         }
         return whole;
 }
@@ -175,7 +194,7 @@ static void gather_block(struct mover *m, const struct range *r, unsigned *n_pro
                         return;
                 }
         }
-        size_t before = m->n_candidates;
+        size_t before = m->n_candidates, gathered_before = m->n_gathered;
         uint64_t from = m->cursor;
         bool sure = r->mapmax <= 1 && (scan ? m->scans : r->populated);
         bool may_be_huge = !scan && !r->hugetlb && !r->no_huge && m->block_bytes > 0 && from % block == 0 && to == from + block;
@@ -184,6 +203,7 @@ static void gather_block(struct mover *m, const struct range *r, unsigned *n_pro
                 may_be_huge &= add_pages(m, (uint32_t) m->range, from, to, false);
         if (may_be_huge && wants_probe(m)) {
                 m->n_candidates = before;
+                m->n_gathered = gathered_before;
                 add_candidate(
                         m, (struct mover_candidate) { .address = from, .range = (uint32_t) m->range, .kind = CANDIDATE_BLOCK });
                 (*n_probes)++;
@@ -229,20 +249,17 @@ bool mover_has_more(const struct mover *m) {
 
 void mover_gather(struct mover *m) {
         unsigned n_probes = 0, n_blocks = 0;
-        m->n_candidates = m->candidate = 0;
-        while (m->n_missed > 0 && m->n_candidates + BLOCK_PAGES <= WINDOW_PAGES) {
+        m->n_candidates = m->candidate = m->n_gathered = 0;
+        while (m->n_missed > 0 && m->n_gathered + BLOCK_PAGES <= WINDOW_PAGES) {
                 const struct missed *b = &m->missed[--m->n_missed];
-                struct mover_candidate *first = &m->candidates[m->n_candidates];
-                first->address = 0;
                 if (m->ranges[b->range].populated && m->ranges[b->range].mapmax <= 1)
                         add_sure_pages(m, b->range, b->address, b->address + m->block_bytes, true);
                 else
                         (void) add_pages(m, b->range, b->address, b->address + m->block_bytes, true);
-                first->tried = first->address == b->address;
         }
         if (m->n_candidates > 0)
                 return;
-        while (m->range < m->n_ranges && m->n_candidates + BLOCK_PAGES <= WINDOW_PAGES && n_probes < MAX2(m->probe_limit, 1u)) {
+        while (m->range < m->n_ranges && m->n_gathered + BLOCK_PAGES <= WINDOW_PAGES && n_probes < MAX2(m->probe_limit, 1u)) {
                 const struct range *r = &m->ranges[m->range];
                 if (m->cursor < r->start) {
                         if (r->hugetlb && m->n_candidates > 0) /* whose pools are of this range */

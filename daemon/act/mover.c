@@ -119,8 +119,8 @@ size_t mover_waits_for_companion(const struct mover *m) {
 
 static void leave_process(struct mover *m) {
         close_files(m);
-        m->n_ranges = m->range = m->n_window = 0;
-        m->n_candidates = m->candidate = m->n_missed = 0;
+        m->n_ranges = m->range = m->n_window = m->n_addresses = 0;
+        m->n_candidates = m->candidate = m->n_gathered = m->n_missed = 0;
         m->cursor = m->resume_at = 0;
         m->has_probes = m->has_hugetlb = false;
         mover_forget_pagemap(m);

@@ -8,11 +8,8 @@
 
 /* Not answered yet. The kernel has no such status. */
 #define UNKNOWN INT_MIN
-/* A block is told from one in ASK_SHARE of its pages, and no fewer than SPOTS_MIN. With a share f of the pages at home, evenly spread, f × (1 − f)^64 of all are then
- * taken wrongly. So that is done where numa_maps has found at home so much that it is to show (0.1 % at a sixteenth), or next to nothing. */
-#define SPOTS_MIN      32u
-#define SPOT_HOME_MUCH 16u
-#define SPOT_HOME_LESS 256u
+/* A block is told from one in ASK_SHARE of its pages, and no fewer than so many. */
+#define SPOTS_MIN 32u
 
 int mover_ask(struct mover *m, size_t n, void *const *addresses, int *status) {
         long r = m->act.ops->move_pages(m->act.context, m->processes[m->current].pid, n, addresses, NULL, false, status);
@@ -28,15 +25,13 @@ static inline bool is_plain(const struct mover_candidate *c) {
 
 /* Where numa_maps has it; -1: that is not known, or not believed. */
 static inline int known_node(const struct mover *m, const struct mover_candidate *c) {
-        return m->trusts && is_plain(c) ? m->ranges[c->range].source : -1;
+        return m->trusts && is_plain(c) && !c->hoped ? m->ranges[c->range].source : -1;
 }
 
 /* Is its node to be told from others of its block? */
 static bool is_told_by_spots(const struct mover *m, const struct mover_candidate *c) {
         const struct range *r = &m->ranges[c->range];
-        uint64_t at_home = r->all_pages - r->off_pages;
-        return m->spots && r->source < 0 && r->base_pages == 1 && !c->tried &&
-               (at_home >= r->all_pages / SPOT_HOME_MUCH || at_home < r->all_pages / SPOT_HOME_LESS);
+        return m->spots && r->spots && !c->tried && (r->source < 0 || c->hoped);
 }
 
 static inline size_t add_question(struct mover *m, size_t asked, size_t page, uint64_t address) {
@@ -72,14 +67,20 @@ static struct way way_of(const struct mover *m, const struct mover_candidate *c)
 static size_t choose_of_run(struct mover *m, struct mover_candidate *c, size_t n, size_t page, const struct way *way,
                             size_t asked) {
         const uint64_t golden = UINT64_C(0x9e3779b97f4a7c15), limit = UINT64_MAX / way->share,
-                       step = mover_step_bytes(m, c->range);
-        uint64_t fraction = c->address / m->page_bytes * golden;
-        int *where = m->where + page;
+                       bytes = mover_step_bytes(m, c->range);
+        const uint64_t step = bytes / m->page_bytes * golden;
+        uint64_t address = c->address, fraction = address / m->page_bytes * golden;
+        const int node = way->node;
+        int *where = m->where;
+        size_t *pick = m->ask_pick;
+        void **addresses = m->ask_addresses;
         c->spots = way->spots;
-        for (size_t i = 0; i < n; i++, fraction += step / m->page_bytes * golden) {
-                where[i] = way->node;
-                if (fraction <= limit)
-                        asked = add_question(m, asked, page + i, c->address + i * step);
+        for (const size_t end = page + n; page < end; page++, address += bytes, fraction += step) {
+                where[page] = node;
+                if (fraction > limit)
+                        continue;
+                pick[asked] = page;
+                addresses[asked++] = (void *) (uintptr_t) address;
         }
         return asked;
 }
@@ -138,42 +139,90 @@ static int ask_chosen(struct mover *m, size_t asked) {
         return r < 0 ? r : as_known;
 }
 
+/* There is no page, or one of zeros, which some kernels do not tell apart. */
+static inline bool is_missing(int status) {
+        return status == -ENOENT || status == -EFAULT;
+}
+
+/* Some of these may be missing: if so, pagemap tells which. One candidate is all of the block that is under way. */
+static void mark_missing(struct mover *m, const struct mover_candidate *c, size_t page, size_t end, const int *status, size_t n) {
+        const uint64_t own = PAGEMAP_PRESENT | PAGEMAP_EXCLUSIVE, stop = c->address + (end - page) * m->page_bytes;
+        size_t missing = 0;
+        for (size_t k = 0; k < n; k++)
+                missing += is_missing(status[k]);
+        if (missing == 0)
+                return;
+        m->hole |= missing == n;
+        (void) mover_pagemap_entry(m, c->address, stop);
+        const uint64_t *entries = mover_pagemap_read(m, c->address, stop);
+        for (uint64_t a = c->address; page < end; page++, a += m->page_bytes) {
+                uint64_t entry = entries ? *entries++ : mover_pagemap_entry(m, a, stop);
+                if ((entry & own) != own && m->where[page] == UNKNOWN)
+                        m->where[page] = -ENOENT;
+        }
+}
+
 /* Are the pages of both told by the same spots? */
 static bool are_of_one_block(const struct mover *m, const struct mover_candidate *a, const struct mover_candidate *b) {
-        const uint64_t block = BLOCK_PAGES * m->page_bytes;
-        return a->spots && b->spots && a->range == b->range && a->address / block == b->address / block;
+        return a->spots && b->spots && !a->hoped && !b->hoped && a->range == b->range &&
+               (a->address ^ b->address) < BLOCK_PAGES * m->page_bytes;
+}
+
+/* Tells where the pages of one block are, `page` to `end` in `where` and from the candidate `c` on, from `n` answers. False: they are not all on one node off home, or
+ * too few were asked for. */
+static bool tell_block(struct mover *m, const struct mover_candidate *c, size_t page, size_t end, const int *status, size_t n) {
+        size_t missing = 0;
+        int node = -1;
+        for (size_t k = 0; k < n; k++)
+                if (c->hoped && is_missing(status[k]))
+                        missing++;
+                else if (k == missing)
+                        node = status[k];
+                else if (status[k] != node)
+                        return false;
+        if (n - missing < SPOTS_MIN || node < 0 || mover_is_home(m, node))
+                return false;
+        int *where = m->where;
+        for (; page < end; page++)
+                if (where[page] == UNKNOWN)
+                        where[page] = node;
+        return true;
 }
 
 /* Tells where the first `n` pages are, block by block, from those that were asked for. What remains UNKNOWN is of blocks that are not told so. */
 static void tell_by_spots(struct mover *m, size_t n, size_t asked) {
-        const struct mover_candidate *c = &m->candidates[m->candidate];
-        const int *status = m->ask_status;
+        struct mover_candidate *c = &m->candidates[m->candidate];
         for (size_t page = 0, k = 0; page < n;) {
-                const struct mover_candidate *first = c;
-                const size_t begin = page;
+                struct mover_candidate *first = c;
+                const size_t begin = page, first_k = k;
                 do
                         page += c++->n;
                 while (page < n && are_of_one_block(m, first, c));
                 page = MIN2(page, n);
-                const size_t first_k = k;
-                bool same = true;
-                for (; k < asked && m->ask_pick[k] < page; k++)
-                        same &= status[k] == status[first_k];
-                if (!first->spots || !same || k - first_k < SPOTS_MIN || status[first_k] < 0 || mover_is_home(m, status[first_k]))
+                while (k < asked && m->ask_pick[k] < page)
+                        k++;
+                if (!first->spots)
                         continue;
-                for (size_t i = begin; i < page; i++)
-                        m->where[i] = status[first_k];
+                if (first->hoped)
+                        mark_missing(m, first, begin, page, m->ask_status + first_k, k - first_k);
+                if (tell_block(m, first, begin, page, m->ask_status + first_k, k - first_k))
+                        for (; first < c; first++)
+                                first->spots = false;
         }
 }
 
 /* All that is not known yet is to be asked for. How many these are. */
 static size_t choose_unknown(struct mover *m, size_t n) {
         const struct mover_candidate *c = &m->candidates[m->candidate];
+        const int *where = m->where;
         size_t asked = 0;
-        for (size_t page = 0; page < n; page += c++->n)
-                for (size_t i = 0; c->spots && i < c->n && page + i < n; i++)
-                        if (m->where[page + i] == UNKNOWN)
-                                asked = add_question(m, asked, page + i, c->address + i * mover_step_bytes(m, c->range));
+        for (size_t page = 0; page < n; page += c++->n) {
+                const uint64_t bytes = mover_step_bytes(m, c->range);
+                const size_t end = c->spots ? MIN2(page + c->n, n) : page;
+                for (size_t i = page; i < end; i++)
+                        if (where[i] == UNKNOWN)
+                                asked = add_question(m, asked, i, c->address + (i - page) * bytes);
+        }
         return asked;
 }
 

@@ -17,6 +17,7 @@
  * home, that was an answer for each of its pages, if an older one: of the small ones one in ASK_SHARE is asked for again, and once one of these is elsewhere,
  * all of the process's are. Elsewhere, of a block of 512 pages the same share is asked for first; if these are all on one node off home the others are taken to be there, too,
  * and otherwise are asked for. Some few may then be taken to have moved that had come home by themselves, so that this is done only where much is known.
+ * Where nearly all of a mapping is populated, pagemap is left unread until what was asked for of a block shows that pages of it are missing (before 6.7).
  *
  * Transparent huge pages. PAGEMAP_SCAN tells them. Before 6.7 nothing cheap does (smaps costs three times numa_maps). So of 512 present pages, aligned, the first
  * and the last are asked for. Are both on one wrong node, the first is moved, and the last asked for again: with it a huge page has moved, as no other holds both.
@@ -73,6 +74,8 @@ struct range {
         bool no_huge;   /* certainly without transparent huge pages */
         bool all;       /* shared pages are the service's own: they move too */
         bool populated; /* wholly, as numa_maps had it */
+        bool dense;     /* nearly, and nobody else maps what is there: pagemap is left unread at first */
+        bool spots;     /* blocks are told from some of their pages */
 };
 
 /* What is moved by one address, or by several, one page behind the other, of which all is the same: half a cache line. */
@@ -82,15 +85,16 @@ struct unit {
         uint32_t pages; /* base pages that should move with each address */
         uint32_t taken; /* of the flow from node to node (PAGES_BALANCE) */
         int16_t from, target;
-        uint16_t n;       /* addresses; more than one only of pages in one block that are asked for one by one (PAGES_HOME) */
-        bool huge : 1;    /* a transparent huge page, as far as could be seen, moved by its first address */
-        bool probe : 1;   /* the first of a block that may be one */
+        uint16_t n; /* addresses; more than one only of pages in one block that are asked for one by one (PAGES_HOME) */
+        bool huge;  /* a transparent huge page, as far as could be seen, moved by its first address */
+        bool probe; /* the first of a block that may be one */
+        bool hugetlb;
+        bool all; /* by MPOL_MF_MOVE_ALL */
+        bool resolved;
         bool missed : 1;  /* of a block that was none: its number is the block's (PAGES_INTERLEAVE) */
         bool arrived : 1; /* the first page of either: the rest is to be looked at */
-        bool hugetlb : 1;
         bool from_pool : 1;
-        bool all : 1; /* by MPOL_MF_MOVE_ALL */
-        bool resolved : 1;
+        bool hoped : 1; /* it may never have been there */
 };
 
 /* Something present, which may have to move. */
@@ -103,12 +107,12 @@ enum candidate_kind {
 struct mover_candidate {
         uint64_t address;
         uint32_t range; /* index */
-        uint16_t
-                n; /* of pages: so many, one behind the other, in one block; 1 where one of what follows is true, but for `missed` and `spots` */
+        uint16_t n;     /* pages, one behind the other, in one block; of what is large, shared or tried, 1 */
         uint8_t kind;
         bool shared : 1; /* with others: it stays, and is counted */
         bool missed : 1; /* of a block that was no huge page */
         bool tried : 1;  /* the first page of such a block, which may have moved when that was tried */
+        bool hoped : 1;  /* all of these may be there, but that is not known */
         bool spots : 1;  /* some of it was asked for, which is to tell where the others of its block are */
 };
 
@@ -182,9 +186,10 @@ struct mover {
         size_t n_missed;
         uint64_t known_pages; /* of ranges with a source */
         uint64_t small_pages; /* off home, of all ranges of small pages */
-        bool trusts;          /* so far pages were where numa_maps had found them */
-        bool spots;           /* blocks are told from some of their pages */
-        int *where;           /* WINDOW_PAGES: of the candidates' pages under way, the node or a negative errno */
+        bool hole;   /* of a block of this dense range nothing was there: pagemap is read until there is something again */
+        bool trusts; /* so far pages were where numa_maps had found them */
+        bool spots;  /* blocks are told from some of their pages */
+        int *where;  /* WINDOW_PAGES: of the candidates' pages under way, the node or a negative errno */
         unsigned probe_limit, probe_misses, probe_skip, probe_skip_next;
         uint64_t shared_asked;
 

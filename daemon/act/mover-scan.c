@@ -25,6 +25,7 @@ static inline struct unit *unit_of(struct mover *m, const struct mover_candidate
                              .pages = pages,
                              .n = 1,
                              .missed = c->missed,
+                             .hoped = c->hoped,
                              .from = (int16_t) node,
                              .huge = c->kind == CANDIDATE_HUGE,
                              .probe = c->kind == CANDIDATE_BLOCK,
@@ -115,7 +116,7 @@ static inline void add_likewise(struct mover *m, uint64_t address, uint64_t byte
         }
 }
 
-/* Deals with the first of `n` pages from `address` on that are as the last of the window was, on its node and in its block, or at home: where nothing is left to
+/* Deals with the first of `n` pages from `address` on that are as the last of the window was, on its node and in its block, or at home or gone: where nothing is left to
  * find out. How many. */
 static size_t take_likewise(struct mover *m, uint32_t range, uint64_t address, const int *where, size_t n, uint64_t *used) {
         const struct unit *last = m->n_window > 0 ? &m->window[m->n_window - 1] : NULL;
@@ -135,7 +136,7 @@ static size_t take_likewise(struct mover *m, uint32_t range, uint64_t address, c
                         add_likewise(m, address + begin * bytes, bytes, fit);
                         taken += fit;
                         i = begin + fit;
-                } else if (mover_is_home(m, where[i]))
+                } else if (where[i] < 0 || mover_is_home(m, where[i]))
                         i++;
                 else
                         break;

@@ -70,18 +70,27 @@ int mover_settle_all(struct mover *m, size_t n, int target, bool all) {
         int r = different ? 0 : are_samples_there(m, n, target);
         if (r <= 0)
                 return r;
+        const struct unit *plain = NULL; /* the last of those that are asked for one by one, and are counted together */
+        uint64_t pages = 0;
         for (size_t i = 0; r >= 0 && i < m->n_window; i++) {
                 struct unit *u = &m->window[i];
                 if (u->resolved || u->target != target || u->all != all)
                         continue;
-                if (u->n == 1)
+                if (u->probe || u->huge || u->hugetlb || m->how == PAGES_INTERLEAVE) {
                         r = mover_settle(m, u, 0, target, target);
-                else {
-                        u->resolved = true;
-                        m->n_unresolved--;
-                        count_moved(m, u, (uint64_t) u->n * u->pages);
+                        continue;
                 }
+                u->resolved = true;
+                m->n_unresolved--;
+                if (plain && plain->from != u->from) {
+                        count_moved(m, plain, pages);
+                        pages = 0;
+                }
+                plain = u;
+                pages += (uint64_t) u->n * u->pages;
         }
+        if (plain)
+                count_moved(m, plain, pages);
         return r < 0 ? r : 1;
 }
 
@@ -133,7 +142,7 @@ int mover_settle(struct mover *m, struct unit *u, long rc, int status, int now) 
         }
         mover_unreserve(m, u);
         if (now < 0 || status == -ENOENT || status == -EFAULT)
-                m->result.failed_gone += u->probe ? 1 : u->pages;
+                m->result.failed_gone += u->hoped ? 0 : u->probe ? 1 : u->pages;
         else if (u->probe) { /* whatever it was, the others of the block deserve a try of their own */
                 mover_probe_missed(m);
                 mover_go_over(m, u->address, u->range);

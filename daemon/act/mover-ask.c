@@ -102,6 +102,9 @@ static size_t choose(struct mover *m, uint64_t budget_pages, size_t *ret_asked, 
                 if (is_plain(c)) {
                         uint64_t fit = budget_pages > pages ? MAX2((budget_pages - pages) / way.pages, UINT64_C(1)) : 1;
                         size_t part = MIN2(MIN2((uint64_t) c->n, fit), MIN2(n_max - n, WINDOW_PAGES - asked));
+                        if (way.spots && part < c->n &&
+                            (n > 0 || m->n_window > 0)) /* a part of a block takes as many questions as all of it, or more */
+                                break;
                         asked = choose_of_run(m, c, part, n, &way, asked);
                         pages += part * way.pages;
                         n += part;

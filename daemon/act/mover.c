@@ -224,7 +224,8 @@ static int run_slice(struct mover *m, uint64_t budget_pages) {
                         entered = false;
                 }
                 budget_pages -= MIN2(budget_pages, used);
-                if (r == 2 || budget_pages == 0 || mover_time_is_up(m))
+                /* A rest that may be less than a block is left to the next slice. */
+                if (r == 2 || budget_pages == 0 || (used > 0 && budget_pages < BLOCK_PAGES && m->spots) || mover_time_is_up(m))
                         break;
         }
         if (m->current < m->n_processes)

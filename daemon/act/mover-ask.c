@@ -8,11 +8,8 @@
 
 /* Not answered yet. The kernel has no such status. */
 #define UNKNOWN INT_MIN
-/* A block is told from one in ASK_SHARE of its pages, and no fewer than SPOTS_MIN. With a share f of the pages at home, evenly spread, f × (1 − f)^64 of all are then
- * taken wrongly. So that is done where numa_maps has found at home so much that it is to show (0.1 % at a sixteenth), or next to nothing. */
-#define SPOTS_MIN      32u
-#define SPOT_HOME_MUCH 16u
-#define SPOT_HOME_LESS 256u
+/* A block is told from one in ASK_SHARE of its pages, and no fewer than so many. */
+#define SPOTS_MIN 32u
 
 int mover_ask(struct mover *m, size_t n, void *const *addresses, int *status) {
         long r = m->act.ops->move_pages(m->act.context, m->processes[m->current].pid, n, addresses, NULL, false, status);
@@ -21,38 +18,32 @@ int mover_ask(struct mover *m, size_t n, void *const *addresses, int *status) {
         return r == -EINVAL ? -ESRCH : r < 0 ? (int) r : 0;
 }
 
-static inline bool is_own_page(const struct mover_candidate *c) {
-        return c->kind == CANDIDATE_PAGE && !c->shared;
-}
-
-/* And nothing has happened to it since it was found. */
+/* Pages of the process's own, and nothing has happened to them since they were found. */
 static inline bool is_plain(const struct mover_candidate *c) {
-        return is_own_page(c) && !c->tried;
+        return c->kind == CANDIDATE_PAGE && !c->shared && !c->tried;
 }
 
 /* Where numa_maps has it; -1: that is not known, or not believed. */
 static inline int known_node(const struct mover *m, const struct mover_candidate *c) {
-        return m->trusts && is_plain(c) ? m->ranges[c->range].source : -1;
+        return m->trusts && is_plain(c) && !c->hoped ? m->ranges[c->range].source : -1;
 }
 
 /* Is its node to be told from others of its block? */
 static bool is_told_by_spots(const struct mover *m, const struct mover_candidate *c) {
         const struct range *r = &m->ranges[c->range];
-        uint64_t at_home = r->all_pages - r->off_pages;
-        return m->spots && r->source < 0 && r->base_pages == 1 && !c->tried &&
-               (at_home >= r->all_pages / SPOT_HOME_MUCH || at_home < r->all_pages / SPOT_HOME_LESS);
+        return m->spots && r->spots && !c->tried && (r->source < 0 || c->hoped);
 }
 
-static inline size_t add_question(struct mover *m, size_t asked, size_t candidate, uint64_t address) {
-        m->ask_pick[asked] = candidate;
+static inline size_t add_question(struct mover *m, size_t asked, size_t page, uint64_t address) {
+        m->ask_pick[asked] = page;
         m->ask_addresses[asked] = (void *) (uintptr_t) address;
         return asked + 1;
 }
 
 /* How a candidate's node is found out. */
 struct way {
-        uint32_t pages; /* base pages that are to move */
-        int node;       /* where it is, unless it is asked for */
+        uint32_t pages; /* base pages that are to move with each address */
+        int node;       /* where it is, as far as is known */
         unsigned share; /* one in so many is asked for; 0: none */
         bool spots;     /* these tell the others' */
 };
@@ -70,33 +61,37 @@ static struct way way_of(const struct mover *m, const struct mover_candidate *c)
         return (struct way) { .pages = r->base_pages, .node = UNKNOWN, .share = spots ? ASK_SHARE : 1, .spots = spots };
 }
 
-/* Of up to `n_max` candidates those at the start that are plain and of the first one's mapping, which `way` is of: whether each is asked for. Where its node can be told
- * otherwise, that is one in `share`, by the fractions of multiples of the golden ratio: what has come home meanwhile may well be every second page, or every 64th, and
- * these lie evenly among such, too. How many candidates. */
-static size_t choose_run(struct mover *m, size_t first, size_t n_max, const struct way *way, size_t *asked) {
-        const struct mover_candidate *c = m->candidates + m->candidate + first;
-        const uint64_t limit = UINT64_MAX / way->share, page_bytes = m->page_bytes;
-        const uint32_t range = c->range;
-        int *where = m->where + first;
-        size_t i = 0, n = *asked;
-        for (; i < n_max && c[i].range == range && is_plain(&c[i]); i++) {
-                where[i] = way->node;
-                if (c[i].address / page_bytes * UINT64_C(0x9e3779b97f4a7c15) > limit)
+/* Which of a candidate's first `n` pages are asked for, the first of them being that of `page` in `where`. Where their nodes can be told otherwise, that is one in
+ * `share`, by the fractions of multiples of the golden ratio: what has come home meanwhile may well be every second page, or every 64th, and these lie evenly among such,
+ * too. Returns how many are asked for by now. */
+static size_t choose_of_run(struct mover *m, struct mover_candidate *c, size_t n, size_t page, const struct way *way,
+                            size_t asked) {
+        const uint64_t golden = UINT64_C(0x9e3779b97f4a7c15), limit = UINT64_MAX / way->share,
+                       bytes = mover_step_bytes(m, c->range);
+        const uint64_t step = bytes / m->page_bytes * golden;
+        uint64_t address = c->address, fraction = address / m->page_bytes * golden;
+        const int node = way->node;
+        int *where = m->where;
+        size_t *pick = m->ask_pick;
+        void **addresses = m->ask_addresses;
+        c->spots = way->spots;
+        for (const size_t end = page + n; page < end; page++, address += bytes, fraction += step) {
+                where[page] = node;
+                if (fraction > limit)
                         continue;
-                where[i] = UNKNOWN;
-                n = add_question(m, n, first + i, c[i].address);
+                pick[asked] = page;
+                addresses[asked++] = (void *) (uintptr_t) address;
         }
-        *asked = n;
-        return i;
+        return asked;
 }
 
-/* How many of the next candidates fit into what is left of window and budget, and the addresses to ask for first. */
+/* How many of the next candidates' pages fit into what is left of window and budget, and the addresses to ask for first. */
 static size_t choose(struct mover *m, uint64_t budget_pages, size_t *ret_asked, bool *ret_spots) {
         uint64_t pages = 0;
-        size_t n = 0, asked = 0, n_max = MIN2(m->n_candidates - m->candidate, WINDOW_PAGES - m->n_window);
+        size_t n = 0, asked = 0, n_max = WINDOW_PAGES - m->n_addresses;
         *ret_spots = false;
-        while (n < n_max) {
-                const struct mover_candidate *c = &m->candidates[m->candidate + n];
+        for (size_t k = m->candidate; k < m->n_candidates && n < n_max; k++) {
+                struct mover_candidate *c = &m->candidates[k];
                 const struct way way = way_of(m, c);
                 bool block = c->kind == CANDIDATE_BLOCK;
                 if (pages + way.pages > budget_pages && (n > 0 || m->n_window > 0))
@@ -106,77 +101,130 @@ static size_t choose(struct mover *m, uint64_t budget_pages, size_t *ret_asked, 
                 *ret_spots |= way.spots;
                 if (is_plain(c)) {
                         uint64_t fit = budget_pages > pages ? MAX2((budget_pages - pages) / way.pages, UINT64_C(1)) : 1;
-                        size_t run = choose_run(m, n, MIN2(MIN2(n_max - n, fit), WINDOW_PAGES - asked), &way, &asked);
-                        pages += run * way.pages;
-                        n += run;
+                        size_t part = MIN2(MIN2((uint64_t) c->n, fit), MIN2(n_max - n, WINDOW_PAGES - asked));
+                        if (way.spots && part < c->n &&
+                            (n > 0 || m->n_window > 0)) /* a part of a block takes as many questions as all of it, or more */
+                                break;
+                        asked = choose_of_run(m, c, part, n, &way, asked);
+                        pages += part * way.pages;
+                        n += part;
+                        if (part < c->n)
+                                break;
                         continue;
                 }
                 pages += way.pages;
                 m->where[n] = way.node;
-                if (way.share > 0) {
-                        m->where[n] = UNKNOWN;
+                if (way.share > 0)
                         asked = add_question(m, asked, n, c->address);
-                        if (block)
-                                asked = add_question(m, asked, n, c->address + m->block_bytes - m->page_bytes);
-                }
+                if (block)
+                        asked = add_question(m, asked, n, c->address + m->block_bytes - m->page_bytes);
                 n++;
         }
         *ret_asked = asked;
         return n;
 }
 
-/* Asks, and notes the answers. 0 or negative errno. */
+/* Asks, and notes the answers. 1: all were as they were known, or nothing was; 0: some were not; negative errno. */
 static int ask_chosen(struct mover *m, size_t asked) {
+        const int *status = m->ask_status;
+        const size_t *pick = m->ask_pick;
+        bool as_known = true;
         int r = asked > 0 ? mover_ask(m, asked, m->ask_addresses, m->ask_status) : 0;
         for (size_t k = 0; r >= 0 && k < asked; k++) {
-                int *where = &m->where[m->ask_pick[k]];
-                *where = *where == UNKNOWN || *where == m->ask_status[k] ? m->ask_status[k] : -1; /* of a block: first and last */
+                int *where = &m->where[pick[k]];
+                if (k > 0 && pick[k] == pick[k - 1]) { /* of a block: first and last */
+                        *where = *where == status[k] ? status[k] : -1;
+                        continue;
+                }
+                as_known &= *where == UNKNOWN || *where == status[k];
+                *where = status[k];
         }
-        return r;
+        return r < 0 ? r : as_known;
 }
 
-/* Are those that were asked for where numa_maps had them? */
-static bool are_as_known(const struct mover *m, size_t asked) {
-        for (size_t k = 0; k < asked; k++) {
-                int known = known_node(m, &m->candidates[m->candidate + m->ask_pick[k]]);
-                if (known >= 0 && m->ask_status[k] != known)
-                        return false;
+/* There is no page, or one of zeros, which some kernels do not tell apart. */
+static inline bool is_missing(int status) {
+        return status == -ENOENT || status == -EFAULT;
+}
+
+/* Some of these may be missing: if so, pagemap tells which. One candidate is all of the block that is under way. */
+static void mark_missing(struct mover *m, const struct mover_candidate *c, size_t page, size_t end, const int *status, size_t n) {
+        const uint64_t own = PAGEMAP_PRESENT | PAGEMAP_EXCLUSIVE, stop = c->address + (end - page) * m->page_bytes;
+        size_t missing = 0;
+        for (size_t k = 0; k < n; k++)
+                missing += is_missing(status[k]);
+        if (missing == 0)
+                return;
+        m->hole |= missing == n;
+        (void) mover_pagemap_entry(m, c->address, stop);
+        const uint64_t *entries = mover_pagemap_read(m, c->address, stop);
+        for (uint64_t a = c->address; page < end; page++, a += m->page_bytes) {
+                uint64_t entry = entries ? *entries++ : mover_pagemap_entry(m, a, stop);
+                if ((entry & own) != own && m->where[page] == UNKNOWN)
+                        m->where[page] = -ENOENT;
         }
+}
+
+/* Are the pages of both told by the same spots? */
+static bool are_of_one_block(const struct mover *m, const struct mover_candidate *a, const struct mover_candidate *b) {
+        return a->spots && b->spots && !a->hoped && !b->hoped && a->range == b->range &&
+               (a->address ^ b->address) < BLOCK_PAGES * m->page_bytes;
+}
+
+/* Tells where the pages of one block are, `page` to `end` in `where` and from the candidate `c` on, from `n` answers. False: they are not all on one node off home, or
+ * too few were asked for. */
+static bool tell_block(struct mover *m, const struct mover_candidate *c, size_t page, size_t end, const int *status, size_t n) {
+        size_t missing = 0;
+        int node = -1;
+        for (size_t k = 0; k < n; k++)
+                if (c->hoped && is_missing(status[k]))
+                        missing++;
+                else if (k == missing)
+                        node = status[k];
+                else if (status[k] != node)
+                        return false;
+        if (n - missing < SPOTS_MIN || node < 0 || mover_is_home(m, node))
+                return false;
+        int *where = m->where;
+        for (; page < end; page++)
+                if (where[page] == UNKNOWN)
+                        where[page] = node;
         return true;
 }
 
-/* The candidates from `i` on that are pages of one block; what was found out of them: -1 if they are not all on one node off home. */
-static size_t look_at_block(const struct mover *m, size_t i, size_t n, int *ret_node) {
-        const struct mover_candidate *all = m->candidates + m->candidate, *first = &all[i];
-        const uint64_t block = BLOCK_PAGES * m->page_bytes, start = first->address / block * block;
-        const int *where = m->where;
-        unsigned answers = 0;
-        int node = -1;
-        bool same = true;
-        for (; i < n && is_own_page(&all[i]) && all[i].range == first->range && all[i].address - start < block; i++) {
-                if (where[i] == UNKNOWN || all[i].tried)
+/* Tells where the first `n` pages are, block by block, from those that were asked for. What remains UNKNOWN is of blocks that are not told so. */
+static void tell_by_spots(struct mover *m, size_t n, size_t asked) {
+        struct mover_candidate *c = &m->candidates[m->candidate];
+        for (size_t page = 0, k = 0; page < n;) {
+                struct mover_candidate *first = c;
+                const size_t begin = page, first_k = k;
+                do
+                        page += c++->n;
+                while (page < n && are_of_one_block(m, first, c));
+                page = MIN2(page, n);
+                while (k < asked && m->ask_pick[k] < page)
+                        k++;
+                if (!first->spots)
                         continue;
-                same &= answers++ == 0 || where[i] == node;
-                node = where[i];
+                if (first->hoped)
+                        mark_missing(m, first, begin, page, m->ask_status + first_k, k - first_k);
+                if (tell_block(m, first, begin, page, m->ask_status + first_k, k - first_k))
+                        for (; first < c; first++)
+                                first->spots = false;
         }
-        *ret_node = same && answers >= SPOTS_MIN && !mover_is_home(m, node) ? node : -1;
-        return i;
 }
 
-/* Tells the rest of each block from the pages that were asked for, or adds it to what is to be asked for. How many these are. */
-static size_t tell_by_spots(struct mover *m, size_t n) {
-        const struct mover_candidate *all = m->candidates + m->candidate;
+/* All that is not known yet is to be asked for. How many these are. */
+static size_t choose_unknown(struct mover *m, size_t n) {
+        const struct mover_candidate *c = &m->candidates[m->candidate];
+        const int *where = m->where;
         size_t asked = 0;
-        for (size_t i = 0; i < n;) {
-                int node, *where = m->where;
-                size_t end = look_at_block(m, i, n, &node);
-                for (; node >= 0 && i < end; i++)
+        for (size_t page = 0; page < n; page += c++->n) {
+                const uint64_t bytes = mover_step_bytes(m, c->range);
+                const size_t end = c->spots ? MIN2(page + c->n, n) : page;
+                for (size_t i = page; i < end; i++)
                         if (where[i] == UNKNOWN)
-                                where[i] = node;
-                for (; i < end; i++)
-                        if (where[i] == UNKNOWN)
-                                asked = add_question(m, asked, i, all[i].address);
-                i += i < n && !is_own_page(&all[i]); /* a block, or shared: asked for already */
+                                asked = add_question(m, asked, i, c->address + (i - page) * bytes);
         }
         return asked;
 }
@@ -186,13 +234,14 @@ long mover_ask_next(struct mover *m, uint64_t budget_pages) {
                 bool spots;
                 size_t asked, n = choose(m, budget_pages, &asked, &spots);
                 int r = ask_chosen(m, asked);
-                if (r < 0)
-                        return r;
-                if (m->trusts && !are_as_known(m, asked)) {
+                if (r == 0) { /* then numa_maps is not believed any more */
                         m->trusts = m->spots = false;
                         continue;
                 }
-                r = spots ? ask_chosen(m, tell_by_spots(m, n)) : 0;
+                if (r > 0 && spots) {
+                        tell_by_spots(m, n, asked);
+                        r = ask_chosen(m, choose_unknown(m, n));
+                }
                 return r < 0 ? r : (long) n;
         }
 }

@@ -43,7 +43,25 @@ static bool wants_probe(struct mover *m) {
 }
 
 static void add_candidate(struct mover *m, struct mover_candidate c) {
+        c.n = 1;
         m->candidates[m->n_candidates++] = c;
+        m->n_gathered++;
+}
+
+/* `n` pages from this one on, one behind the other, at most a block. */
+static void add_run(struct mover *m, struct mover_candidate c, uint64_t n) {
+        if (c.missed && c.address % m->block_bytes == 0) {
+                c.tried = true;
+                add_candidate(m, c);
+                c.tried = false;
+                c.address += mover_step_bytes(m, c.range);
+                n--;
+        }
+        if (n == 0)
+                return;
+        c.n = (uint16_t) n;
+        m->candidates[m->n_candidates++] = c;
+        m->n_gathered += n;
 }
 
 /* So far pagemap may be read ahead: small mappings that lie together are read at once. */
@@ -84,21 +102,26 @@ static bool are_all_missing(const uint64_t *entries, uint64_t n) {
         return !(any & PAGEMAP_PRESENT);
 }
 
-/* All of these are there, and nobody else's: as it was told, so that pagemap need not be read. Who forks meanwhile hears of it from move_pages(). */
-static void add_sure_pages(struct mover *m, uint32_t range, uint64_t from, uint64_t to, bool missed) {
-        for (uint64_t a = from; a < to; a += m->ranges[range].page_bytes)
-                add_candidate(m, (struct mover_candidate) { .address = a, .range = range, .missed = missed });
+/* All of these are there, and nobody else's: as it was told, so that pagemap need not be read. Who forks meanwhile hears of it from move_pages(). `hoped`: as far as
+ * that is likely, and that they are nobody else's is certain. */
+static void add_told_pages(struct mover *m, uint32_t range, uint64_t from, uint64_t to, bool missed, bool hoped) {
+        add_run(m, (struct mover_candidate) { .address = from, .range = range, .missed = missed, .hoped = hoped },
+                (to - from) / mover_step_bytes(m, range));
+}
+
+/* Is pagemap left unread until it shows that pages are missing? */
+static bool is_hoped(const struct mover *m, const struct range *r) {
+        return r->dense && r->spots && m->spots && !m->hole && !m->scans;
 }
 
 /* Adds the first pages that are present and mapped here alone, most mostly. How many. */
 static uint64_t add_own_pages(struct mover *m, uint32_t range, uint64_t from, const uint64_t *entries, uint64_t n, bool missed) {
-        const uint64_t own = PAGEMAP_PRESENT | PAGEMAP_EXCLUSIVE, page_bytes = m->page_bytes;
-        struct mover_candidate c = { .address = from, .range = range, .missed = missed };
-        struct mover_candidate *to = &m->candidates[m->n_candidates];
+        const uint64_t own = PAGEMAP_PRESENT | PAGEMAP_EXCLUSIVE;
         uint64_t i = 0;
-        for (; i < n && (entries[i] & own) == own; i++, c.address += page_bytes)
-                to[i] = c;
-        m->n_candidates += i;
+        while (i < n && (entries[i] & own) == own)
+                i++;
+        if (i > 0)
+                add_run(m, (struct mover_candidate) { .address = from, .range = range, .missed = missed }, i);
         m->found_pages += missed ? 0 : i;
         return i;
 }
@@ -125,9 +148,11 @@ static bool add_pages(struct mover *m, uint32_t range, uint64_t from, uint64_t t
                 if (!(entry & PAGEMAP_PRESENT))
                         continue;
                 m->found_pages += exclusive && !missed;
-                if (!shared || ++m->shared_asked <= SHARED_ASKED_MAX)
-                        add_candidate(
-                                m, (struct mover_candidate) { .address = a, .range = range, .shared = shared, .missed = missed });
+                struct mover_candidate c = { .address = a, .range = range, .shared = shared, .missed = missed };
+                if (!shared)
+                        add_run(m, c, 1);
+                else if (++m->shared_asked <= SHARED_ASKED_MAX)
+                        add_candidate(m, c);
         }
         return whole;
 }
@@ -152,7 +177,7 @@ static void add_stretches(struct mover *m, uint64_t end) {
                 if (s->huge || s->end > end)
                         return;
                 m->stretch++;
-                add_sure_pages(m, (uint32_t) m->range, s->start, s->end, false);
+                add_told_pages(m, (uint32_t) m->range, s->start, s->end, false, false);
                 m->cursor = s->end;
         }
 }
@@ -175,20 +200,24 @@ static void gather_block(struct mover *m, const struct range *r, unsigned *n_pro
                         return;
                 }
         }
-        size_t before = m->n_candidates;
+        size_t before = m->n_candidates, gathered_before = m->n_gathered;
         uint64_t from = m->cursor;
         bool sure = r->mapmax <= 1 && (scan ? m->scans : r->populated);
         bool may_be_huge = !scan && !r->hugetlb && !r->no_huge && m->block_bytes > 0 && from % block == 0 && to == from + block;
+        bool hoped = !sure && from % block == 0 && to == from + block && is_hoped(m, r);
         m->cursor = to;
-        if (!sure)
+        if (!sure && !hoped) {
                 may_be_huge &= add_pages(m, (uint32_t) m->range, from, to, false);
+                m->hole &= m->n_candidates == before;
+        }
         if (may_be_huge && wants_probe(m)) {
                 m->n_candidates = before;
+                m->n_gathered = gathered_before;
                 add_candidate(
                         m, (struct mover_candidate) { .address = from, .range = (uint32_t) m->range, .kind = CANDIDATE_BLOCK });
                 (*n_probes)++;
-        } else if (sure) {
-                add_sure_pages(m, (uint32_t) m->range, from, to, false);
+        } else if (sure || hoped) {
+                add_told_pages(m, (uint32_t) m->range, from, to, false, hoped);
                 if (scan && !r->hugetlb)
                         add_stretches(m, MIN2(from / block * block + block, r->end));
         }
@@ -211,6 +240,7 @@ static void enter_range(struct mover *m, const struct range *r) {
         m->probe_misses = m->probe_skip = m->probe_skip_next = 0;
         m->n_stretches = m->stretch = 0;
         m->scanned_to = 0;
+        m->hole = false;
         if (r->hugetlb)
                 mover_read_pools(m, r->page_bytes);
         if (is_hopeless(m, r))
@@ -229,20 +259,18 @@ bool mover_has_more(const struct mover *m) {
 
 void mover_gather(struct mover *m) {
         unsigned n_probes = 0, n_blocks = 0;
-        m->n_candidates = m->candidate = 0;
-        while (m->n_missed > 0 && m->n_candidates + BLOCK_PAGES <= WINDOW_PAGES) {
+        m->n_candidates = m->candidate = m->n_gathered = 0;
+        while (m->n_missed > 0 && m->n_gathered + BLOCK_PAGES <= WINDOW_PAGES) {
                 const struct missed *b = &m->missed[--m->n_missed];
-                struct mover_candidate *first = &m->candidates[m->n_candidates];
-                first->address = 0;
-                if (m->ranges[b->range].populated && m->ranges[b->range].mapmax <= 1)
-                        add_sure_pages(m, b->range, b->address, b->address + m->block_bytes, true);
+                const struct range *r = &m->ranges[b->range];
+                if ((r->populated && r->mapmax <= 1) || is_hoped(m, r))
+                        add_told_pages(m, b->range, b->address, b->address + m->block_bytes, true, !r->populated);
                 else
                         (void) add_pages(m, b->range, b->address, b->address + m->block_bytes, true);
-                first->tried = first->address == b->address;
         }
         if (m->n_candidates > 0)
                 return;
-        while (m->range < m->n_ranges && m->n_candidates + BLOCK_PAGES <= WINDOW_PAGES && n_probes < MAX2(m->probe_limit, 1u)) {
+        while (m->range < m->n_ranges && m->n_gathered + BLOCK_PAGES <= WINDOW_PAGES && n_probes < MAX2(m->probe_limit, 1u)) {
                 const struct range *r = &m->ranges[m->range];
                 if (m->cursor < r->start) {
                         if (r->hugetlb && m->n_candidates > 0) /* whose pools are of this range */

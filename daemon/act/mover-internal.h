@@ -17,6 +17,7 @@
  * home, that was an answer for each of its pages, if an older one: of the small ones one in ASK_SHARE is asked for again, and once one of these is elsewhere,
  * all of the process's are. Elsewhere, of a block of 512 pages the same share is asked for first; if these are all on one node off home the others are taken to be there, too,
  * and otherwise are asked for. Some few may then be taken to have moved that had come home by themselves, so that this is done only where much is known.
+ * Where nearly all of a mapping is populated, pagemap is left unread until what was asked for of a block shows that pages of it are missing (before 6.7).
  *
  * Transparent huge pages. PAGEMAP_SCAN tells them. Before 6.7 nothing cheap does (smaps costs three times numa_maps). So of 512 present pages, aligned, the first
  * and the last are asked for. Are both on one wrong node, the first is moved, and the last asked for again: with it a huge page has moved, as no other holds both.
@@ -73,27 +74,32 @@ struct range {
         bool no_huge;   /* certainly without transparent huge pages */
         bool all;       /* shared pages are the service's own: they move too */
         bool populated; /* wholly, as numa_maps had it */
+        bool dense;     /* nearly, and nobody else maps what is there: pagemap is left unread at first */
+        bool spots;     /* blocks are told from some of their pages */
 };
 
-/* What is moved by one address. Half a cache line: there is one for each page. */
+/* What is moved by one address, or by several, one page behind the other, of which all is the same: half a cache line. */
 struct unit {
         uint64_t address;
         uint32_t range; /* index */
-        uint32_t pages; /* base pages that should move with it */
+        uint32_t pages; /* base pages that should move with each address */
         uint32_t taken; /* of the flow from node to node (PAGES_BALANCE) */
         int16_t from, target;
-        bool huge;    /* a transparent huge page, as far as could be seen, moved by its first address */
-        bool probe;   /* the first of a block that may be one */
-        bool missed;  /* of a block that was none: its number is the block's (PAGES_INTERLEAVE) */
-        bool arrived; /* the first page of either: the rest is to be looked at */
-        bool hugetlb, from_pool;
+        uint16_t n; /* addresses; more than one only of pages in one block that are asked for one by one (PAGES_HOME) */
+        bool huge;  /* a transparent huge page, as far as could be seen, moved by its first address */
+        bool probe; /* the first of a block that may be one */
+        bool hugetlb;
         bool all; /* by MPOL_MF_MOVE_ALL */
         bool resolved;
+        bool missed : 1;  /* of a block that was none: its number is the block's (PAGES_INTERLEAVE) */
+        bool arrived : 1; /* the first page of either: the rest is to be looked at */
+        bool from_pool : 1;
+        bool hoped : 1; /* it may never have been there */
 };
 
 /* Something present, which may have to move. */
 enum candidate_kind {
-        CANDIDATE_PAGE,  /* a base page, or a hugetlb page */
+        CANDIDATE_PAGE,  /* base pages, or hugetlb pages */
         CANDIDATE_HUGE,  /* a transparent huge page */
         CANDIDATE_BLOCK, /* 512 base pages that may be one */
 };
@@ -101,10 +107,13 @@ enum candidate_kind {
 struct mover_candidate {
         uint64_t address;
         uint32_t range; /* index */
+        uint16_t n;     /* pages, one behind the other, in one block; of what is large, shared or tried, 1 */
         uint8_t kind;
-        bool shared; /* with others: it stays, and is counted */
-        bool missed; /* of a block that was no huge page */
-        bool tried;  /* the first page of such a block, which may have moved when that was tried */
+        bool shared : 1; /* with others: it stays, and is counted */
+        bool missed : 1; /* of a block that was no huge page */
+        bool tried : 1;  /* the first page of such a block, which may have moved when that was tried */
+        bool hoped : 1;  /* all of these may be there, but that is not known */
+        bool spots : 1;  /* some of it was asked for, which is to tell where the others of its block are */
 };
 
 /* A block that is to be gone over page by page. */
@@ -172,19 +181,21 @@ struct mover {
         uint64_t scanned_to, scan_ahead;
         struct mover_candidate *candidates; /* WINDOW_PAGES */
         size_t n_candidates, candidate;
+        size_t n_gathered;     /* pages of all candidates; of what is more than a page, one. At most WINDOW_PAGES */
         struct missed *missed; /* WINDOW_PAGES */
         size_t n_missed;
         uint64_t known_pages; /* of ranges with a source */
         uint64_t small_pages; /* off home, of all ranges of small pages */
-        bool trusts;          /* so far pages were where numa_maps had found them */
-        bool spots;           /* blocks are told from some of their pages */
-        int *where;           /* WINDOW_PAGES: of the candidates under way, the node or a negative errno */
+        bool hole;   /* of a block of this dense range nothing was there: pagemap is read until there is something again */
+        bool trusts; /* so far pages were where numa_maps had found them */
+        bool spots;  /* blocks are told from some of their pages */
+        int *where;  /* WINDOW_PAGES: of the candidates' pages under way, the node or a negative errno */
         unsigned probe_limit, probe_misses, probe_skip, probe_skip_next;
         uint64_t shared_asked;
 
         /* The present window (mover-move.c). Each of the arrays has WINDOW_PAGES entries. */
         struct unit *window;
-        size_t n_window;
+        size_t n_window, n_addresses; /* n_addresses: of all its units */
         bool has_probes, has_hugetlb;
         bool has_arrived; /* some unit that is a block */
         size_t n_unresolved;
@@ -203,6 +214,11 @@ struct mover {
 /* Of a transparent huge page. */
 static inline uint32_t mover_block_pages(const struct mover *m) {
         return (uint32_t) (m->block_bytes / m->page_bytes);
+}
+
+/* From one page of a run of candidates or units to the next. */
+static inline uint64_t mover_step_bytes(const struct mover *m, uint32_t range) {
+        return m->ranges[range].page_bytes;
 }
 
 /* mover-ranges.c */
@@ -299,8 +315,8 @@ void mover_go_over(struct mover *m, uint64_t address, uint32_t range);
 
 /* Asks where pages are. 0 or negative errno. */
 int mover_ask(struct mover *m, size_t n, void *const *addresses, int *status);
-/* Finds out where the next candidates are, into `where`; of a block -1 where its ends are not on one node. Returns of how many: what fits into the window and
- * the budget, and 0 where the first must be taken whole (PAGES_BALANCE, PAGES_INTERLEAVE); or negative errno. */
+/* Finds out where the next candidates' pages are, into `where`; of a block -1 where its ends are not on one node. Returns of how many pages: what fits into the window
+ * and the budget, and 0 where the first must be taken whole (PAGES_BALANCE, PAGES_INTERLEAVE); or negative errno. */
 long mover_ask_next(struct mover *m, uint64_t budget_pages);
 
 /* mover-scan.c */
@@ -314,6 +330,9 @@ int mover_fill_window(struct mover *m, uint64_t budget_pages);
 
 #define STATUS_NOT_WRITTEN INT_MIN
 
+/* After a call for `n` addresses, of those units that go to `target` (with or without the pages that others map): have all of them arrived? 1: they have, and are
+ * settled; 0: that is not certain; negative errno. */
+int mover_settle_all(struct mover *m, size_t n, int target, bool all);
 /* After a call for the units in `pick`, which left `status`: where they are, into `now`. 0 or negative errno. */
 int mover_learn(struct mover *m, size_t n, int target);
 /* Settles what has arrived plainly of the units in `pick` from `i` on; returns the index of the first that mover_settle() must look at. */
@@ -321,7 +340,7 @@ size_t mover_settle_plain(struct mover *m, struct unit *units, size_t i, size_t 
 /* What became of one unit. `rc` is the call's result, `status` what it wrote, `now` where the page is. 0 or negative errno. */
 int mover_settle(struct mover *m, struct unit *u, long rc, int status, int now);
 /* What became of the blocks whose first pages arrived. 0 or negative errno. */
-int mover_settle_probes(struct mover *m, struct unit *units, size_t n);
+int mover_settle_probes(struct mover *m);
 
 /* mover-move.c */
 

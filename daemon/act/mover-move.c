@@ -25,20 +25,55 @@ int mover_keep_for_retry(struct mover *m, const struct unit *u) {
         return r;
 }
 
-/* Gathers those units that go to `target`, with or without the pages that others map. Returns how many. */
-static size_t gather(struct mover *m, const struct unit *units, size_t n_units, int target, bool all) {
-        size_t n = 0, *pick = m->pick;
+static inline bool is_of_call(const struct unit *u, int target, bool all) {
+        return !u->resolved && u->target == target && u->all == all;
+}
+
+/* Gathers the addresses of those units that go to `target`, with or without the pages that others map. Returns how many. `ret_hugetlb`: the first is of hugetlb. */
+static size_t gather(struct mover *m, int target, bool all, bool *ret_hugetlb) {
+        size_t n = 0;
         void **addresses = m->addresses;
         int *nodes = m->nodes, *status = m->status;
-        for (size_t i = 0; i < n_units; i++) {
-                if (units[i].resolved || units[i].target != target || units[i].all != all)
+        for (const struct unit *u = m->window, *end = u + m->n_window; u < end; u++) {
+                if (!is_of_call(u, target, all))
                         continue;
-                pick[n] = i;
-                addresses[n] = (void *) (uintptr_t) units[i].address;
-                nodes[n] = target;
-                status[n++] = STATUS_NOT_WRITTEN;
+                if (n == 0)
+                        *ret_hugetlb = u->hugetlb;
+                uint64_t address = u->address, bytes = u->pages * m->page_bytes;
+                for (const size_t stop = n + u->n; n < stop; n++, address += bytes) {
+                        addresses[n] = (void *) (uintptr_t) address;
+                        nodes[n] = target;
+                        status[n] = STATUS_NOT_WRITTEN;
+                }
         }
         return n;
+}
+
+/* Makes each page a unit of its own, as each is to be looked at. From the back, so that none is overwritten; there is room for all. */
+static void part_units(struct mover *m) {
+        struct unit *to = m->window + m->n_addresses;
+        if (m->n_window == m->n_addresses)
+                return;
+        m->n_unresolved = 0;
+        for (size_t i = m->n_window; i-- > 0;) {
+                struct unit u = m->window[i];
+                uint64_t start = u.address;
+                m->n_unresolved += u.resolved ? 0 : u.n;
+                for (size_t k = u.n; k-- > 0;) {
+                        u.address = start + k * u.pages * m->page_bytes;
+                        *--to = u;
+                        to->n = 1;
+                }
+        }
+        m->n_window = m->n_addresses;
+}
+
+/* Which units a call was for, once each is of one address. */
+static void pick_units(struct mover *m, int target, bool all) {
+        size_t n = 0;
+        for (size_t i = 0; i < m->n_window; i++)
+                if (is_of_call(&m->window[i], target, all))
+                        m->pick[n++] = i;
 }
 
 /* How many of a call's pages were certainly tried: all up to the last that moved or whose status was written. None of them: all were,
@@ -64,13 +99,14 @@ static long call_kernel(struct mover *m, size_t n, bool all) {
 }
 
 /* Puts the units that go to `target` to the kernel, in as many calls as it takes to have all tried. 0, or a negative errno that ends the window. */
-static int move_to(struct mover *m, struct unit *units, size_t n_units, int target, bool all) {
+static int move_to(struct mover *m, int target, bool all) {
+        struct unit *units = m->window;
         size_t n, tried;
         do {
-                n = gather(m, units, n_units, target, all);
+                bool hugetlb;
+                n = gather(m, target, all, &hugetlb);
                 if (n == 0)
                         return 0;
-                bool hugetlb = units[m->pick[0]].hugetlb;
                 long rc = call_kernel(m, n, all);
 
                 switch (rc < 0 ? (int) -rc : 0) {
@@ -87,7 +123,12 @@ static int move_to(struct mover *m, struct unit *units, size_t n_units, int targ
                 case EINVAL: return -ESRCH; /* a zombie */
                 default: return (int) rc;   /* -ESRCH, -EPERM, -ENOSYS, -EROFS … */
                 }
-                int r = mover_learn(m, n, target);
+                int r = rc == 0 ? mover_settle_all(m, n, target, all) : 0;
+                if (r != 0)
+                        return MIN2(r, 0);
+                part_units(m);
+                pick_units(m, target, all);
+                r = mover_learn(m, n, target);
                 if (r < 0)
                         return r;
                 tried = count_tried(m, units, n, rc);
@@ -103,10 +144,11 @@ static int move_to(struct mover *m, struct unit *units, size_t n_units, int targ
 }
 
 /* Finds another node for what a full or forbidden one has not taken. What has none is given up. */
-static bool redirect(struct mover *m, struct unit *units, size_t n_units) {
+static bool redirect(struct mover *m) {
         bool any = false;
-        for (size_t i = 0; m->n_unresolved > 0 && i < n_units; i++) {
-                struct unit *u = &units[i];
+        part_units(m);
+        for (size_t i = 0; m->n_unresolved > 0 && i < m->n_window; i++) {
+                struct unit *u = &m->window[i];
                 if (u->resolved)
                         continue;
                 int was = u->target;
@@ -125,39 +167,40 @@ static bool redirect(struct mover *m, struct unit *units, size_t n_units) {
         return any;
 }
 
-static int move_units(struct mover *m, struct unit *units, size_t n, uint64_t *ret_used) {
+static int move_units(struct mover *m, uint64_t *ret_used) {
         uint64_t moved_before = m->result.moved_pages;
         int r = 0;
         unsigned kinds = m->move_shared ? 2 : 1;
         m->has_arrived = false;
-        m->n_unresolved = n;
+        m->n_unresolved = m->n_window;
         /* Each further round has one node less to try. */
         do
                 NODE_SET_FOREACH (target, &m->home)
                         for (unsigned all = 0; all < kinds && r >= 0; all++)
-                                r = move_to(m, units, n, target, all > 0);
-        while (r >= 0 && redirect(m, units, n));
+                                r = move_to(m, target, all > 0);
+        while (r >= 0 && m->n_unresolved > 0 && redirect(m));
         if (r >= 0)
-                r = mover_settle_probes(m, units, n);
+                r = mover_settle_probes(m);
         if (r < 0) {
-                for (size_t i = 0; i < n; i++)
-                        if (!units[i].resolved)
-                                mover_unreserve(m, &units[i]);
+                part_units(m);
+                for (size_t i = 0; i < m->n_window; i++)
+                        if (!m->window[i].resolved)
+                                mover_unreserve(m, &m->window[i]);
                 return r;
         }
         struct node_set allowed = node_set_subtract(&m->targets, &m->denied);
         if (node_set_is_empty(&allowed) && !node_set_is_empty(&m->denied))
                 return -EACCES;
-        *ret_used = MAX2(m->result.moved_pages - moved_before, (uint64_t) n);
+        *ret_used = MAX2(m->result.moved_pages - moved_before, (uint64_t) m->n_addresses);
         return 0;
 }
 
 int mover_move_window(struct mover *m, uint64_t *ret_used) {
-        size_t n = m->n_window;
-        m->n_window = 0;
-        m->has_probes = m->has_hugetlb = false;
         *ret_used = 0;
-        return n > 0 ? move_units(m, m->window, n, ret_used) : 0;
+        int r = m->n_window > 0 ? move_units(m, ret_used) : 0;
+        m->n_window = m->n_addresses = 0;
+        m->has_probes = m->has_hugetlb = false;
+        return r;
 }
 
 /* Retries: the list is gone through in rounds; what fails again is kept at its front. */
@@ -173,16 +216,17 @@ static int end_retries(struct mover *m) {
 int mover_retry(struct mover *m, uint64_t budget_pages, uint64_t *ret_used) {
         uint64_t pages = 0;
         *ret_used = 0;
-        m->n_window = 0;
+        m->n_window = m->n_addresses = 0;
         while (m->retry_next < m->n_retry && m->n_window < WINDOW_PAGES && pages < budget_pages) {
                 struct unit u = m->retry[m->retry_next++];
                 pages += u.pages;
                 u.resolved = false;
                 if (mover_reserve(m, &u))
-                        m->window[m->n_window++] = u;
+                        m->window[m->n_addresses++] = u;
                 else
                         m->result.skipped_room_bytes += u.pages * m->page_bytes;
         }
+        m->n_window = m->n_addresses;
         int r = mover_move_window(m, ret_used);
         if (r < 0)
                 return r;

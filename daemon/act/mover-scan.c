@@ -23,7 +23,9 @@ static inline struct unit *unit_of(struct mover *m, const struct mover_candidate
         *u = (struct unit) { .address = c->address,
                              .range = c->range,
                              .pages = pages,
+                             .n = 1,
                              .missed = c->missed,
+                             .hoped = c->hoped,
                              .from = (int16_t) node,
                              .huge = c->kind == CANDIDATE_HUGE,
                              .probe = c->kind == CANDIDATE_BLOCK,
@@ -37,6 +39,7 @@ static inline bool add_unit(struct mover *m, struct unit *u) {
         if (!mover_reserve(m, u))
                 return false;
         m->n_window++;
+        m->n_addresses++;
         m->has_probes |= u->probe;
         m->has_hugetlb |= u->hugetlb;
         return true;
@@ -100,31 +103,70 @@ static int take_whole(struct mover *m, const struct mover_candidate *c, uint64_t
         return 0;
 }
 
-/* Deals with the first of these candidates that are as the last of the window was, on its node and in its block, or at home: where nothing is left to find
- * out. How many. */
-static size_t take_likewise(struct mover *m, const struct mover_candidate *c, const int *where, size_t n, uint64_t *used) {
+/* Pages behind each other that are as the last unit of the window: they become part of it where they follow it, and a unit like it otherwise. */
+static inline void add_likewise(struct mover *m, uint64_t address, uint64_t bytes, size_t n) {
+        struct unit *last = &m->window[m->n_window - 1];
+        if (address == last->address + last->n * bytes)
+                last->n += (uint16_t) n;
+        else {
+                struct unit *u = &m->window[m->n_window++];
+                *u = *last;
+                u->address = address;
+                u->n = (uint16_t) n;
+        }
+}
+
+/* Deals with the first of `n` pages from `address` on that are as the last of the window was, on its node and in its block, or at home or gone: where nothing is left to
+ * find out. How many. */
+static size_t take_likewise(struct mover *m, uint32_t range, uint64_t address, const int *where, size_t n, uint64_t *used) {
         const struct unit *last = m->n_window > 0 ? &m->window[m->n_window - 1] : NULL;
-        if (!last || last->huge || last->probe || !mover_is_sticky(m, last))
+        if (!last || last->huge || last->probe || last->range != range || !mover_is_sticky(m, last) ||
+            address - m->sticky.start >= BLOCK_PAGES * m->page_bytes)
                 return 0;
-        const struct unit like = *last;
-        struct unit *u = &m->window[m->n_window];
-        const uint64_t bytes = like.pages * m->page_bytes, block = BLOCK_PAGES * m->page_bytes, start = m->sticky.start;
-        const size_t n_max = m->room[like.target] / bytes;
+        const uint64_t pages = last->pages, bytes = pages * m->page_bytes;
+        const int from = last->from, target = last->target;
+        const size_t n_max = m->room[target] / bytes;
         size_t i = 0, taken = 0;
-        for (; i < n && taken < n_max; i++, c++) {
-                if (c->kind != CANDIDATE_PAGE || c->shared || c->range != like.range || c->address - start >= block)
-                        break;
-                if (where[i] == like.from) {
-                        u[taken] = like;
-                        u[taken++].address = c->address;
-                } else if (!mover_is_home(m, where[i]))
+        while (i < n && taken < n_max) {
+                size_t begin = i;
+                while (i < n && where[i] == from)
+                        i++;
+                if (i > begin) {
+                        size_t fit = MIN2(i - begin, n_max - taken);
+                        add_likewise(m, address + begin * bytes, bytes, fit);
+                        taken += fit;
+                        i = begin + fit;
+                } else if (where[i] < 0 || mover_is_home(m, where[i]))
+                        i++;
+                else
                         break;
         }
-        m->room[like.target] -= taken * bytes;
-        m->assigned[like.target] += taken * like.pages;
-        m->n_window += taken;
-        *used += taken * like.pages;
+        m->room[target] -= taken * bytes;
+        m->assigned[target] += taken * pages;
+        m->n_addresses += taken;
+        *used += taken * pages;
         return i;
+}
+
+/* The first `n` pages of a candidate. */
+static void take_run(struct mover *m, const struct mover_candidate *c, const int *where, size_t n, bool any_stubborn,
+                     uint64_t *used) {
+        const uint64_t step = mover_step_bytes(m, c->range);
+        const bool any_likewise = c->kind == CANDIDATE_PAGE && !c->shared && !any_stubborn;
+        struct mover_candidate page = *c;
+        if (c->kind == CANDIDATE_BLOCK) {
+                take_ends(m, c, *where, used);
+                return;
+        }
+        for (size_t i = 0; i < n;) {
+                size_t likewise = any_likewise ? take_likewise(m, c->range, c->address + i * step, where + i, n - i, used) : 0;
+                i += likewise;
+                if (likewise > 0)
+                        continue;
+                page.address = c->address + i * step;
+                take_candidate(m, &page, where[i], any_stubborn, used);
+                i++;
+        }
 }
 
 /* Puts those of the next candidates into the window that must move. 1; 0: no more fit; negative errno. */
@@ -132,11 +174,11 @@ static int take_some(struct mover *m, uint64_t budget_pages, uint64_t *used) {
         long n = mover_ask_next(m, budget_pages - *used);
         if (n < 0)
                 return (int) n;
-        const struct mover_candidate *c = &m->candidates[m->candidate];
         if (n == 0) {
+                const struct mover_candidate *c = &m->candidates[m->candidate];
                 if (c->kind != CANDIDATE_BLOCK || m->how == PAGES_HOME ||
                     (m->n_window > 0 &&
-                     (m->n_window + BLOCK_PAGES > WINDOW_PAGES || *used + mover_block_pages(m) > budget_pages)))
+                     (m->n_addresses + BLOCK_PAGES > WINDOW_PAGES || *used + mover_block_pages(m) > budget_pages)))
                         return 0;
                 m->candidate++;
                 int r = take_whole(m, c, used);
@@ -144,17 +186,14 @@ static int take_some(struct mover *m, uint64_t budget_pages, uint64_t *used) {
         }
         bool any_stubborn = stubborn_count(m->stubborn) > 0;
         for (size_t i = 0; i < (size_t) n;) {
-                size_t likewise = any_stubborn ? 0 : take_likewise(m, &c[i], &m->where[i], (size_t) n - i, used);
-                i += likewise;
-                if (likewise > 0)
-                        continue;
-                if (c[i].kind == CANDIDATE_BLOCK)
-                        take_ends(m, &c[i], m->where[i], used);
-                else
-                        take_candidate(m, &c[i], m->where[i], any_stubborn, used);
-                i++;
+                struct mover_candidate *c = &m->candidates[m->candidate];
+                size_t part = MIN2((size_t) c->n, (size_t) n - i);
+                take_run(m, c, m->where + i, part, any_stubborn, used);
+                i += part;
+                c->address += part * mover_step_bytes(m, c->range);
+                c->n -= (uint16_t) part;
+                m->candidate += c->n == 0;
         }
-        m->candidate += (size_t) n;
         return 1;
 }
 
@@ -167,7 +206,7 @@ static bool is_closed(const struct mover *m) {
 int mover_fill_window(struct mover *m, uint64_t budget_pages) {
         uint64_t used = 0;
         budget_pages = MIN2(budget_pages, (uint64_t) WINDOW_BASE_PAGES);
-        while (used < budget_pages && m->n_window < WINDOW_PAGES) {
+        while (used < budget_pages && m->n_addresses < WINDOW_PAGES) {
                 if (m->candidate >= m->n_candidates) {
                         if (is_closed(m))
                                 return 0;

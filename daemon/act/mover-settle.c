@@ -50,6 +50,50 @@ static int ask_for_some(struct mover *m, size_t n, int target, bool pick_all) {
         return as_told;
 }
 
+/* Asks for every so many-th of a call's pages. 1: all of these are at the target; 0: they are not; negative errno. */
+static int are_samples_there(struct mover *m, size_t n, int target) {
+        size_t k = 0;
+        for (size_t i = 0; i < n; i += MAX2(n / SAMPLES, (size_t) 1))
+                m->ask_addresses[k++] = m->addresses[i];
+        int r = mover_ask(m, k, m->ask_addresses, m->ask_status);
+        for (size_t i = 0; r == 0 && i < k; i++)
+                if (m->ask_status[i] != target)
+                        return 0;
+        return r < 0 ? r : 1;
+}
+
+int mover_settle_all(struct mover *m, size_t n, int target, bool all) {
+        const int *status = m->status;
+        int different = 0;
+        for (size_t i = 0; i < n; i++)
+                different |= status[i] ^ target;
+        int r = different ? 0 : are_samples_there(m, n, target);
+        if (r <= 0)
+                return r;
+        const struct unit *plain = NULL; /* the last of those that are asked for one by one, and are counted together */
+        uint64_t pages = 0;
+        for (size_t i = 0; r >= 0 && i < m->n_window; i++) {
+                struct unit *u = &m->window[i];
+                if (u->resolved || u->target != target || u->all != all)
+                        continue;
+                if (u->probe || u->huge || u->hugetlb || m->how == PAGES_INTERLEAVE) {
+                        r = mover_settle(m, u, 0, target, target);
+                        continue;
+                }
+                u->resolved = true;
+                m->n_unresolved--;
+                if (plain && plain->from != u->from) {
+                        count_moved(m, plain, pages);
+                        pages = 0;
+                }
+                plain = u;
+                pages += (uint64_t) u->n * u->pages;
+        }
+        if (plain)
+                count_moved(m, plain, pages);
+        return r < 0 ? r : 1;
+}
+
 /* Of a call's pages those that are where they were to go, and were asked for one by one, at once: most of them. The rest is left to mover_settle(). */
 size_t mover_settle_plain(struct mover *m, struct unit *units, size_t i, size_t n, int target) {
         uint64_t pages = 0;
@@ -98,7 +142,7 @@ int mover_settle(struct mover *m, struct unit *u, long rc, int status, int now) 
         }
         mover_unreserve(m, u);
         if (now < 0 || status == -ENOENT || status == -EFAULT)
-                m->result.failed_gone += u->probe ? 1 : u->pages;
+                m->result.failed_gone += u->hoped ? 0 : u->probe ? 1 : u->pages;
         else if (u->probe) { /* whatever it was, the others of the block deserve a try of their own */
                 mover_probe_missed(m);
                 mover_go_over(m, u->address, u->range);
@@ -144,12 +188,13 @@ static int settle_blocks(struct mover *m, const struct unit *units, size_t n) {
         return r;
 }
 
-int mover_settle_probes(struct mover *m, struct unit *units, size_t n_units) {
+int mover_settle_probes(struct mover *m) {
+        const struct unit *units = m->window;
         size_t n = 0;
         int r = 0;
         if (!m->has_arrived)
                 return 0;
-        for (size_t i = 0; r >= 0 && i < n_units; i++) {
+        for (size_t i = 0; r >= 0 && i < m->n_window; i++) {
                 const struct unit *u = &units[i];
                 if (!u->arrived)
                         continue;

@@ -119,8 +119,8 @@ size_t mover_waits_for_companion(const struct mover *m) {
 
 static void leave_process(struct mover *m) {
         close_files(m);
-        m->n_ranges = m->range = m->n_window = 0;
-        m->n_candidates = m->candidate = m->n_missed = 0;
+        m->n_ranges = m->range = m->n_window = m->n_addresses = 0;
+        m->n_candidates = m->candidate = m->n_gathered = m->n_missed = 0;
         m->cursor = m->resume_at = 0;
         m->has_probes = m->has_hugetlb = false;
         mover_forget_pagemap(m);
@@ -224,7 +224,8 @@ static int run_slice(struct mover *m, uint64_t budget_pages) {
                         entered = false;
                 }
                 budget_pages -= MIN2(budget_pages, used);
-                if (r == 2 || budget_pages == 0 || mover_time_is_up(m))
+                /* A rest that may be less than a block is left to the next slice. */
+                if (r == 2 || budget_pages == 0 || (used > 0 && budget_pages < BLOCK_PAGES && m->spots) || mover_time_is_up(m))
                         break;
         }
         if (m->current < m->n_processes)

@@ -94,6 +94,11 @@ static bool is_queued(const struct batch *b, const struct simulated_page *folio,
         return false;
 }
 
+/* Of a page that is not there. */
+static int absent_status(const struct simulated *s) {
+        return s->knobs.absent_is_fault ? -EFAULT : -ENOENT;
+}
+
 /* 1: queue it; otherwise the status. `*ret_home`: it is on its target already. */
 static int look_at(const struct simulated *s, struct batch *b, struct sim_mapping *m, struct simulated_page *page, int target) {
         if (!m)
@@ -101,7 +106,7 @@ static int look_at(const struct simulated *s, struct batch *b, struct sim_mappin
         size_t n;
         struct simulated_page *folio = folio_of(m, page, &n);
         if (page->node < 0)
-                return -ENOENT;
+                return absent_status(s);
         if (page->node == target)
                 return 0;
         if (page->shared && !b->all)
@@ -173,7 +178,7 @@ long sim_move_pages(void *context, pid_t pid, size_t n, void *const *addresses, 
                         return -ESRCH;
                 for (size_t i = 0; i < n; i++) {
                         const struct simulated_page *page = find_page(p, (uint64_t) (uintptr_t) addresses[i], NULL);
-                        status[i] = !page ? -EFAULT : page->node < 0 ? -ENOENT : page->node;
+                        status[i] = !page ? -EFAULT : page->node < 0 ? absent_status(s) : page->node;
                 }
                 return 0;
         }

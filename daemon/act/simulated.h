@@ -33,6 +33,7 @@ struct simulated_knobs {
         pid_t forbidden_pid;         /* … this process; 0: of all */
         int fail_move, fail_ask;     /* move_pages() returns this */
         bool scans;                  /* scan_pages() works, as from Linux 6.7 */
+        bool absent_is_fault;        /* -EFAULT of an anonymous page that is not there, as Linux 6.1; otherwise -ENOENT */
         void (*on_move)(void *data); /* called before each call that moves */
         void *on_move_data;
 };

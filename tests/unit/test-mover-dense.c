@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Mappings that are populated but for a part: before Linux 6.7 pagemap is read only where some of a block's pages are missing. */
+#include "mover-fixture.h"
+
+#define N (32 * 512u)
+
+static int setup_as_before_6_12(void **state) {
+        setup_with(true);
+        simulated_knobs(sim)->absent_is_fault = true;
+        return 0;
+}
+
+#define BOTH(f) PAGEMAP(f), cmocka_unit_test_setup_teardown(f, setup_as_before_6_12, teardown)
+
+static struct simulated_page *page_at(size_t i) {
+        return simulated_page(sim, PID, BASE + i * 4096);
+}
+
+static void remove_pages(size_t from, size_t to) {
+        for (size_t i = from; i < to; i++)
+                page_at(i)->node = -1;
+}
+
+/* Is it one of those by which the mover tells a block? */
+static bool is_spot(size_t i) {
+        return (BASE / 4096 + i) * UINT64_C(0x9e3779b97f4a7c15) <= UINT64_MAX / ASK_SHARE;
+}
+
+/* One that is asked for: then numa_maps has not found all on one node. */
+static void put_one_home(void) {
+        size_t i = 0;
+        while (!is_spot(i))
+                i++;
+        page_at(i)->node = 1;
+}
+
+/* Blocks of all kinds in one mapping: all that is there comes home, and nothing else is put to the kernel. */
+static void test_blocks_of_all_kinds(void **state) {
+        size_t off = 0, missing = 0;
+        add(PID, BASE, N, 2);
+        for (size_t i = 0; i < N; i++) {
+                size_t kind = i / 512 % 6, k = i % 512;
+                page_at(i)->thp = kind == 0;
+                if (kind == 1 && k % 2 == 1)
+                        page_at(i)->node = 1;
+                if ((kind == 2 && k % 3 == 0) || (kind == 5 && i / 512 < 7)) /* every third; all of one block */
+                        page_at(i)->node = -1;
+                off += page_at(i)->node == 2;
+                missing += page_at(i)->node < 0;
+        }
+        assert_true(missing > N / 16 && missing < N / 4);
+        struct move_result r = move_home("1", 0);
+        assert_int_equal(simulated_pages_on(sim, PID, 2), 0);
+        assert_int_equal(r.moved_pages, off);
+        assert_int_equal(r.failed_gone, 0);
+        assert_int_equal(simulated_counts(sim)->moved_home_pages, 0);
+        assert_true(simulated_counts(sim)->ask_pages < N / 2);
+}
+
+/* Where all of a block is there, pagemap is not read for it: there is nothing in it. */
+static void test_pagemap_is_left_unread(void **state) {
+        add(PID, BASE, N, 2);
+        put_one_home();
+        remove_pages(N - 1024, N);
+        struct mover *m = make("1", NULL, 0);
+        fixture_write(&fx, "proc/100/pagemap", "");
+        assert_int_equal(run(m, 4 * MIB), 0);
+        assert_int_equal(mover_result(m)->moved_pages, N - 1024 - 1);
+        assert_int_equal(simulated_pages_on(sim, PID, 2), 0);
+        assert_true(simulated_counts(sim)->ask_pages < N / 3);
+        mover_free(m);
+}
+
+/* Pages that are missing where nothing was asked for are put to the kernel, which says so; the others of the block come home, and nobody hears that something went. */
+static void test_missing_between_spots(void **state) {
+        size_t missing = 0;
+        add(PID, BASE, N, 2);
+        for (size_t i = 512; i < 4 * 512; i += 41)
+                if (!is_spot(i)) {
+                        page_at(i)->node = -1;
+                        missing++;
+                }
+        remove_pages(N - 1024, N);
+        assert_true(missing > 20);
+        struct move_result r = move_home("1", 0);
+        assert_int_equal(r.moved_pages, N - 1024 - missing);
+        assert_int_equal(simulated_pages_on(sim, PID, 2), 0);
+        assert_int_equal(r.failed_gone, 0);
+        assert_in_range(r.asked_pages, r.moved_pages, r.moved_pages + missing);
+}
+
+/* So few are missing that some of the blocks would not show it: then pagemap tells, as it did. */
+static void test_few_missing(void **state) {
+        add(PID, BASE, N, 2);
+        put_one_home();
+        for (size_t i = 77; i < N; i += 100)
+                page_at(i)->node = -1;
+        struct move_result r = move_home("1", 0);
+        assert_int_equal(simulated_pages_on(sim, PID, 2), 0);
+        assert_int_equal(r.asked_pages, r.moved_pages);
+}
+
+/* What others map too stays, and pinned pages alone stay of a run. */
+static void test_shared_and_pinned(void **state) {
+        add(PID, BASE, N, 2);
+        add(PID, BASE + GIB, N, 2);
+        remove_pages(N - 1024, N);
+        page_at(1500)->pinned = true;
+        simulated_page(sim, PID, BASE + GIB)->node = -1;
+        simulated_page(sim, PID, BASE + GIB + 700 * 4096)->shared = true;
+        struct move_result r = move_home("1", 0);
+        assert_int_equal(r.failed_shared, 1);
+        assert_int_equal(r.failed_busy, 1);
+        assert_int_equal(simulated_pages_on(sim, PID, 2), 2);
+        assert_int_equal(r.moved_pages, 2 * N - 1024 - 1 - 2);
+}
+
+/* What goes between two slices is not there any more, whatever was told. */
+static void test_pages_that_go(void **state) {
+        add(PID, BASE, N, 2);
+        put_one_home();
+        remove_pages(N - 1024, N);
+        struct mover *m = make("1", NULL, 0);
+        assert_int_equal(mover_slice(m, 4 * MIB), 1);
+        remove_pages(5000, 9000);
+        assert_int_equal(run(m, 4 * MIB), 0);
+        assert_int_equal(simulated_pages_on(sim, PID, 2), 0);
+        assert_int_equal(mover_result(m)->moved_pages, N - 1024 - 1 - 4000);
+        mover_free(m);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                BOTH(test_blocks_of_all_kinds), BOTH(test_pagemap_is_left_unread), BOTH(test_missing_between_spots),
+                BOTH(test_few_missing),         BOTH(test_shared_and_pinned),      BOTH(test_pages_that_go),
+                SCAN(test_blocks_of_all_kinds), SCAN(test_missing_between_spots),  SCAN(test_shared_and_pinned),
+        };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

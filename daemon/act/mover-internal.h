@@ -149,8 +149,10 @@ struct mover {
 
         bool move_shared;
         struct companions companions;
-        struct mappers *mappers; /* NULL: not read, or shared pages stay */
-        atomic_size_t reading;   /* whose maps are read for that, see mappers_read(); 0: nobody's */
+        struct mappers *mappers;     /* NULL: not read, or shared pages stay */
+        struct maps_reading reading; /* whose maps are read for that */
+        struct process_ref *aside;   /* whose are not */
+        size_t n_aside;
         bool lacks_mappers; /* memory of the present process, of a kind that only it and those that it forked map, is mapped more often than they know */
         unsigned n_mappers_again;
 

@@ -214,8 +214,17 @@ static void drop_endless(struct mover *m) {
 static int know_mappers(struct mover *m) {
         if (!m->move_shared || m->mappers)
                 return 0;
-        int r = mappers_read(m->host, m->cgroup, m->processes, m->n_processes, &m->companions, &m->reading, &m->mappers);
-        atomic_store(&m->reading, 0);
+        const struct mappers_of of = {
+                .processes = m->processes,
+                .n_processes = m->n_processes,
+                .cgroup = m->cgroup,
+                .aside = m->aside,
+                .n_aside = m->n_aside,
+                .companions = &m->companions,
+                .reading = &m->reading,
+        };
+        int r = mappers_read(m->host, &of, &m->mappers);
+        atomic_store(&m->reading.number, 0);
         return r;
 }
 

@@ -33,6 +33,8 @@ struct move_goal {
         const struct stubborn *stubborn; /* what earlier moves found pinned, see move_result; NULL: nothing is known */
         bool move_shared; /* pages that several of the processes map, and nobody else as far as can be told, are moved too … */
         const struct companions *companions; /* … but for these, who go to the same nodes (own copy); NULL: nobody */
+        const struct process_ref *aside;     /* processes of the service that hang: their maps are not read (own copy) */
+        size_t n_aside;
 };
 
 /* Totals since the mover was made. Pages are base pages of 4 KiB (host.page_bytes), huge ones counted by their size. */

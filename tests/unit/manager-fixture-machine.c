@@ -113,7 +113,7 @@ static int fx_read_deep(void *context, unsigned n_ids, const struct process_ref 
                         const struct deep_options *options, struct deep_sample **ret) {
         size_t at = fx.stuck_pid > 0 ? fx_stuck_at(fx.stuck_pid, processes, n_processes, options->companions) : 0;
         if (at > 0) {
-                atomic_store(options->reading, at);
+                atomic_store(&options->reading->number, at);
                 return -EINPROGRESS;
         }
         fx.n_read = n_processes;

@@ -113,6 +113,16 @@ static void test_long_lines_and_the_callers_end(void **state) {
         free(name);
 }
 
+#define FORKS "/system.slice/forks.service"
+
+static int read_of(const struct host *h, const struct process_ref *processes, size_t n, const struct companions *companions,
+                   const char *cgroup, struct maps_reading *reading, struct mappers **ret) {
+        const struct mappers_of of = {
+                .processes = processes, .n_processes = n, .cgroup = cgroup, .companions = companions, .reading = reading
+        };
+        return mappers_read(h, &of, ret);
+}
+
 static void test_mappers(void **state) {
         static const struct process_ref processes[] = { { 300, 2000 }, { 400, 3000 }, { 401, 3001 }, { 402, 1 }, { 9999, 1 } };
         struct tree t;
@@ -125,7 +135,7 @@ static void test_mappers(void **state) {
                  "1000-2000 r-xp 0 fe:01 7 /lib\n2000-3000 rw-p 0 fe:01 7 /lib\n8000-9000 rw-p 0 00:00 0 [heap]\n");
         tree_put(&t, "proc/400/maps", "5000-6000 r-xp 0 fe:01 7 /lib\n8000-9000 rw-p 0 00:00 0 [heap]\n");
         tree_put(&t, "proc/402/maps", "5000-6000 r-xp 0 fe:01 7 /lib\n");
-        assert_int_equal(mappers_read(h, NULL, processes, ARRAY_SIZE(processes), NULL, NULL, &m), 0);
+        assert_int_equal(read_of(h, processes, ARRAY_SIZE(processes), NULL, NULL, NULL, &m), 0);
         const uint64_t disk = 0xfeULL << 32 | 1;
         assert_int_equal(mappers_count(m, &(struct maps_entry) { .start = 0xa000, .device = disk, .inode = 7 }), 2);
         assert_int_equal(mappers_count(m, &(struct maps_entry) { .start = 0x1000, .device = disk, .inode = 8 }), 0);
@@ -139,15 +149,15 @@ static void test_mappers(void **state) {
         struct process_ref friend = { 400, 3000 };
         struct companion one = { .cgroup = (char *) "/system.slice/friend.service", .processes = &friend, .n_processes = 1 };
         const struct companions companions = { .items = &one, .n_items = 1, .n_processes = 1 };
-        atomic_size_t reading = 0;
+        struct maps_reading reading = { 0 };
         tree_put(&t, "proc/400/cgroup", "0::/system.slice/friend.service/inner\n");
-        assert_int_equal(mappers_read(h, NULL, processes, 1, &companions, &reading, &m), 0);
-        assert_int_equal(atomic_load(&reading), 2);
+        assert_int_equal(read_of(h, processes, 1, &companions, NULL, &reading, &m), 0);
+        assert_int_equal(atomic_load(&reading.number), 2);
         assert_int_equal(mappers_count(m, &(struct maps_entry) { .start = 0xa000, .device = disk, .inode = 7 }), 2);
         assert_int_equal(mappers_count(m, &(struct maps_entry) { .start = 0x8000 }), 1);
         mappers_free(m);
         tree_put(&t, "proc/400/cgroup", "0::/system.slice/friend.service2\n");
-        assert_int_equal(mappers_read(h, NULL, processes, 1, &companions, NULL, &m), 0);
+        assert_int_equal(read_of(h, processes, 1, &companions, NULL, NULL, &m), 0);
         assert_int_equal(mappers_count(m, &(struct maps_entry) { .start = 0xa000, .device = disk, .inode = 7 }), 1);
         mappers_free(m);
 
@@ -155,10 +165,10 @@ static void test_mappers(void **state) {
         tree_put(&t, "sys/fs/cgroup/system.slice/forks.service/cgroup.procs", "300\n402\n400\n77777\n");
         tree_put(&t, "proc/300/cgroup", "0::/system.slice/forks.service\n");
         tree_put(&t, "proc/402/cgroup", "0::/system.slice/forks.service\n");
-        assert_int_equal(mappers_read(h, "/system.slice/forks.service", processes, 1, &companions, &reading, &m), 0);
+        assert_int_equal(read_of(h, processes, 1, &companions, FORKS, &reading, &m), 0);
         assert_int_equal(mappers_count(m, &(struct maps_entry) { .start = 0xa000, .device = disk, .inode = 7 }), 2);
         assert_int_equal(mappers_count(m, &(struct maps_entry) { .start = 0x5000 }), 0);
-        assert_int_equal(atomic_load(&reading), 2); /* its companion's, as without newcomers */
+        assert_int_equal(atomic_load(&reading.number), 2); /* its companion's, as without newcomers */
         mappers_free(m);
         host_free(h);
         tree_done(&t);
@@ -194,7 +204,7 @@ static void test_mappers_that_meet(void **state) {
         _cleanup_free_ char *text = strbuf_steal(&b);
         assert_non_null(text);
         tree_put(&t, "proc/300/maps", text);
-        assert_int_equal(mappers_read(h, NULL, &process, 1, NULL, NULL, &m), 0);
+        assert_int_equal(read_of(h, &process, 1, NULL, NULL, NULL, &m), 0);
         assert_int_equal(mappers_count(m, &(struct maps_entry) { .start = first }), 1);
         /* No more than some are looked at, whatever is there: the others count as not kept. */
         assert_int_equal(mappers_count(m, &(struct maps_entry) { .start = address }), 0);

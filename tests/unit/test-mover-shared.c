@@ -149,9 +149,9 @@ static void test_whose_maps_are_read(void **state) {
         struct mover *mover = make("0", &own, 1);
         goal_of_test.companions = NULL;
         assert_int_equal(mover_waits_for_companion(mover), 0);
-        atomic_store(&mover->reading, 1);
+        atomic_store(&mover->reading.number, 1);
         assert_int_equal(mover_waits_for_companion(mover), 0);
-        atomic_store(&mover->reading, 2);
+        atomic_store(&mover->reading.number, 2);
         assert_int_equal(mover_waits_for_companion(mover), 1);
         assert_int_equal(mover_slice(mover, 4096), 1); /* it has read them, and moves */
         assert_int_equal(mover_waits_for_companion(mover), 0);

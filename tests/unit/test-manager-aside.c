@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* A process that does not let itself be read: it alone is left out, nobody else waits, and nothing of its service is moved until it answers. */
 #include "manager-fixture.h"
+#include "transition.h"
 
 #define UNIT   "managed.service"
 #define CGROUP "/system.slice/" UNIT
@@ -56,6 +57,80 @@ static void test_one_process(void **state) {
         assert_true(status_names(0));
         assert_int_equal(fx.n_read, 3);
         assert_true(fx.n_changes > 0); /* what was held back is done */
+}
+
+/* One that has come since the screen, and is read because of what it may share: it hangs one thread, and no other, also once a screen has found it. */
+static void test_newcomer(void **state) {
+        fx.shares = true;
+        fx.n_newcomers = 1;
+        begin(2, 4002);
+        fx_pass(2 * USEC_PER_MINUTE);
+        assert_int_equal(note()->n_aside, 1);
+        assert_int_equal(note()->aside[0].pid, 4002);
+        assert_true(status_names(4002));
+        assert_false(note()->stuck);
+        assert_int_equal(fx.n_read, 2);
+        assert_int_equal(fx.n_jobs, 1);
+        assert_int_equal(fx.n_changes, 0);
+        fx.n_processes = 3;
+        fx.n_newcomers = 0;
+        fx_pass(10 * USEC_PER_MINUTE);
+        assert_int_equal(fx.n_read, 2);
+        assert_int_equal(fx.n_jobs, 1);
+        assert_int_equal(fx.n_changes, 0);
+
+        fx.stuck_pid = 0;
+        fx_pass(10 * USEC_PER_MINUTE);
+        assert_int_equal(note()->n_aside, 0);
+        assert_true(status_names(0));
+        assert_int_equal(fx.n_read, 3);
+        assert_true(fx.n_changes > 0);
+}
+
+/* More of them than can be left out: the service as a whole is, and is still one thread for each. */
+static void test_many_newcomers(void **state) {
+        fx.shares = true;
+        fx.n_newcomers = ASIDE_MAX + 1;
+        begin(2, 4002);
+        for (pid_t i = 0; i <= (pid_t) ASIDE_MAX; i++) {
+                fx.stuck_pid = 4002 + i;
+                fx_pass(5 * USEC_PER_MINUTE);
+        }
+        assert_int_equal(note()->n_aside, ASIDE_MAX);
+        assert_true(note()->stuck);
+        assert_int_equal(note()->stuck_pid, 4002 + (pid_t) ASIDE_MAX);
+        assert_int_equal(fx.n_jobs, ASIDE_MAX + 1);
+        fx.stuck_pid = 0;
+        fx_pass(10 * USEC_PER_MINUTE);
+        assert_int_equal(note()->n_aside, 0);
+        assert_false(note()->stuck);
+}
+
+/* It hangs once its service is being moved: the second pass, which looks who shares its pages, leaves it out as well. */
+static void test_second_pass(void **state) {
+        const struct transition *t = NULL;
+        fx.shares = fx.moves = true;
+        fx.host.has_cpuset = false;
+        fx.services[0] = UNIT;
+        fx.n_processes = 3;
+        fx_start_manager();
+        for (unsigned i = 0; i < 600 && !(t && transition_wants_observation(t)); i++) {
+                fx_pass(USEC_PER_SEC / 10);
+                t = transition_find(fx.manager, CGROUP);
+        }
+        assert_non_null(t);
+        assert_int_equal(t->n_passes, 1);
+        fx.stuck_pid = 4001;
+        unsigned before = fx.n_changes;
+        fx_pass(2 * USEC_PER_MINUTE);
+        assert_true(fx.n_changes > before);
+        assert_int_equal(note()->n_aside, 1);
+        assert_false(note()->stuck);
+        assert_int_equal(fx.n_jobs, 1);
+        fx.stuck_pid = 0;
+        fx_pass(10 * USEC_PER_MINUTE);
+        assert_int_equal(note()->n_aside, 0);
+        assert_int_equal(fx.n_jobs, 0);
 }
 
 /* Without it there is no service: so that waits as a whole. */
@@ -304,6 +379,9 @@ static void test_limits(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_one_process, fx_setup, fx_teardown),
+                cmocka_unit_test_setup_teardown(test_newcomer, fx_setup, fx_teardown),
+                cmocka_unit_test_setup_teardown(test_many_newcomers, fx_setup, fx_teardown),
+                cmocka_unit_test_setup_teardown(test_second_pass, fx_setup, fx_teardown),
                 cmocka_unit_test_setup_teardown(test_only_process, fx_setup, fx_teardown),
                 cmocka_unit_test_setup_teardown(test_no_threads, fx_setup, fx_teardown),
                 cmocka_unit_test_setup_teardown(test_no_thread_to_move, fx_setup, fx_teardown),

@@ -123,6 +123,50 @@ static int read_of(const struct host *h, const struct process_ref *processes, si
         return mappers_read(h, &of, ret);
 }
 
+/* 402 has come since, and 400, of another cgroup by now. */
+static void test_newcomers(const struct tree *t, const struct host *h, const struct process_ref *known) {
+        static const struct process_ref others[] = { { 402, 3001 }, { 402, 3002 } };
+        const struct maps_entry lib = { .start = 0xa000, .device = 0xfeULL << 32 | 1, .inode = 7 };
+        struct maps_reading reading = { 0 };
+        struct mappers_of of = { .processes = known, .n_processes = 1, .cgroup = FORKS, .reading = &reading };
+        struct process_ref p;
+        struct mappers *m;
+        for (size_t i = 0; i < 3; i++) { /* nobody is aside; another by its number is; it is */
+                of.aside = others;
+                of.n_aside = i;
+                assert_int_equal(mappers_read(h, &of, &m), 0);
+                assert_int_equal(mappers_count(m, &lib), i < 2 ? 2 : 1);
+                assert_false(
+                        mappers_is_outdated(m, h, &of)); /* whether it was read or not: it would not be the next time either */
+                assert_false(maps_reading_newcomer(&reading, &p));
+                mappers_free(m);
+        }
+        of.n_aside = 0;
+        assert_int_equal(mappers_read(h, &of, &m), 0);
+        assert_int_equal(mappers_n_read(m), 3);
+        tree_put(t, "sys/fs/cgroup/system.slice/forks.service/cgroup.procs", "402\n401\n");
+        assert_true(mappers_is_outdated(m, h, &of));
+        of.cgroup = "/system.slice/nobody.service";
+        assert_false(mappers_is_outdated(m, h, &of));
+        of.cgroup = NULL;
+        assert_false(mappers_is_outdated(m, h, &of));
+        mappers_free(m);
+
+        /* A captured machine: who was there by then. */
+        of.cgroup = FORKS;
+        tree_put(t, "sys/fs/cgroup/system.slice/forks.service/" NEWCOMERS_FILE, "300\n");
+        assert_int_equal(mappers_read(h, &of, &m), 0);
+        assert_int_equal(mappers_count(m, &lib), 1);
+        assert_false(mappers_is_outdated(m, h, &of));
+        mappers_free(m);
+
+        /* Where it hangs, it is said who. */
+        atomic_store(&reading.newcomer_start_ticks, 7);
+        atomic_store(&reading.newcomer, 402);
+        assert_true(maps_reading_newcomer(&reading, &p));
+        assert_true(p.pid == 402 && p.start_ticks == 7);
+}
+
 static void test_mappers(void **state) {
         static const struct process_ref processes[] = { { 300, 2000 }, { 400, 3000 }, { 401, 3001 }, { 402, 1 }, { 9999, 1 } };
         struct tree t;
@@ -169,7 +213,9 @@ static void test_mappers(void **state) {
         assert_int_equal(mappers_count(m, &(struct maps_entry) { .start = 0xa000, .device = disk, .inode = 7 }), 2);
         assert_int_equal(mappers_count(m, &(struct maps_entry) { .start = 0x5000 }), 0);
         assert_int_equal(atomic_load(&reading.number), 2); /* its companion's, as without newcomers */
+        assert_int_equal(atomic_load(&reading.newcomer), 0);
         mappers_free(m);
+        test_newcomers(&t, h, processes);
         host_free(h);
         tree_done(&t);
 }

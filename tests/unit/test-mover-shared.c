@@ -47,8 +47,9 @@ static void test_shared_with_others(void **state) {
 }
 
 /* A process that was forked after it was read who maps what, as a database's connections are: looked at again, and what it maps as well is moved. */
-static void test_shared_with_a_newcomer(void **state) {
+static void meet_a_newcomer(bool aside) {
         enum { NEWCOMER_PID = 102 };
+        static const struct process_ref newcomer = { NEWCOMER_PID, NEWCOMER_PID + 1000 };
         static const struct process_ref both[] = { { PID, PID + 1000 }, { OTHER_PID, OTHER_PID + 1000 } };
         struct simulated_mapping m = { .start = BASE + 64 * MIB,
                                        .n_pages = 1000,
@@ -63,7 +64,11 @@ static void test_shared_with_a_newcomer(void **state) {
         for (size_t i = 0; i < 1000; i++)
                 simulated_page(sim, OTHER_PID, m.start + i * 4096)->shared = true;
         goal_of_test.move_shared = true;
+        goal_of_test.aside = &newcomer;
+        goal_of_test.n_aside = aside;
         struct mover *mover = make("0", both, 2);
+        goal_of_test.aside = NULL;
+        goal_of_test.n_aside = 0;
         assert_int_equal(mover_slice(mover, 4096), 1); /* of the first, which shares nothing */
         assert_non_null(mover->mappers);
         assert_int_equal(simulated_add_process(sim, NEWCOMER_PID, CGROUP), 0);
@@ -72,9 +77,18 @@ static void test_shared_with_a_newcomer(void **state) {
         assert_int_equal(simulated_write_proc(sim, fx.host.root_fd, with_pagemap), 0);
         assert_int_equal(run(mover, 4 * MIB), 0);
         assert_int_equal(mover->n_mappers_again, 1);
-        assert_int_equal(mover_result(mover)->failed_shared, 0);
-        assert_int_equal(simulated_pages_on(sim, OTHER_PID, 0), 1000);
+        assert_int_equal(mover_result(mover)->failed_shared, aside ? 1000 : 0);
+        assert_int_equal(simulated_pages_on(sim, OTHER_PID, 0), aside ? 0 : 1000);
         mover_free(mover);
+}
+
+static void test_shared_with_a_newcomer(void **state) {
+        meet_a_newcomer(false);
+}
+
+/* It hangs, and its maps are not read: a stranger. */
+static void test_shared_with_one_aside(void **state) {
+        meet_a_newcomer(true);
 }
 
 /* Memory that others map, again and again: looked at again so often and no more. */
@@ -166,9 +180,10 @@ static void test_shared_pages_stay_unless_told(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                ALL(test_shared_by_the_service_alone),   ALL(test_shared_with_others),      ALL(test_shared_with_a_newcomer),
-                ALL(test_shared_with_strangers),         ALL(test_shared_with_a_companion), PAGEMAP(test_whose_maps_are_read),
-                ALL(test_shared_pages_stay_unless_told),
+                ALL(test_shared_by_the_service_alone), ALL(test_shared_with_others),
+                ALL(test_shared_with_a_newcomer),      ALL(test_shared_with_one_aside),
+                ALL(test_shared_with_strangers),       ALL(test_shared_with_a_companion),
+                PAGEMAP(test_whose_maps_are_read),     ALL(test_shared_pages_stay_unless_told),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -22,6 +22,7 @@ static void add_result(struct move_result *total, const struct move_result *r) {
         total->asked_pages += r->asked_pages;
         /* Each pass meets the same stubborn pages again: the last pass's word counts. */
         total->failed_shared = r->failed_shared;
+        total->shared_unsure = r->shared_unsure;
         total->failed_busy = r->failed_busy;
         total->failed_no_memory = r->failed_no_memory;
         total->failed_gone += r->failed_gone;

@@ -55,6 +55,7 @@ struct move_result {
          * together. What a slice takes beyond these is reading and asking, which stalls nobody. */
         uint64_t longest_call_usec, calls_usec;
         bool process_vanished; /* some process ended meanwhile */
+        bool shared_unsure; /* processes of the service came while it was found out who shares its pages: some of failed_shared may be its own */
         /* What goal.stubborn had and what would not move now. The mover's: good while no slice runs, and until mover_free(); for the service's next
          * move keep a stubborn_copy(). NULL: this mover does not tell. */
         const struct stubborn *stubborn;

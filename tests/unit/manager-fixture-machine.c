@@ -177,6 +177,9 @@ static int fx_mover_slice(struct env_mover *m, uint64_t budget_bytes) {
                 return -EPERM;
         if (fx.slice_error < 0)
                 return fx.slice_error;
+        if (fx.shared_unsure || fx.shared_surely)
+                m->result.failed_shared = GIB / fx.host.page_bytes;
+        m->result.shared_unsure = fx.shared_unsure;
         return (fx.moved_pid > 0 && m->at > 0) || (fx.stuck_pid > 0 && m->at_newcomer) ? -EINPROGRESS : 0;
 }
 

@@ -47,6 +47,8 @@ extern struct manager_fixture {
         pid_t stuck_pid;    /* reading this process's memory map does not, until this is 0 again */
         bool moves;         /* movers are made, and move nothing; */
         int slice_error;    /* … or fail with this */
+        bool shared_unsure; /* … they say that all of it is shared with others, as far as they know */
+        bool shared_surely; /* … that it is */
         pid_t moved_pid;    /* who finds out who shares its pages gets stuck at this process, until this is 0 again */
         size_t n_processes; /* of each service, from 4000 on, */
         size_t n_newcomers; /* … and so many after them that no screen has found yet */

@@ -133,6 +133,32 @@ static void test_second_pass(void **state) {
         assert_int_equal(fx.n_jobs, 0);
 }
 
+/* What is said to be shared with others stays, unless that is said because processes of its own came: then a look says that it may move, and it is tried. */
+static unsigned count_passes(void) {
+        unsigned n_passes = 0;
+        fx.shares = fx.moves = true;
+        fx.host.has_cpuset = false;
+        fx.services[0] = UNIT;
+        fx_start_manager();
+        const struct transition *t = NULL;
+        for (unsigned i = 0; i < 600 && (t || n_passes == 0); i++) {
+                fx_pass(USEC_PER_SEC / 10);
+                t = transition_find(fx.manager, CGROUP);
+                n_passes = t ? MAX2(n_passes, t->n_passes) : n_passes;
+        }
+        return n_passes;
+}
+
+static void test_shared(void **state) {
+        fx.shared_surely = true;
+        assert_int_equal(count_passes(), 1);
+}
+
+static void test_shared_perhaps(void **state) {
+        fx.shared_unsure = true;
+        assert_int_equal(count_passes(), 4);
+}
+
 /* Without it there is no service: so that waits as a whole. */
 static void test_only_process(void **state) {
         begin(1, 4000);
@@ -382,6 +408,8 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_newcomer, fx_setup, fx_teardown),
                 cmocka_unit_test_setup_teardown(test_many_newcomers, fx_setup, fx_teardown),
                 cmocka_unit_test_setup_teardown(test_second_pass, fx_setup, fx_teardown),
+                cmocka_unit_test_setup_teardown(test_shared, fx_setup, fx_teardown),
+                cmocka_unit_test_setup_teardown(test_shared_perhaps, fx_setup, fx_teardown),
                 cmocka_unit_test_setup_teardown(test_only_process, fx_setup, fx_teardown),
                 cmocka_unit_test_setup_teardown(test_no_threads, fx_setup, fx_teardown),
                 cmocka_unit_test_setup_teardown(test_no_thread_to_move, fx_setup, fx_teardown),

@@ -1,9 +1,26 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The mover and pages that several processes map: moved where all of them are of the service, or of a companion with the same home, and told to; left
  * alone where anybody else is among them. */
+#include "host/maps.h"
+#include "host/numa-maps.h"
 #include "mover-fixture.h"
 
 #define OTHER_PID 101
+
+struct numa_maps_parser *__real_numa_maps_parser_new(unsigned n_ids, uint64_t page_bytes, numa_maps_callback callback,
+                                                     void *userdata);
+struct numa_maps_parser *__wrap_numa_maps_parser_new(unsigned n_ids, uint64_t page_bytes, numa_maps_callback callback,
+                                                     void *userdata);
+
+static const char *ends; /* is gone once numa_maps is read; NULL: nothing */
+
+struct numa_maps_parser *__wrap_numa_maps_parser_new(unsigned n_ids, uint64_t page_bytes, numa_maps_callback callback,
+                                                     void *userdata) {
+        if (ends)
+                assert_int_equal(unlinkat(fx.host.root_fd, ends, 0), 0);
+        ends = NULL;
+        return __real_numa_maps_parser_new(n_ids, page_bytes, callback, userdata);
+}
 
 static void assert_pages(uint64_t a, uint64_t b, uint64_t c, uint64_t d) {
         const uint64_t expected[4] = { a, b, c, d };
@@ -91,8 +108,16 @@ static void test_shared_with_one_aside(void **state) {
         meet_a_newcomer(true);
 }
 
-/* Memory that others map, again and again: looked at again so often and no more. */
-static void test_shared_with_strangers(void **state) {
+/* One that ends once it was counted how often memory is mapped, and so is missing from then on. */
+static void test_shared_with_one_that_ends(void **state) {
+        ends = "proc/101/maps";
+        struct move_result r = move_shared(2, true);
+        assert_pages(1010, 0, 0, 0);
+        assert_int_equal(r.moved_pages, 1010);
+}
+
+/* Memory that others map, again and again: looked at again where somebody has come, so often and no more. */
+static void meet_strangers(bool crowd) {
         struct process_ref processes[2 + MAPPERS_AGAIN_MAX];
         for (size_t i = 0; i < ARRAY_SIZE(processes); i++) {
                 processes[i] = (struct process_ref) { PID + (pid_t) i, PID + (pid_t) i + 1000 };
@@ -108,12 +133,27 @@ static void test_shared_with_strangers(void **state) {
                 for (size_t k = 0; k < 10; k++)
                         simulated_page(sim, processes[i].pid, BASE + k * 4096)->shared = true;
         }
+        struct strbuf b = { 0 };
+        for (unsigned i = 0; i <= NEWCOMERS_MAX; i++) /* more than are looked at: there is always somebody who was not */
+                strbuf_printf(&b, "%u\n", 5000 + i);
+        _cleanup_free_ char *text = strbuf_steal(&b);
+        assert_non_null(text);
+        fixture_write(&fx, "cg" CGROUP "/cgroup.procs", crowd ? text : "100\n101\n");
         goal_of_test.move_shared = true;
         struct mover *mover = make("0", processes, ARRAY_SIZE(processes));
         assert_int_equal(run(mover, 4 * MIB), 0);
-        assert_int_equal(mover->n_mappers_again, MAPPERS_AGAIN_MAX);
+        assert_int_equal(mover->n_mappers_again, crowd ? MAPPERS_AGAIN_MAX : 0);
+        assert_int_equal(mover_result(mover)->shared_unsure, crowd);
         assert_int_equal(mover_result(mover)->moved_pages, 0);
         mover_free(mover);
+}
+
+static void test_shared_with_strangers(void **state) {
+        meet_strangers(false);
+}
+
+static void test_shared_with_a_crowd(void **state) {
+        meet_strangers(true);
 }
 
 /* The other is of another service, which goes to the same nodes: moved once, and found there by the other's mover. */
@@ -180,10 +220,10 @@ static void test_shared_pages_stay_unless_told(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                ALL(test_shared_by_the_service_alone), ALL(test_shared_with_others),
-                ALL(test_shared_with_a_newcomer),      ALL(test_shared_with_one_aside),
-                ALL(test_shared_with_strangers),       ALL(test_shared_with_a_companion),
-                PAGEMAP(test_whose_maps_are_read),     ALL(test_shared_pages_stay_unless_told),
+                ALL(test_shared_by_the_service_alone),   ALL(test_shared_with_others),        ALL(test_shared_with_a_newcomer),
+                ALL(test_shared_with_one_aside),         ALL(test_shared_with_one_that_ends), ALL(test_shared_with_a_crowd),
+                ALL(test_shared_with_strangers),         ALL(test_shared_with_a_companion),   PAGEMAP(test_whose_maps_are_read),
+                ALL(test_shared_pages_stay_unless_told),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

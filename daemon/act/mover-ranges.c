@@ -236,7 +236,10 @@ static int know_mappers(struct mover *m) {
 static int look_up_ranges(struct mover *m, pid_t pid) {
         const struct mappers_of of = mappers_of(m);
         int r = read_maps(m, pid);
-        if (r < 0 || !m->lacks_mappers || !mappers_is_outdated(m->mappers, m->host, &of))
+        if (r < 0 || !m->lacks_mappers || m->n_mappers_checks == MAPPERS_CHECKS_MAX)
+                return r;
+        m->n_mappers_checks++;
+        if (!mappers_is_outdated(m->mappers, m->host, &of))
                 return r;
         if (m->n_mappers_again < MAPPERS_AGAIN_MAX) {
                 m->n_mappers_again++;

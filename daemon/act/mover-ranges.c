@@ -230,9 +230,8 @@ static int know_mappers(struct mover *m) {
         return r;
 }
 
-/* Where the ranges end, and which of them nobody else maps. It was read who maps what before numa_maps counted, so that who ended since is among
- * them, and is read again, so that who came is. As far as can be told: one that came and went counts once too seldom, and beside somebody else's one that
- * went once too often. */
+/* Where the ranges end, and which of them nobody else maps. It was read who maps what before numa_maps counted, so that who has ended since is among
+ * them; where somebody has come it is read again. As far as can be told: one that came and went is missing, and one that went may stand for a stranger. */
 static int look_up_ranges(struct mover *m, pid_t pid) {
         const struct mappers_of of = mappers_of(m);
         int r = read_maps(m, pid);

@@ -15,11 +15,15 @@ bool aside_add(struct service_note *n, const struct service_sample *s, size_t pr
         /* Without its only process a service would seem to be gone. */
         if (process >= s->n_processes || s->n_processes < 2)
                 return false;
-        if (is_aside(n, &s->processes[process])) /* by another who reads it */
+        return aside_add_newcomer(n, &s->processes[process]);
+}
+
+bool aside_add_newcomer(struct service_note *n, const struct process_ref *p) {
+        if (is_aside(n, p)) /* by another who reads it */
                 return true;
         if (n->n_aside >= ASIDE_MAX)
                 return false;
-        n->aside[n->n_aside++] = s->processes[process];
+        n->aside[n->n_aside++] = *p;
         return true;
 }
 

@@ -28,7 +28,9 @@ struct deep_job {
         bool beside; /* the cycle does not wait for it, or went on without it */
         bool noted;  /* as the one read of its service that is under way */
         uint64_t began_usec;
-        atomic_size_t reading; /* index of the process that is read, + 1 */
+        struct maps_reading reading;
+        struct process_ref left_out[ASIDE_MAX]; /* who hung when it was submitted */
+        unsigned n_left_out;
         struct companions companions;
         bool alone;               /* began when one of the cycle's companions was known to hang: read without them */
         bool companion_stuck;     /* one of theirs does not let go: */
@@ -82,6 +84,9 @@ static int run_deep(void *arg) {
         options.reading = &j->reading;
         j->alone = atomic_load(&j->cycle->companion_hangs);
         options.companions = j->alone ? NULL : &j->companions;
+        options.cgroup = s->cgroup;
+        options.aside = j->left_out;
+        options.n_aside = j->n_left_out;
         return env->ops->read_deep(env->context, j->m->topology->n_ids, s->processes, s->n_processes, &options, &j->result);
 }
 
@@ -192,13 +197,22 @@ static void let_others_read(struct deep_job *j, struct service_note *n) {
         j->noted = false;
 }
 
+/* The service's own process, or one that has come to it since, that is being read. False: it is none of these (`ret`: of pid 0). */
+static bool find_hung(const struct deep_job *j, const struct service_sample *s, size_t at, struct process_ref *ret) {
+        *ret = (struct process_ref) { 0 };
+        if (at > 0 && at <= s->n_processes)
+                *ret = s->processes[at - 1];
+        return at > 0 ? at <= s->n_processes : maps_reading_newcomer(&j->reading, ret);
+}
+
 static void late_deep(void *arg) {
         struct deep_job *j = arg;
         struct service_sample *s = &j->cycle->observation->services[j->index];
         struct service_note *n = manager_note(j->m, s->cgroup);
-        size_t at = atomic_load(&j->reading);
-        pid_t pid = at > 0 && at <= s->n_processes ? s->processes[at - 1].pid : 0;
-        _cleanup_free_ char *what = pid > 0 ? format_string("reading the memory map of process %d", (int) pid) : NULL;
+        struct process_ref p;
+        size_t at = atomic_load(&j->reading.number);
+        bool own = find_hung(j, s, at, &p);
+        _cleanup_free_ char *what = own ? format_string("reading the memory map of process %d", (int) p.pid) : NULL;
         bool foreign = n && is_stuck_at_companion(j, at);
         if (foreign) {
                 j->companion_stuck = n->without_companions = true;
@@ -206,12 +220,12 @@ static void late_deep(void *arg) {
                 atomic_store(&j->cycle->companion_hangs, true);
                 j->hung = hung_leave_out(j->m, j->cycle, &j->companions, at - s->n_processes - 1);
                 let_others_read(j, n);
-        } else if (n && pid > 0 && aside_add(n, s, at - 1)) {
-                j->aside = s->processes[at - 1];
+        } else if (n && own && (at > 0 ? aside_add(n, s, at - 1) : aside_add_newcomer(n, &p))) {
+                j->aside = p;
                 let_others_read(j, n);
         } else if (n) {
                 n->stuck = true;
-                n->stuck_pid = pid;
+                n->stuck_pid = p.pid;
         }
         journal_stuck(s->unit, s->cgroup, foreign, !foreign && what ? what : "reading its memory map");
         if (j->beside)
@@ -232,6 +246,8 @@ static int start_deep(struct manager *m, struct cycle *c, size_t index) {
         *j = (struct deep_job) {
                 .m = m, .cycle = cycle_ref(c), .index = index, .beside = n && n->slow, .began_usec = manager_now(m)
         };
+        for (; n && j->n_left_out < n->n_aside; j->n_left_out++)
+                j->left_out[j->n_left_out] = n->aside[j->n_left_out];
         int r = cycle_companions(m, c, index, NULL, &j->companions);
         if (r >= 0)
                 r = manager_submit(m, &deep_job_ops, j, j->beside ? DEEP_SLOW_DEADLINE_USEC : DEEP_DEADLINE_USEC);

@@ -65,6 +65,8 @@ void cycle_forget_kept(struct service_note *n, uint64_t now_usec);
 
 /* `process`: its index in the sample. False: it cannot be left out, the service itself is to be left alone. */
 bool aside_add(struct service_note *n, const struct service_sample *s, size_t process);
+/* The same of one that has come to the service since it was listed. */
+bool aside_add_newcomer(struct service_note *n, const struct process_ref *p);
 void aside_remove(struct service_note *n, const struct process_ref *p);
 void aside_leave_out(const struct service_note *n, struct service_sample *s);
 

@@ -98,7 +98,9 @@ static void remember(struct transition *t, const struct service_sample *now, int
                 history_record_interleaved(&m->history, t->target.cgroup,
                                            interleaved ? interleave_key(p->weight_by_node, m->topology->n_ids) : 0);
         /* What the kernel or the service manager refused it will refuse again: not at each cooldown, with a line each. */
-        if (error < 0 && !t->cancelled && error != -ESRCH && error != -ENOENT)
+        if (error < 0 && t->unable && !t->cancelled)
+                history_record_unable(&m->history, t->target.cgroup, manager_now(m));
+        else if (error < 0 && !t->cancelled && error != -ESRCH && error != -ENOENT)
                 history_record_failed(&m->history, t->target.cgroup, manager_now(m));
         else
                 record_settled(t, now);

@@ -71,6 +71,8 @@ int transition_make_goal(const struct transition *t, struct transition_goal *g) 
                 .respect_own_policy = rule->app_policy == APP_POLICY_RESPECT,
                 .move_shared = rule->shared_pages == SHARED_PAGES_MOVE,
                 .companions = &g->companions,
+                .aside = note ? note->aside : NULL,
+                .n_aside = note ? note->n_aside : 0,
                 .stubborn = note ? note->stubborn : NULL,
         };
         for (unsigned n = 0; n < n_ids; n++) {

@@ -22,6 +22,7 @@ static void add_result(struct move_result *total, const struct move_result *r) {
         total->asked_pages += r->asked_pages;
         /* Each pass meets the same stubborn pages again: the last pass's word counts. */
         total->failed_shared = r->failed_shared;
+        total->shared_unsure = r->shared_unsure;
         total->failed_busy = r->failed_busy;
         total->failed_no_memory = r->failed_no_memory;
         total->failed_gone += r->failed_gone;
@@ -122,6 +123,12 @@ static const char *explain_move_error(int error) {
         }
 }
 
+/* The move as such has failed. */
+static void fail_move(struct transition *t, int error) {
+        t->unable = error == -EAGAIN || error == -EBUSY; /* of worker.h: movers say neither */
+        transition_fail(t, error, explain_move_error(error));
+}
+
 /* Moving does more harm than good. What has come home stays; where that is not all, whatever else was planned is not done. */
 static void give_up(struct transition *t) {
         if (t->backoff.cause == HOLD_ROOM || t->n_passes > 1) {
@@ -205,7 +212,7 @@ static void end_slice(struct transition *t, int result) {
         if (result < 0) {
                 add_result(&t->total, r);
                 transition_drop_mover(t);
-                transition_fail(t, result, explain_move_error(result));
+                fail_move(t, result);
                 return;
         }
         if (t->cancelled || result == 0) {
@@ -303,7 +310,7 @@ void transition_slice_due(void *userdata) {
                         r = begin_slice(t, now);
         }
         if (r < 0)
-                transition_fail(t, r, explain_move_error(r));
+                fail_move(t, r);
         turn_pass_on(m, now);
 }
 

@@ -170,13 +170,20 @@ bool transition_accepts(const struct transition *t, uint64_t read_began_usec) {
         return t->phase == PHASE_VERIFY && read_began_usec >= t->verify_from_usec;
 }
 
+/* What others map will be others' in the next pass, too, but for what was only taken to be because processes of its own came meanwhile. */
+static uint64_t surely_refused_bytes(const struct transition *t) {
+        uint64_t refused = transition_refused_bytes(t),
+                 unsure = t->total.shared_unsure ? t->total.failed_shared * t->m->host->page_bytes : 0;
+        return refused - MIN2(unsure, refused);
+}
+
 static bool wants_another_pass(const struct transition *t, const struct service_sample *s, uint64_t left) {
         const struct placement *p = transition_placement(t);
         uint64_t total = sum_by_node(s->bytes_by_node, t->m->topology->n_ids);
         if (!p->move_memory || t->n_passes >= PASSES_MAX || left <= MAX2(LEFTOVER_BYTES, total / 1000 * LEFTOVER_PERMILLE))
                 return false;
         /* What the last pass could not move will not move now either. */
-        return left > transition_refused_bytes(t);
+        return left > surely_refused_bytes(t);
 }
 
 /* The move has come to rest; memory nodes that are to be narrowed are, if what is left elsewhere allows it. False: nothing is to be narrowed. */

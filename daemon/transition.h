@@ -75,6 +75,7 @@ struct transition {
 
         struct env_timer *timer;
         bool begins_late; /* its first pass has waited until whoever begins in the same cycle has begun */
+        bool unable;      /* no thread was left to move its pages: others' doing */
         bool cancelled;
         const char *why;         /* static text: why it was cancelled or given up */
         const char *why_partial; /* static text: why a pass ended early */

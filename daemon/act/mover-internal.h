@@ -57,6 +57,8 @@
 #define RANGES_MAX 65536u
 /* So often who maps what is read again, where processes that come and go may have made it old. */
 #define MAPPERS_AGAIN_MAX 8u
+/* So often it is looked whether somebody has come: of a service with very many processes the list of them is long. */
+#define MAPPERS_CHECKS_MAX 256u
 /* Blocks under way of which it is not known whether they are huge pages. */
 #define PROBES_MAX 512u
 /* Answers of scan_pages() that are kept. */
@@ -158,10 +160,12 @@ struct mover {
 
         bool move_shared;
         struct companions companions;
-        struct mappers *mappers; /* NULL: not read, or shared pages stay */
-        atomic_size_t reading;   /* whose maps are read for that, see mappers_read(); 0: nobody's */
+        struct mappers *mappers;     /* NULL: not read, or shared pages stay */
+        struct maps_reading reading; /* whose maps are read for that */
+        struct process_ref *aside;   /* whose are not */
+        size_t n_aside;
         bool lacks_mappers; /* memory of the present process, of a kind that only it and those that it forked map, is mapped more often than they know */
-        unsigned n_mappers_again;
+        unsigned n_mappers_again, n_mappers_checks;
 
         /* The present process (mover-ranges.c, mover-scan.c) */
         bool loaded;

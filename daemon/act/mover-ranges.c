@@ -163,7 +163,7 @@ static int on_entry(const struct maps_entry *e, void *userdata) {
         struct range *r = &m->ranges[ends->next];
         r->end = e->end;
         r->no_huge = m->how != PAGES_HOME && e->huge_known && e->huge_bytes == 0;
-        r->all = m->mappers && r->mapmax > 1 && r->mapmax <= mappers_count(m->mappers, e);
+        r->all |= m->mappers && r->mapmax > 1 && r->mapmax <= mappers_count(m->mappers, e);
         m->lacks_mappers |= m->mappers && r->mapmax > 1 && !r->all && (e->shared || e->inode == 0);
         return 0;
 }
@@ -227,30 +227,49 @@ static void drop_endless(struct mover *m) {
         m->n_ranges = kept;
 }
 
-/* After numa_maps, so that who was forked before it had counted is among them. As far as can be told: one that came or went in between
- * counts once too often or too seldom. */
+static struct mappers_of mappers_of(struct mover *m) {
+        return (struct mappers_of) {
+                .processes = m->processes,
+                .n_processes = m->n_processes,
+                .cgroup = m->cgroup,
+                .aside = m->aside,
+                .n_aside = m->n_aside,
+                .companions = &m->companions,
+                .reading = &m->reading,
+        };
+}
+
 static int know_mappers(struct mover *m) {
         if (!m->move_shared || m->mappers)
                 return 0;
-        int r = mappers_read(m->host, m->cgroup, m->processes, m->n_processes, &m->companions, &m->reading, &m->mappers);
-        atomic_store(&m->reading, 0);
+        const struct mappers_of of = mappers_of(m);
+        int r = mappers_read(m->host, &of, &m->mappers);
+        atomic_store(&m->reading.number, 0);
         return r;
 }
 
-/* Where the ranges end, and which of them nobody else maps. */
+/* Where the ranges end, and which of them nobody else maps. It was read who maps what before numa_maps counted, so that who has ended since is among
+ * them; where somebody has come it is read again. As far as can be told: one that came and went is missing, and one that went may stand for a stranger. */
 static int look_up_ranges(struct mover *m, pid_t pid) {
-        bool known_before = m->mappers;
-        int r = know_mappers(m);
-        if (r >= 0)
-                r = read_maps(m, pid);
-        if (r < 0 || !m->lacks_mappers || !known_before || m->n_mappers_again == MAPPERS_AGAIN_MAX)
+        const struct mappers_of of = mappers_of(m);
+        int r = read_maps(m, pid);
+        if (r < 0 || !m->lacks_mappers || m->n_mappers_checks == MAPPERS_CHECKS_MAX)
                 return r;
-        m->n_mappers_again++;
-        m->mappers = mappers_free(m->mappers);
-        for (size_t i = 0; i < m->n_ranges; i++)
-                m->ranges[i].end = 0;
-        r = know_mappers(m);
-        return r < 0 ? r : read_maps(m, pid);
+        m->n_mappers_checks++;
+        if (!mappers_is_outdated(m->mappers, m->host, &of))
+                return r;
+        if (m->n_mappers_again < MAPPERS_AGAIN_MAX) {
+                m->n_mappers_again++;
+                m->mappers = mappers_free(m->mappers);
+                for (size_t i = 0; i < m->n_ranges; i++)
+                        m->ranges[i].end = 0;
+                m->lacks_mappers = false;
+                r = know_mappers(m);
+                if (r >= 0)
+                        r = read_maps(m, pid);
+        }
+        m->result.shared_unsure |= m->lacks_mappers;
+        return r;
 }
 
 int mover_load_ranges(struct mover *m, pid_t pid) {
@@ -265,7 +284,9 @@ int mover_load_ranges(struct mover *m, pid_t pid) {
         m->cursor = 0;
         mover_forget_pagemap(m);
         (void) snprintf(path, sizeof(path), "proc/%d/numa_maps", pid);
-        int r = read_numa_maps(m, path, buffer);
+        int r = know_mappers(m);
+        if (r >= 0)
+                r = read_numa_maps(m, path, buffer);
         if (r == RANGES_ENOUGH)
                 r = 0;
         else

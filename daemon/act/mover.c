@@ -63,7 +63,8 @@ int mover_new(const struct act *act, const struct host *h, const struct topology
         bool lone = strncmp(cgroup, "pid:", 4) == 0;
         m->cgroup = lone ? NULL : strdup(cgroup);
         m->processes = calloc(n_processes + 1, sizeof(*m->processes));
-        int r = m->processes && (m->cgroup || lone) ? mover_init_targets(m, goal) : -ENOMEM;
+        m->aside = calloc(goal->n_aside + 1, sizeof(*m->aside));
+        int r = m->processes && m->aside && (m->cgroup || lone) ? mover_init_targets(m, goal) : -ENOMEM;
         if (r >= 0)
                 r = alloc_window(m);
         if (r >= 0)
@@ -76,6 +77,8 @@ int mover_new(const struct act *act, const struct host *h, const struct topology
         }
         memcpy(m->processes, processes, n_processes * sizeof(*processes));
         m->n_processes = n_processes;
+        for (; m->n_aside < goal->n_aside; m->n_aside++)
+                m->aside[m->n_aside] = goal->aside[m->n_aside];
         m->result.stubborn = m->stubborn;
         *ret = m;
         return 0;
@@ -97,7 +100,7 @@ struct mover *mover_free(struct mover *m) {
                 m->cgroup,     m->processes, m->room,      m->assigned, m->pool_pages,    m->weight,     m->ranges,
                 m->flow,       m->surplus,   m->deficit,   m->pattern,  m->pagemap,       m->window,     m->addresses,
                 m->nodes,      m->status,    m->now,       m->pick,     m->ask_addresses, m->ask_status, m->ask_pick,
-                m->candidates, m->missed,    m->stretches, m->retry,    m->where,         m->withheld,
+                m->candidates, m->missed,    m->stretches, m->retry,    m->where,         m->withheld,   m->aside,
         };
         for (size_t i = 0; i < ARRAY_SIZE(all); i++)
                 free(all[i]);
@@ -113,7 +116,7 @@ const struct move_result *mover_result(const struct mover *m) {
 }
 
 size_t mover_waits_for_companion(const struct mover *m) {
-        size_t reading = atomic_load(&m->reading);
+        size_t reading = atomic_load(&m->reading.number);
         return reading - MIN2(reading, m->n_processes);
 }
 

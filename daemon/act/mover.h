@@ -33,6 +33,8 @@ struct move_goal {
         const struct stubborn *stubborn; /* what earlier moves found pinned, see move_result; NULL: nothing is known */
         bool move_shared; /* pages that several of the processes map, and nobody else as far as can be told, are moved too … */
         const struct companions *companions; /* … but for these, who go to the same nodes (own copy); NULL: nobody */
+        const struct process_ref *aside;     /* processes of the service that hang: their maps are not read (own copy) */
+        size_t n_aside;
 };
 
 /* Totals since the mover was made. Pages are base pages of 4 KiB (host.page_bytes), huge ones counted by their size. */
@@ -53,6 +55,7 @@ struct move_result {
          * together. What a slice takes beyond these is reading and asking, which stalls nobody. */
         uint64_t longest_call_usec, calls_usec;
         bool process_vanished; /* some process ended meanwhile */
+        bool shared_unsure; /* processes of the service came while it was found out who shares its pages: some of failed_shared may be its own */
         /* What goal.stubborn had and what would not move now. The mover's: good while no slice runs, and until mover_free(); for the service's next
          * move keep a stubborn_copy(). NULL: this mover does not tell. */
         const struct stubborn *stubborn;

@@ -42,6 +42,7 @@ static int read_maps(const struct look_input *in, const struct history *history,
                 if (r < 0)
                         return r;
                 options.companions = &companions;
+                options.cgroup = s->cgroup;
                 r = in->patience ? patient_read(in->patience, h, in->topology->n_ids, s->processes, s->n_processes, &options, &d)
                                  : observe_deep(h, in->topology->n_ids, s->processes, s->n_processes, &options, &d);
                 if (r == -ENOMEM)

@@ -24,6 +24,8 @@ struct reading {
         size_t n_processes;
         struct deep_options options;
         struct companions companions;
+        char *cgroup;
+        struct process_ref *aside;
         struct recorder recorder;
         bool records;
         struct deep_sample *sample;
@@ -36,6 +38,8 @@ static void reading_free(struct reading *r) {
         free(r->host.cgroup_mount);
         free(r->processes);
         companions_done(&r->companions);
+        free(r->cgroup);
+        free(r->aside);
         recorder_done(&r->recorder);
         deep_sample_free(r->sample);
         (void) pthread_cond_destroy(&r->ended);
@@ -122,6 +126,20 @@ static bool await(struct reading *r, uint64_t deadline_usec) {
         return ended;
 }
 
+/* Options that borrow nothing; who waits is told no more than that it takes too long. */
+static int copy_options(struct reading *r, const struct deep_options *o) {
+        r->options = *o;
+        r->options.reading = NULL;
+        r->options.companions = &r->companions;
+        r->options.cgroup = r->cgroup = o->cgroup ? strdup(o->cgroup) : NULL;
+        r->options.aside = r->aside = calloc(o->n_aside + 1, sizeof *r->aside);
+        if (!r->aside || (o->cgroup && !r->cgroup))
+                return -ENOMEM;
+        if (o->n_aside > 0)
+                memcpy(r->aside, o->aside, o->n_aside * sizeof *r->aside);
+        return companions_copy(o->companions, &r->companions);
+}
+
 int patient_read(struct patience *p, const struct host *h, unsigned n_ids, const struct process_ref *processes,
                  size_t n_processes, const struct deep_options *options, struct deep_sample **ret) {
         struct reading *r;
@@ -130,9 +148,7 @@ int patient_read(struct patience *p, const struct host *h, unsigned n_ids, const
         if (error < 0)
                 return error;
         r->n_ids = n_ids;
-        r->options = *options;
-        r->options.companions = &r->companions;
-        error = companions_copy(options->companions, &r->companions);
+        error = copy_options(r, options);
         if (error >= 0)
                 error = -pthread_create(&thread, NULL, run, r);
         if (error < 0) {

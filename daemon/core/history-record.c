@@ -78,6 +78,18 @@ void history_record_failed(struct history *h, const char *cgroup, uint64_t now_u
         wait_for_retry(e, HISTORY_FAILED_USEC, HISTORY_FAILED_DOUBLINGS, now_usec);
 }
 
+void history_record_unable(struct history *h, const char *cgroup, uint64_t now_usec) {
+        struct history_entry *e = history_find(h, cgroup);
+        if (!e)
+                return;
+        e->settled_usec = now_usec;
+        e->failed = true;
+        unsigned n_failed = e->n_failed_moves;
+        wait_for_retry(e, HISTORY_FAILED_USEC, HISTORY_UNABLE_DOUBLINGS, now_usec);
+        if (n_failed >= HISTORY_UNABLE_DOUBLINGS) /* what fails after that waits no longer for it */
+                e->n_failed_moves = n_failed;
+}
+
 void history_forgive(struct history *h) {
         for (size_t i = 0; i < h->n_entries; i++) {
                 struct history_entry *e = &h->entries[i];

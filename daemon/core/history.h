@@ -89,6 +89,7 @@ struct history {
 #define HISTORY_SHARED_USEC      (120ULL * 1000000ULL)   /* where it was shared after a fork, which often is over soon */
 #define HISTORY_FAILED_USEC      (30ULL * 1000000ULL)    /* after a transition that had no effect, the same way … */
 #define HISTORY_FAILED_DOUBLINGS 11u                     /* … up to 17 hours: each try may move memory for nothing */
+#define HISTORY_UNABLE_DOUBLINGS 4u                      /* … and up to 8 minutes where it could not be tried */
 #define HISTORY_PATIENCE_USEC    (900ULL * 1000000ULL)   /* after one change of home, doubled for each further one, … */
 #define HISTORY_CALM_USEC        (14400ULL * 1000000ULL) /* … of which one is forgotten after so long; … */
 #define HISTORY_RESTLESS_MAX     6u                      /* … so many at most */
@@ -141,6 +142,8 @@ void history_update_shared(struct history_entry *e, const struct service_sample 
 /* It ended without effect, and not because the service ended: a cpuset was refused, nothing may be moved, … The planner waits longer
  * after each such end in a row before it wants the same again. */
 void history_record_failed(struct history *h, const char *cgroup, uint64_t now_usec);
+/* The same, but for a reason of ours, of which the service will know nothing once it is over: the wait does not grow past eight minutes. */
+void history_record_unable(struct history *h, const char *cgroup, uint64_t now_usec);
 /* A cpuset of it was refused, or accepted and without effect; or (false) one took effect. */
 void history_record_refused(struct history *h, const char *cgroup, bool refused);
 /* Its pages have been interleaved by these weights (interleave_key() of core/plan.h), or (0) moved in another way. */

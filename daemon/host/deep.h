@@ -27,6 +27,10 @@ struct deep_read {
         struct shared_files open; /* of mappings that others can see (MAP_SHARED), without hugetlb, the same way */
         struct deep_options options;
         struct mappers *mappers; /* NULL: shared pages stay */
+        struct put_off *put_off; /* mappings of the process being read that more map than is known (deep-shared.c) */
+        size_t n_put_off, put_off_capacity;
+        unsigned n_looks;   /* at who maps what, after the first: */
+        size_t n_looked_at; /* … at so many processes */
         size_t n_threads;
 
         /* Of the process being read. */
@@ -41,6 +45,20 @@ struct deep_read {
         size_t n_entries, entries_capacity, next_entry;
 };
 
+/* deep-shared.c: what processes share */
+
+/* Looks who maps what, where shared pages may move. 0 or -ENOMEM. */
+int deep_know_mappers(struct deep_read *r, const struct process_ref *processes, size_t n_processes);
+/* The maps of the next process. One whose maps cannot be read shares nothing that could be moved. 0 or -ENOMEM. */
+int deep_read_entries(struct deep_read *r, pid_t pid);
+/* One of its mappings: counted where others see what is written to it, and where it may move, as far as its policy goes. 0 or negative errno. */
+int deep_count_open(struct deep_read *r, const struct numa_mapping *m);
+int deep_count_movable(struct deep_read *r, const struct numa_mapping *m);
+/* After the last of its mappings: those that somebody unknown maps are looked at again, if somebody has come. 0 or -ENOMEM. */
+int deep_look_again(struct deep_read *r, const struct process_ref *processes, size_t n_processes);
+void deep_shared_done(struct deep_read *r);
+
+void deep_add_bytes(uint64_t *into, const struct numa_mapping *m);
 /* Notes the policy to be shown, if there is none yet. */
 int deep_set_policy(struct deep_sample *d, const char *text, size_t length);
 /* Looks at the task policies of a process's threads; its leader's is default, and a mapping at r->default_start shows it. Returns 0 or -ENOMEM. */

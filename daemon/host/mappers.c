@@ -12,12 +12,11 @@
 #include "host/io.h"
 #include "host/maps.h"
 #include "host/proc.h"
+#include "host/recorder.h"
 
 #define N_SLOTS (2 * MAPPERS_MAX) /* a power of two */
 /* A process can choose its addresses so that all of them meet in one place, and fork: what is not found within so many slots is not kept. */
 #define PROBES_MAX 256u
-/* So many processes that have come since are looked at; with more, what all of them map is left alone, as it was mapped by somebody unknown. */
-#define NEWCOMERS_MAX 256u
 
 struct mapped {
         uint64_t device, inode, address; /* address: where it is of no file */
@@ -27,8 +26,22 @@ struct mapped {
 struct mappers {
         struct mapped *slots;
         size_t n_used, process;
-        bool files_only; /* of a companion: it is no fork of the service, so the same address says nothing */
+        bool files_only;                /* of a companion: it is no fork of the service, so the same address says nothing */
+        pid_t newcomers[NEWCOMERS_MAX]; /* who was looked at though not listed */
+        size_t n_newcomers;
 };
+
+/* Tells who waits whose maps are read from now on. */
+static void tell(struct maps_reading *reading, size_t number, const struct process_ref *newcomer) {
+        if (!reading)
+                return;
+        atomic_store(&reading->newcomer, 0);
+        atomic_store(&reading->number, number);
+        if (!newcomer)
+                return;
+        atomic_store(&reading->newcomer_start_ticks, newcomer->start_ticks);
+        atomic_store(&reading->newcomer, newcomer->pid);
+}
 
 static struct mapped key_of(const struct maps_entry *e) {
         return (struct mapped) { .device = e->device, .inode = e->inode, .address = e->inode == 0 ? e->start : 0 };
@@ -74,15 +87,22 @@ static int take_entry(const struct maps_entry *e, void *userdata) {
         return 0;
 }
 
-/* The descriptor first, then the start time: it is that process's for good. `cgroup`: NULL, or where it must be. */
-static void read_process(struct mappers *m, const struct host *h, const struct process_ref *p, const char *cgroup) {
-        _cleanup_(close_fdp) int fd = maps_open(h, p->pid, false);
+static int read_start(const struct host *h, pid_t pid, uint64_t *ret) {
         char path[48];
         struct proc_stat st;
-        if (fd < 0 || (cgroup && host_process_is_in(h, p->pid, cgroup) != 1))
-                return;
-        (void) snprintf(path, sizeof path, "proc/%d/stat", (int) p->pid);
-        if (proc_stat_read(h->root_fd, path, &st) < 0 || st.start_ticks != p->start_ticks)
+        (void) snprintf(path, sizeof path, "proc/%d/stat", (int) pid);
+        int r = proc_stat_read(h->root_fd, path, &st);
+        if (r >= 0)
+                *ret = st.start_ticks;
+        return r;
+}
+
+/* The descriptor first, then the start time: it is that process's for good. `cgroup`: NULL, or where it must be. */
+static void read_process(struct mappers *m, const struct host *h, const struct process_ref *p, const char *cgroup) {
+        uint64_t start_ticks;
+        _cleanup_(close_fdp) int fd = maps_open(h, p->pid, false);
+        if (fd < 0 || (cgroup && host_process_is_in(h, p->pid, cgroup) != 1) || read_start(h, p->pid, &start_ticks) < 0 ||
+            start_ticks != p->start_ticks)
                 return;
         /* One that ends meanwhile maps nothing any more; to count too few errs on the side of leaving pages alone. */
         (void) maps_read(fd, take_entry, m);
@@ -93,61 +113,113 @@ static int compare_pids(const void *a, const void *b) {
         return (x > y) - (x < y);
 }
 
-/* Whoever is in the service's cgroup by now (not in those below it) and is not one of `known`, sorted. */
-static void read_listed(struct mappers *m, const struct host *h, const char *cgroup, char *text, const pid_t *known,
-                        size_t n_known) {
-        char *rest = text, *line;
-        for (size_t n = 0; n < NEWCOMERS_MAX && (line = next_line(&rest));) {
+/* Who is in the service's cgroup by now (not in those below it), and whom we know of. */
+struct attendance {
+        char *text, *rest;
+        pid_t *known; /* sorted */
+        size_t n_known;
+};
+
+static void attendance_done(struct attendance *a) {
+        free(a->text);
+        free(a->known);
+}
+
+/* A captured machine has the list as it was then, if anybody asked for it; what lists the service's processes there is older. */
+static int read_list(const struct host *h, const char *cgroup, char **ret) {
+        size_t size;
+        _cleanup_(close_fdp) int fd = strncmp(cgroup, "pid:", 4) == 0 ? -ENOENT : cgroup_open(h, cgroup);
+        if (fd < 0)
+                return fd;
+        int r = h->live ? -ENOENT : read_file_at(fd, NEWCOMERS_FILE, CGROUP_PROCS_LIMIT, ret, &size);
+        if (r == -ENOENT)
+                r = read_file_at(fd, "cgroup.procs", CGROUP_PROCS_LIMIT, ret, &size);
+        if (r >= 0)
+                record_file(fd, NEWCOMERS_FILE, *ret, size);
+        return r;
+}
+
+/* Into an empty one. 1; 0: there is nobody, as nothing can be read; or -ENOMEM. */
+static int attend(const struct host *h, const struct mappers_of *of, struct attendance *ret) {
+        if (!of->cgroup)
+                return 0;
+        int r = read_list(h, of->cgroup, &ret->text);
+        if (r < 0)
+                return r == -ENOMEM ? r : 0;
+        ret->rest = ret->text;
+        ret->known = calloc(of->n_processes + 1, sizeof *ret->known);
+        if (!ret->known)
+                return -ENOMEM;
+        for (size_t i = 0; i < of->n_processes; i++)
+                ret->known[ret->n_known++] = of->processes[i].pid;
+        qsort(ret->known, ret->n_known, sizeof *ret->known, compare_pids);
+        return 1;
+}
+
+/* The next one that was not listed; 0: there are no more. */
+static pid_t next_newcomer(struct attendance *a) {
+        const char *line;
+        while ((line = next_line(&a->rest))) {
                 uint64_t number;
                 if (parse_u64(line, &number) < 0 || number == 0 || number > INT_MAX)
                         continue;
                 pid_t pid = (pid_t) number;
-                if (bsearch(&pid, known, n_known, sizeof pid, compare_pids))
-                        continue;
-                _cleanup_(close_fdp) int fd = maps_open(h, pid, false);
-                if (fd < 0 || host_process_is_in(h, pid, cgroup) != 1)
-                        continue;
-                (void) maps_read(fd, take_entry, m);
-                m->process++;
-                n++;
+                if (!bsearch(&pid, a->known, a->n_known, sizeof pid, compare_pids))
+                        return pid;
         }
+        return 0;
+}
+
+static bool is_aside(const struct mappers_of *of, const struct process_ref *p) {
+        for (size_t i = 0; i < of->n_aside; i++)
+                if (process_ref_equal(&of->aside[i], p))
+                        return true;
+        return false;
 }
 
 /* Services fork: between the list of processes and the reading of their maps, and all the time. */
-static int read_newcomers(struct mappers *m, const struct host *h, const char *cgroup, const struct process_ref *processes,
-                          size_t n_processes) {
-        _cleanup_free_ char *text = NULL;
-        _cleanup_free_ pid_t *known = calloc(n_processes + 1, sizeof *known);
-        if (!known)
-                return -ENOMEM;
-        for (size_t i = 0; i < n_processes; i++)
-                known[i] = processes[i].pid;
-        qsort(known, n_processes, sizeof *known, compare_pids);
-        _cleanup_(close_fdp) int fd = cgroup_open(h, cgroup);
-        int r = fd < 0 ? fd : read_file_at(fd, "cgroup.procs", CGROUP_PROCS_LIMIT, &text, NULL);
-        if (r >= 0)
-                read_listed(m, h, cgroup, text, known, n_processes);
-        return r == -ENOMEM ? r : 0;
+static int read_newcomers(struct mappers *m, const struct host *h, const struct mappers_of *of) {
+        _cleanup_(attendance_done) struct attendance a = { 0 };
+        int r = attend(h, of, &a);
+        struct process_ref p;
+        while (r > 0 && m->n_newcomers < NEWCOMERS_MAX && (p.pid = next_newcomer(&a)) > 0) {
+                m->newcomers[m->n_newcomers++] = p.pid;
+                if (read_start(h, p.pid, &p.start_ticks) < 0 || is_aside(of, &p))
+                        continue;
+                tell(of->reading, 0, &p);
+                read_process(m, h, &p, of->cgroup);
+                m->process++;
+        }
+        return MIN2(r, 0);
 }
 
-/* `first`: how many processes the service has; with so many newcomers beside them. */
-static void read_companions(struct mappers *m, const struct host *h, const struct companions *companions, size_t first,
-                            size_t n_newcomers, atomic_size_t *reading) {
+bool mappers_is_outdated(const struct mappers *m, const struct host *h, const struct mappers_of *of) {
+        _cleanup_(attendance_done) struct attendance a = { 0 };
+        pid_t pid = attend(h, of, &a) > 0 ? next_newcomer(&a) : 0;
+        for (; pid > 0; pid = next_newcomer(&a)) {
+                size_t i = 0;
+                while (i < m->n_newcomers && m->newcomers[i] != pid)
+                        i++;
+                if (i == m->n_newcomers)
+                        return true;
+        }
+        return false;
+}
+
+static void read_companions(struct mappers *m, const struct host *h, const struct mappers_of *of) {
+        size_t number = of->n_processes + 1;
         m->files_only = true;
-        m->process = first + n_newcomers;
-        for (size_t i = 0; i < companions->n_items; i++) {
-                const struct companion *c = &companions->items[i];
+        for (size_t i = 0; i < of->companions->n_items; i++) {
+                const struct companion *c = &of->companions->items[i];
                 const char *cgroup = strncmp(c->cgroup, "pid:", 4) == 0 ? NULL : c->cgroup;
                 for (size_t k = 0; k < c->n_processes; k++, m->process++) {
-                        if (reading)
-                                atomic_store(reading, m->process - n_newcomers + 1);
+                        tell(of->reading, number++, NULL);
                         read_process(m, h, &c->processes[k], cgroup);
                 }
         }
 }
 
-int mappers_read(const struct host *h, const char *cgroup, const struct process_ref *processes, size_t n_processes,
-                 const struct companions *companions, atomic_size_t *reading, struct mappers **ret) {
+int mappers_read(const struct host *h, const struct mappers_of *of, struct mappers **ret) {
         struct mappers *m = calloc(1, sizeof *m);
         if (!m)
                 return -ENOMEM;
@@ -156,26 +228,18 @@ int mappers_read(const struct host *h, const char *cgroup, const struct process_
                 mappers_free(m);
                 return -ENOMEM;
         }
-        for (size_t i = 0; i < n_processes; i++) {
-                m->process = i;
-                if (reading)
-                        atomic_store(reading, i + 1);
-                read_process(m, h, &processes[i], NULL);
+        for (size_t i = 0; i < of->n_processes; i++, m->process++) {
+                tell(of->reading, i + 1, NULL);
+                read_process(m, h, &of->processes[i], NULL);
         }
-        size_t first = n_processes;
-        if (cgroup) {
-                m->process = n_processes;
-                if (reading)
-                        atomic_store(reading, (size_t) 0); /* whose, nobody has a number for */
-                int r = read_newcomers(m, h, cgroup, processes, n_processes);
-                if (r < 0) {
-                        mappers_free(m);
-                        return r;
-                }
-                first = m->process;
+        int r = read_newcomers(m, h, of);
+        if (r < 0) {
+                mappers_free(m);
+                return r;
         }
-        if (companions)
-                read_companions(m, h, companions, n_processes, first - n_processes, reading);
+        tell(of->reading, 0, NULL);
+        if (of->companions)
+                read_companions(m, h, of);
         *ret = m;
         return 0;
 }
@@ -186,6 +250,10 @@ struct mappers *mappers_free(struct mappers *m) {
         free(m->slots);
         free(m);
         return NULL;
+}
+
+size_t mappers_n_read(const struct mappers *m) {
+        return m->process;
 }
 
 size_t mappers_count(const struct mappers *m, const struct maps_entry *e) {

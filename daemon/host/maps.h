@@ -33,16 +33,43 @@ int maps_query_end(int fd, uint64_t address, uint64_t *ret);
 /* Reads either, in order of address. Lines may be of any length. Returns 0, the callback's negative result, or negative errno. */
 int maps_read(int fd, maps_callback callback, void *userdata);
 
-/* Who maps what, within one service and its companions (may be NULL). */
+/* Whose maps are read at this moment: for another thread, which waits for that in vain. */
+struct maps_reading {
+        atomic_size_t number; /* its index + 1 among the service's own, which its companions' follow; 0: nobody's, or */
+        atomic_int newcomer;  /* … those of one that has come since: its pid (0: nobody's) */
+        atomic_ullong newcomer_start_ticks;
+};
+/* What is read there, where it is one that has come since. False: it is not. */
+static inline bool maps_reading_newcomer(const struct maps_reading *r, struct process_ref *ret) {
+        *ret = (struct process_ref) { .pid = (pid_t) atomic_load(&r->newcomer),
+                                      .start_ticks = atomic_load(&r->newcomer_start_ticks) };
+        return ret->pid > 0;
+}
+
+/* Who maps what, within one service and its companions. */
 struct mappers;
-/* Reads the maps of these processes, and of those that have come into `cgroup` since (NULL: of none); those that ended or cannot be read count for
- * nothing, nor do companions' processes that are in their cgroup no more. `reading`, where not NULL, is told which (its index + 1; companions' follow the
- * service's own; 0: one that has come since). 0 or -ENOMEM. */
-int mappers_read(const struct host *h, const char *cgroup, const struct process_ref *processes, size_t n_processes,
-                 const struct companions *companions, atomic_size_t *reading, struct mappers **ret);
+struct mappers_of {
+        const struct process_ref *processes; /* the service's own */
+        size_t n_processes;
+        const char
+                *cgroup; /* where others of its own may have come since they were listed, which count as well; NULL: nobody has */
+        const struct process_ref *aside; /* of those, who hang, and are not read */
+        size_t n_aside;
+        const struct companions *companions; /* NULL: none */
+        struct maps_reading *reading;        /* is told whose are read; NULL: nobody wants to know */
+};
+/* Reads their maps. Those that ended or cannot be read count for nothing, nor do companions' processes that are in their cgroup no more. 0 or -ENOMEM. */
+int mappers_read(const struct host *h, const struct mappers_of *of, struct mappers **ret);
 struct mappers *mappers_free(struct mappers *m);
+/* Has somebody come into the cgroup whose maps it was not read for? Of another reading nothing new is to be expected otherwise. Costs no process anything. */
+bool mappers_is_outdated(const struct mappers *m, const struct host *h, const struct mappers_of *of);
+size_t mappers_n_read(const struct mappers *m); /* processes */
 /* How many of the processes map the same file; for memory of no file, which processes share after a fork, how many of the service's own map something
  * at the same address.
  * 0: none, or more different mappings than are kept (MAPPERS_MAX). */
 size_t mappers_count(const struct mappers *m, const struct maps_entry *e);
 #define MAPPERS_MAX 65536u
+/* So many processes that have come since are looked at; with more, what all of them map is left alone, as it was mapped by somebody unknown. */
+#define NEWCOMERS_MAX 256u
+/* Beside cgroup.procs in a capture: who was there by then, as that file itself is as the screen of the same moment had it. */
+#define NEWCOMERS_FILE "cgroup.procs.later"

@@ -18,7 +18,7 @@ int deep_set_policy(struct deep_sample *d, const char *text, size_t length) {
         return d->own_policy ? 0 : -ENOMEM;
 }
 
-static void add_bytes(uint64_t *into, const struct numa_mapping *m) {
+void deep_add_bytes(uint64_t *into, const struct numa_mapping *m) {
         for (unsigned i = m->first_node; i < m->end_node; i++)
                 into[i] = saturating_add(into[i], saturating_mul(m->pages_by_node[i], m->kernel_page_bytes));
 }
@@ -32,55 +32,9 @@ static int count_bytes(struct deep_read *r, const struct numa_mapping *m) {
                 if (error != -ENOSPC)
                         return error;
         }
-        add_bytes(d->bytes_by_node, m);
+        deep_add_bytes(d->bytes_by_node, m);
         if (m->is_hugetlb)
-                add_bytes(d->hugetlb_by_node, m);
-        return 0;
-}
-
-static int take_entry(const struct maps_entry *e, void *userdata) {
-        struct deep_read *r = userdata;
-        int error = array_reserve(&r->entries, &r->entries_capacity, r->n_entries + 1, sizeof *r->entries);
-        if (error == 0)
-                r->entries[r->n_entries++] = *e;
-        return error;
-}
-
-/* What maps says of the mapping; both come in order of address. NULL: nothing, or maps was not read. */
-static const struct maps_entry *find_entry(struct deep_read *r, const struct numa_mapping *m) {
-        while (r->next_entry < r->n_entries && r->entries[r->next_entry].start < m->start)
-                r->next_entry++;
-        return r->next_entry < r->n_entries && r->entries[r->next_entry].start == m->start ? &r->entries[r->next_entry] : NULL;
-}
-
-/* Does nobody but the service's processes, and its companions', map this, as far as can be told? */
-static bool is_own(struct deep_read *r, const struct numa_mapping *m) {
-        if (m->mapmax <= 1)
-                return true;
-        const struct maps_entry *e = find_entry(r, m);
-        return e && m->mapmax <= mappers_count(r->mappers, e);
-}
-
-/* What too many different files leave out is taken to be charged here. */
-static int count_open(struct deep_read *r, const struct numa_mapping *m) {
-        const struct maps_entry *e = m->is_file && !m->is_hugetlb ? find_entry(r, m) : NULL;
-        int error = e && e->shared ? shared_files_add(&r->open, r->process, m) : 0;
-        return error == -ENOSPC ? 0 : error;
-}
-
-static int count_movable(struct deep_read *r, const struct numa_mapping *m) {
-        struct deep_sample *d = r->sample;
-        if (!is_own(r, m))
-                return 0;
-        if (m->is_file && m->mapmax > 1) {
-                struct shared_files *shared = m->is_hugetlb ? &r->movable_hugetlb : &r->movable;
-                int error = shared_files_add(shared, r->process, m);
-                if (error != -ENOSPC)
-                        return error;
-        }
-        add_bytes(d->movable_by_node, m);
-        if (m->is_hugetlb)
-                add_bytes(d->hugetlb_movable_by_node, m);
+                deep_add_bytes(d->hugetlb_by_node, m);
         return 0;
 }
 
@@ -91,7 +45,7 @@ static int take_mapping(const struct numa_mapping *m, void *userdata) {
         d->truncated = d->truncated || m->truncated;
         int error = count_bytes(r, m);
         if (error == 0)
-                error = count_open(r, m);
+                error = deep_count_open(r, m);
         if (error < 0)
                 return error;
         if (m->policy != POLICY_DEFAULT) {
@@ -101,13 +55,13 @@ static int take_mapping(const struct numa_mapping *m, void *userdata) {
                         memcpy(r->policy, m->policy_text, r->policy_length);
                 }
                 r->any_policy = true;
-                return r->options.override_policy ? count_movable(r, m) : 0;
+                return r->options.override_policy ? deep_count_movable(r, m) : 0;
         }
         if (!r->any_default) {
                 r->any_default = true;
                 r->default_start = m->start;
         }
-        return count_movable(r, m);
+        return deep_count_movable(r, m);
 }
 
 /* Is the process still the one that was meant? */
@@ -157,14 +111,6 @@ static int judge_policy(struct deep_read *r) {
         return deep_set_policy(d, r->policy, r->policy_length);
 }
 
-/* Its maps, to know by numa_maps' addresses what is mapped. A process whose maps cannot be read shares nothing that could be moved. */
-static int read_entries(struct deep_read *r, pid_t pid) {
-        r->n_entries = r->next_entry = 0;
-        _cleanup_(close_fdp) int fd = maps_open(r->host, pid, false);
-        int error = fd < 0 ? fd : maps_read(fd, take_entry, r);
-        return error == -ENOMEM ? error : 0;
-}
-
 /* One process. Returns 0 (also when it vanished), -EACCES or -ENOMEM. */
 static int read_process(struct deep_read *r, const struct process_ref *p) {
         char path[48];
@@ -179,7 +125,7 @@ static int read_process(struct deep_read *r, const struct process_ref *p) {
         }
         r->any_mapping = r->any_default = r->any_policy = false;
         numa_maps_parser_reset(r->parser);
-        int error = r->mappers ? read_entries(r, p->pid) : 0;
+        int error = deep_read_entries(r, p->pid);
         if (error == 0)
                 error = feed_file(r, fd);
         if (error == -ENOMEM)
@@ -202,12 +148,9 @@ static int read_process(struct deep_read *r, const struct process_ref *p) {
 static int read_all(struct deep_read *r, const struct process_ref *processes, size_t n_processes) {
         struct deep_sample *d = r->sample;
         bool denied = false;
-        if (r->options.move_shared) {
-                int error = mappers_read(r->host, NULL, processes, MIN2(n_processes, (size_t) DEEP_PROCESSES_MAX),
-                                         r->options.companions, r->options.reading, &r->mappers);
-                if (error < 0)
-                        return error;
-        }
+        int error = deep_know_mappers(r, processes, n_processes);
+        if (error < 0)
+                return error;
         for (size_t i = 0; i < n_processes; i++) {
                 if (i >= DEEP_PROCESSES_MAX) {
                         d->truncated = true;
@@ -215,11 +158,13 @@ static int read_all(struct deep_read *r, const struct process_ref *processes, si
                 }
                 r->process = i;
                 if (r->options.reading)
-                        atomic_store(r->options.reading, i + 1);
-                int error = read_process(r, &processes[i]);
+                        atomic_store(&r->options.reading->number, i + 1);
+                error = read_process(r, &processes[i]);
+                denied = denied || error == -EACCES;
+                if (error != -ENOMEM)
+                        error = deep_look_again(r, processes, n_processes);
                 if (error == -ENOMEM)
                         return error;
-                denied = denied || error == -EACCES;
         }
         if (denied && d->n_processes_read == 0)
                 return -EACCES;
@@ -270,8 +215,7 @@ static void deep_read_done(struct deep_read *r) {
         shared_files_done(&r->movable);
         shared_files_done(&r->movable_hugetlb);
         shared_files_done(&r->open);
-        mappers_free(r->mappers);
-        free(r->entries);
+        deep_shared_done(r);
         free(r->buffer);
         if (r->proc_fd >= 0)
                 (void) close(r->proc_fd);

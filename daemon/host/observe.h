@@ -3,7 +3,6 @@
  * (numa_maps, which takes the process's mmap lock) is a separate call per service, made for a worker thread. */
 #pragma once
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -13,6 +12,7 @@
 #include "core/sample.h"
 #include "core/topology.h"
 #include "host/host.h"
+#include "host/maps.h"
 
 struct observer; /* remembers each thread's CPU time from one screen to the next */
 
@@ -92,9 +92,14 @@ struct deep_sample {
 struct deep_options {
         bool move_shared; /* mappings that its processes share, and nobody else as far as can be told (host/maps.h): each file once */
         const struct companions *companions; /* with move_shared: whoever may map them, too; NULL: nobody */
-        bool override_policy;                /* mappings with a policy of the application's */
-        /* Where not NULL: which process is being read, its index + 1 (companions' follow its own), for whoever waits for it in vain. */
-        atomic_size_t *reading;
+        /* With move_shared: where processes of its own may have come since they were listed; who maps what is looked at again where it shares more than
+         * is known. NULL: nowhere. Those that are aside hang, and are not read; so they are strangers. */
+        const char *cgroup;
+        const struct process_ref *aside;
+        size_t n_aside;
+        bool override_policy; /* mappings with a policy of the application's */
+        struct maps_reading *
+                reading; /* is told which process is being read (host/maps.h), for whoever waits for it in vain; NULL: nobody does */
 };
 static inline struct deep_options deep_options_of(const struct rule *r) {
         return (struct deep_options) {

@@ -122,6 +122,8 @@ int sim_mover_new(void *context, const struct act *act, const struct topology *t
         *m = (struct env_mover) { .sim = s, .dry = act->context != s, .goal = *goal };
         m->goal.move_shared = goal->move_shared && v && sim_shares_with(s, v, goal->companions);
         m->goal.companions = NULL; /* borrowed */
+        m->goal.aside = NULL;
+        m->goal.n_aside = 0;
         m->first = n_processes > 0 ? processes[0] : (struct process_ref) { 0 };
         m->cgroup = strdup(cgroup);
         m->room = calloc(s->n_ids, sizeof(*m->room));

@@ -47,8 +47,9 @@ static int fx_load_config(void *context, const char *main_file, const struct top
         c->rules[1].nodes = node_set_of(0);
         c->rules[1].cooldown_usec = 0;
         assert_int_equal(string_list_add(&c->rules[1].match.patterns[MATCH_UNIT], "managed*.service"), 0);
-        if (fx.bonded) {
+        if (fx.bonded || fx.shares)
                 c->rules[1].shared_pages = SHARED_PAGES_MOVE;
+        if (fx.bonded) {
                 assert_int_equal(string_list_add(&c->rules[1].together_with, "managed"), 0);
         }
         *ret = c;
@@ -110,11 +111,27 @@ static size_t fx_stuck_at(pid_t stuck, const struct process_ref *processes, size
         return 0;
 }
 
+/* Is it in the service's cgroup, not one of those that the reader was told of, and not to be left out? */
+static bool fx_is_newcomer(pid_t stuck, const struct process_ref *processes, size_t n, const struct process_ref *aside,
+                           size_t n_aside) {
+        size_t number = (size_t) (stuck - 4000);
+        if (!fx.shares || stuck < 4000 || number >= fx.n_processes + fx.n_newcomers || fx_stuck_at(stuck, processes, n, NULL) > 0)
+                return false;
+        return fx_stuck_at(stuck, aside, n_aside, NULL) == 0;
+}
+
 static int fx_read_deep(void *context, unsigned n_ids, const struct process_ref *processes, size_t n_processes,
                         const struct deep_options *options, struct deep_sample **ret) {
         size_t at = fx.stuck_pid > 0 ? fx_stuck_at(fx.stuck_pid, processes, n_processes, options->companions) : 0;
         if (at > 0) {
-                atomic_store(options->reading, at);
+                atomic_store(&options->reading->number, at);
+                return -EINPROGRESS;
+        }
+        if (options->move_shared && options->cgroup &&
+            fx_is_newcomer(fx.stuck_pid, processes, n_processes, options->aside, options->n_aside)) {
+                atomic_store(&options->reading->number, 0);
+                atomic_store(&options->reading->newcomer_start_ticks, 1);
+                atomic_store(&options->reading->newcomer, fx.stuck_pid);
                 return -EINPROGRESS;
         }
         fx.n_read = n_processes;
@@ -151,6 +168,8 @@ static int fx_mover_new(void *context, const struct act *act, const struct topol
         assert_non_null(*ret);
         (*ret)->n_own = n_processes;
         (*ret)->at = fx.moved_pid > 0 ? fx_stuck_at(fx.moved_pid, processes, n_processes, goal->companions) : 0;
+        (*ret)->at_newcomer =
+                goal->move_shared && fx_is_newcomer(fx.stuck_pid, processes, n_processes, goal->aside, goal->n_aside);
         return 0;
 }
 
@@ -159,7 +178,10 @@ static int fx_mover_slice(struct env_mover *m, uint64_t budget_bytes) {
                 return -EPERM;
         if (fx.slice_error < 0)
                 return fx.slice_error;
-        return fx.moved_pid > 0 && m->at > 0 ? -EINPROGRESS : 0;
+        if (fx.shared_unsure || fx.shared_surely)
+                m->result.failed_shared = GIB / fx.host.page_bytes;
+        m->result.shared_unsure = fx.shared_unsure;
+        return (fx.moved_pid > 0 && m->at > 0) || (fx.stuck_pid > 0 && m->at_newcomer) ? -EINPROGRESS : 0;
 }
 
 static const struct move_result *fx_mover_result(const struct env_mover *m) {

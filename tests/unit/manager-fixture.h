@@ -22,6 +22,7 @@ struct env_timer {
 struct env_mover {
         struct move_result result;
         size_t n_own, at; /* the process that it gets stuck at, counted with the companions' after its own; 0: none */
+        bool at_newcomer; /* … it is one of the service that it was not told of */
 };
 
 /* What the tests set, and what they find. */
@@ -47,8 +48,12 @@ extern struct manager_fixture {
         pid_t stuck_pid;    /* reading this process's memory map does not, until this is 0 again */
         bool moves;         /* movers are made, and move nothing; */
         int slice_error;    /* … or fail with this */
+        bool shared_unsure; /* … they say that all of it is shared with others, as far as they know */
+        bool shared_surely; /* … that it is */
         pid_t moved_pid;    /* who finds out who shares its pages gets stuck at this process, until this is 0 again */
-        size_t n_processes; /* of each service, from 4000 on */
+        size_t n_processes; /* of each service, from 4000 on, */
+        size_t n_newcomers; /* … and so many after them that no screen has found yet */
+        bool shares;        /* what its processes share is to be moved */
         size_t n_read;      /* of the last memory map */
         bool full;          /* no thread is left but for what is vital */
         bool vanish;        /* none of the processes has a memory map */

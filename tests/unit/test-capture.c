@@ -284,11 +284,59 @@ static void test_stuck(void **state) {
         tree_done(&m.copy);
 }
 
+#define POSTGRES "sys/fs/cgroup/system.slice/system-postgresql.slice/postgresql@15-main.service/cgroup.procs"
+static struct machine *machine_of_newcomer;
+
+/* It comes between the screen and the reading of memory maps. */
+static int come_and_read(const struct host *h, unsigned n_ids, const struct process_ref *processes, size_t n_processes,
+                         const struct deep_options *options, struct deep_sample **ret) {
+        tree_put(&machine_of_newcomer->tree, POSTGRES, "400\n401\n402\n");
+        return observe_deep(h, n_ids, processes, n_processes, options, ret);
+}
+
+/* What was decided because of it is decided in the capture, too. */
+static void test_newcomer(void **state) {
+        static const char *const maps = "7f00000000-7f01000000 rw-s 00000000 00:01 2002 /dev/zero (deleted)\n";
+        struct machine m;
+        put_machine(&m);
+        machine_of_newcomer = &m;
+        tree_put(&m.tree, &(SYSCONFDIR "/numabalanced/numabalanced.d/a.yaml")[1],
+                 "rules: [{name: db, match: {unit: 'postgresql*'}, place: compact, shared-pages: move}]\n");
+        for (int pid = 400; pid <= 402; pid++) {
+                _cleanup_free_ char *path = format_string("proc/%d/maps", pid), *cgroup = format_string("proc/%d/cgroup", pid);
+                tree_put(&m.tree, path, maps);
+                tree_put(&m.tree, cgroup, "0::/system.slice/system-postgresql.slice/postgresql@15-main.service\n");
+        }
+        tree_put(&m.tree, POSTGRES, "400\n401\n");
+        const struct capture_options options = {
+                .root = m.tree.root,
+                .pause_usec = USEC_PER_MSEC,
+                .paused = time_passes,
+                .userdata = &m,
+                .read_deep = come_and_read,
+                .deep_usec = USEC_PER_MINUTE,
+        };
+        char *why = NULL;
+        assert_int_equal(capture_take(&options, &m.capture, &why), 0);
+        travel(&m);
+        _cleanup_free_ char *then = slurp(&m.copy, "capture/plan.json"), *now = replay_text(m.copy.root, NULL),
+                            *listed = slurp(&m.copy, "capture/later/" POSTGRES),
+                            *later = slurp(&m.copy, "capture/later/" POSTGRES ".later");
+        assert_string_equal(then, now);
+        assert_string_equal(listed, "400\n401\n");
+        assert_string_equal(later, "400\n401\n402\n");
+        tree_remove(&m.copy, "capture/later/" POSTGRES ".later");
+        _cleanup_free_ char *without = replay_text(m.copy.root, NULL);
+        assert_string_not_equal(then, without);
+        tree_done(&m.copy);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_same_plan), cmocka_unit_test(test_kernel_balancing),
                 cmocka_unit_test(test_history),   cmocka_unit_test(test_one_file),
                 cmocka_unit_test(test_stuck),     cmocka_unit_test(test_damaged_record),
+                cmocka_unit_test(test_newcomer),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -55,6 +55,22 @@ static void test_retry_is_bounded(void **state) {
         assert_true(history_find(&h, "/a")->retry_usec == HISTORY_FAILED_USEC << HISTORY_FAILED_DOUBLINGS);
 }
 
+/* It was not to blame: the wait stays short, and what fails by itself afterwards begins where that would have ended. */
+static void test_unable(void **state) {
+        _cleanup_(history_done) struct history h = { 0 };
+        struct node_set one = node_set_of(1);
+        history_record_unable(&h, "/unknown", 0);
+        assert_int_equal(history_record_placed(&h, "/a", &one, 0), 0);
+        for (unsigned i = 0; i < 100; i++)
+                history_record_unable(&h, "/a", 0);
+        const struct history_entry *e = history_find(&h, "/a");
+        assert_true(e->failed && e->retry_usec == HISTORY_FAILED_USEC << HISTORY_UNABLE_DOUBLINGS);
+        history_record_failed(&h, "/a", 0);
+        assert_true(e->retry_usec == HISTORY_FAILED_USEC << HISTORY_UNABLE_DOUBLINGS);
+        history_record_failed(&h, "/a", 0);
+        assert_true(e->retry_usec == HISTORY_FAILED_USEC << (HISTORY_UNABLE_DOUBLINGS + 1));
+}
+
 static void test_former_home(void **state) {
         _cleanup_(history_done) struct history h = { 0 };
         struct node_set one = node_set_of(1), two = node_set_of(2);
@@ -262,6 +278,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_placed_and_settled),
                 cmocka_unit_test(test_retry_is_bounded),
+                cmocka_unit_test(test_unable),
                 cmocka_unit_test(test_former_home),
                 cmocka_unit_test(test_forgive),
                 cmocka_unit_test(test_shared),

@@ -113,6 +113,60 @@ static void test_long_lines_and_the_callers_end(void **state) {
         free(name);
 }
 
+#define FORKS "/system.slice/forks.service"
+
+static int read_of(const struct host *h, const struct process_ref *processes, size_t n, const struct companions *companions,
+                   const char *cgroup, struct maps_reading *reading, struct mappers **ret) {
+        const struct mappers_of of = {
+                .processes = processes, .n_processes = n, .cgroup = cgroup, .companions = companions, .reading = reading
+        };
+        return mappers_read(h, &of, ret);
+}
+
+/* 402 has come since, and 400, of another cgroup by now. */
+static void test_newcomers(const struct tree *t, const struct host *h, const struct process_ref *known) {
+        static const struct process_ref others[] = { { 402, 3001 }, { 402, 3002 } };
+        const struct maps_entry lib = { .start = 0xa000, .device = 0xfeULL << 32 | 1, .inode = 7 };
+        struct maps_reading reading = { 0 };
+        struct mappers_of of = { .processes = known, .n_processes = 1, .cgroup = FORKS, .reading = &reading };
+        struct process_ref p;
+        struct mappers *m;
+        for (size_t i = 0; i < 3; i++) { /* nobody is aside; another by its number is; it is */
+                of.aside = others;
+                of.n_aside = i;
+                assert_int_equal(mappers_read(h, &of, &m), 0);
+                assert_int_equal(mappers_count(m, &lib), i < 2 ? 2 : 1);
+                assert_false(
+                        mappers_is_outdated(m, h, &of)); /* whether it was read or not: it would not be the next time either */
+                assert_false(maps_reading_newcomer(&reading, &p));
+                mappers_free(m);
+        }
+        of.n_aside = 0;
+        assert_int_equal(mappers_read(h, &of, &m), 0);
+        assert_int_equal(mappers_n_read(m), 3);
+        tree_put(t, "sys/fs/cgroup/system.slice/forks.service/cgroup.procs", "402\n401\n");
+        assert_true(mappers_is_outdated(m, h, &of));
+        of.cgroup = "/system.slice/nobody.service";
+        assert_false(mappers_is_outdated(m, h, &of));
+        of.cgroup = NULL;
+        assert_false(mappers_is_outdated(m, h, &of));
+        mappers_free(m);
+
+        /* A captured machine: who was there by then. */
+        of.cgroup = FORKS;
+        tree_put(t, "sys/fs/cgroup/system.slice/forks.service/" NEWCOMERS_FILE, "300\n");
+        assert_int_equal(mappers_read(h, &of, &m), 0);
+        assert_int_equal(mappers_count(m, &lib), 1);
+        assert_false(mappers_is_outdated(m, h, &of));
+        mappers_free(m);
+
+        /* Where it hangs, it is said who. */
+        atomic_store(&reading.newcomer_start_ticks, 7);
+        atomic_store(&reading.newcomer, 402);
+        assert_true(maps_reading_newcomer(&reading, &p));
+        assert_true(p.pid == 402 && p.start_ticks == 7);
+}
+
 static void test_mappers(void **state) {
         static const struct process_ref processes[] = { { 300, 2000 }, { 400, 3000 }, { 401, 3001 }, { 402, 1 }, { 9999, 1 } };
         struct tree t;
@@ -125,7 +179,7 @@ static void test_mappers(void **state) {
                  "1000-2000 r-xp 0 fe:01 7 /lib\n2000-3000 rw-p 0 fe:01 7 /lib\n8000-9000 rw-p 0 00:00 0 [heap]\n");
         tree_put(&t, "proc/400/maps", "5000-6000 r-xp 0 fe:01 7 /lib\n8000-9000 rw-p 0 00:00 0 [heap]\n");
         tree_put(&t, "proc/402/maps", "5000-6000 r-xp 0 fe:01 7 /lib\n");
-        assert_int_equal(mappers_read(h, NULL, processes, ARRAY_SIZE(processes), NULL, NULL, &m), 0);
+        assert_int_equal(read_of(h, processes, ARRAY_SIZE(processes), NULL, NULL, NULL, &m), 0);
         const uint64_t disk = 0xfeULL << 32 | 1;
         assert_int_equal(mappers_count(m, &(struct maps_entry) { .start = 0xa000, .device = disk, .inode = 7 }), 2);
         assert_int_equal(mappers_count(m, &(struct maps_entry) { .start = 0x1000, .device = disk, .inode = 8 }), 0);
@@ -139,15 +193,15 @@ static void test_mappers(void **state) {
         struct process_ref friend = { 400, 3000 };
         struct companion one = { .cgroup = (char *) "/system.slice/friend.service", .processes = &friend, .n_processes = 1 };
         const struct companions companions = { .items = &one, .n_items = 1, .n_processes = 1 };
-        atomic_size_t reading = 0;
+        struct maps_reading reading = { 0 };
         tree_put(&t, "proc/400/cgroup", "0::/system.slice/friend.service/inner\n");
-        assert_int_equal(mappers_read(h, NULL, processes, 1, &companions, &reading, &m), 0);
-        assert_int_equal(atomic_load(&reading), 2);
+        assert_int_equal(read_of(h, processes, 1, &companions, NULL, &reading, &m), 0);
+        assert_int_equal(atomic_load(&reading.number), 2);
         assert_int_equal(mappers_count(m, &(struct maps_entry) { .start = 0xa000, .device = disk, .inode = 7 }), 2);
         assert_int_equal(mappers_count(m, &(struct maps_entry) { .start = 0x8000 }), 1);
         mappers_free(m);
         tree_put(&t, "proc/400/cgroup", "0::/system.slice/friend.service2\n");
-        assert_int_equal(mappers_read(h, NULL, processes, 1, &companions, NULL, &m), 0);
+        assert_int_equal(read_of(h, processes, 1, &companions, NULL, NULL, &m), 0);
         assert_int_equal(mappers_count(m, &(struct maps_entry) { .start = 0xa000, .device = disk, .inode = 7 }), 1);
         mappers_free(m);
 
@@ -155,11 +209,13 @@ static void test_mappers(void **state) {
         tree_put(&t, "sys/fs/cgroup/system.slice/forks.service/cgroup.procs", "300\n402\n400\n77777\n");
         tree_put(&t, "proc/300/cgroup", "0::/system.slice/forks.service\n");
         tree_put(&t, "proc/402/cgroup", "0::/system.slice/forks.service\n");
-        assert_int_equal(mappers_read(h, "/system.slice/forks.service", processes, 1, &companions, &reading, &m), 0);
+        assert_int_equal(read_of(h, processes, 1, &companions, FORKS, &reading, &m), 0);
         assert_int_equal(mappers_count(m, &(struct maps_entry) { .start = 0xa000, .device = disk, .inode = 7 }), 2);
         assert_int_equal(mappers_count(m, &(struct maps_entry) { .start = 0x5000 }), 0);
-        assert_int_equal(atomic_load(&reading), 2); /* its companion's, as without newcomers */
+        assert_int_equal(atomic_load(&reading.number), 2); /* its companion's, as without newcomers */
+        assert_int_equal(atomic_load(&reading.newcomer), 0);
         mappers_free(m);
+        test_newcomers(&t, h, processes);
         host_free(h);
         tree_done(&t);
 }
@@ -194,7 +250,7 @@ static void test_mappers_that_meet(void **state) {
         _cleanup_free_ char *text = strbuf_steal(&b);
         assert_non_null(text);
         tree_put(&t, "proc/300/maps", text);
-        assert_int_equal(mappers_read(h, NULL, &process, 1, NULL, NULL, &m), 0);
+        assert_int_equal(read_of(h, &process, 1, NULL, NULL, NULL, &m), 0);
         assert_int_equal(mappers_count(m, &(struct maps_entry) { .start = first }), 1);
         /* No more than some are looked at, whatever is there: the others count as not kept. */
         assert_int_equal(mappers_count(m, &(struct maps_entry) { .start = address }), 0);

@@ -1,9 +1,26 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The mover and pages that several processes map: moved where all of them are of the service, or of a companion with the same home, and told to; left
  * alone where anybody else is among them. */
+#include "host/maps.h"
+#include "host/numa-maps.h"
 #include "mover-fixture.h"
 
 #define OTHER_PID 101
+
+struct numa_maps_parser *__real_numa_maps_parser_new(unsigned n_ids, uint64_t page_bytes, numa_maps_callback callback,
+                                                     void *userdata);
+struct numa_maps_parser *__wrap_numa_maps_parser_new(unsigned n_ids, uint64_t page_bytes, numa_maps_callback callback,
+                                                     void *userdata);
+
+static const char *ends; /* is gone once numa_maps is read; NULL: nothing */
+
+struct numa_maps_parser *__wrap_numa_maps_parser_new(unsigned n_ids, uint64_t page_bytes, numa_maps_callback callback,
+                                                     void *userdata) {
+        if (ends)
+                assert_int_equal(unlinkat(fx.host.root_fd, ends, 0), 0);
+        ends = NULL;
+        return __real_numa_maps_parser_new(n_ids, page_bytes, callback, userdata);
+}
 
 static void assert_pages(uint64_t a, uint64_t b, uint64_t c, uint64_t d) {
         const uint64_t expected[4] = { a, b, c, d };
@@ -47,8 +64,9 @@ static void test_shared_with_others(void **state) {
 }
 
 /* A process that was forked after it was read who maps what, as a database's connections are: looked at again, and what it maps as well is moved. */
-static void test_shared_with_a_newcomer(void **state) {
+static void meet_a_newcomer(bool aside) {
         enum { NEWCOMER_PID = 102 };
+        static const struct process_ref newcomer = { NEWCOMER_PID, NEWCOMER_PID + 1000 };
         static const struct process_ref both[] = { { PID, PID + 1000 }, { OTHER_PID, OTHER_PID + 1000 } };
         struct simulated_mapping m = { .start = BASE + 64 * MIB,
                                        .n_pages = 1000,
@@ -63,7 +81,11 @@ static void test_shared_with_a_newcomer(void **state) {
         for (size_t i = 0; i < 1000; i++)
                 simulated_page(sim, OTHER_PID, m.start + i * 4096)->shared = true;
         goal_of_test.move_shared = true;
+        goal_of_test.aside = &newcomer;
+        goal_of_test.n_aside = aside;
         struct mover *mover = make("0", both, 2);
+        goal_of_test.aside = NULL;
+        goal_of_test.n_aside = 0;
         assert_int_equal(mover_slice(mover, 4096), 1); /* of the first, which shares nothing */
         assert_non_null(mover->mappers);
         assert_int_equal(simulated_add_process(sim, NEWCOMER_PID, CGROUP), 0);
@@ -72,13 +94,30 @@ static void test_shared_with_a_newcomer(void **state) {
         assert_int_equal(simulated_write_proc(sim, fx.host.root_fd, with_pagemap), 0);
         assert_int_equal(run(mover, 4 * MIB), 0);
         assert_int_equal(mover->n_mappers_again, 1);
-        assert_int_equal(mover_result(mover)->failed_shared, 0);
-        assert_int_equal(simulated_pages_on(sim, OTHER_PID, 0), 1000);
+        assert_int_equal(mover_result(mover)->failed_shared, aside ? 1000 : 0);
+        assert_int_equal(simulated_pages_on(sim, OTHER_PID, 0), aside ? 0 : 1000);
         mover_free(mover);
 }
 
-/* Memory that others map, again and again: looked at again so often and no more. */
-static void test_shared_with_strangers(void **state) {
+static void test_shared_with_a_newcomer(void **state) {
+        meet_a_newcomer(false);
+}
+
+/* It hangs, and its maps are not read: a stranger. */
+static void test_shared_with_one_aside(void **state) {
+        meet_a_newcomer(true);
+}
+
+/* One that ends once it was counted how often memory is mapped, and so is missing from then on. */
+static void test_shared_with_one_that_ends(void **state) {
+        ends = "proc/101/maps";
+        struct move_result r = move_shared(2, true);
+        assert_pages(1010, 0, 0, 0);
+        assert_int_equal(r.moved_pages, 1010);
+}
+
+/* Memory that others map, again and again: looked at again where somebody has come, so often and no more. */
+static void meet_strangers(bool crowd) {
         struct process_ref processes[2 + MAPPERS_AGAIN_MAX];
         for (size_t i = 0; i < ARRAY_SIZE(processes); i++) {
                 processes[i] = (struct process_ref) { PID + (pid_t) i, PID + (pid_t) i + 1000 };
@@ -94,12 +133,27 @@ static void test_shared_with_strangers(void **state) {
                 for (size_t k = 0; k < 10; k++)
                         simulated_page(sim, processes[i].pid, BASE + k * 4096)->shared = true;
         }
+        struct strbuf b = { 0 };
+        for (unsigned i = 0; i <= NEWCOMERS_MAX; i++) /* more than are looked at: there is always somebody who was not */
+                strbuf_printf(&b, "%u\n", 5000 + i);
+        _cleanup_free_ char *text = strbuf_steal(&b);
+        assert_non_null(text);
+        fixture_write(&fx, "cg" CGROUP "/cgroup.procs", crowd ? text : "100\n101\n");
         goal_of_test.move_shared = true;
         struct mover *mover = make("0", processes, ARRAY_SIZE(processes));
         assert_int_equal(run(mover, 4 * MIB), 0);
-        assert_int_equal(mover->n_mappers_again, MAPPERS_AGAIN_MAX);
+        assert_int_equal(mover->n_mappers_again, crowd ? MAPPERS_AGAIN_MAX : 0);
+        assert_int_equal(mover_result(mover)->shared_unsure, crowd);
         assert_int_equal(mover_result(mover)->moved_pages, 0);
         mover_free(mover);
+}
+
+static void test_shared_with_strangers(void **state) {
+        meet_strangers(false);
+}
+
+static void test_shared_with_a_crowd(void **state) {
+        meet_strangers(true);
 }
 
 /* The other is of another service, which goes to the same nodes: moved once, and found there by the other's mover. */
@@ -149,9 +203,9 @@ static void test_whose_maps_are_read(void **state) {
         struct mover *mover = make("0", &own, 1);
         goal_of_test.companions = NULL;
         assert_int_equal(mover_waits_for_companion(mover), 0);
-        atomic_store(&mover->reading, 1);
+        atomic_store(&mover->reading.number, 1);
         assert_int_equal(mover_waits_for_companion(mover), 0);
-        atomic_store(&mover->reading, 2);
+        atomic_store(&mover->reading.number, 2);
         assert_int_equal(mover_waits_for_companion(mover), 1);
         assert_int_equal(mover_slice(mover, 4096), 1); /* it has read them, and moves */
         assert_int_equal(mover_waits_for_companion(mover), 0);
@@ -166,8 +220,9 @@ static void test_shared_pages_stay_unless_told(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                ALL(test_shared_by_the_service_alone),   ALL(test_shared_with_others),      ALL(test_shared_with_a_newcomer),
-                ALL(test_shared_with_strangers),         ALL(test_shared_with_a_companion), PAGEMAP(test_whose_maps_are_read),
+                ALL(test_shared_by_the_service_alone),   ALL(test_shared_with_others),        ALL(test_shared_with_a_newcomer),
+                ALL(test_shared_with_one_aside),         ALL(test_shared_with_one_that_ends), ALL(test_shared_with_a_crowd),
+                ALL(test_shared_with_strangers),         ALL(test_shared_with_a_companion),   PAGEMAP(test_whose_maps_are_read),
                 ALL(test_shared_pages_stay_unless_told),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -43,5 +43,5 @@ struct deep_read {
 
 /* Notes the policy to be shown, if there is none yet. */
 int deep_set_policy(struct deep_sample *d, const char *text, size_t length);
-/* Looks at the task policies of a process's threads; its leader's is default, and a mapping at r->default_start shows it. Returns 0 or -ENOMEM. */
-int deep_read_threads(struct deep_read *r, pid_t pid);
+/* Looks at the task policies of a process's threads; its speaker's is default, and a mapping at r->default_start shows it. Returns 0 or -ENOMEM. */
+int deep_read_threads(struct deep_read *r, pid_t pid, pid_t speaker);

@@ -11,7 +11,7 @@
 #include "host/cgroup.h"
 #include "host/io.h"
 #include "host/maps.h"
-#include "host/proc.h"
+#include "host/speaker.h"
 
 #define N_SLOTS (2 * MAPPERS_MAX) /* a power of two */
 /* A process can choose its addresses so that all of them meet in one place, and fork: what is not found within so many slots is not kept. */
@@ -74,15 +74,12 @@ static int take_entry(const struct maps_entry *e, void *userdata) {
         return 0;
 }
 
-/* The descriptor first, then the start time: it is that process's for good. `cgroup`: NULL, or where it must be. */
+/* `cgroup`: NULL, or where it must be. The start time last: if it is the same process now, it was when its cgroup was read. */
 static void read_process(struct mappers *m, const struct host *h, const struct process_ref *p, const char *cgroup) {
-        _cleanup_(close_fdp) int fd = maps_open(h, p->pid, false);
-        char path[48];
-        struct proc_stat st;
-        if (fd < 0 || (cgroup && host_process_is_in(h, p->pid, cgroup) != 1))
+        if (cgroup && host_process_is_in(h, p->pid, cgroup) != 1)
                 return;
-        (void) snprintf(path, sizeof path, "proc/%d/stat", (int) p->pid);
-        if (proc_stat_read(h->root_fd, path, &st) < 0 || st.start_ticks != p->start_ticks)
+        _cleanup_(close_fdp) int fd = process_open(h, p, "maps", NULL);
+        if (fd < 0)
                 return;
         /* One that ends meanwhile maps nothing any more; to count too few errs on the side of leaving pages alone. */
         (void) maps_read(fd, take_entry, m);
@@ -104,7 +101,7 @@ static void read_listed(struct mappers *m, const struct host *h, const char *cgr
                 pid_t pid = (pid_t) number;
                 if (bsearch(&pid, known, n_known, sizeof pid, compare_pids))
                         continue;
-                _cleanup_(close_fdp) int fd = maps_open(h, pid, false);
+                _cleanup_(close_fdp) int fd = maps_open(h, pid, pid, false);
                 if (fd < 0 || host_process_is_in(h, pid, cgroup) != 1)
                         continue;
                 (void) maps_read(fd, take_entry, m);

@@ -62,7 +62,7 @@ struct record_entry *record_find(const struct record *r, const char *cgroup) {
 /* There is room. */
 static void put_in(struct record *r, struct record_entry *e) {
         size_t i = lower_bound(r, e->cgroup);
-        memmove(&r->entries[i + 1], &r->entries[i], (r->n_entries - i) * sizeof(*r->entries));
+        memmove(&r->entries[i + 1], &r->entries[i], (r->n_entries - i) * sizeof(void *));
         r->entries[i] = e;
         r->n_entries++;
 }
@@ -70,13 +70,13 @@ static void put_in(struct record *r, struct record_entry *e) {
 static void take_out(struct record *r, const struct record_entry *e) {
         size_t i = lower_bound(r, e->cgroup);
         r->n_entries--;
-        memmove(&r->entries[i], &r->entries[i + 1], (r->n_entries - i) * sizeof(*r->entries));
+        memmove(&r->entries[i], &r->entries[i + 1], (r->n_entries - i) * sizeof(void *));
 }
 
 int record_insert(struct record *r, char *cgroup, char *unit, struct record_entry **ret) {
         if (record_find(r, cgroup))
                 return -EEXIST;
-        int k = array_reserve(&r->entries, &r->capacity, r->n_entries + 1, sizeof(*r->entries));
+        int k = array_reserve(&r->entries, &r->capacity, r->n_entries + 1, sizeof(void *));
         struct record_entry *e = k < 0 ? NULL : calloc(1, sizeof(*e));
         if (!e)
                 return -ENOMEM;

@@ -57,8 +57,7 @@ static void put_off_deep(struct manager *m, struct service_note *n) {
         n->n_deep_failed++;
 }
 
-/* Nothing was read: the next time is at once where that was chance (it was started anew meanwhile), and not where it is so again (a process that lives
- * on after its first thread has ended has no map). */
+/* Nothing was read: the next time is at once where that was chance (it was started anew meanwhile), and not where it is so again. */
 static void put_off_if_again(struct manager *m, struct service_note *n) {
         if (n->n_deep_failed > 0)
                 put_off_deep(m, n);

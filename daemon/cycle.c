@@ -56,9 +56,9 @@ int manager_applied(const struct manager *m, struct applied **ret, size_t *ret_n
                 return -ENOMEM;
         for (size_t i = 0; i < r->n_entries; i++)
                 a[i] = (struct applied) {
-                        .cgroup = r->entries[i].cgroup,
-                        .cpus = r->entries[i].changed_cpus && r->entries[i].ours.cpus_set,
-                        .mems = r->entries[i].changed_mems && r->entries[i].ours.mems_set,
+                        .cgroup = r->entries[i]->cgroup,
+                        .cpus = r->entries[i]->changed_cpus && r->entries[i]->ours.cpus_set,
+                        .mems = r->entries[i]->changed_mems && r->entries[i]->ours.mems_set,
                 };
         *ret = a;
         *ret_n = r->n_entries;

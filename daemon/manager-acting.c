@@ -87,7 +87,7 @@ static bool looks_ours(const struct manager *m, const struct service_sample *s, 
 void manager_find_foreign(struct manager *m, struct cycle *c, struct applied *applied) {
         const struct act *act = manager_act(m);
         for (size_t i = 0; i < m->record->n_entries; i++) {
-                const struct record_entry *e = &m->record->entries[i];
+                const struct record_entry *e = m->record->entries[i];
                 const struct service_note *n = manager_find_note(m, e->cgroup);
                 ssize_t k = cycle_find(c, e->cgroup);
                 /* While a change of ours is under way it is not told apart from one of somebody else's. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Leaving: what is under way ends first, then the configuration decides whether the cpusets are given back. Both have a limit. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "manager.h"
 #include "report/journal.h"
@@ -18,6 +19,9 @@ static int arm_exit_limit(struct manager *m, uint64_t delay_usec) {
 }
 
 static void leave(struct manager *m) {
+        int r = m->lock_fd >= 0 ? record_settle(m->record) : 0;
+        if (r < 0)
+                log_warning(r, "Could not write the record anew, ignoring: an older version could not read it: %s", strerror(-r));
         if (m->env->ops->leave(m->env->context, m->exit_status) < 0)
                 log_error(0, "Could not end the event loop");
 }

@@ -156,8 +156,8 @@ static unsigned restore_some(struct manager *m, bool (*wanted)(struct manager *,
                 return 0;
         }
         for (size_t i = 0; i < m->record->n_entries; i++)
-                if (wanted(m, &m->record->entries[i], arg)) {
-                        names[n] = strdup(m->record->entries[i].cgroup);
+                if (wanted(m, m->record->entries[i], arg)) {
+                        names[n] = strdup(m->record->entries[i]->cgroup);
                         if (names[n])
                                 n++;
                         else
@@ -243,8 +243,8 @@ int manager_restore_request(struct manager *m, const char *unit, sd_bus_message 
         if (all)
                 m->paused = true;
         for (size_t i = 0; i < m->record->n_entries; i++)
-                if (all || want_unit(m, &m->record->entries[i], unit)) {
-                        struct service_note *n = manager_note(m, m->record->entries[i].cgroup);
+                if (all || want_unit(m, m->record->entries[i], unit)) {
+                        struct service_note *n = manager_note(m, m->record->entries[i]->cgroup);
                         if (n)
                                 n->restore_asked = n->held = true;
                 }

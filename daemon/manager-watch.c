@@ -105,7 +105,7 @@ static void on_glance(void *userdata) {
                 return;
         }
         for (size_t i = 0; i < m->record->n_entries; i++) {
-                const struct record_entry *e = &m->record->entries[i];
+                const struct record_entry *e = m->record->entries[i];
                 if (!narrows_now(m, e))
                         continue;
                 if (plan_nodes_short(&machine, &e->ours.mems, keep_free) && !transition_find(m, e->cgroup))
@@ -131,7 +131,7 @@ static void glance_later(struct manager *m, uint64_t delay_usec) {
 
 static bool has_narrowed(const struct manager *m) {
         for (size_t i = 0; i < m->record->n_entries; i++)
-                if (narrows_now(m, &m->record->entries[i]))
+                if (narrows_now(m, m->record->entries[i]))
                         return true;
         return false;
 }

@@ -8,7 +8,11 @@
 
 #include "core/util.h"
 
-#define LOOK_EVERY_USEC (50 * USEC_PER_MSEC)
+/* The first looks are so far apart; then each is half as long after the one before as it has been waited for: while thousands of cgroups are given back,
+ * who looks at all of them all the time has no time for anything else. */
+#define LOOK_EVERY_USEC   (50 * USEC_PER_MSEC)
+#define LOOK_SELDOM_USEC  (500 * USEC_PER_MSEC)
+#define LOOK_WAITED_SHARE 2u
 
 bool cpuset_cpus_equal(const struct cpuset_value *a, const struct cpuset_value *b) {
         return a->cpus_set == b->cpus_set && (!a->cpus_set || cpu_mask_equal(&a->cpus, &b->cpus));
@@ -54,7 +58,7 @@ struct wait {
         char *cgroup, *unit;
         struct target target;
         struct cpuset_change change;
-        uint64_t left_usec;
+        uint64_t left_usec, waited_usec;
         cpuset_wait_done done;
         void *userdata;
 };
@@ -78,8 +82,10 @@ static void look(void *userdata) {
         else if (w->left_usec == 0)
                 wait_finish(w, -EREMOTEIO, &state);
         else {
-                uint64_t delay = MIN2(w->left_usec, LOOK_EVERY_USEC);
+                uint64_t delay = MAX2(LOOK_EVERY_USEC, w->waited_usec / LOOK_WAITED_SHARE);
+                delay = MIN2(w->left_usec, MIN2(delay, LOOK_SELDOM_USEC));
                 w->left_usec -= delay;
+                w->waited_usec += delay;
                 r = w->act.ops->call_later(w->act.context, delay, look, w);
                 if (r < 0)
                         wait_finish(w, r, &state);

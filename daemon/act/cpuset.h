@@ -23,8 +23,8 @@ bool cpuset_in_force(const struct cpuset_state *s, const struct cpuset_change *c
  * kernel had at the end, NULL where nothing could be read. */
 typedef void (*cpuset_wait_done)(int result, const struct cpuset_state *last, void *userdata);
 
-/* A service manager answers before it has written the cgroup, so a change is waited for: reads the state now and then every 50 ms until the
- * change is in force. Copies target and change. `done` is called exactly once, possibly before this returns.
+/* A service manager answers before it has written the cgroup, so a change is waited for: reads the state now and then every 50 ms, later
+ * up to every 500 ms, until the change is in force. Copies target and change. `done` is called exactly once, possibly before this returns.
  * Returns 0, or negative errno (then `done` is not called). */
 int cpuset_wait(const struct act *act, const struct target *t, const struct cpuset_change *c, uint64_t limit_usec,
                 cpuset_wait_done done, void *userdata);

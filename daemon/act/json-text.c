@@ -8,16 +8,28 @@
 #include <limits.h>
 #include <string.h>
 
-int json_of_text(const char *text, size_t size, int depth, struct json_object **ret) {
+int json_at_start(const char *text, size_t size, int depth, struct json_object **ret, size_t *ret_end) {
         if (size >= INT_MAX)
                 return -EBADMSG;
         struct json_tokener *tokener = json_tokener_new_ex(depth);
         if (!tokener)
                 return -ENOMEM;
         struct json_object *o = json_tokener_parse_ex(tokener, text, (int) size);
-        size_t end = json_tokener_get_parse_end(tokener);
+        *ret_end = json_tokener_get_parse_end(tokener);
         json_tokener_free(tokener);
-        if (!o || end + strspn(text + end, " \t\r\n") != size) {
+        *ret = o;
+        return o ? 0 : -EBADMSG;
+}
+
+int json_of_text(const char *text, size_t size, int depth, struct json_object **ret) {
+        struct json_object *o;
+        size_t end;
+        int r = json_at_start(text, size, depth, &o, &end);
+        if (r < 0)
+                return r;
+        while (end < size && strchr(" \t\r\n", text[end]) && text[end] != 0)
+                end++;
+        if (end != size) {
                 json_object_put(o);
                 return -EBADMSG;
         }

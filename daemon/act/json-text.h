@@ -10,3 +10,5 @@ struct json_object;
  * `null` is none of ours. Strings may hold any bytes, as names of cgroups do. Returns 0, -EBADMSG or -ENOMEM; the caller owns the result
  * (json_object_put). */
 int json_of_text(const char *text, size_t size, int depth, struct json_object **ret);
+/* The same for a value that `text` begins with; *ret_end is where it ends. */
+int json_at_start(const char *text, size_t size, int depth, struct json_object **ret, size_t *ret_end);

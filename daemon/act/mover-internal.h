@@ -131,6 +131,7 @@ struct mover {
         char *cgroup; /* NULL: not checked */
         struct process_ref *processes;
         size_t n_processes, current;
+        pid_t speaker; /* of the present one, by whose number its pages are moved (host/speaker.h) */
         struct move_result result;
         struct stubborn *stubborn;
         uint64_t page_bytes, block_bytes; /* block_bytes: of a transparent huge page; 0: none */
@@ -231,7 +232,7 @@ static inline uint64_t mover_step_bytes(const struct mover *m, uint32_t range) {
  * it opens cgroup_fd, from then on that tells. */
 int mover_check_process(struct mover *m, const struct process_ref *p);
 /* Reads numa_maps and maps. -ESRCH, -ENOMEM, or another negative errno where they cannot be read. */
-int mover_load_ranges(struct mover *m, pid_t pid);
+int mover_load_ranges(struct mover *m);
 
 /* mover-division.c: balancing and interleaving */
 int mover_init_division(struct mover *m, const struct move_goal *goal);

@@ -89,7 +89,7 @@ static size_t count_tried(const struct mover *m, const struct unit *units, size_
 
 static long call_kernel(struct mover *m, size_t n, bool all) {
         uint64_t began = mover_now_usec();
-        long rc = m->act.ops->move_pages(m->act.context, m->processes[m->current].pid, n, m->addresses, m->nodes, all, m->status);
+        long rc = m->act.ops->move_pages(m->act.context, m->speaker, n, m->addresses, m->nodes, all, m->status);
         uint64_t took = mover_now_usec() - began;
         m->result.n_calls++;
         m->result.asked_pages += n;

@@ -57,8 +57,7 @@ static long scan(struct mover *m, uint64_t from, uint64_t to, uint64_t *ret_end)
         const struct act_ops *ops = m->act.ops;
         if (!ops->scan_pages || m->pagemap_fd < 0)
                 return -ENOTTY;
-        return ops->scan_pages(m->act.context, m->processes[m->current].pid, m->pagemap_fd, from, to, m->stretches, STRETCHES_MAX,
-                               ret_end);
+        return ops->scan_pages(m->act.context, m->speaker, m->pagemap_fd, from, to, m->stretches, STRETCHES_MAX, ret_end);
 }
 
 void mover_try_scan(struct mover *m) {

@@ -13,6 +13,7 @@
 #include "host/maps.h"
 #include "host/numa-maps.h"
 #include "host/proc.h"
+#include "host/speaker.h"
 
 /* What stops the parser where no more are kept. */
 #define RANGES_ENOUGH     (-ECANCELED)
@@ -27,27 +28,49 @@ static int ended(int r) {
         return host_vanished(r) ? -ESRCH : r;
 }
 
-int mover_check_process(struct mover *m, const struct process_ref *p) {
+/* Whoever speaks for it now; where another than the first thread does, he is whose end must be noticed: his cgroup is kept open. 1, or negative errno. */
+static int find_speaker(struct mover *m, const struct process_ref *p, const struct proc_stat *stat) {
+        m->speaker = process_speaker(m->host, p->pid, stat);
+        if (m->speaker < 0)
+                return m->speaker;
+        if (m->speaker == p->pid || m->cgroup_fd < 0)
+                return 1;
+        close(m->cgroup_fd);
+        m->cgroup_fd = process_open(m->host, p, "cgroup", &m->speaker);
+        return m->cgroup_fd < 0 ? m->cgroup_fd : 1;
+}
+
+/* The same without what is kept open. */
+static int check_anew(struct mover *m, const struct process_ref *p) {
         struct proc_stat stat;
         char path[64];
-
-        if (m->cgroup_fd >= 0) { /* of this process and no other; once it is a zombie, move_pages() says so */
-                int r = host_process_is_still_in(m->host, m->cgroup_fd, m->cgroup);
-                if (r != -EFBIG)
-                        return ended(r);
-        } else if (m->cgroup)
-                m->cgroup_fd = host_process_open_cgroup(m->host, p->pid);
         int member = m->cgroup ? host_process_is_in(m->host, p->pid, m->cgroup) : 1;
         if (member < 0)
-                return ended(member);
+                return member;
         /* The start time last: if it still is the same process now, it was when the cgroup was read, and opened. */
         (void) snprintf(path, sizeof(path), "proc/%d/stat", p->pid);
         int r = proc_stat_read(m->host->root_fd, path, &stat);
         if (r < 0)
-                return ended(r);
-        if (stat.start_ticks != p->start_ticks || proc_stat_is_dead(&stat))
+                return r;
+        if (stat.start_ticks != p->start_ticks)
                 return -ESRCH;
-        return member;
+        r = find_speaker(m, p, &stat);
+        return r < 0 ? r : member;
+}
+
+int mover_check_process(struct mover *m, const struct process_ref *p) {
+        if (m->cgroup_fd >= 0) { /* of this process and no other; once it is a zombie, move_pages() says so */
+                int r = host_process_is_still_in(m->host, m->cgroup_fd, m->cgroup);
+                if (r != -EFBIG && (r >= 0 || m->speaker == p->pid))
+                        return ended(r);
+                if (r < 0 && r != -EFBIG) { /* a thread that spoke for it has ended: another one may */
+                        close(m->cgroup_fd);
+                        m->cgroup_fd = -EBADF;
+                }
+        }
+        if (m->cgroup && m->cgroup_fd < 0)
+                m->cgroup_fd = host_process_open_cgroup(m->host, p->pid);
+        return ended(check_anew(m, p));
 }
 
 /* numa_maps */
@@ -125,8 +148,14 @@ static int on_mapping(const struct numa_mapping *mapping, void *userdata) {
         return 0;
 }
 
-static int read_numa_maps(struct mover *m, const char *path, char *buffer) {
-        _cleanup_(close_fdp) int fd = open_file_at(m->host->root_fd, path);
+/* Of the present process. The fd, or negative errno. */
+static int open_shown(const struct mover *m, const char *name) {
+        _cleanup_free_ char *path = speaker_path(m->processes[m->current].pid, m->speaker, name);
+        return path ? open_file_at(m->host->root_fd, path) : -ENOMEM;
+}
+
+static int read_numa_maps(struct mover *m, char *buffer) {
+        _cleanup_(close_fdp) int fd = open_shown(m, "numa_maps");
         if (fd < 0)
                 return fd;
         _cleanup_(numa_maps_parser_freep) struct numa_maps_parser *parser =
@@ -181,7 +210,7 @@ static int query_ends(struct mover *m, int fd, size_t n_missing) {
         return 1;
 }
 
-static int read_maps(struct mover *m, pid_t pid) {
+static int read_maps(struct mover *m) {
         bool with_huge = m->how != PAGES_HOME && m->block_bytes > 0 && !m->scans;
         struct ends ends = { .m = m };
         size_t n_missing = 0;
@@ -192,7 +221,7 @@ static int read_maps(struct mover *m, pid_t pid) {
                 }
         if (n_missing == 0)
                 return 0;
-        _cleanup_(close_fdp) int fd = maps_open(m->host, pid, with_huge);
+        _cleanup_(close_fdp) int fd = maps_open(m->host, m->processes[m->current].pid, m->speaker, with_huge);
         int r = fd < 0 ? fd : query_ends(m, fd, n_missing);
         if (r == 0)
                 r = maps_read(fd, on_entry, &ends);
@@ -250,9 +279,9 @@ static int know_mappers(struct mover *m) {
 
 /* Where the ranges end, and which of them nobody else maps. It was read who maps what before numa_maps counted, so that who has ended since is among
  * them; where somebody has come it is read again. As far as can be told: one that came and went is missing, and one that went may stand for a stranger. */
-static int look_up_ranges(struct mover *m, pid_t pid) {
+static int look_up_ranges(struct mover *m) {
         const struct mappers_of of = mappers_of(m);
-        int r = read_maps(m, pid);
+        int r = read_maps(m);
         if (r < 0 || !m->lacks_mappers || m->n_mappers_checks == MAPPERS_CHECKS_MAX)
                 return r;
         m->n_mappers_checks++;
@@ -266,14 +295,13 @@ static int look_up_ranges(struct mover *m, pid_t pid) {
                 m->lacks_mappers = false;
                 r = know_mappers(m);
                 if (r >= 0)
-                        r = read_maps(m, pid);
+                        r = read_maps(m);
         }
         m->result.shared_unsure |= m->lacks_mappers;
         return r;
 }
 
-int mover_load_ranges(struct mover *m, pid_t pid) {
-        char path[64];
+int mover_load_ranges(struct mover *m) {
         _cleanup_free_ char *buffer = malloc(TEXT_BUFFER_BYTES);
         if (!buffer)
                 return -ENOMEM;
@@ -283,21 +311,19 @@ int mover_load_ranges(struct mover *m, pid_t pid) {
         m->last_is_kept = m->lacks_mappers = false;
         m->cursor = 0;
         mover_forget_pagemap(m);
-        (void) snprintf(path, sizeof(path), "proc/%d/numa_maps", pid);
         int r = know_mappers(m);
         if (r >= 0)
-                r = read_numa_maps(m, path, buffer);
+                r = read_numa_maps(m, buffer);
         if (r == RANGES_ENOUGH)
                 r = 0;
         else
                 m->resume_at = 0;
         if (r >= 0 && m->n_ranges > 0 && m->pagemap_fd < 0) {
-                (void) snprintf(path, sizeof(path), "proc/%d/pagemap", pid);
-                m->pagemap_fd = open_file_at(m->host->root_fd, path);
+                m->pagemap_fd = open_shown(m, "pagemap");
                 mover_try_scan(m);
         }
         if (r >= 0 && m->n_ranges > 0)
-                r = look_up_ranges(m, pid);
+                r = look_up_ranges(m);
         if (r < 0)
                 return ended(r);
         drop_endless(m);

@@ -162,7 +162,7 @@ static int step(struct mover *m, uint64_t budget_pages, uint64_t *ret_used) {
         if (mover_has_more(m)) /* the time was up */
                 return 2;
         if (m->resume_at > 0) {
-                r = mover_load_ranges(m, m->processes[m->current].pid);
+                r = mover_load_ranges(m);
                 return r < 0 ? r : 1;
         }
         return m->n_retry > 0 ? mover_retry(m, budget_pages, ret_used) : 0;
@@ -176,7 +176,7 @@ static int enter_process(struct mover *m) {
                 mover_touch_address_space(m);
         if (r <= 0 || m->loaded)
                 return r;
-        r = mover_load_ranges(m, p->pid);
+        r = mover_load_ranges(m);
         if (r < 0)
                 return r;
         m->loaded = true;

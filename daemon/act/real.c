@@ -11,6 +11,7 @@
 #include <systemd/sd-event.h>
 
 #include "act/cgroupfs.h"
+#include "act/cpuset-jobs.h"
 #include "act/kernel-balancing-write.h"
 #include "act/ops.h"
 #include "act/systemd-units.h"
@@ -26,62 +27,10 @@ struct real {
         struct act_real_options options;
         struct unit_change_list unit_changes;
         struct later_list laters;
-        bool enabling_waits; /* see act/waiting.h */
+        struct cpuset_jobs jobs;
 };
 
 /* cpusets */
-
-/* One change, that part of it which can run on another thread. */
-struct cpuset_job {
-        struct real *real;
-        char *cgroup, *unit; /* unit: the service manager writes; NULL: we do */
-        struct cpuset_change change;
-        ops_done done;
-        void *userdata;
-};
-
-static void cpuset_job_free(struct cpuset_job *j) {
-        free(j->cgroup);
-        free(j->unit);
-        free(j);
-}
-
-static int cpuset_job_run(void *arg) {
-        const struct cpuset_job *j = arg;
-        pid_t tid;
-        int r = cpuset_find_waiting(j->real->host, j->cgroup, j->change.change_mems, j->real->enabling_waits, &tid);
-        if (r != 0)
-                return r > 0 ? -EAGAIN : r;
-        return j->unit ? 0 : cgroupfs_set_cpuset(j->real->host, j->cgroup, &j->change);
-}
-
-static void cpuset_job_done(int result, void *arg) {
-        struct cpuset_job *j = arg;
-        struct real *real = j->real;
-        int r = result;
-        if (result >= 0 && j->unit)
-                r = systemd_set_cpuset(real->options.bus, &real->unit_changes, j->unit, &j->change, j->done, j->userdata);
-        if (r < 0 || !j->unit)
-                j->done(r, j->userdata);
-        cpuset_job_free(j);
-}
-
-static int begin_cpuset_job(struct real *real, const struct target *t, const struct cpuset_change *c, ops_done done,
-                            void *userdata) {
-        bool by_manager = t->owner == OWNER_SYSTEMD;
-        struct cpuset_job *j = malloc(sizeof(*j));
-        if (!j)
-                return -ENOMEM;
-        *j = (struct cpuset_job) { real, strdup(t->cgroup), by_manager ? strdup(t->unit) : NULL, *c, done, userdata };
-        int r = j->cgroup && (j->unit || !by_manager) ? 0 : -ENOMEM;
-        if (r >= 0 && real->options.run_blocking)
-                r = real->options.run_blocking(real->options.pool, cpuset_job_run, cpuset_job_done, j);
-        else if (r >= 0)
-                cpuset_job_done(cpuset_job_run(j), j);
-        if (r < 0)
-                cpuset_job_free(j);
-        return r;
-}
 
 static int real_get_cpuset(void *context, const struct target *t, struct cpuset_state *ret) {
         const struct real *real = context;
@@ -96,11 +45,8 @@ static int real_set_cpuset(void *context, const struct target *t, const struct c
         case OWNER_SYSTEMD:
                 if (!real->options.bus)
                         return -ENOTCONN;
-                /* What waits for nobody does not wait for a free worker either. */
-                if (!c->change_mems && !real->enabling_waits)
-                        return systemd_set_cpuset(real->options.bus, &real->unit_changes, t->unit, c, done, userdata);
-                return begin_cpuset_job(real, t, c, done, userdata);
-        case OWNER_CGROUPFS: return begin_cpuset_job(real, t, c, done, userdata);
+                return cpuset_jobs_begin(&real->jobs, t, c, done, userdata);
+        case OWNER_CGROUPFS: return cpuset_jobs_begin(&real->jobs, t, c, done, userdata);
         default: return -EOPNOTSUPP;
         }
 }
@@ -245,7 +191,11 @@ int act_real_new_with(const struct host *h, const struct act_real_options *optio
         LIST_INIT(&real->unit_changes);
         LIST_INIT(&real->laters);
         struct utsname name;
-        real->enabling_waits = uname(&name) == 0 && enabling_cpuset_waits(name.release);
+        real->jobs.host = h;
+        real->jobs.options = &real->options;
+        real->jobs.unit_changes = &real->unit_changes;
+        cpuset_jobs_init(&real->jobs);
+        real->jobs.enabling_waits = uname(&name) == 0 && enabling_cpuset_waits(name.release);
         *ret = (struct act) { .ops = &real_ops, .context = real };
         return 0;
 }
@@ -259,6 +209,7 @@ void act_real_done(struct act *a) {
         if (!real)
                 return;
         systemd_abandon(&real->unit_changes);
+        cpuset_jobs_done(&real->jobs);
         while (!LIST_EMPTY(&real->laters))
                 later_free(LIST_FIRST(&real->laters));
         free(real);

@@ -1,106 +1,119 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Keeping the record: in memory sorted by cgroup, on disk replaced as a whole, so that at any moment one complete version is there. */
+/* Keeping the record in memory, sorted by cgroup; and what is noted in it. On disk: record-file.c. */
 #include "act/record.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "act/cpuset.h"
+#include "act/record-file.h"
 #include "act/record-json.h"
-#include "act/write-file.h"
 #include "core/util.h"
-#include "host/host.h"
 
 /* In memory */
 
-static void entry_done(struct record_entry *e) {
+static struct record_entry *entry_free(struct record_entry *e) {
         free(e->cgroup);
         free(e->unit);
+        free(e);
+        return NULL;
 }
 
 struct record *record_free(struct record *r) {
         if (!r)
                 return NULL;
         for (size_t i = 0; i < r->n_entries; i++)
-                entry_done(&r->entries[i]);
+                entry_free(r->entries[i]);
         free(r->entries);
         free(r->path);
         free(r);
         return NULL;
 }
 
-/* The index of the first entry whose cgroup is not less. */
-static size_t lower_bound(const struct record *r, const char *cgroup) {
-        return FIRST_NOT_BEFORE(i, r->n_entries, strcmp(r->entries[i].cgroup, cgroup) < 0);
-}
-
-struct record_entry *record_find(const struct record *r, const char *cgroup) {
-        size_t i = lower_bound(r, cgroup);
-        return i < r->n_entries && strcmp(r->entries[i].cgroup, cgroup) == 0 ? &r->entries[i] : NULL;
-}
-
-int record_insert(struct record *r, char *cgroup, char *unit, struct record_entry **ret) {
-        size_t i = lower_bound(r, cgroup);
-        if (i < r->n_entries && strcmp(r->entries[i].cgroup, cgroup) == 0)
-                return -EEXIST;
-        int k = array_reserve(&r->entries, &r->capacity, r->n_entries + 1, sizeof(*r->entries));
-        if (k < 0)
-                return k;
-        memmove(&r->entries[i + 1], &r->entries[i], (r->n_entries - i) * sizeof(*r->entries));
-        r->n_entries++;
-        r->entries[i] = (struct record_entry) { 0 };
-        r->entries[i].cgroup = cgroup;
-        r->entries[i].unit = unit;
-        *ret = &r->entries[i];
-        return 0;
-}
-
-/* Takes the entry out, with its strings. */
-static struct record_entry take_entry(struct record *r, size_t i) {
-        struct record_entry e = r->entries[i];
-        r->n_entries--;
-        memmove(&r->entries[i], &r->entries[i + 1], (r->n_entries - i) * sizeof(*r->entries));
-        return e;
-}
-
-/* On disk */
-
-static int record_write(const struct record *r) {
-        if (!r->path)
-                return 0; /* in memory alone */
-        _cleanup_free_ char *text = record_to_json(r);
-        return text ? write_file_atomically(r->path, text) : -ENOMEM;
-}
-
 int record_open(const char *path, struct record **ret) {
-        _cleanup_free_ char *text = NULL;
-        size_t size = 0;
         struct record *r = calloc(1, sizeof(*r));
         if (!r)
                 return -ENOMEM;
-        if (!path) {
-                *ret = r;
-                return 0;
+        r->few = RECORD_FEW;
+        int k = 0;
+        if (path) {
+                r->path = strdup(path);
+                k = r->path ? record_read(r) : -ENOMEM;
         }
-        r->path = strdup(path);
-        int k = r->path ? read_file_at(AT_FDCWD, path, RECORD_FILE_MAX_BYTES, &text, &size) : -ENOMEM;
-        if (k >= 0)
-                k = record_from_json(text, size, r);
-        else if (k == -ENOENT)
-                k = 0;
-        if (file_is_damaged(k))
-                k = set_file_aside(path);
-        if (k < 0) {
+        if (k < 0 && k != -ENOENT) {
                 record_free(r);
                 return k;
         }
         *ret = r;
         return 0;
+}
+
+/* The index of the first entry whose cgroup is not less. */
+static size_t lower_bound(const struct record *r, const char *cgroup) {
+        return FIRST_NOT_BEFORE(i, r->n_entries, strcmp(r->entries[i]->cgroup, cgroup) < 0);
+}
+
+struct record_entry *record_find(const struct record *r, const char *cgroup) {
+        size_t i = lower_bound(r, cgroup);
+        return i < r->n_entries && strcmp(r->entries[i]->cgroup, cgroup) == 0 ? r->entries[i] : NULL;
+}
+
+/* There is room. */
+static void put_in(struct record *r, struct record_entry *e) {
+        size_t i = lower_bound(r, e->cgroup);
+        memmove(&r->entries[i + 1], &r->entries[i], (r->n_entries - i) * sizeof(void *));
+        r->entries[i] = e;
+        r->n_entries++;
+}
+
+static void take_out(struct record *r, const struct record_entry *e) {
+        size_t i = lower_bound(r, e->cgroup);
+        r->n_entries--;
+        memmove(&r->entries[i], &r->entries[i + 1], (r->n_entries - i) * sizeof(void *));
+}
+
+int record_insert(struct record *r, char *cgroup, char *unit, struct record_entry **ret) {
+        if (record_find(r, cgroup))
+                return -EEXIST;
+        int k = array_reserve(&r->entries, &r->capacity, r->n_entries + 1, sizeof(void *));
+        struct record_entry *e = k < 0 ? NULL : calloc(1, sizeof(*e));
+        if (!e)
+                return -ENOMEM;
+        e->cgroup = cgroup;
+        e->unit = unit;
+        put_in(r, e);
+        *ret = e;
+        return 0;
+}
+
+void record_remove(struct record *r, struct record_entry *e) {
+        take_out(r, e);
+        entry_free(e);
+}
+
+int record_settle(struct record *r) {
+        return r->n_lines > 0 ? record_write(r) : 0;
+}
+
+/* To disk, once it is so in memory. */
+
+static int save_line(struct record *r, char *line) {
+        int k = line ? record_append(r, line) : -ENOMEM;
+        free(line);
+        return k;
+}
+
+static int save_entry(struct record *r, const struct record_entry *e) {
+        return record_takes_line(r) ? save_line(r, record_entry_line(e)) : record_write(r);
+}
+
+static int save_forgotten(struct record *r, const char *cgroup) {
+        return record_takes_line(r) ? save_line(r, record_forget_line(cgroup)) : record_write(r);
+}
+
+static int save_balancing(struct record *r) {
+        return record_takes_line(r) ? save_line(r, record_balancing_line(r)) : record_write(r);
 }
 
 /* What was, what is ours */
@@ -165,11 +178,10 @@ int record_before_change(struct record *r, const struct target *t, const struct 
                 note_cpus(e, now, &c->value);
         if (c->change_mems)
                 note_mems(e, now, &c->value);
-        int k = record_write(r);
-        if (k < 0 && is_new) {
-                struct record_entry taken = take_entry(r, (size_t) (e - r->entries));
-                entry_done(&taken);
-        } else if (k < 0)
+        int k = save_entry(r, e);
+        if (k < 0 && is_new)
+                record_remove(r, e);
+        else if (k < 0)
                 *e = was;
         return k;
 }
@@ -178,16 +190,12 @@ int record_forget(struct record *r, const char *cgroup) {
         struct record_entry *e = record_find(r, cgroup);
         if (!e)
                 return -ENOENT;
-        size_t i = (size_t) (e - r->entries);
-        struct record_entry taken = take_entry(r, i);
-        int k = record_write(r);
-        if (k >= 0) {
-                entry_done(&taken);
-                return 0;
-        }
-        memmove(&r->entries[i + 1], &r->entries[i], (r->n_entries - i) * sizeof(*r->entries));
-        r->entries[i] = taken;
-        r->n_entries++;
+        take_out(r, e);
+        int k = save_forgotten(r, cgroup);
+        if (k < 0)
+                put_in(r, e);
+        else
+                entry_free(e);
         return k;
 }
 
@@ -197,7 +205,7 @@ int record_before_balancing(struct record *r, unsigned before, unsigned ours) {
         r->balancing_changed = true;
         r->balancing_before = was ? former : before;
         r->balancing_ours = ours;
-        int k = record_write(r);
+        int k = save_balancing(r);
         if (k < 0) {
                 r->balancing_changed = was;
                 r->balancing_before = former;
@@ -209,7 +217,7 @@ int record_before_balancing(struct record *r, unsigned before, unsigned ours) {
 int record_forget_balancing(struct record *r) {
         bool was = r->balancing_changed;
         r->balancing_changed = false;
-        int k = record_write(r);
+        int k = save_balancing(r);
         if (k < 0)
                 r->balancing_changed = was;
         return k;

@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The record of what we changed and what it was before, in the runtime directory, written before the change is made. It survives kill -9 and
- * is what restoring works from. One JSON file, replaced atomically (write, fsync, rename, fsync directory). */
+ * is what restoring works from. One JSON file, replaced atomically (write, fsync, rename, fsync directory) while few cgroups are on record; with many, what
+ * changes is appended, a line each (write, fsync), and the whole written anew now and then, so that what a change costs does not grow with their number. */
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "act/ops.h"
+
+/* So many entries and no more: the file is replaced at each change. */
+#define RECORD_FEW 64u
 
 struct record_entry {
         char *cgroup, *unit;
@@ -20,15 +25,20 @@ struct record_entry {
 
 struct record {
         char *path;
-        struct record_entry *entries; /* sorted by cgroup */
+        struct record_entry **entries; /* sorted by cgroup; each stays where it is until it is forgotten */
         size_t n_entries, capacity;
         /* kernel.numa_balancing, where we have changed it: what it was, and what we set. */
         bool balancing_changed;
         unsigned balancing_before, balancing_ours;
+        /* The file: the whole with so many lines after it, and so many bytes in all. */
+        size_t n_lines;
+        uint64_t file_bytes;
+        bool can_append; /* it is there, and ends where a line may begin */
+        size_t few;      /* RECORD_FEW; tests have less */
 };
 
 /* Loads what an earlier run left (a missing file is an empty record; one that is no record, or of a newer version, gives -EBADMSG and is kept
- * aside as PATH.bad). The directory must exist. `path` NULL: a record in memory alone, for simulations. */
+ * aside as PATH.bad). The directory must exist. `path` NULL: a record in memory alone, for simulations. Writes nothing. */
 int record_open(const char *path, struct record **ret);
 struct record *record_free(struct record *r);
 struct record_entry *record_find(const struct record *r, const char *cgroup);
@@ -38,16 +48,19 @@ struct record_entry *record_find(const struct record *r, const char *cgroup);
 bool record_explains_cpus(const struct record_entry *e, const struct cpuset_value *configured);
 bool record_explains_mems(const struct record_entry *e, const struct cpuset_value *configured);
 
-/* Notes the state before the first change of this cgroup (kept if already noted for that side), and what is about to be asked for; then writes the
- * file. Only when this returns 0 may the change be made; otherwise the record is as it was.
+/* Notes the state before the first change of this cgroup (kept if already noted for that side), and what is about to be asked for; then writes it
+ * to the file. Only when this returns 0 may the change be made; otherwise the record is as it was.
  * Two refinements of "before": a value that restrains nothing at present is noted as unset (after a clearing that the kernel refused, its files hold
  * the parent's full set while nobody asks for one); and a side that somebody else has set since our last change is noted anew, since
  * that is what restoring should give back. */
 int record_before_change(struct record *r, const struct target *t, const struct cpuset_state *now, const struct cpuset_change *c);
-/* The cgroup is as it was: forget it. Writes the file; where that fails the entry stays. -ENOENT: no such entry. */
+/* The cgroup is as it was: forget it. Writes that to the file; where that fails the entry stays. -ENOENT: no such entry. */
 int record_forget(struct record *r, const char *cgroup);
 
 /* The same for kernel.numa_balancing: noted before it is set; what it was before the first time is kept. Then, when it is as it was, or somebody
- * else's: forgotten. Both write the file, and leave all as it was where that fails. */
+ * else's: forgotten. Both write to the file, and leave all as it was where that fails. */
 int record_before_balancing(struct record *r, unsigned before, unsigned ours);
 int record_forget_balancing(struct record *r);
+
+/* When nothing is to follow: what was appended becomes part of the whole, as earlier versions read it. Where that fails, the file is as good as it was. */
+int record_settle(struct record *r);

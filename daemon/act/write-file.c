@@ -10,7 +10,7 @@
 
 #include "core/util.h"
 
-static int write_all(int fd, const char *text, size_t size) {
+int write_all(int fd, const char *text, size_t size) {
         while (size > 0) {
                 ssize_t n = write(fd, text, size);
                 if (n < 0 && errno == EINTR)

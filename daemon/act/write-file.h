@@ -3,7 +3,10 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 
+/* All of it, however often that takes. Returns 0 or negative errno; then some of it may be there. */
+int write_all(int fd, const char *text, size_t size);
 /* Puts `text` in the place of the file, mode 0600: write, fsync, rename, fsync of the directory. PATH.tmp is used, and overwritten where a
  * killed predecessor left one. Returns 0 or negative errno; then the file is as it was, or, where only the last fsync failed, new. */
 int write_file_atomically(const char *path, const char *text);

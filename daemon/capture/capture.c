@@ -113,7 +113,7 @@ static int take_config(struct taking *t, char **ret_why) {
 static int take_applied(struct taking *t, char **ret_why) {
         _cleanup_free_ char *text = NULL;
         size_t size;
-        struct record record = { 0 };
+        struct record *record = NULL;
         t->state.applied = calloc(1, sizeof *t->state.applied);
         if (!t->state.applied)
                 return -ENOMEM;
@@ -123,14 +123,17 @@ static int take_applied(struct taking *t, char **ret_why) {
                 return 0;
         if (r < 0)
                 return r;
-        r = record_from_json(text, size, &record);
+        r = record_open(NULL, &record);
+        if (r < 0)
+                return r;
+        r = record_from_json(text, size, record);
         if (r == -EBADMSG) {
                 *ret_why = format_string("%s is damaged (the daemon puts it aside when it starts)", t->options->record_file);
                 r = -EPROTO; /* another matter than errors in the configuration */
         }
         size_t capacity = 0;
-        for (size_t i = 0; r == 0 && i < record.n_entries; i++) {
-                const struct record_entry *e = &record.entries[i];
+        for (size_t i = 0; r == 0 && i < record->n_entries; i++) {
+                const struct record_entry *e = record->entries[i];
                 char *cgroup = strdup(e->cgroup);
                 r = cgroup ? array_reserve(&t->state.applied, &capacity, t->state.n_applied + 1, sizeof *t->state.applied)
                            : -ENOMEM;
@@ -144,11 +147,7 @@ static int take_applied(struct taking *t, char **ret_why) {
                         .mems = e->changed_mems && e->ours.mems_set,
                 };
         }
-        for (size_t i = 0; i < record.n_entries; i++) {
-                free(record.entries[i].cgroup);
-                free(record.entries[i].unit);
-        }
-        free(record.entries);
+        record_free(record);
         return r;
 }
 

@@ -170,25 +170,24 @@ static int scrub_maps(struct recorded *item) {
         return replace(item, &b);
 }
 
-/* `name` is what follows the process's id. */
+/* `name` is what follows the process's id. What a thread shows of its process is the same (host/speaker.h). */
 static int scrub_process(struct scrubber *s, struct recorded *item, const char *name) {
+        size_t digits = strncmp(name, "task/", 5) == 0 ? strspn(name + 5, "0123456789") : 0;
+        bool is_thread = digits > 0 && name[5 + digits] == '/';
+        if (is_thread)
+                name += 5 + digits + 1;
         if (strcmp(name, "stat") == 0)
-                return scrub_stat(item, false);
+                return scrub_stat(item, is_thread);
         if (strcmp(name, "status") == 0)
                 return keep_lines(item, is_wanted_status);
         if (strcmp(name, "numa_maps") == 0)
-                return scrub_numa_maps(s, item, false);
+                return scrub_numa_maps(s, item, is_thread);
         if (strcmp(name, "maps") == 0)
                 return scrub_maps(item);
         if (strcmp(name, "cgroup") == 0)
                 return keep_lines(item, is_own_cgroup);
         if (strcmp(name, "exe") == 0 && item->type == RECORDED_LINK) /* read only where a rule asks for it */
                 return 0;
-        size_t digits = strncmp(name, "task/", 5) == 0 ? strspn(name + 5, "0123456789") : 0;
-        if (digits > 0 && strcmp(name + 5 + digits, "/stat") == 0)
-                return scrub_stat(item, true);
-        if (digits > 0 && strcmp(name + 5 + digits, "/numa_maps") == 0)
-                return scrub_numa_maps(s, item, true);
         item->path[0] = 0;
         return 0;
 }

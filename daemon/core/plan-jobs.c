@@ -137,12 +137,16 @@ static bool wants_cpus(const struct planner *pl, const struct rule *r) {
         return r->place == PLACE_COMPACT || !node_set_is_empty(&given);
 }
 
+/* No service has no memory: nothing is what was told where the cgroup has no memory controller, and its map was not read. */
 static void tell_small(struct job *j, uint64_t bytes) {
         struct strbuf b = { 0 };
-        strbuf_append(&b, "uses ");
-        text_bytes(&b, bytes);
-        strbuf_append(&b, ", less than min-size ");
-        text_bytes(&b, j->rule->min_size_bytes);
+        if (bytes > 0 || j->sample->deep) {
+                strbuf_append(&b, "uses ");
+                text_bytes(&b, bytes);
+                strbuf_append(&b, ", less than min-size ");
+                text_bytes(&b, j->rule->min_size_bytes);
+        } else
+                strbuf_append(&b, "how much memory it uses is not known yet: its map has not been read");
         char *text = strbuf_steal(&b);
         bool binds = j->binds;
         job_tell(j, STATE_STABLE, "%s", text ? text : "");

@@ -30,11 +30,11 @@ static int take_entry(const struct maps_entry *e, void *userdata) {
         return error;
 }
 
-int deep_read_entries(struct deep_read *r, pid_t pid) {
+int deep_read_entries(struct deep_read *r, pid_t pid, pid_t speaker) {
         r->n_entries = r->next_entry = 0;
         if (!r->mappers)
                 return 0;
-        _cleanup_(close_fdp) int fd = maps_open(r->host, pid, false);
+        _cleanup_(close_fdp) int fd = maps_open(r->host, pid, speaker, false);
         int error = fd < 0 ? fd : maps_read(fd, take_entry, r);
         return error == -ENOMEM ? error : 0;
 }

@@ -80,7 +80,7 @@ static int judge_thread(struct deep_read *r, int task_fd, pid_t tid) {
         return deep_set_policy(d, t.policy, t.length);
 }
 
-int deep_read_threads(struct deep_read *r, pid_t pid) {
+int deep_read_threads(struct deep_read *r, pid_t pid, pid_t speaker) {
         char path[32];
         (void) snprintf(path, sizeof path, "%d/task", (int) pid);
         int fd = open_below(r->proc_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
@@ -94,7 +94,7 @@ int deep_read_threads(struct deep_read *r, pid_t pid) {
         int error = 0;
         for (const struct dirent *e = readdir(dir); e && error == 0 && !r->sample->self_managed; e = readdir(dir)) {
                 uint64_t tid;
-                if (parse_u64(e->d_name, &tid) < 0 || tid > INT32_MAX || (pid_t) tid == pid)
+                if (parse_u64(e->d_name, &tid) < 0 || tid > INT32_MAX || (pid_t) tid == speaker)
                         continue;
                 if (r->n_threads++ >= DEEP_THREADS_MAX) {
                         r->sample->truncated = true;

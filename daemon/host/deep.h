@@ -50,7 +50,7 @@ struct deep_read {
 /* Looks who maps what, where shared pages may move. 0 or -ENOMEM. */
 int deep_know_mappers(struct deep_read *r, const struct process_ref *processes, size_t n_processes);
 /* The maps of the next process. One whose maps cannot be read shares nothing that could be moved. 0 or -ENOMEM. */
-int deep_read_entries(struct deep_read *r, pid_t pid);
+int deep_read_entries(struct deep_read *r, pid_t pid, pid_t speaker);
 /* One of its mappings: counted where others see what is written to it, and where it may move, as far as its policy goes. 0 or negative errno. */
 int deep_count_open(struct deep_read *r, const struct numa_mapping *m);
 int deep_count_movable(struct deep_read *r, const struct numa_mapping *m);
@@ -61,5 +61,5 @@ void deep_shared_done(struct deep_read *r);
 void deep_add_bytes(uint64_t *into, const struct numa_mapping *m);
 /* Notes the policy to be shown, if there is none yet. */
 int deep_set_policy(struct deep_sample *d, const char *text, size_t length);
-/* Looks at the task policies of a process's threads; its leader's is default, and a mapping at r->default_start shows it. Returns 0 or -ENOMEM. */
-int deep_read_threads(struct deep_read *r, pid_t pid);
+/* Looks at the task policies of a process's threads; its speaker's is default, and a mapping at r->default_start shows it. Returns 0 or -ENOMEM. */
+int deep_read_threads(struct deep_read *r, pid_t pid, pid_t speaker);

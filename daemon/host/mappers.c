@@ -13,6 +13,7 @@
 #include "host/maps.h"
 #include "host/proc.h"
 #include "host/recorder.h"
+#include "host/speaker.h"
 
 #define N_SLOTS (2 * MAPPERS_MAX) /* a power of two */
 /* A process can choose its addresses so that all of them meet in one place, and fork: what is not found within so many slots is not kept. */
@@ -97,12 +98,12 @@ static int read_start(const struct host *h, pid_t pid, uint64_t *ret) {
         return r;
 }
 
-/* The descriptor first, then the start time: it is that process's for good. `cgroup`: NULL, or where it must be. */
+/* `cgroup`: NULL, or where it must be. The start time last: if it is the same process now, it was when its cgroup was read. */
 static void read_process(struct mappers *m, const struct host *h, const struct process_ref *p, const char *cgroup) {
-        uint64_t start_ticks;
-        _cleanup_(close_fdp) int fd = maps_open(h, p->pid, false);
-        if (fd < 0 || (cgroup && host_process_is_in(h, p->pid, cgroup) != 1) || read_start(h, p->pid, &start_ticks) < 0 ||
-            start_ticks != p->start_ticks)
+        if (cgroup && host_process_is_in(h, p->pid, cgroup) != 1)
+                return;
+        _cleanup_(close_fdp) int fd = process_open(h, p, "maps", NULL);
+        if (fd < 0)
                 return;
         /* One that ends meanwhile maps nothing any more; to count too few errs on the side of leaving pages alone. */
         (void) maps_read(fd, take_entry, m);

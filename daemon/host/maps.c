@@ -11,14 +11,14 @@
 #include "core/util.h"
 #include "host/io.h"
 #include "host/recorder.h"
+#include "host/speaker.h"
 
 /* Much more than the start of any line. */
 #define BUFFER_BYTES (32 * KIB)
 
-int maps_open(const struct host *h, pid_t pid, bool with_huge) {
-        char path[64];
-        (void) snprintf(path, sizeof path, "proc/%d/%s", (int) pid, with_huge ? "smaps" : "maps");
-        return open_file_at(h->root_fd, path);
+int maps_open(const struct host *h, pid_t pid, pid_t speaker, bool with_huge) {
+        _cleanup_free_ char *path = speaker_path(pid, speaker, with_huge ? "smaps" : "maps");
+        return path ? open_file_at(h->root_fd, path) : -ENOMEM;
 }
 
 /* PROCMAP_QUERY, which the C library's headers may not have yet */

@@ -25,8 +25,9 @@ struct maps_entry {
 
 typedef int (*maps_callback)(const struct maps_entry *e, void *userdata); /* <0 ends the reading */
 
-/* Opens a process's maps, or smaps, which costs three times a numa_maps. The fd, or negative errno (host_vanished: it ended). */
-int maps_open(const struct host *h, pid_t pid, bool with_huge);
+/* Opens a process's maps, or smaps, which costs three times a numa_maps, as `speaker` shows them (host/speaker.h; `pid` itself, as a rule). The fd, or
+ * negative errno (host_vanished: it ended). */
+int maps_open(const struct host *h, pid_t pid, pid_t speaker, bool with_huge);
 /* The mapping that begins at `address` ends where? From an open maps, which is not read for it. -ENOENT: none begins there; -ENOTTY: the kernel cannot
  * tell (before 6.11; PROCMAP_QUERY, kernel: include/uapi/linux/fs.h); other negative errno. */
 int maps_query_end(int fd, uint64_t address, uint64_t *ret);

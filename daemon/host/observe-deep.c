@@ -10,6 +10,7 @@
 #include "host/deep.h"
 #include "host/io.h"
 #include "host/recorder.h"
+#include "host/speaker.h"
 
 int deep_set_policy(struct deep_sample *d, const char *text, size_t length) {
         if (d->own_policy)
@@ -64,14 +65,6 @@ static int take_mapping(const struct numa_mapping *m, void *userdata) {
         return deep_count_movable(r, m);
 }
 
-/* Is the process still the one that was meant? */
-static bool is_same_process(const struct deep_read *r, const struct process_ref *p) {
-        char path[32];
-        struct proc_stat st;
-        (void) snprintf(path, sizeof path, "%d/stat", (int) p->pid);
-        return proc_stat_read(r->proc_fd, path, &st) == 0 && st.start_ticks == p->start_ticks;
-}
-
 /* Feeds a whole file to the parser, up to the limit. */
 static int feed_file(struct deep_read *r, int fd) {
         uint64_t total = 0;
@@ -113,19 +106,19 @@ static int judge_policy(struct deep_read *r) {
 
 /* One process. Returns 0 (also when it vanished), -EACCES or -ENOMEM. */
 static int read_process(struct deep_read *r, const struct process_ref *p) {
-        char path[48];
-        (void) snprintf(path, sizeof path, "%d/numa_maps", (int) p->pid);
-        /* Opened first, asked for its start time then: the descriptor is that process's for good. */
-        _cleanup_(close_fdp) int fd = open_file_at(r->proc_fd, path);
-        if (fd < 0 || !is_same_process(r, p)) {
+        pid_t speaker;
+        _cleanup_(close_fdp) int fd = process_open(r->host, p, "numa_maps", &speaker);
+        if (fd < 0) {
                 if (fd == -EACCES || fd == -EPERM)
                         return -EACCES;
+                if (fd == -ENOMEM)
+                        return fd;
                 r->sample->n_vanished++;
                 return 0;
         }
         r->any_mapping = r->any_default = r->any_policy = false;
         numa_maps_parser_reset(r->parser);
-        int error = deep_read_entries(r, p->pid);
+        int error = deep_read_entries(r, p->pid, speaker);
         if (error == 0)
                 error = feed_file(r, fd);
         if (error == -ENOMEM)
@@ -141,7 +134,7 @@ static int read_process(struct deep_read *r, const struct process_ref *p) {
         r->sample->n_processes_read++;
         error = judge_policy(r);
         if (error == 0 && r->any_default && !r->sample->self_managed)
-                error = deep_read_threads(r, p->pid);
+                error = deep_read_threads(r, p->pid, speaker);
         return error;
 }
 

@@ -109,9 +109,16 @@ int proc_for_each_thread(int proc_fd, pid_t pid, thread_callback callback, void 
         return r;
 }
 
-int proc_status_read(int proc_fd, pid_t pid, struct proc_status *ret) {
-        char path[32], text[16384]; /* its longest lines are masks of up to 8192 CPUs */
-        (void) snprintf(path, sizeof path, "%d/status", (int) pid);
+static void path_of(char *ret, size_t size, pid_t pid, pid_t speaker, const char *name) {
+        if (speaker == pid)
+                (void) snprintf(ret, size, "%d/%s", (int) pid, name);
+        else
+                (void) snprintf(ret, size, "%d/task/%d/%s", (int) pid, (int) speaker, name);
+}
+
+int proc_status_read(int proc_fd, pid_t pid, pid_t speaker, struct proc_status *ret) {
+        char path[64], text[16384]; /* its longest lines are masks of up to 8192 CPUs */
+        path_of(path, sizeof path, pid, speaker, "status");
         ssize_t n = read_small_file_at(proc_fd, path, text, sizeof text);
         _cleanup_free_ char *long_text = NULL;
         if (n == -EFBIG) /* of a user in thousands of groups */
@@ -142,10 +149,10 @@ int proc_status_read(int proc_fd, pid_t pid, struct proc_status *ret) {
         return 0;
 }
 
-int proc_exe_read(int proc_fd, pid_t pid, char **ret) {
+int proc_exe_read(int proc_fd, pid_t pid, pid_t speaker, char **ret) {
         static const char deleted[] = " (deleted)";
-        char path[32], target[PATH_MAX];
-        (void) snprintf(path, sizeof path, "%d/exe", (int) pid);
+        char path[64], target[PATH_MAX];
+        path_of(path, sizeof path, pid, speaker, "exe");
         ssize_t n = readlinkat(proc_fd, path, target, sizeof target);
         if (n < 0)
                 return -errno;

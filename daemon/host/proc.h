@@ -43,9 +43,10 @@ struct proc_status {
         bool have_mems;
         struct node_set mems_allowed; /* by cpusets of either version */
 };
-int proc_status_read(int proc_fd, pid_t pid, struct proc_status *ret);
+/* Both as the thread `speaker` shows it: `pid` itself, or who speaks for it (speaker.h). */
+int proc_status_read(int proc_fd, pid_t pid, pid_t speaker, struct proc_status *ret);
 /* The executable's path as the process sees it, without the kernel's " (deleted)". -EACCES without privileges. */
-int proc_exe_read(int proc_fd, pid_t pid, char **ret);
+int proc_exe_read(int proc_fd, pid_t pid, pid_t speaker, char **ret);
 
 /* User names by id, remembered for a while; of a machine that is not the running one those in its etc/passwd. Where there is no name the number. */
 struct user_name {

@@ -6,6 +6,7 @@
 #include "core/util.h"
 #include "host/io.h"
 #include "host/screen.h"
+#include "host/speaker.h"
 
 static void screened_service_done(struct screened_service *s) {
         service_sample_done(&s->sample);
@@ -101,12 +102,13 @@ static int add_thread(pid_t pid, pid_t tid, const struct proc_stat *st, void *us
         return thread_table_add(&s->threads, &record);
 }
 
-static int add_from_status(struct reading *r, pid_t pid) {
+static int add_from_status(struct reading *r, pid_t pid, pid_t speaker) {
         const struct screen *s = r->screen;
         struct proc_status status;
         bool wants_user = config_needs(s->config, MATCH_USER);
         bool wants_mems = !s->observer->host->has_cpuset && !r->have_mems_allowed;
-        if ((!wants_user && !wants_mems && s->hugetlb_in_use == 0) || proc_status_read(s->observer->proc_fd, pid, &status) < 0)
+        if ((!wants_user && !wants_mems && s->hugetlb_in_use == 0) ||
+            proc_status_read(s->observer->proc_fd, pid, speaker, &status) < 0)
                 return 0;
         struct service_sample *sample = &r->service.sample;
         sample->hugetlb_bytes = saturating_add(sample->hugetlb_bytes, status.hugetlb_bytes);
@@ -122,13 +124,16 @@ static int add_from_status(struct reading *r, pid_t pid) {
 
 static int add_identity(struct reading *r, pid_t pid, const struct proc_stat *st) {
         const struct screen *s = r->screen;
-        int error = add_from_status(r, pid);
+        pid_t speaker = process_speaker(s->observer->host, pid, st);
+        if (speaker < 0)
+                speaker = pid; /* it is just ending, and shows little of itself */
+        int error = add_from_status(r, pid, speaker);
         if (error == 0 && config_needs(s->config, MATCH_COMM))
                 error = add_value(&r->comms, st->comm);
         if (error < 0 || !config_needs(s->config, MATCH_EXE))
                 return error;
         _cleanup_free_ char *exe = NULL;
-        error = proc_exe_read(s->observer->proc_fd, pid, &exe);
+        error = proc_exe_read(s->observer->proc_fd, pid, speaker, &exe);
         if (error < 0)
                 return error == -ENOMEM ? error : 0; /* gone, or not ours to see */
         return add_value(&r->exes, exe);
@@ -201,7 +206,7 @@ static void read_shared_size(struct reading *r) {
         size_t step = (s->n_processes + SHARED_SIZE_OF - 1) / SHARED_SIZE_OF;
         for (size_t i = 0; i < s->n_processes; i += step) {
                 struct proc_status status;
-                if (proc_status_read(o->proc_fd, s->processes[i].pid, &status) == 0)
+                if (proc_status_read(o->proc_fd, s->processes[i].pid, s->processes[i].pid, &status) == 0)
                         s->shared_bytes = MAX2(s->shared_bytes, status.shared_bytes);
         }
 }
@@ -239,7 +244,7 @@ static void read_mems_allowed(struct reading *r) {
         const struct service_sample *s = &r->service.sample;
         struct proc_status status;
         if (r->screen->observer->host->has_cpuset || s->n_processes == 0 ||
-            proc_status_read(r->screen->observer->proc_fd, s->processes[0].pid, &status) < 0)
+            proc_status_read(r->screen->observer->proc_fd, s->processes[0].pid, s->processes[0].pid, &status) < 0)
                 return;
         r->mems_allowed = status.mems_allowed;
         r->have_mems_allowed = status.have_mems;

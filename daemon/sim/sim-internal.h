@@ -9,7 +9,8 @@
  *     sim-watch.c    what the manager is told early
  *     sim-mover.c    what move_pages(2) does, by the byte
  *     measure.c      totals
- *     simulation.c   the table of struct environment; starting, killing and running */
+ *     simulation.c   the table of struct environment; running
+ *     sim-manager.c  starting and killing the manager */
 #pragma once
 
 #include <sys/queue.h>
@@ -142,7 +143,7 @@ int sim_random_node(struct sim *s, const struct sim_service *v);
 struct sim_service *sim_by_cgroup(const struct sim *s, const char *cgroup);
 void sim_services_free(struct sim *s);
 
-/* simulation.c */
+/* sim-manager.c */
 /* The manager is about to do, or has just done, what can be seen from outside. Negative errno: it is dead, or is to be told this. */
 int sim_operation(struct sim *s);
 

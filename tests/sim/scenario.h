@@ -34,6 +34,7 @@ struct run {
         bool verbose;
         char *failure; /* the first */
         char *runtime_dir;
+        bool record_lines; /* what is on record is appended to, however few there are */
         /* What was said. */
         unsigned n_decisions, n_moved, n_given_up, n_blocked, n_stuck, n_restored, n_restore_failed, n_warnings;
         uint64_t digest; /* of all that was said, with its time */

@@ -309,6 +309,7 @@ static void interrupted_old(struct run *r) {
 }
 
 static void interrupted_new(struct run *r) {
+        r->record_lines = true;
         happen_everywhere(r, false);
 }
 
@@ -317,6 +318,7 @@ static void fails_busy(struct run *r) {
 }
 
 static void fails_late(struct run *r) {
+        r->record_lines = true;
         fail_everywhere(r, -ETIMEDOUT);
 }
 
@@ -324,8 +326,9 @@ static void killed_old(struct run *r) {
         die_everywhere(r, true, 10 * USEC_PER_MSEC, false);
 }
 
-/* … where a cleared cpuset is taken, what was asked of the service manager comes when the next daemon runs already, and that one is killed, too. */
+/* … where a cleared cpuset is taken, the record is appended to, what was asked of the service manager comes when the next daemon runs already, and that one is killed, too. */
 static void killed_slow(struct run *r) {
+        r->record_lines = true;
         die_everywhere(r, false, SECONDS(1), true);
 }
 
@@ -335,6 +338,7 @@ const struct scenario scenarios_killed[] = {
         { 140, "fails-busy", "each operation fails once, as busy", fails_busy },
         { 141, "fails-late", "the same without an answer", fails_late },
         { 143, "interrupted", "reloaded, paused, restored, … at any moment of a placement", interrupted_old },
-        { 144, "interrupted-new", "the same where a cleared cpuset is taken", interrupted_new },
+        { 144, "interrupted-new", "the same where a cleared cpuset is taken, with a record that is appended to",
+          interrupted_new },
         { 0 },
 };

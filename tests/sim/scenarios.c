@@ -125,6 +125,8 @@ void rules(struct run *r, const char *text) {
                 no_memory();
         int k = sim_manager(r->sim) ? manager_reload(sim_manager(r->sim), NULL) : sim_start_manager(r->sim, r->runtime_dir);
         expect(r, k >= 0, "the manager does not take its rules: %s", strerror(-k));
+        if (r->record_lines && sim_manager(r->sim))
+                sim_manager(r->sim)->record->few = 0;
 }
 
 struct sim_spec spec(const char *unit, double cpus, uint64_t bytes) {

@@ -159,7 +159,7 @@ static int restore(const char *path) {
         size_t n = record->n_entries;
         char **names = calloc(n + 1, sizeof(*names));
         for (size_t i = 0; i < n; i++)
-                names[i] = strdup(record->entries[i].cgroup);
+                names[i] = strdup(record->entries[i]->cgroup);
         for (size_t i = 0; i < n; i++) {
                 n_open++;
                 r = restore_start(record, &act, names[i], on_restored, NULL);

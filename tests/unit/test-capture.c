@@ -48,6 +48,34 @@ static void test_same_plan(void **state) {
         tree_done(&m.copy);
 }
 
+/* What another thread shows of a process comes along the same way, and without what it must not have. */
+static void test_first_thread_ended(void **state) {
+        struct machine m;
+        put_machine(&m);
+        static const char zombie[] =
+                "300 (redis-server) Z 1 300 300 0 -1 4194560 100 0 0 0 160 0 0 0 20 0 4 0 2000 0 0 0 0 0 0 0 0 "
+                "0 0 0 0 0 0 0 17 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n";
+        static const char *const names[] = { "maps", "numa_maps", "status" };
+        tree_put(&m.tree, "proc/300/stat", zombie);
+        tree_put(&m.tree, "proc/300/task/300/stat", zombie);
+        for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+                _cleanup_free_ char *from = format_string("proc/300/%s", names[i]),
+                                    *to = format_string("proc/300/task/301/%s", names[i]);
+                _cleanup_free_ char *text = slurp(&m.tree, from);
+                tree_put(&m.tree, to, text);
+                tree_put(&m.tree, from, "");
+        }
+        take(&m, NULL, NULL);
+        travel(&m);
+        _cleanup_free_ char *then = slurp(&m.copy, "capture/plan.json"), *now = replay_text(m.copy.root, NULL);
+        assert_string_equal(then, now);
+        _cleanup_free_ char *maps = slurp(&m.copy, "capture/later/proc/300/task/301/maps"),
+                            *numa_maps = slurp(&m.copy, "capture/later/proc/300/task/301/numa_maps");
+        assert_non_null(strstr(maps, "7f0000000000-7f0000400000 rw-p 00000000 00:00 0\n"));
+        assert_non_null(strstr(numa_maps, " file=/"));
+        tree_done(&m.copy);
+}
+
 /* So does whether the kernel's own balancing is on. */
 static void test_kernel_balancing(void **state) {
         struct machine m;
@@ -336,7 +364,7 @@ int main(void) {
                 cmocka_unit_test(test_same_plan), cmocka_unit_test(test_kernel_balancing),
                 cmocka_unit_test(test_history),   cmocka_unit_test(test_one_file),
                 cmocka_unit_test(test_stuck),     cmocka_unit_test(test_damaged_record),
-                cmocka_unit_test(test_newcomer),
+                cmocka_unit_test(test_newcomer), cmocka_unit_test(test_first_thread_ended),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

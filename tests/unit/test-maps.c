@@ -65,7 +65,7 @@ static void test_query(void **state) {
         char *p = mmap(NULL, 5 * page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         assert_ptr_not_equal(p, MAP_FAILED);
         assert_int_equal(mprotect(p + page, 3 * page, PROT_READ | PROT_WRITE), 0);
-        int fd = maps_open(&h, getpid(), false);
+        int fd = maps_open(&h, getpid(), getpid(), false);
         assert_true(h.root_fd >= 0 && fd >= 0);
         uint64_t start = (uint64_t) (uintptr_t) (p + page), end = 0;
         int r = maps_query_end(fd, start, &end);

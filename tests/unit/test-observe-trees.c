@@ -164,12 +164,58 @@ static void test_thread_limit(void **state) {
         setup_done(&s);
 }
 
+/* Its first thread has ended, and shows nothing of the process any more; the others have the same CPUs, memory and program as before. */
+static void test_first_thread_ended(void **state) {
+        struct setup s;
+        struct deep_sample *before, *after;
+        setup_make(&s, "bookworm");
+        add_rule(&s, MATCH_EXE, "*/redis-server");
+        tree_link(&s.tree, "proc/300/exe", "/usr/bin/redis-server");
+        tree_put(&s.tree, "proc/300/status", "Uid:\t26\t26\t26\t26\nHugetlbPages:\t4096 kB\n");
+        screen(&s, BOOT);
+        const struct service_sample *x = find(&s, REDIS);
+        assert_ptr_equal(x->rule, &s.config->rules[0]);
+        assert_int_equal(x->hugetlb_bytes, 4 * MIB);
+        assert_int_equal(observe_deep(s.host, s.topology->n_ids, x->processes, x->n_processes, NULL, &before), 0);
+
+        static const char zombie[] =
+                "300 (redis-server) Z 1 300 300 0 -1 4194560 100 0 0 0 160 0 0 0 20 0 4 0 2000 0 0 0 0 0 0 0 0 "
+                "0 0 0 0 0 0 0 17 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n";
+        tree_put(&s.tree, "proc/300/stat", zombie);
+        tree_put(&s.tree, "proc/300/task/300/stat", zombie);
+        tree_put(&s.tree, "proc/300/status", "Uid:\t26\t26\t26\t26\n");
+        tree_put(&s.tree, "proc/300/numa_maps", "");
+        tree_put(&s.tree, "proc/300/task/300/numa_maps", "");
+        tree_remove(&s.tree, "proc/300/exe");
+        tree_link(&s.tree, "proc/300/task/301/exe", "/usr/bin/redis-server");
+        tree_put(&s.tree, "proc/300/task/301/status", "Uid:\t26\t26\t26\t26\nHugetlbPages:\t4096 kB\n");
+        screen(&s, BOOT);
+        x = find(&s, REDIS);
+        assert_non_null(x);
+        assert_ptr_equal(x->rule, &s.config->rules[0]);
+        assert_int_equal(x->hugetlb_bytes, 4 * MIB);
+        assert_int_equal(x->n_threads, 4);
+        assert_shares(x, 1000000, 0, 0, 0);
+        assert_int_equal(observe_deep(s.host, s.topology->n_ids, x->processes, x->n_processes, NULL, &after), 0);
+        assert_int_equal(after->n_processes_read, 1);
+        assert_true(sum_by_node(before->bytes_by_node, before->n_ids) > 0);
+        assert_memory_equal(before->bytes_by_node, after->bytes_by_node, before->n_ids * sizeof *before->bytes_by_node);
+        deep_sample_free(before);
+        deep_sample_free(after);
+        setup_done(&s);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_strays),       cmocka_unit_test(test_admin),
-                cmocka_unit_test(test_rules),        cmocka_unit_test(test_hugetlb_is_capped),
-                cmocka_unit_test(test_hybrid),       cmocka_unit_test(test_legacy),
-                cmocka_unit_test(test_mems_allowed), cmocka_unit_test(test_everything_vanishes),
+                cmocka_unit_test(test_first_thread_ended),
+                cmocka_unit_test(test_strays),
+                cmocka_unit_test(test_admin),
+                cmocka_unit_test(test_rules),
+                cmocka_unit_test(test_hugetlb_is_capped),
+                cmocka_unit_test(test_hybrid),
+                cmocka_unit_test(test_legacy),
+                cmocka_unit_test(test_mems_allowed),
+                cmocka_unit_test(test_everything_vanishes),
                 cmocka_unit_test(test_thread_limit),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -106,6 +106,21 @@ static void test_small(void **state) {
         assert_says(p->placements[0].reason, "at home");
 }
 
+/* Nothing is not little: without a memory controller it is known only from the memory map. */
+static void test_not_known(void **state) {
+        _cleanup_(world_freep) struct world *w = world_new(2, 2, 2, 4 * GIB);
+        struct service_sample *s = world_service(w, "a", world_rule(w, PLACE_COMPACT));
+        world_memory(w, s, 0, 0);
+        world_cpu(w, s, 1, 1);
+        s->deep = false;
+        _cleanup_(plan_freep) struct plan *p = world_plan(w);
+        assert_state(&p->placements[0], STATE_STABLE);
+        assert_string_equal(p->placements[0].reason, "how much memory it uses is not known yet: its map has not been read");
+        s->deep = true;
+        p = free_and_plan(p, w);
+        assert_string_equal(p->placements[0].reason, "uses 0B, less than min-size 64M");
+}
+
 static void test_cannot_be_restricted(void **state) {
         _cleanup_(world_freep) struct world *w = world_new(2, 2, 2, 4 * GIB);
         struct rule *r = world_rule(w, PLACE_COMPACT);
@@ -270,6 +285,7 @@ int main(void) {
                 cmocka_unit_test(test_given_back_once),
                 cmocka_unit_test(test_self_managed),
                 cmocka_unit_test(test_small),
+                cmocka_unit_test(test_not_known),
                 cmocka_unit_test(test_cannot_be_restricted),
                 cmocka_unit_test(test_waits_for_a_deep_read),
                 cmocka_unit_test(test_fixed_is_told_without_a_deep_read),

@@ -129,13 +129,13 @@ static void test_files(void **state) {
         assert_int_equal(proc_for_each_thread(fd, 300, count_thread, &sum), -ECANCELED);
         assert_true(host_vanished(proc_for_each_thread(fd, 399, count_thread, &sum)));
 
-        assert_int_equal(proc_status_read(fd, 400, &status), 0);
+        assert_int_equal(proc_status_read(fd, 400, 400, &status), 0);
         assert_true(status.have_uid);
         assert_int_equal(status.uid, 105);
         assert_int_equal(status.hugetlb_bytes, 4096 * 1024);
         assert_true(status.have_mems && node_set_has(&status.mems_allowed, 3) && !node_set_has(&status.mems_allowed, 4));
         tree_put(&t, "proc/14/status", "Name:\tUid: 1 2\nUid:\t5\t6\t7\t8\nHugetlbPages:\t18446744073709551615 kB\n");
-        assert_int_equal(proc_status_read(fd, 14, &status), 0);
+        assert_int_equal(proc_status_read(fd, 14, 14, &status), 0);
         assert_int_equal(status.uid, 6); /* the effective one */
         assert_true(status.hugetlb_bytes == UINT64_MAX);
         assert_false(status.have_mems);
@@ -146,25 +146,25 @@ static void test_files(void **state) {
         long_status = format_string("Uid:\t5\t7\t7\t8\nGroups:\t%s\nMems_allowed_list:\t0,3\n", groups);
         assert_non_null(long_status);
         tree_put(&t, "proc/14/status", long_status);
-        assert_int_equal(proc_status_read(fd, 14, &status), 0);
+        assert_int_equal(proc_status_read(fd, 14, 14, &status), 0);
         assert_int_equal(status.uid, 7);
         assert_true(status.have_mems && node_set_has(&status.mems_allowed, 3));
         tree_put(&t, "proc/15/status", "Uid:\nHugetlbPages:\nUid: a b\n\n");
-        assert_int_equal(proc_status_read(fd, 15, &status), 0);
+        assert_int_equal(proc_status_read(fd, 15, 15, &status), 0);
         assert_false(status.have_uid);
 
         _cleanup_free_ char *exe = NULL, *deleted = NULL, *odd = NULL;
         tree_link(&t, "proc/300/exe", "/usr/bin/redis server");
         tree_link(&t, "proc/301/exe", "/usr/bin/old (deleted)");
         tree_link(&t, "proc/302/exe", " (deleted)");
-        assert_int_equal(proc_exe_read(fd, 300, &exe), 0);
+        assert_int_equal(proc_exe_read(fd, 300, 300, &exe), 0);
         assert_string_equal(exe, "/usr/bin/redis server");
-        assert_int_equal(proc_exe_read(fd, 301, &deleted), 0);
+        assert_int_equal(proc_exe_read(fd, 301, 301, &deleted), 0);
         assert_string_equal(deleted, "/usr/bin/old");
-        assert_int_equal(proc_exe_read(fd, 302, &odd), 0);
+        assert_int_equal(proc_exe_read(fd, 302, 302, &odd), 0);
         assert_string_equal(odd, " (deleted)");
         char *none;
-        assert_true(host_vanished(proc_exe_read(fd, 303, &none)));
+        assert_true(host_vanished(proc_exe_read(fd, 303, 303, &none)));
         (void) close(fd);
         tree_done(&t);
 }

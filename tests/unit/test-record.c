@@ -105,7 +105,7 @@ static void test_round_trip(void **state) {
         assert_mems(&e->before.mems, "0-1");
         assert_mems(&e->ours.mems, "2");
         assert_mems(&e->seen.mems, "0-1");
-        assert_true(strcmp(r->entries[0].cgroup, r->entries[1].cgroup) < 0);
+        assert_true(strcmp(r->entries[0]->cgroup, r->entries[1]->cgroup) < 0);
 
         assert_int_equal(record_forget(r, odd.cgroup), 0);
         r = reopen(r);

@@ -107,6 +107,51 @@ static void test_somebody_else_changed_one_side(void **state) {
         assert_effective("4-5", "0-3");
 }
 
+/* Killed when all was back and the record did not say so yet: what is on record is given back once more. */
+static void restore_and_be_killed(void) {
+        _cleanup_free_ char *path = format_string("%s/record.json", fx.path), *text = fixture_read(&fx, "record.json");
+        assert_non_null(text);
+        restore_now(RESTORE_DONE);
+        fixture_write(&fx, "record.json", text);
+        record_free(record);
+        assert_int_equal(record_open(path, &record), 0);
+        assert_int_equal(record->n_entries, 1);
+        memset(&seen, 0, sizeof(seen));
+}
+
+static void test_given_back_twice(void **state) {
+        for (int refused = 0; refused < 2; refused++) {
+                simulated_knobs(sim)->refuse_clear = refused;
+                we_set("2-3", "1");
+                restore_and_be_killed();
+                uint64_t sets = simulated_counts(sim)->sets;
+                restore_now(RESTORE_DONE);
+                assert_effective("0-7", "0-3");
+                if (target.owner == OWNER_SYSTEMD)
+                        assert_settings(false, false);
+                else if (!refused)
+                        assert_int_equal(simulated_counts(sim)->sets, sets);
+                memset(&seen, 0, sizeof(seen));
+        }
+}
+
+/* … but not what somebody has set in between. */
+static void test_set_by_somebody_since_it_was_given_back(void **state) {
+        for (int refused = 0; refused < 2; refused++) {
+                simulated_knobs(sim)->refuse_clear = refused;
+                we_set("2-3", "1");
+                restore_and_be_killed();
+                admin_sets("4-5", "0,3");
+                uint64_t sets = simulated_counts(sim)->sets;
+                restore_now(RESTORE_NOT_OURS);
+                assert_int_equal(simulated_counts(sim)->sets, sets);
+                assert_effective("4-5", "0,3");
+                memset(&seen, 0, sizeof(seen));
+                simulated_knobs(sim)->refuse_clear = false;
+                admin_sets("", "");
+        }
+}
+
 static void test_recorded_and_never_made(void **state) {
         struct cpuset_state now;
         struct cpuset_change c = change_to("2-3", "1");
@@ -187,6 +232,8 @@ int main(void) {
                 BOTH(test_refused_below_a_narrow_parent),
                 BOTH(test_somebody_else_changed_it),
                 BOTH(test_somebody_else_changed_one_side),
+                BOTH(test_given_back_twice),
+                BOTH(test_set_by_somebody_since_it_was_given_back),
                 BOTH(test_recorded_and_never_made),
                 CGROUPFS(test_refused_from_the_start),
                 BOTH(test_gone),

@@ -1,121 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* {"version": 1, "entries": [{"cgroup", "unit", "owner", "cpus": {"before", "ours", "seen"}, "mems": {…}}]}: sets in the kernel's list
- * format, null for unset; a side that was not changed is left out. Beside "entries",
- * where kernel.numa_balancing was changed: "kernel_balancing": {"before", "ours"}. */
-#include "act/record-json.h"
-
+/* The record from text. Whatever is not as we write it makes the whole record a bad one: half a record would restore half. But for the last line that was
+ * appended: where we were killed while we wrote it, the change that it is about was not made. */
 #include <errno.h>
 #include <json-c/json.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "act/json-text.h"
+#include "act/record-json.h"
 #include "core/util.h"
 #include "host/kernel-balancing.h"
 
-#define RECORD_VERSION   1
 #define STRING_MAX_BYTES 8192u
-
-/* To text */
-
-static int add(struct json_object *to, const char *key, struct json_object *value) {
-        if (value && json_object_object_add(to, key, value) >= 0)
-                return 0;
-        json_object_put(value);
-        return -ENOMEM;
-}
-
-static int add_string(struct json_object *to, const char *key, const char *value) {
-        return add(to, key, json_object_new_string(value));
-}
-
-/* NULL is JSON's null, so a set that is not given needs no object. */
-static int add_list(struct json_object *to, const char *key, bool is_set, char *list) {
-        int r = is_set ? (list ? add_string(to, key, list) : -ENOMEM) : json_object_object_add(to, key, NULL) < 0 ? -ENOMEM : 0;
-        free(list);
-        return r;
-}
-
-static int add_cpus(struct json_object *to, const char *key, const struct cpuset_value *v) {
-        return add_list(to, key, v->cpus_set, v->cpus_set ? cpu_mask_format(&v->cpus) : NULL);
-}
-
-static int add_mems(struct json_object *to, const char *key, const struct cpuset_value *v) {
-        return add_list(to, key, v->mems_set, v->mems_set ? node_set_format(&v->mems) : NULL);
-}
-
-static int add_side(struct json_object *to, const char *key, const struct record_entry *e,
-                    int (*add_value)(struct json_object *, const char *, const struct cpuset_value *)) {
-        struct json_object *side = json_object_new_object();
-        if (!side)
-                return -ENOMEM;
-        int r = add_value(side, "before", &e->before);
-        if (r >= 0)
-                r = add_value(side, "ours", &e->ours);
-        if (r >= 0)
-                r = add_value(side, "seen", &e->seen);
-        if (r < 0) {
-                json_object_put(side);
-                return r;
-        }
-        return add(to, key, side);
-}
-
-static struct json_object *entry_to_json(const struct record_entry *e) {
-        struct json_object *o = json_object_new_object();
-        if (!o)
-                return NULL;
-        int r = add_string(o, "cgroup", e->cgroup);
-        if (r >= 0)
-                r = add_string(o, "unit", e->unit);
-        if (r >= 0)
-                r = add_string(o, "owner", owner_to_string(e->owner));
-        if (r >= 0 && e->changed_cpus)
-                r = add_side(o, "cpus", e, add_cpus);
-        if (r >= 0 && e->changed_mems)
-                r = add_side(o, "mems", e, add_mems);
-        if (r < 0) {
-                json_object_put(o);
-                return NULL;
-        }
-        return o;
-}
-
-static int add_balancing(struct json_object *root, const struct record *r) {
-        struct json_object *o = json_object_new_object();
-        if (!o || add(o, "before", json_object_new_int64(r->balancing_before)) < 0 ||
-            add(o, "ours", json_object_new_int64(r->balancing_ours)) < 0) {
-                json_object_put(o);
-                return -ENOMEM;
-        }
-        return add(root, "kernel_balancing", o);
-}
-
-char *record_to_json(const struct record *r) {
-        char *text = NULL;
-        struct json_object *root = json_object_new_object(), *entries = json_object_new_array();
-        if (!root || add(root, "version", json_object_new_int(RECORD_VERSION)) < 0) {
-                json_object_put(entries);
-                goto out;
-        }
-        if (add(root, "entries", entries) < 0)
-                goto out;
-        for (size_t i = 0; i < r->n_entries; i++) {
-                struct json_object *o = entry_to_json(&r->entries[i]);
-                if (!o || json_object_array_add(entries, o) < 0) {
-                        json_object_put(o);
-                        goto out;
-                }
-        }
-        if (r->balancing_changed && add_balancing(root, r) < 0)
-                goto out;
-        const char *s = json_object_to_json_string_ext(root, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE);
-        text = s ? format_string("%s\n", s) : NULL;
-out:
-        json_object_put(root);
-        return text;
-}
-
-/* From text. Whatever is not as we write it makes the whole record a bad one: half a record would restore half. */
+#define RECORD_DEPTH     8
 
 static const char *string_of(struct json_object *o) {
         if (!json_object_is_type(o, json_type_string))
@@ -237,13 +134,83 @@ static int entries_from_json(struct json_object *root, struct record *r) {
         return k;
 }
 
+static int whole_from_json(struct json_object *root, struct record *r) {
+        int k = entries_from_json(root, r);
+        return k < 0 ? k : balancing_from_json(root, r);
+}
+
+/* Lines */
+
+static int line_to_entry(struct json_object *o, struct record *r) {
+        const char *cgroup = string_at(o, "cgroup");
+        struct record_entry *former = cgroup ? record_find(r, cgroup) : NULL;
+        if (former)
+                record_remove(r, former);
+        return r->n_entries >= RECORD_ENTRIES_MAX ? -EBADMSG : entry_from_json(o, r);
+}
+
+static int line_from_json(const char *text, size_t size, struct record *r) {
+        struct json_object *o, *value;
+        int k = text[0] == '{' ? json_of_text(text, size, RECORD_DEPTH, &o) : -EBADMSG;
+        if (k < 0)
+                return k;
+        if (json_object_object_get_ex(o, "forget", &value)) {
+                const char *cgroup = string_of(value);
+                struct record_entry *e = cgroup ? record_find(r, cgroup) : NULL;
+                if (e)
+                        record_remove(r, e);
+                k = e ? 0 : -EBADMSG;
+        } else if (json_object_object_get_ex(o, "kernel_balancing", &value)) {
+                r->balancing_changed = false;
+                k = value ? balancing_from_json(o, r) : 0;
+        } else
+                k = line_to_entry(o, r);
+        json_object_put(o);
+        return k;
+}
+
+static bool is_space(char c) {
+        return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+/* Finds where the first line begins, after the whole that ends at `at` or, where white space was read with it, before. -EBADMSG: it is on the same line. */
+static int find_lines(const char *text, size_t size, size_t at, const char **ret) {
+        size_t first = at;
+        while (first < size && is_space(text[first]))
+                first++;
+        while (at > 0 && is_space(text[at - 1]))
+                at--;
+        if (first < size && !memchr(text + at, '\n', first - at))
+                return -EBADMSG;
+        *ret = text + first;
+        return 0;
+}
+
+/* What was appended: nothing, or lines. */
+static int lines_from_json(const char *line, const char *end, struct record *r) {
+        r->can_append = end[-1] == '\n';
+        while (line < end) {
+                const char *next = memchr(line, '\n', (size_t) (end - line));
+                if (!next) /* not finished */
+                        return line[0] == '{' ? 0 : -EBADMSG;
+                int k = line_from_json(line, (size_t) (next - line), r);
+                if (k < 0)
+                        return k;
+                r->n_lines++;
+                line = next + 1;
+        }
+        return 0;
+}
+
 int record_from_json(const char *text, size_t size, struct record *r) {
         struct json_object *root = NULL;
-        int k = size < RECORD_FILE_MAX_BYTES ? json_of_text(text, size, 8, &root) : -EBADMSG;
+        const char *line;
+        size_t end = 0;
+        int k = size < RECORD_FILE_MAX_BYTES ? json_at_start(text, size, RECORD_DEPTH, &root, &end) : -EBADMSG;
         if (k >= 0)
-                k = entries_from_json(root, r);
-        if (k >= 0)
-                k = balancing_from_json(root, r);
+                k = whole_from_json(root, r);
         json_object_put(root);
-        return k;
+        if (k >= 0)
+                k = find_lines(text, size, end, &line);
+        return k < 0 ? k : lines_from_json(line, text + size, r);
 }

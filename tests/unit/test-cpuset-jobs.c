@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Hundreds of changes of units at once, before a service manager behind a bus that, as the system bus does, lets nobody wait for more than 128 answers. */
+#include "act/cpuset-jobs.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <systemd/sd-event.h>
+
+#include "act-fixture.h"
+
+#define ANSWERS_MAX 128u /* dbus-daemon, bus/config-parser.c */
+#define CHANGES     300u
+#define SERVICE     "/x.service"
+
+static struct fixture fx;
+static sd_event *event;
+static sd_bus *server, *client;
+static struct act act;
+
+/* The service manager: takes what comes, and answers all of it now and then. */
+static sd_bus_message *asked[CHANGES];
+static size_t n_asked, most_asked, n_refused;
+static bool silent;
+
+static unsigned n_done, n_failed, n_again;
+
+static int on_call(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+        if (!sd_bus_message_is_method_call(m, "org.freedesktop.systemd1.Manager", "SetUnitProperties"))
+                return 0;
+        if (n_asked >= ANSWERS_MAX) {
+                n_refused++;
+                return sd_bus_reply_method_errorf(m, SD_BUS_ERROR_LIMITS_EXCEEDED, "too many");
+        }
+        asked[n_asked++] = sd_bus_message_ref(m);
+        most_asked = MAX2(most_asked, n_asked);
+        return 1;
+}
+
+static int on_tick(sd_event_source *source, uint64_t usec, void *userdata) {
+        for (size_t i = 0; i < n_asked && !silent; i++) {
+                (void) sd_bus_reply_method_return(asked[i], NULL);
+                sd_bus_message_unref(asked[i]);
+        }
+        if (!silent)
+                n_asked = 0;
+        assert_true(sd_event_source_set_time_relative(source, 2 * USEC_PER_MSEC) >= 0);
+        return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+static int setup(void **state) {
+        int fds[2];
+        sd_id128_t id;
+        fixture_new(&fx);
+        fixture_write(&fx, "cg" SERVICE "/cgroup.threads", "");
+        n_asked = most_asked = n_refused = 0;
+        n_done = n_failed = n_again = 0;
+        silent = false;
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+        assert_true(sd_event_new(&event) >= 0);
+        assert_true(sd_id128_randomize(&id) >= 0);
+        assert_true(sd_bus_new(&server) >= 0 && sd_bus_set_fd(server, fds[0], fds[0]) >= 0 &&
+                    sd_bus_set_server(server, 1, id) >= 0 && sd_bus_set_anonymous(server, 1) >= 0);
+        assert_true(sd_bus_new(&client) >= 0 && sd_bus_set_fd(client, fds[1], fds[1]) >= 0 &&
+                    sd_bus_set_anonymous(client, 1) >= 0);
+        assert_true(sd_bus_start(server) >= 0 && sd_bus_start(client) >= 0);
+        assert_true(sd_bus_add_object(server, NULL, "/org/freedesktop/systemd1", on_call, NULL) >= 0);
+        assert_true(sd_bus_attach_event(server, event, 0) >= 0 && sd_bus_attach_event(client, event, 0) >= 0);
+        assert_true(sd_event_add_time_relative(event, NULL, CLOCK_MONOTONIC, USEC_PER_MSEC, 1, on_tick, NULL) >= 0);
+        assert_int_equal(act_real_new(&fx.host, client, &act), 0);
+        return 0;
+}
+
+static int teardown(void **state) {
+        for (size_t i = 0; i < n_asked; i++)
+                sd_bus_message_unref(asked[i]);
+        act_real_done(&act);
+        sd_bus_close_unref(client);
+        sd_bus_close_unref(server);
+        sd_event_unref(event);
+        fixture_done(&fx);
+        return 0;
+}
+
+static const struct target target = { SERVICE, "x.service", OWNER_SYSTEMD };
+
+static int begin(bool mems, ops_done done) {
+        struct cpuset_change c = { .change_cpus = !mems, .change_mems = mems };
+        return act.ops->set_cpuset(act.context, &target, &c, done, NULL);
+}
+
+static void on_done(int result, void *userdata) {
+        n_done++;
+        n_failed += result < 0;
+}
+
+/* As restoring does, the next change is begun when one is done. */
+static void on_first_done(int result, void *userdata) {
+        on_done(result, userdata);
+        n_again += begin(true, on_done) == 0;
+}
+
+static void test_all_are_answered(void **state) {
+        for (unsigned i = 0; i < CHANGES; i++)
+                assert_int_equal(begin(i % 2, on_first_done), 0);
+        while (n_done < 2 * CHANGES)
+                assert_true(sd_event_run(event, UINT64_MAX) >= 0);
+        assert_int_equal(n_again, CHANGES);
+        assert_int_equal(n_failed, 0);
+        assert_int_equal(n_refused, 0);
+        assert_true(most_asked <= 2 * UNIT_JOBS_MAX);
+}
+
+/* The bus goes: all are told, those that waited as well. */
+static void test_bus_goes(void **state) {
+        silent = true;
+        for (unsigned i = 0; i < CHANGES; i++)
+                assert_int_equal(begin(i % 2, on_done), 0);
+        while (n_asked < 2 * UNIT_JOBS_MAX)
+                assert_true(sd_event_run(event, UINT64_MAX) >= 0);
+        assert_int_equal(n_done, 0);
+        sd_bus_close(server);
+        while (n_done < CHANGES)
+                assert_true(sd_event_run(event, UINT64_MAX) >= 0);
+        assert_int_equal(n_failed, CHANGES);
+}
+
+/* Nothing is left of what is abandoned, and nobody hears of it. */
+static void test_abandoned(void **state) {
+        silent = true;
+        for (unsigned i = 0; i < CHANGES; i++)
+                assert_int_equal(begin(i % 2, on_done), 0);
+        while (n_asked < 2 * UNIT_JOBS_MAX)
+                assert_true(sd_event_run(event, UINT64_MAX) >= 0);
+        act_real_done(&act);
+        assert_int_equal(n_done, 0);
+}
+
+int main(void) {
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+        const struct CMUnitTest tests[] = { TEST(test_all_are_answered), TEST(test_bus_goes), TEST(test_abandoned) };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

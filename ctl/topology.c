@@ -133,7 +133,8 @@ static int print_kernel(struct json_object *view) {
                 uint64_t m = get_u64(view, "kernel_balancing");
                 (void) printf("\nKernel's own balancing (kernel.numa_balancing): %" PRIu64 ", %s", m, ways[m & 3]);
                 if (json_object_object_get_ex(view, "kernel_balancing_before", &before) && before)
-                        (void) printf("; switched off by numabalanced, was %" PRIu64, get_u64(view, "kernel_balancing_before"));
+                        (void) printf("; switched %s by numabalanced, was %" PRIu64, m == 0 ? "off" : "on",
+                                      get_u64(view, "kernel_balancing_before"));
                 (void) printf("\n");
         }
         if (json_object_object_get_ex(view, "kernel_demotion", &demotion) && demotion &&

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The kernel's own balancing, kernel.numa_balancing: seen at every cycle; off while the daemon runs where the configuration says so, recorded before and put
- * back after; and noticed where it takes back what was moved. */
+/* The kernel's own balancing, kernel.numa_balancing: seen at every cycle; off or on while the daemon runs where the configuration says so, recorded before and
+ * put back after; and noticed where it takes back what was moved. */
 #include <errno.h>
 #include <string.h>
 
@@ -55,11 +55,12 @@ static void put_off(struct manager *m) {
         b->n_failed++;
 }
 
-static void finish_switching_off(struct manager *m, int result) {
+static void finish_switching(struct manager *m, int result) {
         struct balancing *b = &m->balancing;
         b->in_force = result >= 0;
         if (result >= 0) {
-                journal_kernel_balancing(m->record->balancing_before, b->mode, "kernel-balancing: off");
+                journal_kernel_balancing(m->record->balancing_before, b->mode,
+                                         b->wanted == OFF ? "kernel-balancing: off" : "kernel-balancing: on");
                 return;
         }
         log_warning(result, "Could not set " NAME " to %u, tried again later: %s", b->wanted, strerror(-result));
@@ -82,7 +83,7 @@ static void finish(struct manager *m, int result) {
                 finish_giving_back(m, result);
                 return;
         }
-        finish_switching_off(m, result);
+        finish_switching(m, result);
         if (b->give_back_next && b->n_unanswered == 0)
                 give_back_now(m);
 }
@@ -176,11 +177,11 @@ int manager_balancing_restore(struct manager *m) {
         return give_back(m);
 }
 
-static void switch_off(struct manager *m) {
+static void switch_to(struct manager *m, unsigned mode) {
         struct balancing *b = &m->balancing;
-        int r = record_before_balancing(m->record, b->mode, OFF);
+        int r = record_before_balancing(m->record, b->mode, mode);
         if (r >= 0)
-                r = begin(m, OFF, false);
+                r = begin(m, mode, false);
         if (r < 0)
                 finish(m, r);
 }
@@ -212,23 +213,38 @@ static void tell_rules(struct manager *m) {
                 journal_kernel_balancing_meets(b->mode, list);
 }
 
+static enum balancing_setting setting(const struct manager *m) {
+        return m->config->config->settings.kernel_balancing;
+}
+
+/* What the configuration would have it be. On is that pages go to the threads that use them; whether those in use go to faster memory stays as it is. */
+static unsigned wanted_mode(const struct manager *m) {
+        unsigned own = m->record->balancing_changed ? m->record->balancing_before : m->balancing.mode;
+        switch (setting(m)) {
+        case BALANCING_OFF: return OFF;
+        case BALANCING_ON: return own | BALANCING_THREADS;
+        default: return own;
+        }
+}
+
 void manager_balancing_check(struct manager *m, bool may_change) {
         struct balancing *b = &m->balancing;
         if (m->options.once || m->exiting || b->changing || b->give_back_next || manager_balancing_look(m) < 0)
                 return;
         const struct record *record = m->record;
-        bool wanted = m->config->config->settings.kernel_balancing == BALANCING_OFF;
         bool may = !manager_is_dry(m) && !m->paused && b->again_usec <= manager_now(m);
         if (record->balancing_changed && b->mode != record->balancing_ours && !manager_is_dry(m) &&
             (b->in_force || b->mode != record->balancing_before))
                 yield_to_others(m);
         else if (record->balancing_changed && b->mode == record->balancing_ours)
                 b->in_force = true;
-        if (record->balancing_changed && !wanted && may)
+        unsigned wanted = wanted_mode(m);
+        /* From one setting of ours to another by way of its own: on record there is one that is ours. */
+        if (record->balancing_changed && (setting(m) == BALANCING_LEAVE || record->balancing_ours != wanted) && may)
                 (void) manager_balancing_restore(m);
-        else if (wanted && may && may_change && !b->yielded && b->mode != OFF)
-                switch_off(m);
-        else if (!wanted || b->yielded || !may)
+        else if (setting(m) != BALANCING_LEAVE && may && may_change && !b->yielded && b->mode != wanted)
+                switch_to(m, wanted);
+        else if (setting(m) != BALANCING_OFF || b->yielded || !may)
                 tell_rules(m);
 }
 
@@ -243,22 +259,44 @@ void manager_balancing_done(struct manager *m) {
         m->balancing.timer = m->env->ops->timer_free(m->balancing.timer);
 }
 
+/* Has some service a home of several nodes, within which nobody sorts its pages? */
+static bool has_wide_home(const struct manager *m) {
+        for (size_t i = 0; i < m->history.n_entries; i++)
+                if (m->history.entries[i].placed && node_set_count(&m->history.entries[i].home) > 1)
+                        return true;
+        return false;
+}
+
+static const char *why_on(const struct manager *m) {
+        if (m->balancing.yielded)
+                return "set by somebody else after it was off for us";
+        return setting(m) == BALANCING_OFF ? "to be switched off once changes may be made"
+                                           : "left so: it sorts pages within homes, and undoes what is interleaved";
+}
+
+static const char *why_off(const struct manager *m) {
+        if (m->balancing.yielded)
+                return ", set by somebody else after it was on for us";
+        if (setting(m) == BALANCING_ON)
+                return ", to be switched on once changes may be made";
+        return setting(m) == BALANCING_LEAVE && has_wide_home(m)
+                       ? "; \"kernel-balancing: on\" would have it sort pages within homes of several nodes"
+                       : "";
+}
+
 char *manager_balancing_describe(const struct manager *m) {
         const struct balancing *b = &m->balancing;
         const struct record *record = m->record;
+        bool ours = record->balancing_changed && b->mode == record->balancing_ours;
         if (!b->there)
                 return strdup("this kernel has none");
         if (b->changing)
                 return format_string("%u, being set to %u", b->mode, b->wanted);
-        if (record->balancing_changed && b->mode == record->balancing_ours)
+        if (ours && b->mode == OFF)
                 return format_string("off while this runs, was %u", record->balancing_before);
-        if (b->mode == OFF)
-                return strdup("off");
-        return format_string("on (%u), %s", b->mode,
-                             b->yielded ? "set by somebody else after it was off for us"
-                             : m->config->config->settings.kernel_balancing == BALANCING_OFF
-                                     ? "to be switched off once changes may be made"
-                                     : "left so: it sorts pages within homes, and undoes what is interleaved");
+        if (ours)
+                return format_string("on (%u) while this runs, was %u", b->mode, record->balancing_before);
+        return b->mode == OFF ? format_string("off%s", why_off(m)) : format_string("on (%u), %s", b->mode, why_on(m));
 }
 
 /* What it undoes */

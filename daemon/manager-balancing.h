@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The kernel's own balancing (kernel.numa_balancing): switched off while we place services, where the configuration says so, given back
- * when we leave; and told where it takes back what we moved. */
+/* The kernel's own balancing (kernel.numa_balancing): switched off or on while we place services, where the configuration says so, given
+ * back when we leave; and told where it takes back what we moved. */
 #pragma once
 
 #include <stdbool.h>
@@ -11,7 +11,7 @@ struct cycle;
 struct env_timer;
 struct manager;
 
-/* What it is set to, and how far we have come with switching it off or giving it back. */
+/* What it is set to, and how far we have come with switching it or giving it back. */
 struct balancing {
         bool there;    /* this kernel has it */
         unsigned mode; /* kernel.numa_balancing when last looked at */
@@ -30,7 +30,7 @@ struct balancing {
         const struct config *told_of; /* … of this configuration; compared only */
 };
 
-/* Looks at it, and switches it off or gives it back where the configuration says so and changes may be made. At every cycle. */
+/* Looks at it, and switches it or gives it back where the configuration says so and changes may be made. At every cycle. */
 void manager_balancing_check(struct manager *m, bool may_change);
 int manager_balancing_look(struct manager *m); /* 0, -ENOENT: this kernel has none, or another negative errno */
 /* Gives back what is on record; counts in n_restoring until that is done. -ENOENT: nothing is; -EALREADY: under way. */

@@ -23,7 +23,7 @@ static const char *const policy_words[] = { [APP_POLICY_RESPECT] = "respect", [A
 static const char *const kernel_words[] = {
         [KERNEL_BALANCING_AUTO] = "auto", [KERNEL_BALANCING_RESPECT] = "respect", [KERNEL_BALANCING_OVERRIDE] = "override"
 };
-static const char *const machine_words[] = { [BALANCING_LEAVE] = "leave", [BALANCING_OFF] = "off" };
+static const char *const machine_words[] = { [BALANCING_LEAVE] = "leave", [BALANCING_OFF] = "off", [BALANCING_ON] = "on" };
 static const char *const version_words[] = { "1" };
 
 /* Versions of clang-format differ on macros in braces. */

@@ -24,18 +24,22 @@ static const char *what_happens(enum kernel_meeting m) {
 
 int config_warn_kernel(const struct config *c, const struct topology *t, const struct kernel_memory *kernel,
                        struct config_errors *warnings) {
+        struct kernel_memory set = *kernel;
         if (c->settings.kernel_balancing == BALANCING_OFF)
                 return 0;
+        if (c->settings.kernel_balancing == BALANCING_ON && kernel->has_balancing)
+                set.balancing |= BALANCING_THREADS;
+        const char *is = set.balancing == kernel->balancing ? "is" : "is switched";
         for (size_t i = 0; i < c->n_rules; i++) {
                 const struct rule *r = &c->rules[i];
-                enum kernel_meeting m = rule_meets_kernel(r, t, kernel);
+                enum kernel_meeting m = rule_meets_kernel(r, t, &set);
                 if (m == MEETS_NOTHING || r->kernel_balancing == KERNEL_BALANCING_OVERRIDE)
                         continue;
                 int e = config_errors_add(warnings,
-                                          format_string("%s:%u:%u: warning: the kernel's own balancing is on "
+                                          format_string("%s:%u:%u: warning: the kernel's own balancing %s on "
                                                         "(kernel.numa_balancing=%u) and %s, away from where place: %s puts it; "
                                                         "write %s here, or \"kernel-balancing: off\" below daemon:",
-                                                        r->file, r->place_line, r->place_column, kernel->balancing,
+                                                        r->file, r->place_line, r->place_column, is, set.balancing,
                                                         what_happens(m), place_to_string(r->place), remedy(r, t)));
                 if (e < 0)
                         return e;

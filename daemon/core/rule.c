@@ -90,6 +90,7 @@ const char *balancing_setting_to_string(enum balancing_setting s) {
         static const char *const table[_BALANCING_SETTING_MAX] = {
                 [BALANCING_LEAVE] = "leave",
                 [BALANCING_OFF] = "off",
+                [BALANCING_ON] = "on",
         };
         return name_of(table, ARRAY_SIZE(table), (int) s);
 }

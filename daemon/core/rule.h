@@ -134,8 +134,14 @@ struct week_window {
 enum on_exit { ON_EXIT_KEEP, ON_EXIT_RESTORE, _ON_EXIT_MAX, _ON_EXIT_INVALID = -EINVAL };
 const char *on_exit_to_string(enum on_exit o);
 
-/* The kernel's own balancing for the whole machine: left as it is, or off for as long as the daemon runs. */
-enum balancing_setting { BALANCING_LEAVE, BALANCING_OFF, _BALANCING_SETTING_MAX, _BALANCING_SETTING_INVALID = -EINVAL };
+/* The kernel's own balancing for the whole machine: left as it is, or off or on for as long as the daemon runs. */
+enum balancing_setting {
+        BALANCING_LEAVE,
+        BALANCING_OFF,
+        BALANCING_ON,
+        _BALANCING_SETTING_MAX,
+        _BALANCING_SETTING_INVALID = -EINVAL
+};
 const char *balancing_setting_to_string(enum balancing_setting s);
 
 struct settings {

@@ -68,6 +68,23 @@ static void test_warnings(void **state) {
                 config_errors_done(&w);
                 w = warn(off, t, cases[i].balancing); /* it will be switched off */
                 assert_int_equal(w.n_lines, 0);
+                config_errors_done(&w);
+        }
+}
+
+/* It is off, and will be on, for what goes to threads; what goes between tiers stays as it is. */
+static void test_switched_on(void **state) {
+        _cleanup_(topology_freep) struct topology *t = machine();
+        for (unsigned mode = 0; mode < 4; mode += 2) {
+                _cleanup_free_ char *expected = format_string(
+                        "FILE:4:5: warning: the kernel's own balancing is switched on (kernel.numa_balancing=%u) and " THREADS
+                        "nodes puts it; write \"cpus: restrict\" or \"memory: strict\"" OFF,
+                        mode | 1);
+                struct config_errors w =
+                        warn(BEGIN "nodes\n    nodes: '0'\n    cpus: free\ndaemon: {kernel-balancing: on}\n", t, mode);
+                assert_int_equal(w.n_lines, 1);
+                assert_string_equal(w.lines[0], expected);
+                config_errors_done(&w);
         }
 }
 
@@ -93,6 +110,7 @@ static void test_remedies(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_warnings),
+                cmocka_unit_test(test_switched_on),
                 cmocka_unit_test(test_remedies),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

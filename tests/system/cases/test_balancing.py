@@ -69,6 +69,17 @@ def test_off_while_it_runs():
     assert on_record() is None
 
 
+def test_on_while_it_runs():
+    NUMA_BALANCING.write_text('2')
+    daemon.configure([], kernel_balancing='on')
+    daemon.start()
+    daemon.wait_for('on', lambda: mode() == 3 and 'on (3) while this runs' in daemon.status()['kernel_balancing_state'])
+    assert on_record() == {'before': 2, 'ours': 3}
+    daemon.stop()
+    assert mode() == 2
+    assert on_record() is None
+
+
 def test_killed_started_restored():
     start_with_off(1)
     pid = daemon.main_pid()

@@ -364,7 +364,7 @@ int main(void) {
                 cmocka_unit_test(test_same_plan), cmocka_unit_test(test_kernel_balancing),
                 cmocka_unit_test(test_history),   cmocka_unit_test(test_one_file),
                 cmocka_unit_test(test_stuck),     cmocka_unit_test(test_damaged_record),
-                cmocka_unit_test(test_newcomer), cmocka_unit_test(test_first_thread_ended),
+                cmocka_unit_test(test_newcomer),  cmocka_unit_test(test_first_thread_ended),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

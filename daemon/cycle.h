@@ -54,12 +54,20 @@ void cycle_loop_end(struct manager *m, uint64_t began_usec);
 /* A memory map is in, or late: where it was the last that the cycle waited for, decides. */
 void cycle_read_done(struct manager *m);
 
-/* cycle-deep.c: memory maps */
+/* cycle-maps.c: which memory maps */
 
 /* Begins to read those that are wanted, or puts in what is known of them. */
 void cycle_read_maps(struct manager *m, struct cycle *c);
 /* What a late read found, once it is too old. */
 void cycle_forget_kept(struct service_note *n, uint64_t now_usec);
+void cycle_free_kept(struct service_note *n); /* at once */
+
+/* cycle-deep.c: one of them */
+
+/* Begins to read it. 0 or negative errno. */
+int cycle_start_deep(struct manager *m, struct cycle *c, size_t index);
+/* A map that cannot be read now is not asked for again at once, and the planner's wish for it does not hurry the next cycle. */
+void cycle_put_off_deep(struct manager *m, struct service_note *n);
 
 /* cycle-aside.c: a process that does not let itself be read is left out until it does */
 

@@ -38,6 +38,8 @@ int manager_balancing_restore(struct manager *m);
 void manager_balancing_forgive(struct manager *m); /* a reload, or resume: tried anew */
 void manager_balancing_done(struct manager *m);
 char *manager_balancing_describe(const struct manager *m); /* one sentence, heap; NULL: no memory */
+/* manager-undone.c */
+
 /* A placement that is about to be carried out: does it redo what the kernel has undone? Then that is said and remembered, and true returned. */
 bool manager_balancing_undid(struct manager *m, const struct cycle *c, size_t i);
 /* The move that was decided in cycle `then` has ended, `now` shows what it left, and `refused_bytes` would not move: remembered for that. Returns how many

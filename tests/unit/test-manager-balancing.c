@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* kernel-balancing: off and on. The kernel's own balancing is so while the manager runs, on record before, and back after; unless somebody else has a say. */
+/* kernel-balancing: off. The kernel's own balancing is off while the manager runs, on record before, and back after; unless somebody else has a say. */
 #include "manager-fixture.h"
 
 #include "report/bus-names.h"
@@ -63,98 +63,6 @@ static void test_nothing_to_switch_off(void **state) {
         start(BALANCING_OFF, 1);
         leave();
         assert_int_equal(fx.n_balancing_sets, 0);
-}
-
-/* On: pages go to threads; what it was told of slow memory stays. */
-static void test_on_while_it_runs(void **state) {
-        start(BALANCING_ON, 2);
-        assert_int_equal(fx.balancing, 3);
-        assert_int_equal(fx.n_balancing_sets, 1);
-        assert_on_record(2);
-        _cleanup_free_ char *text = manager_balancing_describe(fx.manager);
-        assert_string_equal(text, "on (3) while this runs, was 2");
-        leave();
-        assert_int_equal(fx.balancing, 2);
-        assert_false(fx.manager->record->balancing_changed);
-}
-
-/* Off, where there is something for it to do: that is said, and nothing is done. */
-static void test_wide_home(void **state) {
-        start(BALANCING_LEAVE, 0);
-        _cleanup_free_ char *narrow = manager_balancing_describe(fx.manager);
-        assert_string_equal(narrow, "off");
-        struct history_entry *e = history_get(&fx.manager->history, "/system.slice/wide.service");
-        assert_non_null(e);
-        e->placed = true;
-        e->home = node_set_of(0);
-        node_set_add(&e->home, 1);
-        _cleanup_free_ char *wide = manager_balancing_describe(fx.manager);
-        assert_non_null(strstr(wide, "\"kernel-balancing: on\" would have it sort pages"));
-        leave();
-        assert_int_equal(fx.n_balancing_sets, 0);
-}
-
-static void test_on_already(void **state) {
-        start(BALANCING_ON, 1);
-        leave();
-        assert_int_equal(fx.n_balancing_sets, 0);
-}
-
-/* Killed, also between the record and the change. */
-static void test_on_after_a_kill(void **state) {
-        fx.lose_balancing = true;
-        start(BALANCING_ON, 0);
-        fx.lose_balancing = false;
-        fx_stop_manager();
-        fx_connect();
-        struct record *r = NULL;
-        _cleanup_free_ char *path = format_string("%s/record.json", fx.directory);
-        assert_int_equal(record_open(path, &r), 0);
-        assert_int_equal(record_before_balancing(r, 0, 1), 0);
-        record_free(r);
-        fx_start_manager();
-        fx_pass(30 * USEC_PER_SEC);
-        assert_int_equal(fx.balancing, 1);
-        fx_restart();
-        fx_pass(30 * USEC_PER_SEC);
-        assert_int_equal(fx.balancing, 1);
-        assert_on_record(0);
-        leave();
-        assert_int_equal(fx.balancing, 0);
-        assert_false(fx.manager->record->balancing_changed);
-}
-
-/* From one to the other and back: what it was before all of that is never lost, nor on record as ours. */
-static void test_from_off_to_on(void **state) {
-        static const struct {
-                enum balancing_setting setting;
-                unsigned mode;
-        } steps[] = { { BALANCING_ON, 3 }, { BALANCING_OFF, 0 }, { BALANCING_ON, 3 }, { BALANCING_LEAVE, 2 } };
-        start(BALANCING_OFF, 2);
-        assert_int_equal(fx.balancing, 0);
-        for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
-                fx.balancing_setting = steps[i].setting;
-                assert_int_equal(manager_reload(fx.manager, NULL), 0);
-                fx_pass(2 * USEC_PER_MINUTE);
-                assert_int_equal(fx.balancing, steps[i].mode);
-                if (steps[i].setting != BALANCING_LEAVE)
-                        assert_on_record(2);
-        }
-        assert_false(fx.manager->record->balancing_changed);
-}
-
-/* Whoever switches it off while it is on for us has the last word. */
-static void test_on_and_somebody_else_sets_it(void **state) {
-        start(BALANCING_ON, 0);
-        assert_int_equal(fx.balancing, 1);
-        fx.balancing = 0;
-        fx_pass(2 * USEC_PER_MINUTE);
-        assert_int_equal(fx.balancing, 0);
-        _cleanup_free_ char *text = manager_balancing_describe(fx.manager);
-        assert_string_equal(text, "off, set by somebody else after it was on for us");
-        leave();
-        assert_int_equal(fx.balancing, 0);
-        assert_int_equal(fx.n_balancing_sets, 1);
 }
 
 /* Killed: the next one knows what was before, and does what its own configuration says. */
@@ -386,12 +294,6 @@ int main(void) {
                 TEST(test_left_alone),
                 TEST(test_off_while_it_runs),
                 TEST(test_nothing_to_switch_off),
-                TEST(test_on_while_it_runs),
-                TEST(test_wide_home),
-                TEST(test_on_already),
-                TEST(test_on_after_a_kill),
-                TEST(test_from_off_to_on),
-                TEST(test_on_and_somebody_else_sets_it),
                 TEST(test_after_a_kill),
                 TEST(test_killed_before_the_change),
                 TEST(test_somebody_else_sets_it),

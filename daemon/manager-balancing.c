@@ -28,31 +28,33 @@ int manager_balancing_look(struct manager *m) {
         return r;
 }
 
-static void forget(struct manager *m) {
+static int forget(struct manager *m) {
         m->balancing.in_force = false;
         int r = record_forget_balancing(m->record);
         if (r < 0)
                 log_warning(r, "Could not take " NAME " off the record: %s", strerror(-r));
+        return r;
 }
 
 /* Changing it */
-
-static void finish_giving_back(struct manager *m, int result) {
-        struct record *record = m->record;
-        if (result >= 0) {
-                journal_kernel_balancing(record->balancing_ours, record->balancing_before, "given back");
-                forget(m);
-        } else
-                log_warning(result, "Could not set " NAME " back to %u, it stays on record: %s", record->balancing_before,
-                            strerror(-result));
-        manager_restore_result(m, NAME, "", result >= 0 ? "restored" : "failed", result >= 0 ? NULL : strerror(-result));
-        manager_restore_ended(m);
-}
 
 static void put_off(struct manager *m) {
         struct balancing *b = &m->balancing;
         b->again_usec = manager_now(m) + (AGAIN_USEC << MIN2(b->n_failed, AGAIN_DOUBLINGS));
         b->n_failed++;
+}
+
+static void finish_giving_back(struct manager *m, int result) {
+        struct record *record = m->record;
+        if (result >= 0) {
+                journal_kernel_balancing(record->balancing_ours, record->balancing_before, "given back");
+                if (forget(m) < 0)
+                        put_off(m);
+        } else
+                log_warning(result, "Could not set " NAME " back to %u, it stays on record: %s", record->balancing_before,
+                            strerror(-result));
+        manager_restore_result(m, NAME, "", result >= 0 ? "restored" : "failed", result >= 0 ? NULL : strerror(-result));
+        manager_restore_ended(m);
 }
 
 static void finish_switching(struct manager *m, int result) {
@@ -64,9 +66,9 @@ static void finish_switching(struct manager *m, int result) {
                 return;
         }
         log_warning(result, "Could not set " NAME " to %u, tried again later: %s", b->wanted, strerror(-result));
-        /* A writer that has not answered may write yet. */
-        if (b->n_unanswered == 0 && b->there && b->mode == m->record->balancing_before)
-                forget(m);
+        /* A writer that has not answered may write yet, and so may one that was only begun. */
+        if (result != -ETIMEDOUT && b->n_unanswered == 0 && b->there && b->mode == m->record->balancing_before)
+                (void) forget(m);
 }
 
 static void give_back_now(struct manager *m);
@@ -141,7 +143,7 @@ static int give_back(struct manager *m) {
         int r = manager_balancing_look(m);
         if (r == -ENOENT || (r >= 0 && b->mode != record->balancing_ours && b->mode != record->balancing_before)) {
                 manager_restore_result(m, NAME, "", "changed-by-others", "somebody has set it since");
-                forget(m);
+                (void) forget(m);
                 return 0;
         }
         m->n_restoring++;
@@ -168,12 +170,12 @@ int manager_balancing_restore(struct manager *m) {
                 return -ENOENT;
         if ((b->changing && b->giving_back) || b->give_back_next)
                 return -EALREADY;
-        if (b->n_unanswered > 0) {
+        /* One that is under way may be written after this one: finish() goes on with it. */
+        if (b->n_unanswered > 0 || b->changing) {
                 b->give_back_next = true;
                 m->n_restoring++;
                 return 0;
         }
-        b->changing = false;
         return give_back(m);
 }
 
@@ -190,7 +192,7 @@ static void yield_to_others(struct manager *m) {
         struct balancing *b = &m->balancing;
         b->yielded = true;
         log_notice(NAME " was set to %u by somebody else: it is left so, and will not be put back", b->mode);
-        forget(m);
+        (void) forget(m);
 }
 
 /* Which rules meet it, once for each configuration and setting. */
@@ -234,7 +236,7 @@ void manager_balancing_check(struct manager *m, bool may_change) {
         const struct record *record = m->record;
         bool may = !manager_is_dry(m) && !m->paused && b->again_usec <= manager_now(m);
         if (record->balancing_changed && b->mode != record->balancing_ours && !manager_is_dry(m) &&
-            (b->in_force || b->mode != record->balancing_before))
+            ((b->in_force && b->n_failed == 0) || b->mode != record->balancing_before))
                 yield_to_others(m);
         else if (record->balancing_changed && b->mode == record->balancing_ours)
                 b->in_force = true;

@@ -182,6 +182,14 @@ static bool want_unit(struct manager *m, const struct record_entry *e, const voi
         return text_matches(e->unit, unit) || text_matches(e->cgroup, unit);
 }
 
+/* By the kernel's word, where the look at the machine had its limits: these can be anybody's doing. */
+static bool is_gone(struct manager *m, const struct record_entry *e) {
+        const struct act *act = &m->env->act;
+        const struct target t = { .cgroup = e->cgroup, .unit = e->unit, .owner = e->owner };
+        struct cpuset_state state;
+        return act->ops->get_cpuset(act->context, &t, &state) == -ENOENT;
+}
+
 static bool want_orphan(struct manager *m, const struct record_entry *e, const void *arg) {
         const struct cycle *c = arg;
         struct service_note *n = manager_note(m, e->cgroup);
@@ -192,7 +200,7 @@ static bool want_orphan(struct manager *m, const struct record_entry *e, const v
                 const struct rule *rule = c->observation->services[i].rule;
                 return !rule || rule->place == PLACE_IGNORE || rule->place == PLACE_FOLLOW;
         }
-        if (c->observation->truncated) /* it may only have been left out */
+        if (c->observation->truncated && !is_gone(m, e)) /* it may only have been left out */
                 return false;
         if (n->absent_since_usec == 0)
                 n->absent_since_usec = c->started_usec;

@@ -149,7 +149,7 @@ static inline bool is_missing(int status) {
 
 /* Some of these may be missing: if so, pagemap tells which. One candidate is all of the block that is under way. */
 static void mark_missing(struct mover *m, const struct mover_candidate *c, size_t page, size_t end, const int *status, size_t n) {
-        const uint64_t own = PAGEMAP_PRESENT | PAGEMAP_EXCLUSIVE, stop = c->address + (end - page) * m->page_bytes;
+        const uint64_t stop = c->address + (end - page) * m->page_bytes;
         size_t missing = 0;
         for (size_t k = 0; k < n; k++)
                 missing += is_missing(status[k]);
@@ -160,7 +160,7 @@ static void mark_missing(struct mover *m, const struct mover_candidate *c, size_
         const uint64_t *entries = mover_pagemap_read(m, c->address, stop);
         for (uint64_t a = c->address; page < end; page++, a += m->page_bytes) {
                 uint64_t entry = entries ? *entries++ : mover_pagemap_entry(m, a, stop);
-                if ((entry & own) != own && m->where[page] == UNKNOWN)
+                if ((entry & PAGEMAP_PRESENT) == 0 && m->where[page] == UNKNOWN)
                         m->where[page] = -ENOENT;
         }
 }

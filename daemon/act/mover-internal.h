@@ -352,6 +352,8 @@ int mover_settle_probes(struct mover *m);
 /* Moves what is in the window, and empties it. Pages that would not move, but might, are kept for a retry. `ret_used`: base pages moved or tried.
  * -ESRCH, -EPERM, -EACCES: of this process; other negative errno: of the whole. */
 int mover_move_window(struct mover *m, uint64_t *ret_used);
+/* Empties it without: what was set aside for it is others' again. */
+void mover_drop_window(struct mover *m);
 /* One step of the retries. Returns 1: more of this round; 2: a round ended, more follow; 0: none are left; or as above. */
 int mover_retry(struct mover *m, uint64_t budget_pages, uint64_t *ret_used);
 /* Notes a unit for the retries. 0 or -ENOMEM. */

@@ -203,6 +203,15 @@ int mover_move_window(struct mover *m, uint64_t *ret_used) {
         return r;
 }
 
+void mover_drop_window(struct mover *m) {
+        part_units(m);
+        for (size_t i = 0; i < m->n_window; i++)
+                if (!m->window[i].resolved)
+                        mover_unreserve(m, &m->window[i]);
+        m->n_window = m->n_addresses = 0;
+        m->has_probes = m->has_hugetlb = false;
+}
+
 /* Retries: the list is gone through in rounds; what fails again is kept at its front. */
 
 static int end_retries(struct mover *m) {
@@ -217,7 +226,7 @@ int mover_retry(struct mover *m, uint64_t budget_pages, uint64_t *ret_used) {
         uint64_t pages = 0;
         *ret_used = 0;
         m->n_window = m->n_addresses = 0;
-        while (m->retry_next < m->n_retry && m->n_window < WINDOW_PAGES && pages < budget_pages) {
+        while (m->retry_next < m->n_retry && m->n_addresses < WINDOW_PAGES && pages < budget_pages) {
                 struct unit u = m->retry[m->retry_next++];
                 pages += u.pages;
                 u.resolved = false;

@@ -153,8 +153,10 @@ static void count_refused(struct mover *m) {
 static int step(struct mover *m, uint64_t budget_pages, uint64_t *ret_used) {
         *ret_used = 0;
         int r = mover_fill_window(m, budget_pages);
-        if (r < 0)
+        if (r < 0) {
+                mover_drop_window(m);
                 return r;
+        }
         if (m->n_window > 0) {
                 r = mover_move_window(m, ret_used);
                 return r < 0 ? r : 1;

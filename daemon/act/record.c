@@ -93,7 +93,8 @@ void record_remove(struct record *r, struct record_entry *e) {
 }
 
 int record_settle(struct record *r) {
-        return r->n_lines > 0 ? record_write(r) : 0;
+        /* Also what a crash left unfinished at the end. */
+        return r->n_lines > 0 || (r->file_bytes > 0 && !r->can_append) ? record_write(r) : 0;
 }
 
 /* To disk, once it is so in memory. */

@@ -183,8 +183,10 @@ static int read_newcomers(struct mappers *m, const struct host *h, const struct 
         _cleanup_(attendance_done) struct attendance a = { 0 };
         int r = attend(h, of, &a);
         struct process_ref p;
+        tell(of->reading, 0, NULL);
         while (r > 0 && m->n_newcomers < NEWCOMERS_MAX && (p.pid = next_newcomer(&a)) > 0) {
                 m->newcomers[m->n_newcomers++] = p.pid;
+                tell(of->reading, 0, NULL);
                 if (read_start(h, p.pid, &p.start_ticks) < 0 || is_aside(of, &p))
                         continue;
                 tell(of->reading, 0, &p);

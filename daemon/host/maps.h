@@ -44,7 +44,8 @@ struct maps_reading {
 static inline bool maps_reading_newcomer(const struct maps_reading *r, struct process_ref *ret) {
         *ret = (struct process_ref) { .pid = (pid_t) atomic_load(&r->newcomer),
                                       .start_ticks = atomic_load(&r->newcomer_start_ticks) };
-        return ret->pid > 0;
+        /* Both of one: it goes on to the next by way of nobody. */
+        return ret->pid > 0 && atomic_load(&r->newcomer) == (int) ret->pid;
 }
 
 /* Who maps what, within one service and its companions. */

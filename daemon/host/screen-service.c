@@ -197,6 +197,16 @@ static void match_rule(struct reading *r, const char *unit, const char *slice) {
         s->rule = config_match(r->screen->config, &id);
 }
 
+/* Of whoever speaks for the process: its first thread may have ended. */
+static int read_status(const struct observer *o, pid_t pid, struct proc_status *ret) {
+        char path[32];
+        struct proc_stat st;
+        (void) snprintf(path, sizeof path, "%d/stat", (int) pid);
+        int r = proc_stat_read(o->proc_fd, path, &st);
+        pid_t speaker = r < 0 ? r : process_speaker(o->host, pid, &st);
+        return speaker < 0 ? speaker : proc_status_read(o->proc_fd, pid, speaker, ret);
+}
+
 /* What is charged to whoever touched it first: the kernel's own count, of a few processes alone, as it is only to say whether a closer look is due. */
 static void read_shared_size(struct reading *r) {
         struct service_sample *s = &r->service.sample;
@@ -206,7 +216,7 @@ static void read_shared_size(struct reading *r) {
         size_t step = (s->n_processes + SHARED_SIZE_OF - 1) / SHARED_SIZE_OF;
         for (size_t i = 0; i < s->n_processes; i += step) {
                 struct proc_status status;
-                if (proc_status_read(o->proc_fd, s->processes[i].pid, s->processes[i].pid, &status) == 0)
+                if (read_status(o, s->processes[i].pid, &status) == 0)
                         s->shared_bytes = MAX2(s->shared_bytes, status.shared_bytes);
         }
 }
@@ -244,7 +254,7 @@ static void read_mems_allowed(struct reading *r) {
         const struct service_sample *s = &r->service.sample;
         struct proc_status status;
         if (r->screen->observer->host->has_cpuset || s->n_processes == 0 ||
-            proc_status_read(r->screen->observer->proc_fd, s->processes[0].pid, s->processes[0].pid, &status) < 0)
+            read_status(r->screen->observer, s->processes[0].pid, &status) < 0)
                 return;
         r->mems_allowed = status.mems_allowed;
         r->have_mems_allowed = status.have_mems;

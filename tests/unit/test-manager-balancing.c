@@ -196,7 +196,7 @@ static void test_without_effect(void **state) {
         fx.lose_balancing = true;
         start(BALANCING_OFF, 1);
         assert_false(fx.manager->balancing.changing);
-        assert_false(fx.manager->record->balancing_changed);
+        assert_on_record(1); /* it may be written yet */
         /* Given back without effect: stays on record, and is no reason not to leave. */
         fx.lose_balancing = false;
         assert_int_equal(manager_reload(fx.manager, NULL), 0);
@@ -238,6 +238,41 @@ static void test_restored_while_switched_off(void **state) {
         assert_int_equal(fx.balancing, 1);
         assert_false(fx.manager->record->balancing_changed);
         assert_int_equal(fx.manager->n_restoring, 0);
+}
+
+/* Left when the unit was begun and has not written: what it writes then is undone, and on record until that. */
+static void test_left_before_it_is_written(void **state) {
+        fx.lose_balancing = true;
+        fx.balancing_setting = BALANCING_OFF;
+        fx.balancing = 1;
+        fx_start_manager();
+        for (unsigned i = 0; i < 100 && fx.n_balancing_sets == 0; i++)
+                fx_pass(USEC_PER_SEC);
+        assert_true(fx.manager->balancing.changing);
+        assert_int_equal(fx.manager->balancing.n_unanswered, 0);
+        fx.lose_balancing = false;
+        leave();
+        assert_on_record(1);
+        fx.balancing = 0;
+        fx_pass(5 * USEC_PER_SEC);
+        assert_int_equal(fx.balancing, 1);
+        assert_false(fx.manager->record->balancing_changed);
+        assert_int_equal(fx.manager->n_restoring, 0);
+}
+
+/* It writes when nobody waits for it any more. */
+static void test_written_late(void **state) {
+        fx.lose_balancing = true;
+        start(BALANCING_OFF, 1);
+        assert_false(fx.manager->balancing.changing);
+        fx.lose_balancing = false;
+        fx.balancing = 0;
+        fx_pass(5 * USEC_PER_MINUTE);
+        assert_int_equal(fx.n_balancing_sets, 1);
+        assert_on_record(1);
+        leave();
+        assert_int_equal(fx.balancing, 1);
+        assert_false(fx.manager->record->balancing_changed);
 }
 
 /* Nobody knows whether it will still be set. */
@@ -305,6 +340,8 @@ int main(void) {
                 TEST(test_without_effect),
                 TEST(test_left_while_switched_off),
                 TEST(test_restored_while_switched_off),
+                TEST(test_left_before_it_is_written),
+                TEST(test_written_late),
                 TEST(test_no_answer),
                 TEST(test_left_without_an_answer),
                 TEST(test_late_failure),

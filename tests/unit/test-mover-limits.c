@@ -54,6 +54,51 @@ static void test_room_comes_back(void **state) {
         mover_free(m);
 }
 
+/* More than a window of them, and a slice that could take them all. */
+static void test_many_busy_pages(void **state) {
+        add(PID, BASE, 6000, 1);
+        for (size_t i = 0; i < 6000; i++)
+                simulated_page(sim, PID, BASE + i * 4096)->busy = 1;
+        struct mover *m = make("0", NULL, 0);
+        assert_int_equal(run(m, 64 * MIB), 0);
+        assert_int_equal(mover_result(m)->moved_pages, 6000);
+        mover_free(m);
+}
+
+static const struct act_ops *asked_ops;
+static unsigned n_asked, ends_when_asked;
+
+/* The process ends when it is asked for so often. */
+static long ask_and_end(void *context, pid_t pid, size_t n, void *const *addresses, const int *nodes, bool all, int *status) {
+        if (pid == PID && !nodes && ++n_asked >= ends_when_asked)
+                return -ESRCH;
+        return asked_ops->move_pages(context, pid, n, addresses, nodes, all, status);
+}
+
+/* What was set aside for one that ended before its pages were moved is there for the next. */
+static void test_room_of_one_that_ends(void **state) {
+        const struct process_ref processes[] = { { PID, PID + 1000 }, { 101, 101 + 1000 } };
+        add(PID, BASE, 4096, 1);
+        for (size_t i = 0; i < 4096; i += 2)
+                simulated_page(sim, PID, BASE + i * 4096)->node = 0;
+        assert_int_equal(simulated_add_process(sim, 101, CGROUP), 0);
+        add(101, BASE, 1000, 1);
+        room[0] = 1000 * 4096;
+        struct act_ops ops = *act.ops;
+        asked_ops = act.ops;
+        ops.move_pages = ask_and_end;
+        act.ops = &ops;
+        n_asked = 0;
+        ends_when_asked = 2;
+        struct mover *m = make("0", processes, 2);
+        assert_int_equal(run(m, 4 * MIB), 0);
+        assert_true(n_asked >= ends_when_asked);
+        assert_true(mover_result(m)->process_vanished);
+        assert_int_equal(simulated_pages_on(sim, 101, 0), 1000);
+        mover_free(m);
+        act.ops = asked_ops;
+}
+
 /* Somebody else fills one of two home nodes meanwhile: what comes then goes to the other; and again to both once there is room. */
 static void test_room_is_seen(void **state) {
         room[2] = room[3] = 2000 * 4096;
@@ -316,6 +361,8 @@ int main(void) {
                 ALL(test_room),
                 PAGEMAP(test_no_room_at_all),
                 PAGEMAP(test_room_comes_back),
+                ALL(test_many_busy_pages),
+                PAGEMAP(test_room_of_one_that_ends),
                 ALL(test_room_is_seen),
                 PAGEMAP(test_room_for_half_a_huge_page),
                 PAGEMAP(test_missed_probe_gives_its_room_back),

@@ -201,6 +201,8 @@ static struct env_mover *fx_mover_free(struct env_mover *m) {
 }
 
 int fx_get_cpuset(void *context, const struct target *t, struct cpuset_state *ret) {
+        if (fx.no_cgroup)
+                return -ENOENT;
         *ret = (struct cpuset_state) { .populated = true };
         for (unsigned cpu = 0; cpu < N_CPUS; cpu++)
                 cpu_mask_add(&ret->effective_cpus, cpu);

@@ -306,6 +306,15 @@ static void test_left_out(void **state) {
         log_divert(NULL, NULL);
 }
 
+/* These can be reached for good, by anybody; what the kernel says is gone is off the record all the same. */
+static void test_gone_and_left_out(void **state) {
+        make_record();
+        fx.accept_changes = fx.left_out = fx.no_cgroup = true;
+        fx_start_manager();
+        fx_pass(30 * USEC_PER_MINUTE);
+        assert_int_equal(fx.manager->record->n_entries, 0);
+}
+
 #define EACH(f) cmocka_unit_test_setup_teardown(f, fx_setup, fx_teardown)
 
 int main(void) {
@@ -321,6 +330,7 @@ int main(void) {
                 EACH(test_restore_one_over_restart),
                 EACH(test_restore_all_over_restart),
                 EACH(test_left_out),
+                EACH(test_gone_and_left_out),
         };
         int r = cmocka_run_group_tests(tests, NULL, NULL);
         json_object_put(answer);

@@ -29,12 +29,15 @@ uint64_t transition_refused_bytes(const struct transition *t) {
         return pages * t->m->host->page_bytes + r->skipped_room_bytes;
 }
 
-/* What would not move; what the kernel's own balancing has taken back meanwhile is another matter. */
+/* What would not move; what the kernel's own balancing has taken back meanwhile is another matter. That can be no more than was brought home: what was neither moved
+ * nor refused, as the kernel was just moving it itself, was elsewhere all the time. */
 static uint64_t left_to_us(const struct transition *t, const struct service_sample *now) {
-        uint64_t left = transition_left_bytes(t, now);
-        uint64_t undone =
-                manager_balancing_settled(t->m, t->decided, t->index, t->seen, t->seen_index, transition_refused_bytes(t));
-        return left - MIN2(left, undone);
+        uint64_t left = transition_left_bytes(t, now), refused = transition_refused_bytes(t);
+        uint64_t before = placement_misplaced_bytes(transition_placement(t), transition_sample(t), t->m->topology->n_ids);
+        uint64_t stayed = before - MIN2(before, t->total.moved_bytes);
+        uint64_t undone = manager_balancing_settled(t->m, t->decided, t->index, t->seen, t->seen_index, MAX2(refused, stayed));
+        left -= MIN2(left, undone);
+        return undone > 0 ? MIN2(left, refused) : left;
 }
 
 static void record_settled(struct transition *t, const struct service_sample *now) {

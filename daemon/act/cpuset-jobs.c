@@ -17,6 +17,7 @@ struct cpuset_job {
         char *cgroup, *unit;             /* unit: the service manager writes; NULL: we do */
         enum unit_job_kind kind;
         struct cpuset_change change;
+        bool lost; /* not answered in time */
         ops_done done;
         void *userdata;
 };
@@ -61,24 +62,47 @@ static int job_run(void *arg) {
 
 static void start_waiting(struct cpuset_jobs *jobs);
 
-/* Another one may begin. */
-static void finish(struct cpuset_job *j, int result) {
+/* Who asked was told: another one may begin. */
+static void finish(struct cpuset_job *j) {
         struct cpuset_jobs *jobs = j->jobs;
         if (j->unit) {
                 LIST_REMOVE(j, entry);
                 jobs->n_under_way[j->kind]--;
+                jobs->n_lost[j->kind] -= j->lost;
         }
-        j->done(result, j->userdata);
         job_free(j);
         start_waiting(jobs);
 }
 
+/* For as long as nothing is answered, none that waits can begin: they are told, and not only that it takes long. */
+static void refuse_waiting(struct cpuset_jobs *jobs, enum unit_job_kind kind) {
+        struct cpuset_job_queue refused = STAILQ_HEAD_INITIALIZER(refused);
+        struct cpuset_job *j;
+        STAILQ_CONCAT(&refused, &jobs->waiting[kind]);
+        while ((j = STAILQ_FIRST(&refused))) {
+                STAILQ_REMOVE_HEAD(&refused, behind);
+                j->done(-EBUSY, j->userdata);
+                job_free(j);
+        }
+}
+
 static void on_answer(int result, void *userdata) {
-        finish(userdata, result);
+        struct cpuset_job *j = userdata;
+        struct cpuset_jobs *jobs = j->jobs;
+        enum unit_job_kind kind = j->kind;
+        j->lost = result == -ETIMEDOUT;
+        jobs->n_lost[kind] += j->lost;
+        j->done(result, j->userdata);
+        if (jobs->n_lost[kind] >= UNIT_JOBS_MAX)
+                refuse_waiting(jobs, kind);
+}
+
+static void on_over(void *userdata) {
+        finish(userdata);
 }
 
 static int ask_manager(struct cpuset_job *j) {
-        return systemd_set_cpuset(j->jobs->options->bus, j->jobs->unit_changes, j->unit, &j->change, on_answer, j);
+        return systemd_set_cpuset(j->jobs->options->bus, j->jobs->unit_changes, j->unit, &j->change, on_answer, on_over, j);
 }
 
 static void job_done(int result, void *arg) {
@@ -86,8 +110,10 @@ static void job_done(int result, void *arg) {
         int r = result;
         if (result >= 0 && j->unit)
                 r = ask_manager(j);
-        if (r < 0 || !j->unit)
-                finish(j, r);
+        if (r < 0 || !j->unit) {
+                j->done(r, j->userdata);
+                finish(j);
+        }
 }
 
 /* Where this returns an error, the job is still the caller's. */
@@ -150,6 +176,10 @@ int cpuset_jobs_begin(struct cpuset_jobs *jobs, const struct target *t, const st
         int r = job_new(jobs, t, c, done, userdata, &j);
         if (r < 0)
                 return r;
+        if (j->unit && jobs->n_lost[j->kind] >= UNIT_JOBS_MAX) {
+                job_free(j);
+                return -EBUSY;
+        }
         if (j->unit && jobs->n_under_way[j->kind] >= UNIT_JOBS_MAX) {
                 STAILQ_INSERT_TAIL(&jobs->waiting[j->kind], j, behind);
                 return 0;

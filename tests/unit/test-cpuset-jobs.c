@@ -22,7 +22,7 @@ static sd_bus_message *asked[CHANGES];
 static size_t n_asked, most_asked, n_refused;
 static bool silent;
 
-static unsigned n_done, n_failed, n_again;
+static unsigned n_done, n_failed, n_late, n_busy, n_again;
 
 static int on_call(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         if (!sd_bus_message_is_method_call(m, "org.freedesktop.systemd1.Manager", "SetUnitProperties"))
@@ -53,7 +53,7 @@ static int setup(void **state) {
         fixture_new(&fx);
         fixture_write(&fx, "cg" SERVICE "/cgroup.threads", "");
         n_asked = most_asked = n_refused = 0;
-        n_done = n_failed = n_again = 0;
+        n_done = n_failed = n_late = n_busy = n_again = 0;
         silent = false;
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
         assert_true(sd_event_new(&event) >= 0);
@@ -66,8 +66,15 @@ static int setup(void **state) {
         assert_true(sd_bus_add_object(server, NULL, "/org/freedesktop/systemd1", on_call, NULL) >= 0);
         assert_true(sd_bus_attach_event(server, event, 0) >= 0 && sd_bus_attach_event(client, event, 0) >= 0);
         assert_true(sd_event_add_time_relative(event, NULL, CLOCK_MONOTONIC, USEC_PER_MSEC, 1, on_tick, NULL) >= 0);
-        assert_int_equal(act_real_new(&fx.host, client, &act), 0);
+        assert_int_equal(act_real_new_with(&fx.host, &(struct act_real_options) { .bus = client }, &act), 0);
         return 0;
+}
+
+/* The service manager is not waited for for long. */
+static void be_impatient(void) {
+        const struct act_real_options o = { .bus = client, .answer_limit_usec = 20 * USEC_PER_MSEC };
+        act_real_done(&act);
+        assert_int_equal(act_real_new_with(&fx.host, &o, &act), 0);
 }
 
 static int teardown(void **state) {
@@ -91,6 +98,8 @@ static int begin(bool mems, ops_done done) {
 static void on_done(int result, void *userdata) {
         n_done++;
         n_failed += result < 0;
+        n_late += result == -ETIMEDOUT;
+        n_busy += result == -EBUSY;
 }
 
 /* As restoring does, the next change is begun when one is done. */
@@ -124,6 +133,34 @@ static void test_bus_goes(void **state) {
         assert_int_equal(n_failed, CHANGES);
 }
 
+static void run_until_done(unsigned n) {
+        while (n_done < n)
+                assert_true(sd_event_run(event, UINT64_MAX) >= 0);
+}
+
+/* For whom nobody waits any more, the bus does: nothing else takes his place, and who waits for that is told. Once all are answered it goes on. */
+static void test_answers_too_late(void **state) {
+        be_impatient();
+        silent = true;
+        for (unsigned i = 0; i < CHANGES; i++)
+                assert_int_equal(begin(i % 2, on_done), 0);
+        run_until_done(CHANGES);
+        assert_int_equal(n_failed, CHANGES);
+        assert_int_equal(n_refused, 0);
+        assert_int_equal(n_asked, 2 * UNIT_JOBS_MAX);
+        assert_int_equal(n_late, 2 * UNIT_JOBS_MAX);
+        assert_int_equal(n_busy, CHANGES - 2 * UNIT_JOBS_MAX);
+        assert_int_equal(begin(false, on_done), -EBUSY);
+        assert_int_equal(begin(true, on_done), -EBUSY);
+        silent = false;
+        int r;
+        while ((r = begin(true, on_done)) == -EBUSY)
+                assert_true(sd_event_run(event, UINT64_MAX) >= 0);
+        assert_int_equal(r, 0);
+        run_until_done(CHANGES + 1);
+        assert_int_equal(n_failed, CHANGES);
+}
+
 /* Nothing is left of what is abandoned, and nobody hears of it. */
 static void test_abandoned(void **state) {
         silent = true;
@@ -137,6 +174,7 @@ static void test_abandoned(void **state) {
 
 int main(void) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-        const struct CMUnitTest tests[] = { TEST(test_all_are_answered), TEST(test_bus_goes), TEST(test_abandoned) };
+        const struct CMUnitTest tests[] = { TEST(test_all_are_answered), TEST(test_bus_goes), TEST(test_answers_too_late),
+                                            TEST(test_abandoned) };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

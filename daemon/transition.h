@@ -26,6 +26,8 @@ struct transition {
         struct target target;
         struct cpuset_state before;  /* when it began */
         struct cpuset_change change; /* under way, or the last */
+        struct record_entry noted;   /* what was on record before that; without names */
+        bool was_noted;
         uint64_t change_began_usec, narrow_usec;
         bool changing;    /* a change is under way */
         bool change_late; /* and does not return: said so */

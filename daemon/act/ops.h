@@ -35,10 +35,18 @@ struct cpuset_state {
         bool populated; /* there are processes in it or below */
 };
 
+/* What a change was decided on: it is made only where one of these is configured on each side that changes. Anything else somebody has set meanwhile. */
+#define CPUSET_PREMISE_MAX 5u
+struct cpuset_premise {
+        size_t n;
+        struct cpuset_value values[CPUSET_PREMISE_MAX];
+};
+
 /* A change; fields not marked are left alone. An unset value (…_set false in value) clears. */
 struct cpuset_change {
         bool change_cpus, change_mems;
         struct cpuset_value value;
+        const struct cpuset_premise *premise; /* NULL: whatever is there. Of no use once set_cpuset() has returned */
 };
 
 /* Called exactly once, from the event loop; 0 or negative errno: what the writer was told, which is not yet the truth. */
@@ -66,7 +74,7 @@ struct act_ops {
          * Results to expect: -ENOENT (cgroup or unit gone), -ENOSPC (the kernel refuses to clear), -EBUSY (the controller cannot be enabled:
          * a cgroup above holds processes; or the service manager owes too many answers, and was not asked), -EOPNOTSUPP (the controller is not
          * available there), -EPERM (not ours to write), -ENOTCONN, -ETIMEDOUT (it may still be made), -EAGAIN (memory nodes are not changed while
-         * a thread of it hangs in the kernel: act/waiting.h). */
+         * a thread of it hangs in the kernel: act/waiting.h), -ESTALE (when its turn came, its premise no longer held: nothing was changed). */
         int (*set_cpuset)(void *context, const struct target *t, const struct cpuset_change *c, ops_done done, void *userdata);
 
         /* move_pages(2), same conventions; `nodes` NULL asks. From any thread. `all`: MPOL_MF_MOVE_ALL, which also moves pages that other

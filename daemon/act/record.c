@@ -223,6 +223,20 @@ int record_forget(struct record *r, const char *cgroup) {
         return k;
 }
 
+int record_take_back(struct record *r, const char *cgroup, const struct record_entry *was) {
+        struct record_entry *e = record_find(r, cgroup);
+        if (!e || !was)
+                return record_forget(r, cgroup);
+        struct record_entry noted = *e;
+        *e = *was;
+        e->cgroup = noted.cgroup;
+        e->unit = noted.unit;
+        int k = save_entry(r, e);
+        if (k < 0)
+                *e = noted;
+        return k;
+}
+
 int record_before_balancing(struct record *r, unsigned before, unsigned ours) {
         bool was = r->balancing_changed;
         unsigned former = r->balancing_before, former_ours = r->balancing_ours;

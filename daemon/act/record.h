@@ -55,6 +55,9 @@ bool record_explains_mems(const struct record_entry *e, const struct cpuset_valu
  * the parent's full set while nobody asks for one); and a side that somebody else has set since our last change is noted anew, since
  * that is what restoring should give back. */
 int record_before_change(struct record *r, const struct target *t, const struct cpuset_state *now, const struct cpuset_change *c);
+/* What was noted last was not made, and will not be: the entry is again what it `was` before, of which only the values count; NULL: there was none. Writes that
+ * to the file; where that fails the entry stays. -ENOENT: no such entry. */
+int record_take_back(struct record *r, const char *cgroup, const struct record_entry *was);
 /* The cgroup is as it was: forget it. Writes that to the file; where that fails the entry stays. -ENOENT: no such entry. */
 int record_forget(struct record *r, const char *cgroup);
 

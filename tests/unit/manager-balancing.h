@@ -22,6 +22,12 @@ static inline void assert_on_record(unsigned before) {
         assert_int_equal(fx.manager->record->balancing_before, before);
 }
 
+static inline void assert_given_back(unsigned mode) {
+        assert_int_equal(fx.balancing, mode);
+        assert_false(fx.manager->record->balancing_changed);
+        assert_int_equal(fx.manager->n_restoring, 0);
+}
+
 static inline void assert_described(const char *expected) {
         _cleanup_free_ char *text = manager_balancing_describe(fx.manager);
         assert_string_equal(text, expected);

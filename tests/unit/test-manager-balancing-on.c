@@ -10,8 +10,7 @@ static void test_on_while_it_runs(void **state) {
         assert_on_record(2);
         assert_described("on (3) while this runs, was 2");
         leave();
-        assert_int_equal(fx.balancing, 2);
-        assert_false(fx.manager->record->balancing_changed);
+        assert_given_back(2);
 }
 
 /* Off, where there is something for it to do: that is said, and nothing is done. */
@@ -43,8 +42,7 @@ static void test_on_after_a_kill(void **state) {
         assert_int_equal(fx.balancing, 1);
         assert_on_record(0);
         leave();
-        assert_int_equal(fx.balancing, 0);
-        assert_false(fx.manager->record->balancing_changed);
+        assert_given_back(0);
 }
 
 /* From one to the other and back: what it was before all of that is never lost, nor on record as ours. */

@@ -29,8 +29,7 @@ static void test_off_while_it_runs(void **state) {
         assert_on_record(3);
         assert_described("off while this runs, was 3");
         leave();
-        assert_int_equal(fx.balancing, 3);
-        assert_false(fx.manager->record->balancing_changed);
+        assert_given_back(3);
 }
 
 static void test_nothing_to_switch_off(void **state) {
@@ -55,8 +54,7 @@ static void test_after_a_kill(void **state) {
         fx.balancing_setting = BALANCING_LEAVE;
         fx_restart();
         fx_pass(30 * USEC_PER_SEC);
-        assert_int_equal(fx.balancing, 1);
-        assert_false(fx.manager->record->balancing_changed);
+        assert_given_back(1);
         assert_int_equal(fx.n_balancing_sets, 2);
 }
 
@@ -95,8 +93,7 @@ static void test_reload_changes_it(void **state) {
         fx.balancing_setting = BALANCING_LEAVE;
         assert_int_equal(manager_reload(fx.manager, NULL), 0);
         fx_pass(30 * USEC_PER_SEC);
-        assert_int_equal(fx.balancing, 1);
-        assert_false(fx.manager->record->balancing_changed);
+        assert_given_back(1);
 }
 
 static void test_dry_run_and_pause(void **state) {
@@ -119,8 +116,7 @@ static void test_restore(void **state) {
         call("Restore", "s", "managed.service");
         assert_int_equal(fx.balancing, 0);
         call("Restore", "s", "");
-        assert_int_equal(fx.balancing, 1);
-        assert_false(fx.manager->record->balancing_changed);
+        assert_given_back(1);
         fx_pass(5 * USEC_PER_MINUTE);
         assert_int_equal(fx.balancing, 1);
         call("Pause", "b", 0);
@@ -155,8 +151,7 @@ static void test_giving_back_refused(void **state) {
         fx.fail_balancing = 0;
         assert_int_equal(manager_reload(fx.manager, NULL), 0);
         fx_pass(30 * USEC_PER_SEC);
-        assert_int_equal(fx.balancing, 1);
-        assert_false(fx.manager->record->balancing_changed);
+        assert_given_back(1);
 }
 
 /* Taken, and nothing comes of it. */
@@ -193,9 +188,7 @@ static void test_left_while_switched_off(void **state) {
         leave();
         fx_release_balancing();
         fx_pass(5 * USEC_PER_SEC);
-        assert_int_equal(fx.balancing, 1);
-        assert_false(fx.manager->record->balancing_changed);
-        assert_int_equal(fx.manager->n_restoring, 0);
+        assert_given_back(1);
 }
 
 static void test_restored_while_switched_off(void **state) {
@@ -203,9 +196,7 @@ static void test_restored_while_switched_off(void **state) {
         call("Restore", "s", "");
         fx_release_balancing();
         fx_pass(5 * USEC_PER_SEC);
-        assert_int_equal(fx.balancing, 1);
-        assert_false(fx.manager->record->balancing_changed);
-        assert_int_equal(fx.manager->n_restoring, 0);
+        assert_given_back(1);
 }
 
 /* Left when the unit was begun and has not written: what it writes then is undone, and on record until that. */
@@ -223,9 +214,7 @@ static void test_left_before_it_is_written(void **state) {
         assert_on_record(1);
         fx.balancing = 0;
         fx_pass(5 * USEC_PER_SEC);
-        assert_int_equal(fx.balancing, 1);
-        assert_false(fx.manager->record->balancing_changed);
-        assert_int_equal(fx.manager->n_restoring, 0);
+        assert_given_back(1);
 }
 
 /* It writes when nobody waits for it any more. */
@@ -239,8 +228,7 @@ static void test_written_late(void **state) {
         assert_int_equal(fx.n_balancing_sets, 1);
         assert_on_record(1);
         leave();
-        assert_int_equal(fx.balancing, 1);
-        assert_false(fx.manager->record->balancing_changed);
+        assert_given_back(1);
 }
 
 /* Nobody knows whether it will still be set. */
@@ -253,8 +241,7 @@ static void test_no_answer(void **state) {
         assert_int_equal(fx.balancing, 0);
         leave();
         fx_pass(5 * USEC_PER_SEC);
-        assert_int_equal(fx.balancing, 1);
-        assert_false(fx.manager->record->balancing_changed);
+        assert_given_back(1);
 }
 
 /* Left while that is so: what may still be set is undone afterwards, and on record until then. */
@@ -267,9 +254,7 @@ static void test_left_without_an_answer(void **state) {
         assert_on_record(1);
         fx_release_balancing();
         fx_pass(5 * USEC_PER_SEC);
-        assert_int_equal(fx.balancing, 1);
-        assert_false(fx.manager->record->balancing_changed);
-        assert_int_equal(fx.manager->n_restoring, 0);
+        assert_given_back(1);
 }
 
 /* The first writer's failure comes when the second has been begun: that one may set it yet. */

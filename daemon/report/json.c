@@ -38,6 +38,11 @@ void json_append(struct json_object **array, struct json_object *item) {
         *array = NULL;
 }
 
+void json_append_string(struct json_object **array, const char *text) {
+        _cleanup_free_ char *clean = text ? text_clean(text, false) : NULL;
+        json_append(array, clean ? json_object_new_string(clean) : NULL);
+}
+
 void json_append_null(struct json_object **array) {
         if (*array && json_object_array_add(*array, NULL) != 0) {
                 json_object_put(*array);

@@ -22,6 +22,7 @@ void json_put_u64s(struct json_object **o, const char *key, const uint64_t *valu
 
 /* The same for arrays. Takes the item; NULL counts as out of memory. */
 void json_append(struct json_object **array, struct json_object *item);
+void json_append_string(struct json_object **array, const char *text); /* cleaned (text_clean); NULL counts as out of memory */
 void json_append_null(struct json_object **array);
 
 /* A double ≥ 0 rounded to at most 6 decimals, that prints without binary noise (0.1, not 0.10000000000000001). What is no number

@@ -161,17 +161,17 @@ static void test_topology(void **state) {
         assert_true(t->bandwidth_mibps && t->devices);
         t->bandwidth_mibps[0] = 9000;
         t->devices[0].name = strdup("block/sda");
-        t->devices[1] = (struct topology_device) { .name = strdup("net/eth0"), .nodes = node_set_of(0) };
+        t->devices[1] = (struct topology_device) { .name = strdup("net/e\xff"), .nodes = node_set_of(0) };
         t->n_devices = 2;
         assert_json(
                 view_topology(t, &m),
                 "{\"nodes\":[{\"id\":0,\"cpus\":\"0-3\",\"n_cpus\":4,\"n_cores\":2,\"bytes_total\":4294967295,\"bytes_free\":1,"
                 "\"distances\":[10,null,17],\"latency\":null,\"bandwidth\":9000,\"latencies\":null,\"bandwidths\":[9000,null,"
                 "null],"
-                "\"devices\":[\"net/eth0\"]},{\"id\":2,\"cpus\":\"\",\"n_cpus\":0,\"n_cores\":0,\"bytes_total\":8589934592,"
+                "\"devices\":[\"net/e\\\\xff\"]},{\"id\":2,\"cpus\":\"\",\"n_cpus\":0,\"n_cores\":0,\"bytes_total\":8589934592,"
                 "\"bytes_free\":null,\"distances\":[17,null,10],\"latency\":null,\"bandwidth\":null,\"latencies\":null,"
                 "\"bandwidths\":[null,null,null],\"devices\":[]}],"
-                "\"devices\":[{\"name\":\"block/sda\",\"nodes\":[]},{\"name\":\"net/eth0\",\"nodes\":[0]}]}");
+                "\"devices\":[{\"name\":\"block/sda\",\"nodes\":[]},{\"name\":\"net/e\\\\xff\",\"nodes\":[0]}]}");
         struct kernel_memory kernel = { 0 };
         const uint64_t before = 1;
         struct json_object *machine = json_object_new_object();

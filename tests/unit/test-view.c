@@ -3,6 +3,7 @@
 #include "report/view.h"
 
 #include "report/format.h"
+#include "report/history-json.h"
 #include "report/json.h"
 #include "unit.h"
 
@@ -284,11 +285,45 @@ static void test_text_clean(void **state) {
         assert_string_equal(lines, "a\n\tb\\x0d");
 }
 
+/* What is remembered of a service goes over the bus, and comes back by the name that its cgroup has. */
+static void test_remembered_names(void **state) {
+        static const char *const names[] = { "/a.service", "/a.service/\xff\xc3(", "/\033[2J → é", "/\xed\xa0\x80" };
+        struct history h = { 0 }, back = { 0 };
+        for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+                assert_non_null(history_get(&h, names[i]));
+        struct json_object *o = history_to_json(&h);
+        const char *text = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN);
+        for (const char *c = text; *c; c += utf8_length(c))
+                assert_true(utf8_length(c) > 0);
+        struct json_object *read = json_tokener_parse(text);
+        assert_int_equal(history_from_json(read, 4, &back), 0);
+        assert_int_equal(back.n_entries, h.n_entries);
+        for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+                assert_non_null(history_find(&back, names[i]));
+        json_object_put(read);
+        json_object_put(o);
+        history_done(&h);
+        history_done(&back);
+
+        static const char *const nonsense[] = { "[{\"cgroup\":[47,256]}]",
+                                                "[{\"cgroup\":[47,0,47]}]",
+                                                "[{\"cgroup\":[\"a\"]}]",
+                                                "[{\"cgroup\":[47,-1]}]",
+                                                "[{\"cgroup\":[47]},{\"cgroup\":\"/\"}]",
+                                                "[{}]",
+                                                "[5]" };
+        for (size_t i = 0; i < ARRAY_SIZE(nonsense); i++) {
+                read = json_tokener_parse(nonsense[i]);
+                assert_int_equal(history_from_json(read, 4, &back), -EBADMSG);
+                json_object_put(read);
+        }
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_observed),   cmocka_unit_test(test_placed),  cmocka_unit_test(test_hostile_names),
-                cmocka_unit_test(test_topology),   cmocka_unit_test(test_numbers), cmocka_unit_test(test_formats),
-                cmocka_unit_test(test_text_clean),
+                cmocka_unit_test(test_remembered_names), cmocka_unit_test(test_observed),   cmocka_unit_test(test_placed),
+                cmocka_unit_test(test_hostile_names),    cmocka_unit_test(test_topology),   cmocka_unit_test(test_numbers),
+                cmocka_unit_test(test_formats),          cmocka_unit_test(test_text_clean),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -60,6 +60,30 @@ static void test_spread_within_room(void **state) {
         assert_int_equal(p->placements[0].room_by_node[3], 0);
 }
 
+/* What belongs elsewhere and finds no room there stays, and is as far as it was. */
+static void test_no_room_is_no_nearer(void **state) {
+        static const enum place places[] = { PLACE_SPREAD, PLACE_INTERLEAVE };
+        for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+                struct rule *r;
+                _cleanup_(world_freep) struct world *w = placed_by(places[i], &r);
+                uint64_t keep = 8 * GIB / 1000 * 50 + 8 * GIB % 1000 * 50 / 1000;
+                struct node_set home = topology_nodes(w->topology); /* from a better time */
+                r->avoid = node_set_of(0);
+                node_set_remove(&home, 0);
+                assert_int_equal(history_record_placed(&w->history, w->samples[0].cgroup, &home, w->now_usec - 2 * COOL), 0);
+                history_record_settled(&w->history, w->samples[0].cgroup, 0, w->now_usec - COOL);
+                w->machine.nodes[1].bytes_free = keep + 40 * MIB;
+                w->machine.nodes[2].bytes_free = w->machine.nodes[3].bytes_free = keep;
+                _cleanup_(plan_freep) struct plan *p = world_plan(w);
+                const struct placement *x = &p->placements[0];
+                assert_int_equal(x->bytes_to_move, 40 * MIB);
+                assert_says(x->reason, "360M of its memory finds no room there above keep-free");
+                /* 40 MiB on one of three nodes with its CPUs and 360 MiB on the fourth; or its CPUs are on all four. */
+                double expected = places[i] == PLACE_SPREAD ? (40 * 50.0 / 3 + 360 * 20) / 400 : 17.5;
+                assert_true(x->distance_after > expected - 0.01 && x->distance_after < expected + 0.01);
+        }
+}
+
 static void test_spread_over_some(void **state) {
         struct rule *r;
         _cleanup_(world_freep) struct world *w = placed_by(PLACE_SPREAD, &r);
@@ -268,6 +292,7 @@ int main(void) {
                 cmocka_unit_test(test_spread_is_even_and_stays),
                 cmocka_unit_test(test_spread_follows_the_cores),
                 cmocka_unit_test(test_spread_within_room),
+                cmocka_unit_test(test_no_room_is_no_nearer),
                 cmocka_unit_test(test_spread_over_some),
                 cmocka_unit_test(test_spread_with_hugetlb),
                 cmocka_unit_test(test_interleave_once),

@@ -84,6 +84,30 @@ static void test_no_room_is_no_nearer(void **state) {
         }
 }
 
+/* Left to the kernel within its nodes: none of it makes room there for what is elsewhere. */
+static void test_no_room_beside_the_kernel(void **state) {
+        struct rule *r;
+        _cleanup_(world_freep) struct world *w = placed_by(PLACE_INTERLEAVE, &r);
+        uint64_t keep = 8 * GIB / 1000 * 50 + 8 * GIB % 1000 * 50 / 1000;
+        r->kernel_balancing = KERNEL_BALANCING_RESPECT;
+        r->avoid = node_set_of(0);
+        w->machine.kernel_balancing = 1;
+        for (unsigned n = 1; n < 4; n++) {
+                world_memory(w, &w->samples[0], n, 400 * MIB);
+                w->machine.nodes[n].bytes_free = keep;
+        }
+        _cleanup_(plan_freep) struct plan *p = world_plan(w);
+        assert_false(p->placements[0].act);
+        assert_state(&p->placements[0], STATE_BLOCKED);
+        assert_says(p->placements[0].reason, "400M of its memory finds no room there above keep-free");
+        w->machine.nodes[2].bytes_free += 40 * MIB;
+        p = free_and_plan(p, w);
+        assert_true(p->placements[0].act);
+        assert_int_equal(p->placements[0].bytes_to_move, 40 * MIB);
+        assert_int_equal(p->placements[0].pages_how, PAGES_HOME);
+        assert_says(p->placements[0].reason, "moves 40M to");
+}
+
 static void test_spread_over_some(void **state) {
         struct rule *r;
         _cleanup_(world_freep) struct world *w = placed_by(PLACE_SPREAD, &r);
@@ -293,6 +317,7 @@ int main(void) {
                 cmocka_unit_test(test_spread_follows_the_cores),
                 cmocka_unit_test(test_spread_within_room),
                 cmocka_unit_test(test_no_room_is_no_nearer),
+                cmocka_unit_test(test_no_room_beside_the_kernel),
                 cmocka_unit_test(test_spread_over_some),
                 cmocka_unit_test(test_spread_with_hugetlb),
                 cmocka_unit_test(test_interleave_once),

@@ -111,11 +111,12 @@ static void interleave(struct planner *pl, struct job *j, struct option *o) {
                 uint64_t have = j->movable[i], want = part_of(j->movable_bytes, (double) j->part[i], whole);
                 uint64_t stays = done ? MIN2(have, want) : part_of(have, (double) j->part[i], whole);
                 uint64_t in = want - MIN2(want, stays), out = have - stays;
-                uint64_t room = pl->nodes[i].room_bytes, room_huge = pl->nodes[i].huge_room_bytes;
+                /* Free huge pages are room for its own huge pages alone. */
+                uint64_t room = pl->nodes[i].room_bytes, room_huge = MIN2(pl->nodes[i].huge_room_bytes, j->huge_bytes);
                 o->bytes_off += out;
                 o->bytes_in += MIN2(in, room + room_huge + out);
                 pl->incoming[i] = MIN2(in, room);
-                pl->incoming_huge[i] = j->huge_bytes > 0 ? MIN2(in - pl->incoming[i], room_huge) : 0;
+                pl->incoming_huge[i] = MIN2(in - pl->incoming[i], room_huge);
                 j->want[i] = stays + MIN2(in, room + room_huge + out);
         }
         o->bytes_in = MIN2(o->bytes_in, o->bytes_off);

@@ -237,6 +237,9 @@ static void test_interleave_without_room(void **state) {
         struct rule *r;
         _cleanup_(world_freep) struct world *w = placed_by(PLACE_INTERLEAVE, &r);
         w->machine.nodes[3].bytes_free = 0;
+        w->machine.nodes[3].hugetlb_free_bytes = GIB; /* of no use to what has no such pages */
+        _cleanup_(plan_freep) struct plan *first = world_plan(w);
+        assert_int_equal(first->placements[0].bytes_to_move, 200 * MIB);
         assert_int_equal(world_cycle(w, COOL), 1);
         assert_mib(w, 200, 100, 100, 0);
         _cleanup_(plan_freep) struct plan *p = world_plan(w);

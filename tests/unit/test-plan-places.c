@@ -70,8 +70,9 @@ static void test_no_room_is_no_nearer(void **state) {
                 struct node_set home = topology_nodes(w->topology); /* from a better time */
                 r->avoid = node_set_of(0);
                 node_set_remove(&home, 0);
-                assert_int_equal(history_record_placed(&w->history, w->samples[0].cgroup, &home, w->now_usec - 2 * COOL), 0);
-                history_record_settled(&w->history, w->samples[0].cgroup, 0, w->now_usec - COOL);
+                assert_int_equal(history_record_placed(&w->history, w->samples[0].cgroup, &home, w->now_usec), 0);
+                history_record_settled(&w->history, w->samples[0].cgroup, 0, w->now_usec);
+                w->now_usec += COOL;
                 w->machine.nodes[1].bytes_free = keep + 40 * MIB;
                 w->machine.nodes[2].bytes_free = w->machine.nodes[3].bytes_free = keep;
                 _cleanup_(plan_freep) struct plan *p = world_plan(w);
@@ -106,6 +107,24 @@ static void test_no_room_beside_the_kernel(void **state) {
         assert_int_equal(p->placements[0].bytes_to_move, 40 * MIB);
         assert_int_equal(p->placements[0].pages_how, PAGES_HOME);
         assert_says(p->placements[0].reason, "moves 40M to");
+}
+
+/* A home that it shares can have a node without CPUs: within the home the kernel sorts, and nothing is to be brought there. */
+static void test_memory_alone_beside_the_kernel(void **state) {
+        struct rule *r;
+        _cleanup_(world_freep) struct world *w = placed_by(PLACE_SPREAD, &r);
+        struct node_set home = topology_nodes(w->topology);
+        world_take_cpus(w, 3);
+        w->samples[0].effective_cpu_nodes = topology_nodes_with_cpus(w->topology);
+        world_spread(w, &w->samples[0], 100 * MIB, 0.5);
+        world_cpu(w, &w->samples[0], 3, 0);
+        assert_int_equal(history_record_placed(&w->history, w->samples[0].cgroup, &home, w->now_usec), 0);
+        history_record_settled(&w->history, w->samples[0].cgroup, 0, w->now_usec);
+        w->now_usec += COOL;
+        w->machine.kernel_balancing = 1;
+        _cleanup_(plan_freep) struct plan *p = world_plan(w);
+        assert_nodes(p->placements[0].home_mems, "0-3");
+        assert_false(p->placements[0].act);
 }
 
 static void test_spread_over_some(void **state) {
@@ -321,6 +340,7 @@ int main(void) {
                 cmocka_unit_test(test_spread_within_room),
                 cmocka_unit_test(test_no_room_is_no_nearer),
                 cmocka_unit_test(test_no_room_beside_the_kernel),
+                cmocka_unit_test(test_memory_alone_beside_the_kernel),
                 cmocka_unit_test(test_spread_over_some),
                 cmocka_unit_test(test_spread_with_hugetlb),
                 cmocka_unit_test(test_interleave_once),

@@ -110,7 +110,7 @@ static void read_node(const struct host *h, const struct topology *t, unsigned i
                 r = read_file_at(h->root_fd, "proc/meminfo", MEMINFO_LIMIT, &text, NULL);
         if (r == 0)
                 parse_meminfo(text, m);
-        else if (r == -ENOENT) {
+        else if (r == -ENOENT && !t->of_this_kernel) {
                 m->bytes_total = t->nodes[id].bytes_total;
                 m->bytes_free = m->bytes_total;
         }

@@ -262,7 +262,10 @@ int observe_deep(const struct host *h, unsigned n_ids, const struct process_ref 
         r.parser = numa_maps_parser_new(n_ids, h->page_bytes, take_mapping, &r);
         if (!d || !r.buffer || !r.parser)
                 return -ENOMEM;
-        int error = read_all(&r, processes, n_processes);
+        (void) take_shortage();
+        int error = read_all(&r, processes, n_processes), shortage = take_shortage();
+        if (error == 0)
+                error = shortage; /* what could not be read has not ended */
         if (error < 0)
                 return error;
         d->cpu_usec = (thread_cpu_nsec() - began) / 1000;

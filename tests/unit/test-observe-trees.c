@@ -263,8 +263,39 @@ static void test_ends_while_looked_at(void **state) {
         setup_done(&s);
 }
 
+/* Whoever cannot be looked at for want of descriptors is not gone, has no other memory and no other cpuset. */
+static void test_no_descriptors(void **state) {
+        struct setup s;
+        bool failed = false, seen = false;
+        setup_make(&s, "bookworm");
+        screen(&s, BOOT);
+        size_t n = s.seen->n_services;
+        for (unsigned left = 0; left < 16; left++) {
+                struct observation *o = NULL;
+                leave_descriptors(left);
+                int r = observer_screen(s.observer, s.config, NULL, 0, BOOT, &o);
+                leave_descriptors(UINT_MAX);
+                assert_true(r == 0 || r == -EMFILE);
+                failed |= r < 0;
+                seen |= r == 0;
+                for (size_t i = 0; r == 0 && i < n; i++) {
+                        const struct service_sample *x = &o->services[i], *y = &s.seen->services[i];
+                        assert_int_equal(o->n_services, n);
+                        assert_string_equal(x->cgroup, y->cgroup);
+                        assert_int_equal(x->n_processes, y->n_processes);
+                        assert_memory_equal(x->bytes_by_node, y->bytes_by_node, s.topology->n_ids * sizeof *x->bytes_by_node);
+                        assert_true(x->admin_cpus == y->admin_cpus && x->admin_mems == y->admin_mems);
+                        assert_int_equal(o->machine.nodes[0].bytes_free, s.seen->machine.nodes[0].bytes_free);
+                }
+                observation_free(o);
+        }
+        assert_true(failed && seen);
+        setup_done(&s);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_no_descriptors),
                 cmocka_unit_test(test_first_thread_ended),
                 cmocka_unit_test(test_ends_while_looked_at),
                 cmocka_unit_test(test_strays),

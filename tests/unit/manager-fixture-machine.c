@@ -46,7 +46,11 @@ static int fx_load_config(void *context, const char *main_file, const struct top
         c->rules[1].place = PLACE_NODES;
         c->rules[1].nodes = node_set_of(0);
         c->rules[1].cooldown_usec = 0;
-        assert_int_equal(string_list_add(&c->rules[1].match.patterns[MATCH_UNIT], "managed*.service"), 0);
+        assert_int_equal(
+                string_list_add(&c->rules[1].match.patterns[MATCH_UNIT], fx.other_rule ? "other*.service" : "managed*.service"),
+                0);
+        if (fx.migrate_rate_bytes > 0)
+                c->settings.migrate_rate_bytes = fx.migrate_rate_bytes;
         if (fx.bonded || fx.shares)
                 c->rules[1].shared_pages = SHARED_PAGES_MOVE;
         if (fx.bonded) {
@@ -62,7 +66,7 @@ static void fx_service(struct service_sample *s, const struct config *config, co
         assert_int_equal(service_sample_alloc(s, N_NODES), 0);
         s->unit = strdup(unit);
         s->cgroup = format_string("/system.slice/%s", unit);
-        s->rule = config_match(config, &id);
+        s->rule = fx.unmatched ? NULL : config_match(config, &id);
         s->owner = OWNER_SYSTEMD;
         s->n_processes = MAX2(fx.n_processes, (size_t) 1);
         s->processes = calloc(s->n_processes, sizeof(*s->processes));
@@ -181,6 +185,12 @@ static int fx_mover_slice(struct env_mover *m, uint64_t budget_bytes) {
         if (fx.shared_unsure || fx.shared_surely)
                 m->result.failed_shared = GIB / fx.host.page_bytes;
         m->result.shared_unsure = fx.shared_unsure;
+        if (fx.slice_bytes > 0) {
+                uint64_t bytes = MIN2(MIN2(fx.slice_bytes, budget_bytes), GIB - m->result.moved_bytes);
+                m->result.moved_bytes += bytes;
+                fx.moved_bytes += bytes;
+                return m->result.moved_bytes < GIB;
+        }
         return (fx.moved_pid > 0 && m->at > 0) || (fx.stuck_pid > 0 && m->at_newcomer) ? -EINPROGRESS : 0;
 }
 

@@ -59,6 +59,7 @@ extern struct manager_fixture {
         bool full;          /* no thread is left but for what is vital */
         bool vanish;        /* none of the processes has a memory map */
         unsigned n_jobs;
+        uint64_t moved_bytes; /* by all movers, where slice_bytes is set */
         struct env_timer timers[TIMERS_MAX];
         const char *services[SERVICE_MAX]; /* units, in order of name; NULL: no more */
         uint64_t interval_usec;
@@ -79,6 +80,10 @@ extern struct manager_fixture {
         bool dry_run;
         bool bonded;     /* they share memory, and are kept together */
         bool pids_apart; /* the second service's processes begin at 4010, and so on */
+        bool other_rule; /* the configuration that is read next manages other*.service alone */
+        bool unmatched;  /* the processes are others' now, and no rule matches them any more */
+        uint64_t migrate_rate_bytes,
+                slice_bytes; /* of the configuration; what a slice moves at most, of GIB in all. 0: all, and nothing */
 } fx;
 
 /* cmocka's, for each test: the machine without a manager; and no more of either. */

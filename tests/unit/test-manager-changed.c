@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What changes under the manager's hands: the configuration in the middle of a look. */
+#include "manager-asking.h"
+
+static const char *planned_unit(void) {
+        struct json_object *services;
+        assert_true(json_object_object_get_ex(answer, "services", &services));
+        assert_int_equal(json_object_array_length(services), 1);
+        return text_at(json_object_array_get_idx(services, 0), "unit");
+}
+
+/* Asks, and does not wait: whoever asks in the middle of something. */
+static void ask_for_plan(void) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        json_object_put(answer);
+        answer = NULL;
+        answered = false;
+        assert_true(sd_bus_message_new_method_call(fx.client, &m, NULL, BUS_PATH, BUS_INTERFACE, "Plan") >= 0);
+        assert_true(sd_bus_call_async(fx.client, NULL, m, on_answer, NULL, 0) >= 0);
+        while (sd_bus_process(fx.client, NULL) > 0 || sd_bus_process(fx.env.bus, NULL) > 0)
+                ;
+}
+
+/* The look that is under way goes by the old rules: the new ones are not to wait for an interval of these, nor is who asks what would be done told what the old
+ * ones would do. */
+static void test_reload_while_looking(void **state) {
+        fx.services[0] = "managed.service";
+        fx.services[1] = "other.service";
+        fx.interval_usec = 5 * USEC_PER_MINUTE;
+        fx_start_manager();
+        fx_pass(20 * USEC_PER_MINUTE);
+        fx.hangs = true;
+        fx_pass(fx.manager->next_cycle_usec - fx.now + 1);
+        assert_non_null(fx.manager->cycle);
+        fx.other_rule = true;
+        fx.interval_usec = 10 * USEC_PER_SEC;
+        assert_int_equal(manager_reload(fx.manager, NULL), 0);
+        fx_pass(USEC_PER_SEC);
+        ask_for_plan();
+        assert_false(answered);
+
+        fx.hangs = false;
+        fx_pass(3 * USEC_PER_SEC);
+        assert_ptr_equal(fx.manager->last->config, fx.manager->config);
+        assert_true(answered);
+        assert_string_equal(error_name, "");
+        assert_string_equal(planned_unit(), "other.service");
+}
+
+#define EACH(f) cmocka_unit_test_setup_teardown(f, fx_setup, fx_teardown)
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                EACH(test_reload_while_looking),
+        };
+        int r = cmocka_run_group_tests(tests, NULL, NULL);
+        json_object_put(answer);
+        return r;
+}

@@ -200,6 +200,11 @@ static bool narrows_late(struct transition *t, const struct service_sample *s) {
         return true;
 }
 
+/* Is the service another rule's by now, or nobody's? Under a newer configuration all that is under way was cancelled. */
+static bool lost_its_rule(const struct transition *t, const struct cycle *c, size_t index) {
+        return c->config == t->decided->config && c->observation->services[index].rule != transition_sample(t)->rule;
+}
+
 void transition_observed(struct transition *t, struct cycle *c, ssize_t index) {
         struct manager *m = t->m;
         if (t->changing && !t->change_late && manager_now(m) - t->change_began_usec > CHANGE_LATE_USEC) {
@@ -210,6 +215,10 @@ void transition_observed(struct transition *t, struct cycle *c, ssize_t index) {
                 /* Between the steps that come back by themselves there is nothing to wait for any more. */
                 if (t->phase == PHASE_VERIFY)
                         transition_fail(t, -ESRCH, "the service ended");
+                return;
+        }
+        if (!t->cancelled && lost_its_rule(t, c, (size_t) index)) {
+                transition_cancel(t, "the rule that it is moved by does not match it any more");
                 return;
         }
         if (t->phase != PHASE_VERIFY)

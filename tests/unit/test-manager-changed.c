@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What changes under the manager's hands: the configuration in the middle of a look. */
+/* What changes under the manager's hands: the configuration in the middle of a look, and whose a service is in the middle of its move. */
 #include "manager-asking.h"
 
 static const char *planned_unit(void) {
@@ -47,11 +47,44 @@ static void test_reload_while_looking(void **state) {
         assert_string_equal(planned_unit(), "other.service");
 }
 
+static void begin_to_move(void) {
+        fx.host.has_cpuset = false; /* its pages alone */
+        fx.moves = true;
+        fx.migrate_rate_bytes = 4 * MIB;
+        fx.slice_bytes = MIB;
+        fx.services[0] = "managed.service";
+        fx_start_manager();
+        for (unsigned i = 0; i < 60 && fx.moved_bytes < 16 * MIB; i++)
+                fx_pass(USEC_PER_SEC);
+        assert_int_equal(fx.manager->n_transitions, 1);
+        assert_true(fx.moved_bytes >= 16 * MIB && fx.moved_bytes < GIB / 2);
+}
+
+/* Its processes are others by now, which no rule matches: what is under way for it ends at the next look. */
+static void test_unmatched_while_moved(void **state) {
+        begin_to_move();
+        fx.unmatched = true;
+        fx_pass(fx.manager->next_cycle_usec - fx.now + USEC_PER_SEC);
+        assert_int_equal(fx.manager->n_transitions, 0);
+        uint64_t before = fx.moved_bytes;
+        fx_pass(5 * USEC_PER_MINUTE);
+        assert_int_equal(fx.moved_bytes, before);
+}
+
+/* Another look under the same rule changes nothing. */
+static void test_moved_to_the_end(void **state) {
+        begin_to_move();
+        fx_pass(10 * USEC_PER_MINUTE);
+        assert_true(fx.moved_bytes >= GIB);
+}
+
 #define EACH(f) cmocka_unit_test_setup_teardown(f, fx_setup, fx_teardown)
 
 int main(void) {
         const struct CMUnitTest tests[] = {
                 EACH(test_reload_while_looking),
+                EACH(test_unmatched_while_moved),
+                EACH(test_moved_to_the_end),
         };
         int r = cmocka_run_group_tests(tests, NULL, NULL);
         json_object_put(answer);

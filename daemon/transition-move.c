@@ -285,6 +285,10 @@ void transition_slice_due(void *userdata) {
         enum hold_cause cause;
         int r;
 
+        if (!manager_window_is_open(m, t->decided)) { /* the next window finds what has come home at home */
+                transition_cancel(t, "the window for changes has ended");
+                return;
+        }
         if (!t->mover) { /* it is its turn, perhaps */
                 transition_enter(t, t->phase);
                 return;

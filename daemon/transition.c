@@ -188,7 +188,7 @@ static bool wants_another_pass(const struct transition *t, const struct service_
 
 /* The move has come to rest; memory nodes that are to be narrowed are, if what is left elsewhere allows it. False: nothing is to be narrowed. */
 static bool narrows_late(struct transition *t, const struct service_sample *s) {
-        if (!t->mems_wait || t->counted)
+        if (!t->mems_wait || t->counted || !manager_window_is_open(t->m, t->decided))
                 return false;
         t->counted = true;
         if (transition_may_narrow(t, s))

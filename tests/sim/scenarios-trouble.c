@@ -221,6 +221,28 @@ static void window(struct run *r) {
         expect_good_manners(r);
 }
 
+/* Four minutes each day for what takes twenty: it stops where they end, and goes on the day after. */
+static void window_ends(struct run *r) {
+        machine(r, 2, 8, 128 * GIB);
+        rules(r, "daemon:\n  windows: ['Mon..Sun 10:00-10:04']\n  migrate-rate: 48M\n" ALL_COMPACT);
+        struct sim_spec p = spec("app.service", 2, 64 * GIB);
+        p.start = node_set_of(1);
+        p.parent_cpu_nodes = node_set_of(0);
+        struct sim_service *v = add(r, &p);
+        pass(r, HOURS(2) + MINUTES(5));
+        uint64_t first = v->moved_bytes;
+        unsigned writes = sim_totals(r->sim).n_cpuset_writes;
+        expect(r, first > 8 * GIB, "%" PRIu64 " MiB were moved in the window", (uint64_t) (first / MIB));
+        pass(r, HOURS(23) + MINUTES(50));
+        expect(r, v->moved_bytes == first && sim_totals(r->sim).n_cpuset_writes == writes,
+               "%" PRIu64 " MiB were moved after it had ended", (uint64_t) ((v->moved_bytes - first) / MIB));
+        expect(r, r->n_decisions == 1 && r->n_warnings == 0, "%u decisions and %u warnings of one move", r->n_decisions,
+               r->n_warnings);
+        pass(r, DAYS(9));
+        expect_local(r, v, 0.99);
+        expect_good_manners(r);
+}
+
 static void dry(struct run *r) {
         machine(r, 2, 8, 16 * GIB);
         rules(r, "daemon: {dry-run: true}\n" ALL_COMPACT);
@@ -297,6 +319,7 @@ const struct scenario scenarios_trouble[] = {
         { 19, "stuck-mover", "a move that does not return", stuck_mover },
         { 20, "paused", "a pause changes nothing, resume does", paused },
         { 21, "window", "nothing is changed outside of the windows", window },
+        { 37, "window-ends", "a move stops where its window ends, and goes on in the next", window_ends },
         { 22, "dry-run", "a dry run changes nothing and says so once", dry },
         { 23, "strict", "strict memory under pressure is widened", strict_pressure },
         { 24, "administrator", "what the administrator sets stays", administrator },

@@ -61,7 +61,7 @@ static const char *hold_reason(const struct turn *t) {
                 return "its former cpusets are being restored";
         if (n->stuck || n->n_aside > 0)
                 return "a process of it does not respond to being read";
-        if (!manager_window_is_open(m, t->c))
+        if (!manager_window_is_open(m, t->c) && !t->p->relieves)
                 return "outside the windows for changes";
         if (n->undone_until_usec > t->c->started_usec)
                 return "a move made things worse and was undone, not tried again for a while";
@@ -235,6 +235,15 @@ static bool others_go_first(const struct turn *t) {
         return manager_n_active(t->m) >= TRANSITIONS_MAX || (t->p->move_memory && transition_has_process_of(t->m, t->s));
 }
 
+/* Memory that we keep from it runs short: it gets that back now, and all else that is due waits for its time. */
+static void relieve(const struct turn *t) {
+        t->p->mems_alone = true;
+        if (t->p->move_memory)
+                add_to_reason(t->p, "moving its pages has to wait");
+        t->p->move_memory = false;
+        t->p->bytes_to_move = 0;
+}
+
 /* A change is due. Does the service still want something afterwards? */
 static bool change(const struct turn *t) {
         if (!is_measured(t)) {
@@ -244,6 +253,11 @@ static bool change(const struct turn *t) {
         const char *hold = hold_reason(t);
         if (hold)
                 return postpone(t, hold);
+        if (t->p->relieves && (!manager_window_is_open(t->m, t->c) || others_go_first(t))) {
+                relieve(t);
+                begin(t);
+                return true;
+        }
         if (manager_balancing_undid(t->m, t->c, t->index)) {
                 block_as_undone(t);
                 return true;

@@ -58,6 +58,7 @@ static struct move_report report_of(const struct transition *t, const struct ser
         unsigned n_ids = m->topology->n_ids;
         const struct service_sample *then = transition_sample(t);
         const struct placement *p = transition_placement(t);
+        const bool restricts = p->restrict_cpus && !p->mems_alone;
         struct cpuset_state state;
         bool have_state =
                 m->host->has_cpuset && manager_act(m)->ops->get_cpuset(manager_act(m)->context, &t->target, &state) >= 0;
@@ -75,16 +76,16 @@ static struct move_report report_of(const struct transition *t, const struct ser
                 .locality_after = now ? sample_locality(now, n_ids) : 0,
                 .distance_after = now ? sample_distance(now, m->topology) : 0,
                 .verified = now != NULL,
-                .cpus_asked = p->restrict_cpus,
+                .cpus_asked = restricts,
                 .mems_asked = p->narrow_mems,
-                .cpus_in_force = p->restrict_cpus && have_state && node_set_is_subset(&effective, &p->home_cpus),
+                .cpus_in_force = restricts && have_state && node_set_is_subset(&effective, &p->home_cpus),
                 .mems_in_force = p->narrow_mems && have_state && node_set_is_subset(&state.effective_mems, &p->home_mems),
                 .error = t->error,
                 .reason = t->why           ? t->why
                           : t->why_partial ? t->why_partial
                                            : p->reason,
         };
-        if (t->error == 0 && p->restrict_cpus && !report.cpus_in_force) {
+        if (t->error == 0 && restricts && !report.cpus_in_force) {
                 report.error = -EREMOTEIO;
                 report.reason = "the CPU restriction did not take effect";
         }

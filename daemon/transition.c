@@ -280,8 +280,10 @@ int transition_start(struct manager *m, struct cycle *c, size_t index) {
         struct transition *t = note ? calloc(1, sizeof(*t)) : NULL;
         if (!t)
                 return -ENOMEM;
-        /* From here on it is under way, until finish() says otherwise. */
-        int r = history_record_placed(&m->history, s->cgroup, &p->home, now);
+        /* From here on it is under way, until finish() says otherwise. Who gets only memory nodes back stays at home where it lives. */
+        const struct history_entry *h = p->mems_alone ? history_find(&m->history, s->cgroup) : NULL;
+        const struct node_set home = h && h->placed ? h->home : p->home;
+        int r = history_record_placed(&m->history, s->cgroup, &home, now);
         if (r < 0) {
                 free(t);
                 return r;

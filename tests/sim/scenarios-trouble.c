@@ -273,6 +273,38 @@ static void strict_pressure(struct run *r) {
         expect(r, node_set_count(&v->allowed_mems) == 2, "its memory is still narrowed");
 }
 
+/* It outgrows its node where nothing may be changed, or begun: what we took from it is given back all the same. */
+static void outgrows(struct run *r, const char *text) {
+        struct sim_spec p = spec("app.service", 2, 4 * GIB);
+        p.start = node_set_of(0);
+        p.growth_bytes = (int64_t) (6 * GIB);
+        p.limit_bytes = 10 * GIB;
+        struct sim_service *v;
+        machine(r, 2, 16, 8 * GIB);
+        rules(r, text);
+        v = add(r, &p);
+        pass(r, MINUTES(10));
+        expect(r, node_set_count(&v->allowed_mems) == 1, "strict memory was not narrowed");
+        for (unsigned i = 0; i < 4; i++) { /* at the least rate that there is, each takes two hours */
+                _cleanup_free_ char *unit = format_string("slow%u.service", i);
+                (void) service(r, unit, 1, 512 * MIB, 0);
+        }
+        pass(r, HOURS(2));
+        expect(r, sim_bytes(r->sim, v) + 64 * MIB >= 10 * GIB, "it has only %" PRIu64 " MiB of 10 GiB",
+               (uint64_t) (sim_bytes(r->sim, v) / MIB));
+        expect(r, node_set_count(&v->allowed_mems) == 2, "its memory is still narrowed");
+}
+
+static void strict_out_of_window(struct run *r) {
+        outgrows(r, "daemon:\n  windows: ['Mon..Sun 08:00-08:12']\n"
+                    "rules:\n- {name: s, match: {unit: app.service}, place: compact, memory: strict, max-nodes: 1}\n");
+}
+
+static void strict_without_turn(struct run *r) {
+        outgrows(r, "rules:\n- {name: s, match: {unit: app.service}, place: compact, memory: strict, max-nodes: 1}\n"
+                    "- {name: slow, match: {unit: 'slow*.service'}, place: nodes, nodes: '1', migrate-rate: 64K}\n");
+}
+
 /* The administrator sets CPUs himself in the middle of it: they stay as he set them. */
 static void administrator(struct run *r) {
         machine(r, 4, 8, 16 * GIB);
@@ -322,6 +354,9 @@ const struct scenario scenarios_trouble[] = {
         { 37, "window-ends", "a move stops where its window ends, and goes on in the next", window_ends },
         { 22, "dry-run", "a dry run changes nothing and says so once", dry },
         { 23, "strict", "strict memory under pressure is widened", strict_pressure },
+        { 38, "strict-out-of-window", "strict memory is widened under pressure outside of the windows, too",
+          strict_out_of_window },
+        { 39, "strict-without-turn", "… and while others have all turns", strict_without_turn },
         { 24, "administrator", "what the administrator sets stays", administrator },
         { 25, "fork", "pages shared by a fork", forks },
         { 0 },

@@ -68,7 +68,7 @@ static void on_restored(const char *cgroup, enum restore_outcome outcome, int er
         if (n) {
                 n->restoring = n->restore_late = false;
                 n->absent_since_usec = 0;
-                if (outcome == RESTORE_FAILED) {
+                if (outcome == RESTORE_FAILED || error < 0) { /* or it is still on record */
                         n->restore_again_usec =
                                 manager_now(m) + (RESTORE_AGAIN_USEC << MIN2(n->n_restore_failed, RESTORE_AGAIN_DOUBLINGS));
                         n->n_restore_failed++;

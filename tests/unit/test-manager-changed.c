@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What changes under the manager's hands: the configuration in the middle of a look, and whose a service is in the middle of its move. */
+/* What changes under the manager's hands: the configuration in the middle of a look, whose a service is in the middle of its move, and
+ * whether what was given back can be written down. */
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include "manager-asking.h"
 
 static const char *planned_unit(void) {
@@ -78,6 +82,28 @@ static void test_moved_to_the_end(void **state) {
         assert_true(fx.moved_bytes >= GIB);
 }
 
+/* Nobody's any more, and given back; but that cannot be written down. It is not done again and again, with a line each. */
+static void test_record_cannot_be_written(void **state) {
+        static const struct target t = { .cgroup = "/system.slice/managed.service",
+                                         .unit = "managed.service",
+                                         .owner = OWNER_SYSTEMD };
+        struct cpuset_change c = { .change_mems = true, .value = { .mems_set = true, .mems = node_set_of(0) } };
+        struct cpuset_state now;
+        fx.services[0] = "managed.service";
+        fx.unmatched = fx.accept_changes = true;
+        fx_start_manager();
+        assert_int_equal(fx_get_cpuset(NULL, &t, &now), 0);
+        assert_int_equal(record_before_change(fx.manager->record, &t, &now, &c), 0);
+        _cleanup_free_ char *in_the_way = format_string("%s/record.json.tmp", fx.directory);
+        assert_int_equal(mkdir(in_the_way, 0700), 0);
+        fx_pass(30 * USEC_PER_MINUTE);
+        assert_true(fx.n_changes >= 2 && fx.n_changes <= 6);
+        assert_int_equal(fx.manager->record->n_entries, 1);
+        assert_int_equal(rmdir(in_the_way), 0);
+        fx_pass(30 * USEC_PER_MINUTE);
+        assert_int_equal(fx.manager->record->n_entries, 0);
+}
+
 #define EACH(f) cmocka_unit_test_setup_teardown(f, fx_setup, fx_teardown)
 
 int main(void) {
@@ -85,6 +111,7 @@ int main(void) {
                 EACH(test_reload_while_looking),
                 EACH(test_unmatched_while_moved),
                 EACH(test_moved_to_the_end),
+                EACH(test_record_cannot_be_written),
         };
         int r = cmocka_run_group_tests(tests, NULL, NULL);
         json_object_put(answer);

@@ -61,6 +61,12 @@ struct restore_job {
         char *unit;
 };
 
+/* Not by itself before a while has passed, each time for longer. */
+static void try_again_later(const struct manager *m, struct service_note *n) {
+        n->restore_again_usec = manager_now(m) + (RESTORE_AGAIN_USEC << MIN2(n->n_restore_failed, RESTORE_AGAIN_DOUBLINGS));
+        n->n_restore_failed++;
+}
+
 static void on_restored(const char *cgroup, enum restore_outcome outcome, int error, const char *detail, void *userdata) {
         struct restore_job *j = userdata;
         struct manager *m = j->m;
@@ -68,11 +74,9 @@ static void on_restored(const char *cgroup, enum restore_outcome outcome, int er
         if (n) {
                 n->restoring = n->restore_late = false;
                 n->absent_since_usec = 0;
-                if (outcome == RESTORE_FAILED || error < 0) { /* or it is still on record */
-                        n->restore_again_usec =
-                                manager_now(m) + (RESTORE_AGAIN_USEC << MIN2(n->n_restore_failed, RESTORE_AGAIN_DOUBLINGS));
-                        n->n_restore_failed++;
-                } else {
+                if (outcome == RESTORE_FAILED || error < 0) /* or it is still on record */
+                        try_again_later(m, n);
+                else {
                         n->n_restore_failed = 0;
                         n->restore_asked = false;
                 }
@@ -114,6 +118,7 @@ int manager_restore_one(struct manager *m, const char *cgroup) {
         /* Always the real operations: a daemon that was set to dry run must still be able to give back what it took before. */
         int r = restore_start(m->record, &m->env->act, n->cgroup, on_restored, j);
         if (r < 0) {
+                try_again_later(m, n);
                 n->restoring = false;
                 m->n_restoring--;
                 free(j->unit);

@@ -211,8 +211,8 @@ static struct env_mover *fx_mover_free(struct env_mover *m) {
 }
 
 int fx_get_cpuset(void *context, const struct target *t, struct cpuset_state *ret) {
-        if (fx.no_cgroup)
-                return -ENOENT;
+        if (fx.no_cgroup || fx.fail_cpuset < 0)
+                return fx.no_cgroup ? -ENOENT : fx.fail_cpuset;
         *ret = (struct cpuset_state) { .populated = true };
         for (unsigned cpu = 0; cpu < N_CPUS; cpu++)
                 cpu_mask_add(&ret->effective_cpus, cpu);

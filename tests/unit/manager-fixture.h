@@ -36,8 +36,9 @@ extern struct manager_fixture {
         unsigned n_screens, n_changes;
         bool accept_changes; /* of cpusets: counted, and have no effect */
         int fail_screen;
-        bool left_out;  /* there is more on the machine than is looked at */
-        bool no_cgroup; /* what is asked for its cpuset is gone */
+        bool left_out;   /* there is more on the machine than is looked at */
+        bool no_cgroup;  /* what is asked for its cpuset is gone */
+        int fail_cpuset; /* … does not tell, with this error */
         struct {
                 const struct job_ops *ops;
                 void *arg;

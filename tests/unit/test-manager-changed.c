@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "manager-asking.h"
+#include "report/journal.h"
 
 static const char *planned_unit(void) {
         struct json_object *services;
@@ -82,8 +83,8 @@ static void test_moved_to_the_end(void **state) {
         assert_true(fx.moved_bytes >= GIB);
 }
 
-/* Nobody's any more, and given back; but that cannot be written down. It is not done again and again, with a line each. */
-static void test_record_cannot_be_written(void **state) {
+/* A service that is nobody's any more, and that is on record. */
+static void begin_unmatched(void) {
         static const struct target t = { .cgroup = "/system.slice/managed.service",
                                          .unit = "managed.service",
                                          .owner = OWNER_SYSTEMD };
@@ -94,6 +95,11 @@ static void test_record_cannot_be_written(void **state) {
         fx_start_manager();
         assert_int_equal(fx_get_cpuset(NULL, &t, &now), 0);
         assert_int_equal(record_before_change(fx.manager->record, &t, &now, &c), 0);
+}
+
+/* It is given back, but that cannot be written down: it is not done again and again, with a line each. */
+static void test_record_cannot_be_written(void **state) {
+        begin_unmatched();
         _cleanup_free_ char *in_the_way = format_string("%s/record.json.tmp", fx.directory);
         assert_int_equal(mkdir(in_the_way, 0700), 0);
         fx_pass(30 * USEC_PER_MINUTE);
@@ -104,14 +110,32 @@ static void test_record_cannot_be_written(void **state) {
         assert_int_equal(fx.manager->record->n_entries, 0);
 }
 
+static unsigned n_warnings;
+
+static void count_warnings(int priority, const char *message, char *const *fields, size_t n_fields, void *userdata) {
+        n_warnings += strstr(message, "could not begin to give its cpusets back") != NULL;
+}
+
+/* Nor is what cannot even be begun. */
+static void test_restore_cannot_begin(void **state) {
+        log_open(LOG_TARGET_CONSOLE, LOG_WARNING);
+        log_divert(count_warnings, NULL);
+        begin_unmatched();
+        fx.fail_cpuset = -EOPNOTSUPP;
+        fx_pass(30 * USEC_PER_MINUTE);
+        log_divert(NULL, NULL);
+        assert_true(n_warnings >= 2 && n_warnings <= 6);
+        fx.fail_cpuset = 0;
+        fx_pass(30 * USEC_PER_MINUTE);
+        assert_int_equal(fx.manager->record->n_entries, 0);
+}
+
 #define EACH(f) cmocka_unit_test_setup_teardown(f, fx_setup, fx_teardown)
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                EACH(test_reload_while_looking),
-                EACH(test_unmatched_while_moved),
-                EACH(test_moved_to_the_end),
-                EACH(test_record_cannot_be_written),
+                EACH(test_reload_while_looking),     EACH(test_unmatched_while_moved), EACH(test_moved_to_the_end),
+                EACH(test_record_cannot_be_written), EACH(test_restore_cannot_begin),
         };
         int r = cmocka_run_group_tests(tests, NULL, NULL);
         json_object_put(answer);

@@ -95,6 +95,7 @@ static void on_glance(void *userdata) {
         struct manager *m = userdata;
         unsigned keep_free = m->config->config->settings.keep_free_permille;
         struct machine_sample machine = { 0 };
+        const struct node_set present = topology_nodes(m->topology);
         uint64_t least = UINT64_MAX;
         if (m->exiting)
                 return;
@@ -106,11 +107,13 @@ static void on_glance(void *userdata) {
         }
         for (size_t i = 0; i < m->record->n_entries; i++) {
                 const struct record_entry *e = m->record->entries[i];
-                if (!narrows_now(m, e))
+                /* An earlier run may have narrowed it to nodes that are gone since. */
+                struct node_set nodes = node_set_intersect(&e->ours.mems, &present);
+                if (node_set_is_empty(&nodes) || !narrows_now(m, e))
                         continue;
-                if (plan_nodes_short(&machine, &e->ours.mems, keep_free) && !transition_find(m, e->cgroup))
+                if (plan_nodes_short(&machine, &nodes, keep_free) && !transition_find(m, e->cgroup))
                         manager_wake_urgently(m, WAKE_NODE, e->cgroup);
-                least = MIN2(least, room_bytes(&machine, &e->ours.mems, keep_free));
+                least = MIN2(least, room_bytes(&machine, &nodes, keep_free));
         }
         machine_sample_done(&machine);
         if (least < UINT64_MAX)

@@ -8,6 +8,7 @@
 
 #define N_NODES     2u
 #define N_CPUS      8u
+#define NODE_BEYOND 64u /* which is not there */
 #define JOBS_MAX    16u
 #define TIMERS_MAX  8u
 #define SERVICE_MAX 8u
@@ -36,6 +37,7 @@ extern struct manager_fixture {
         unsigned n_screens, n_changes;
         bool accept_changes; /* of cpusets: counted, and have no effect */
         int fail_screen;
+        bool sees_nodes; /* between cycles, too, what is free on nodes can be read; on those that are not there it is nothing */
         bool left_out;   /* there is more on the machine than is looked at */
         bool no_cgroup;  /* what is asked for its cpuset is gone */
         int fail_cpuset; /* … does not tell, with this error */

@@ -83,18 +83,22 @@ static void test_moved_to_the_end(void **state) {
         assert_true(fx.moved_bytes >= GIB);
 }
 
-/* A service that is nobody's any more, and that is on record. */
-static void begin_unmatched(void) {
+/* A service that is on record: narrowed to this node. */
+static void begin_recorded(unsigned node) {
         static const struct target t = { .cgroup = "/system.slice/managed.service",
                                          .unit = "managed.service",
                                          .owner = OWNER_SYSTEMD };
-        struct cpuset_change c = { .change_mems = true, .value = { .mems_set = true, .mems = node_set_of(0) } };
+        struct cpuset_change c = { .change_mems = true, .value = { .mems_set = true, .mems = node_set_of(node) } };
         struct cpuset_state now;
         fx.services[0] = "managed.service";
-        fx.unmatched = fx.accept_changes = true;
         fx_start_manager();
         assert_int_equal(fx_get_cpuset(NULL, &t, &now), 0);
         assert_int_equal(record_before_change(fx.manager->record, &t, &now, &c), 0);
+}
+
+static void begin_unmatched(void) {
+        fx.unmatched = fx.accept_changes = true;
+        begin_recorded(0);
 }
 
 /* It is given back, but that cannot be written down: it is not done again and again, with a line each. */
@@ -130,12 +134,20 @@ static void test_restore_cannot_begin(void **state) {
         assert_int_equal(fx.manager->record->n_entries, 0);
 }
 
+/* It was narrowed by an earlier run to a node that is gone since: that one runs short of nothing, and is not looked at. */
+static void test_node_is_gone(void **state) {
+        fx.sees_nodes = fx.at_home = true;
+        begin_recorded(NODE_BEYOND);
+        fx_pass(30 * USEC_PER_MINUTE);
+        assert_int_equal(fx.manager->stats.by_wake[WAKE_NODE], 0);
+}
+
 #define EACH(f) cmocka_unit_test_setup_teardown(f, fx_setup, fx_teardown)
 
 int main(void) {
         const struct CMUnitTest tests[] = {
                 EACH(test_reload_while_looking),     EACH(test_unmatched_while_moved), EACH(test_moved_to_the_end),
-                EACH(test_record_cannot_be_written), EACH(test_restore_cannot_begin),
+                EACH(test_record_cannot_be_written), EACH(test_restore_cannot_begin),  EACH(test_node_is_gone),
         };
         int r = cmocka_run_group_tests(tests, NULL, NULL);
         json_object_put(answer);

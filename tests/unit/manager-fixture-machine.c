@@ -84,6 +84,12 @@ static void fx_service(struct service_sample *s, const struct config *config, co
         s->whole_cpus = s->whole_mems = true;
 }
 
+static struct node_memory fx_node_memory(void) {
+        return (struct node_memory) { .bytes_total = 8 * GIB,
+                                      .bytes_free = fx.pools ? 64 * MIB : 6 * GIB,
+                                      .hugetlb_free_bytes = fx.pools ? 4 * GIB : 0 };
+}
+
 static int fx_screen(void *context, const struct config *config, const struct applied *applied, size_t n_applied,
                      uint64_t now_usec, struct observation **ret, uint64_t *ret_cpu_usec) {
         fx.n_screens++;
@@ -93,7 +99,7 @@ static int fx_screen(void *context, const struct config *config, const struct ap
         struct observation *o = calloc(1, sizeof(*o));
         o->machine.nodes = calloc(N_NODES, sizeof(*o->machine.nodes));
         for (unsigned i = 0; i < N_NODES; i++)
-                o->machine.nodes[i] = (struct node_memory) { .bytes_total = 8 * GIB, .bytes_free = 6 * GIB };
+                o->machine.nodes[i] = fx_node_memory();
         o->services = calloc(SERVICE_MAX + 1, sizeof(*o->services));
         for (; o->n_services < SERVICE_MAX && fx.services[o->n_services]; o->n_services++)
                 fx_service(&o->services[o->n_services], config, fx.services[o->n_services],
@@ -147,6 +153,8 @@ static int fx_read_deep(void *context, unsigned n_ids, const struct process_ref 
         d->hugetlb_movable_by_node = calloc(n_ids, sizeof(uint64_t));
         d->open_by_node = calloc(n_ids, sizeof(uint64_t));
         d->bytes_by_node[fx.at_home ? 0 : 1] = d->movable_by_node[fx.at_home ? 0 : 1] = GIB;
+        if (fx.pools)
+                d->hugetlb_by_node[1] = d->hugetlb_movable_by_node[1] = GIB;
         d->n_processes_read = !fx.vanish;
         d->n_vanished = fx.vanish ? n_processes : 0;
         *ret = d;
@@ -159,7 +167,7 @@ static int fx_read_machine(void *context, const struct topology *t, struct machi
         *ret = (struct machine_sample) { .nodes = calloc(NODE_BEYOND + 1, sizeof(*ret->nodes)) };
         assert_non_null(ret->nodes);
         for (unsigned i = 0; i < N_NODES; i++)
-                ret->nodes[i] = (struct node_memory) { .bytes_total = 8 * GIB, .bytes_free = 6 * GIB };
+                ret->nodes[i] = fx_node_memory();
         return 0;
 }
 

@@ -37,6 +37,7 @@ extern struct manager_fixture {
         unsigned n_screens, n_changes;
         bool accept_changes; /* of cpusets: counted, and have no effect */
         int fail_screen;
+        bool pools;      /* all its memory is of hugetlb, of which all nodes have pages enough, and next to nothing else free */
         bool sees_nodes; /* between cycles, too, what is free on nodes can be read; on those that are not there it is nothing */
         bool left_out;   /* there is more on the machine than is looked at */
         bool no_cgroup;  /* what is asked for its cpuset is gone */

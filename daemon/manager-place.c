@@ -231,8 +231,18 @@ static void begin(const struct turn *t) {
         t->n->last_home = t->p->home_mems;
 }
 
+/* Those whose rule has a rate of its own can take days, whatever the machine could do. */
+static unsigned n_slow(const struct manager *m) {
+        unsigned n = 0;
+        for (struct transition *t = LIST_FIRST(&m->transitions); t; t = transition_next(t))
+                n += !transition_is_late(t) && transition_service(t)->rule->migrate_rate_bytes > 0;
+        return n;
+}
+
 static bool others_go_first(const struct turn *t) {
-        return manager_n_active(t->m) >= TRANSITIONS_MAX || (t->p->move_memory && transition_has_process_of(t->m, t->s));
+        return manager_n_active(t->m) >= TRANSITIONS_MAX ||
+               (t->s->rule->migrate_rate_bytes > 0 && n_slow(t->m) >= TRANSITIONS_SLOW_MAX) ||
+               (t->p->move_memory && transition_has_process_of(t->m, t->s));
 }
 
 /* Memory that we keep from it runs short: it gets that back now, and all else that is due waits for its time. */

@@ -23,6 +23,8 @@
 
 /* Transitions at the same time; further ones wait for their turn. */
 #define TRANSITIONS_MAX 4u
+/* Of these, those whose rule has a migrate-rate of its own: the others do not wait for all of them. */
+#define TRANSITIONS_SLOW_MAX (TRANSITIONS_MAX - 1)
 /* Where only a memory map is missing for a decision, the next look comes so soon. */
 #define DEEP_SOON_USEC (200 * USEC_PER_MSEC)
 /* One service's numa_maps, or one slice of moving, must be done by then or the service counts as stuck. */

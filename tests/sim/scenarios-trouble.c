@@ -301,8 +301,29 @@ static void strict_out_of_window(struct run *r) {
 }
 
 static void strict_without_turn(struct run *r) {
-        outgrows(r, "rules:\n- {name: s, match: {unit: app.service}, place: compact, memory: strict, max-nodes: 1}\n"
-                    "- {name: slow, match: {unit: 'slow*.service'}, place: nodes, nodes: '1', migrate-rate: 64K}\n");
+        outgrows(r, "daemon: {migrate-rate: 64K}\n"
+                    "rules:\n- {name: s, match: {unit: app.service}, place: compact, memory: strict, max-nodes: 1}\n"
+                    "- {name: slow, match: {unit: 'slow*.service'}, place: nodes, nodes: '1'}\n");
+}
+
+/* Whom its rule has moved slowly does not keep others from being moved, however many of them there are. */
+static void slow_ones(struct run *r) {
+        machine(r, 2, 16, 16 * GIB);
+        rules(r, "rules:\n- {name: slow, match: {unit: 'slow*.service'}, place: nodes, nodes: '1', migrate-rate: 64K}\n"
+                 "- {name: others, match: {unit: '*'}, place: nodes, nodes: '1', priority: 1}\n");
+        for (unsigned i = 0; i < 6; i++) {
+                _cleanup_free_ char *unit = format_string("slow%u.service", i);
+                (void) service(r, unit, 1, 512 * MIB, 0);
+        }
+        pass(r, MINUTES(5));
+        struct sim_service *v = service(r, "app.service", 2, GIB, 0), *w = service(r, "other.service", 2, GIB, 0);
+        pass(r, MINUTES(10));
+        expect_local(r, v, 0.99);
+        expect_local(r, w, 0.99);
+        pass(r, HOURS(6));
+        for (size_t i = 0; i < sim_n_services(r->sim); i++)
+                expect_local(r, sim_service(r->sim, i), 0.99);
+        expect_good_manners(r);
 }
 
 /* The administrator sets CPUs himself in the middle of it: they stay as he set them. */
@@ -357,6 +378,7 @@ const struct scenario scenarios_trouble[] = {
         { 38, "strict-out-of-window", "strict memory is widened under pressure outside of the windows, too",
           strict_out_of_window },
         { 39, "strict-without-turn", "… and while others have all turns", strict_without_turn },
+        { 49, "slow-ones", "those that their rule has moved slowly do not take all turns", slow_ones },
         { 24, "administrator", "what the administrator sets stays", administrator },
         { 25, "fork", "pages shared by a fork", forks },
         { 0 },

@@ -42,6 +42,7 @@ struct service_note {
         bool restoring;              /* its former cpusets are being given back, */
         uint64_t restoring_usec;     /* … since when; */
         bool restore_late;           /* … late: said so */
+        bool restore_awaited;        /* by who asked for it over the bus, and is to be answered */
         bool restore_waits;          /* for the end of a change that is under way */
         bool restore_asked;          /* by the administrator, and not done yet: tried until it is, or until resume */
         unsigned n_restore_failed;   /* in a row */

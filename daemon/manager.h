@@ -107,6 +107,7 @@ struct manager {
         struct record *record;
         LIST_HEAD(transition_list, transition) transitions;
         unsigned n_transitions, n_restoring;
+        unsigned n_restoring_services;    /* of these: the others are kernel.numa_balancing */
         struct throttle machine_throttle; /* bytes moved */
         struct balancing balancing;
 
@@ -153,6 +154,7 @@ struct manager {
         /* Who has asked: manager-restore.c and manager-look.c. */
         sd_bus_message *restore_call; /* a Restore() that waits for its outcomes */
         struct json_object *restore_results;
+        unsigned n_awaited; /* services that it waits for */
         struct look looks[LOOKS_MAX];
         unsigned n_looks;
         struct cycle *looked; /* the last that was only looked at, or NULL */

@@ -241,8 +241,22 @@ static int fx_set_cpuset(void *context, const struct target *t, const struct cpu
         fx.n_changes++;
         if (!fx.accept_changes)
                 return -EPERM;
+        if (fx.held_cgroup && strcmp(t->cgroup, fx.held_cgroup) == 0) {
+                assert_null(fx.held_change.done);
+                fx.held_change.done = done;
+                fx.held_change.userdata = userdata;
+                return 0;
+        }
         done(0, userdata);
         return 0;
+}
+
+void fx_release_change(void) {
+        ops_done done = fx.held_change.done;
+        assert_non_null(done);
+        fx.held_cgroup = NULL;
+        fx.held_change.done = NULL;
+        done(0, fx.held_change.userdata);
 }
 
 static int fx_get_balancing(void *context, unsigned *ret) {

@@ -35,7 +35,12 @@ extern struct manager_fixture {
         char directory[64];
         uint64_t now;
         unsigned n_screens, n_changes;
-        bool accept_changes; /* of cpusets: counted, and have no effect */
+        bool accept_changes;     /* of cpusets: counted, and have no effect */
+        const char *held_cgroup; /* … but for this one's, which do not come to an end before fx_release_change() */
+        struct {
+                ops_done done;
+                void *userdata;
+        } held_change;
         int fail_screen;
         bool pools;      /* all its memory is of hugetlb, of which all nodes have pages enough, and next to nothing else free */
         bool sees_nodes; /* between cycles, too, what is free on nodes can be read; on those that are not there it is nothing */
@@ -106,6 +111,7 @@ void fx_settle(void);
 bool fx_run_job(void);
 /* Lets so much time pass, from one timer to the next. */
 void fx_pass(uint64_t usec);
+void fx_release_change(void);
 /* All that was held back happens, the last asked for first: units that are started have no order. */
 void fx_release_balancing(void);
 

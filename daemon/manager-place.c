@@ -263,6 +263,8 @@ static bool change(const struct turn *t) {
         const char *hold = hold_reason(t);
         if (hold)
                 return postpone(t, hold);
+        if (t->p->relieves && t->n->relief_again_usec > t->c->started_usec) /* the planner asks for it in each cycle */
+                return postpone(t, "which has just failed, and is tried again soon");
         if (t->p->relieves && (!manager_window_is_open(t->m, t->c) || others_go_first(t))) {
                 relieve(t);
                 begin(t);

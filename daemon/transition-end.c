@@ -8,6 +8,9 @@
 
 /* More than this part of its memory shared with other processes is likely to be a fork that has not ended yet. */
 #define SHARED_SHARE 20
+/* Memory nodes that could not be given back while memory runs short: tried again after this, doubled each time, up to five minutes. */
+#define RELIEF_AGAIN_USEC      (20 * USEC_PER_SEC)
+#define RELIEF_AGAIN_DOUBLINGS 4u
 
 /* The sample's pressure is the average over ten seconds before. */
 static struct move_effort effort_of(const struct transition *t) {
@@ -92,6 +95,18 @@ static struct move_report report_of(const struct transition *t, const struct ser
         return report;
 }
 
+/* What gave relief and failed is tried again soon, and less and less often: the planner asks for it in each cycle. */
+static void remember_relief(struct transition *t, int error) {
+        struct service_note *n = t->note;
+        if (!transition_placement(t)->relieves)
+                return;
+        n->n_relief_failed = error < 0 && !t->cancelled ? n->n_relief_failed + 1 : 0;
+        n->relief_again_usec =
+                n->n_relief_failed > 0
+                        ? manager_now(t->m) + (RELIEF_AGAIN_USEC << MIN2(n->n_relief_failed - 1, RELIEF_AGAIN_DOUBLINGS))
+                        : 0;
+}
+
 /* What the planner is to know of it. `error`: what it came to. */
 static void remember(struct transition *t, const struct service_sample *now, int error) {
         struct manager *m = t->m;
@@ -127,6 +142,7 @@ void transition_finish(struct transition *t, const struct service_sample *now) {
         struct service_note *note = manager_find_note(m, t->target.cgroup);
         if (note && t->n_passes > 0)
                 note->moved_usec = manager_now(m);
+        remember_relief(t, report.error);
         remember(t, now, report.error);
         transition_free(t);
         manager_restore_waiting(m, note);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What has to wait, for a window or for its turn, and what must not: scenarios 37 to 39 and 49. */
+#include <errno.h>
 #include <inttypes.h>
 
 #include "scenario.h"
@@ -61,6 +62,27 @@ static void strict_without_turn(struct run *r) {
                     "- {name: slow, match: {unit: 'slow*.service'}, place: nodes, nodes: '1'}\n");
 }
 
+/* A thread of it hangs, and whoever changes its memory nodes would hang with it: tried again and again, but not all the time; and given back once it is over. */
+static void strict_and_hung(struct run *r) {
+        struct sim_spec p = spec("app.service", 2, 4 * GIB);
+        p.start = node_set_of(0);
+        p.growth_bytes = (int64_t) (6 * GIB);
+        p.limit_bytes = 10 * GIB;
+        machine(r, 2, 16, 8 * GIB);
+        rules(r, "rules:\n- {name: s, match: {unit: app.service}, place: compact, memory: strict, max-nodes: 1}\n");
+        struct sim_service *v = add(r, &p);
+        pass(r, MINUTES(10));
+        expect(r, node_set_count(&v->allowed_mems) == 1, "strict memory was not narrowed");
+        v->fail_mems = -EAGAIN;
+        unsigned decisions = r->n_decisions;
+        pass(r, HOURS(4));
+        expect(r, r->n_decisions > decisions + 8 && r->n_decisions <= decisions + 60, "%u tries in hours at what cannot be done",
+               r->n_decisions - decisions);
+        v->fail_mems = 0;
+        pass(r, MINUTES(6));
+        expect(r, node_set_count(&v->allowed_mems) == 2, "its memory is still narrowed");
+}
+
 /* Whom its rule has moved slowly does not keep others from being moved, however many of them there are. */
 static void slow_ones(struct run *r) {
         machine(r, 2, 16, 16 * GIB);
@@ -87,5 +109,6 @@ const struct scenario scenarios_waiting[] = {
           strict_out_of_window },
         { 39, "strict-without-turn", "… and while others have all turns", strict_without_turn },
         { 49, "slow-ones", "those that their rule has moved slowly do not take all turns", slow_ones },
+        { 56, "strict-and-hung", "… and tried again while a thread of it hangs", strict_and_hung },
         { 0 },
 };

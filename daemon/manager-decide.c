@@ -129,7 +129,7 @@ static bool carry_out(struct manager *m, struct cycle *c) {
         tell_absent_transitions(m, c);
         manager_tell_late_restores(m);
         manager_restore_asked(m, c);
-        if (changes && manager_window_is_open(m, c))
+        if (changes)
                 manager_restore_orphans(m, c);
         return wants;
 }

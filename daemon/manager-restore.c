@@ -222,6 +222,13 @@ static bool is_gone(struct manager *m, const struct record_entry *e) {
         return act->ops->get_cpuset(act->context, &t, &state) == -ENOENT;
 }
 
+/* Does memory run short that we keep from it? */
+static bool is_kept_short(const struct cycle *c, const struct record_entry *e, const struct service_sample *s) {
+        return e->changed_mems && e->ours.mems_set &&
+               (s->memory_pressure_centipercent >= PLAN_PRESSURE_CENTIPERCENT ||
+                plan_nodes_short(&c->observation->machine, &s->effective_mems, c->config->config->settings.keep_free_permille));
+}
+
 static bool want_orphan(struct manager *m, const struct record_entry *e, const void *arg) {
         const struct cycle *c = arg;
         struct service_note *n = manager_note(m, e->cgroup);
@@ -229,9 +236,12 @@ static bool want_orphan(struct manager *m, const struct record_entry *e, const v
                 return false;
         ssize_t i = cycle_find(c, e->cgroup);
         if (i >= 0) {
-                const struct rule *rule = c->observation->services[i].rule;
-                return !rule || rule->place == PLACE_IGNORE || rule->place == PLACE_FOLLOW;
+                const struct service_sample *s = &c->observation->services[i];
+                bool managed = s->rule && s->rule->place != PLACE_IGNORE && s->rule->place != PLACE_FOLLOW;
+                return !managed && (manager_window_is_open(m, c) || is_kept_short(c, e, s));
         }
+        if (!manager_window_is_open(m, c))
+                return false;
         if (c->observation->truncated && !is_gone(m, e)) /* it may only have been left out */
                 return false;
         if (n->absent_since_usec == 0)

@@ -240,7 +240,7 @@ int manager_restore_one(struct manager *m, const char *cgroup);
 void manager_tell_late_restores(struct manager *m); /* once each */
 /* The transition of this service has ended: begins the restore that waited for it, if any. `n` may be NULL. */
 void manager_restore_waiting(struct manager *m, struct service_note *n);
-/* What no rule manages any more, or was not seen for long. */
+/* What no rule manages any more, or was not seen for long: within the windows, or where memory runs short. */
 void manager_restore_orphans(struct manager *m, const struct cycle *c);
 /* What was asked for and failed: again, less and less often. */
 void manager_restore_asked(struct manager *m, const struct cycle *c);

@@ -30,7 +30,7 @@ static void window_ends(struct run *r) {
 }
 
 /* It outgrows its node where nothing may be changed, or begun: what we took from it is given back all the same. */
-static void outgrows(struct run *r, const char *text) {
+static void outgrows(struct run *r, const char *text, const char *then) {
         struct sim_spec p = spec("app.service", 2, 4 * GIB);
         p.start = node_set_of(0);
         p.growth_bytes = (int64_t) (6 * GIB);
@@ -41,6 +41,8 @@ static void outgrows(struct run *r, const char *text) {
         v = add(r, &p);
         pass(r, MINUTES(10));
         expect(r, node_set_count(&v->allowed_mems) == 1, "strict memory was not narrowed");
+        if (then)
+                rules(r, then);
         for (unsigned i = 0; i < 4; i++) { /* at the least rate that there is, each takes two hours */
                 _cleanup_free_ char *unit = format_string("slow%u.service", i);
                 (void) service(r, unit, 1, 512 * MIB, 0);
@@ -52,14 +54,24 @@ static void outgrows(struct run *r, const char *text) {
 }
 
 static void strict_out_of_window(struct run *r) {
-        outgrows(r, "daemon:\n  windows: ['Mon..Sun 08:00-08:12']\n"
-                    "rules:\n- {name: s, match: {unit: app.service}, place: compact, memory: strict, max-nodes: 1}\n");
+        outgrows(r,
+                 "daemon:\n  windows: ['Mon..Sun 08:00-08:12']\n"
+                 "rules:\n- {name: s, match: {unit: app.service}, place: compact, memory: strict, max-nodes: 1}\n",
+                 NULL);
+}
+
+/* Its rule is gone by then, and with it the planner's care. */
+static void strict_without_rule(struct run *r) {
+        outgrows(r, "rules:\n- {name: s, match: {unit: app.service}, place: compact, memory: strict, max-nodes: 1}\n",
+                 "daemon:\n  windows: ['Mon..Sun 07:00-08:00']\nrules: []\n");
 }
 
 static void strict_without_turn(struct run *r) {
-        outgrows(r, "daemon: {migrate-rate: 64K}\n"
-                    "rules:\n- {name: s, match: {unit: app.service}, place: compact, memory: strict, max-nodes: 1}\n"
-                    "- {name: slow, match: {unit: 'slow*.service'}, place: nodes, nodes: '1'}\n");
+        outgrows(r,
+                 "daemon: {migrate-rate: 64K}\n"
+                 "rules:\n- {name: s, match: {unit: app.service}, place: compact, memory: strict, max-nodes: 1}\n"
+                 "- {name: slow, match: {unit: 'slow*.service'}, place: nodes, nodes: '1'}\n",
+                 NULL);
 }
 
 /* A thread of it hangs, and whoever changes its memory nodes would hang with it: tried again and again, but not all the time; and given back once it is over. */
@@ -109,6 +121,7 @@ const struct scenario scenarios_waiting[] = {
           strict_out_of_window },
         { 39, "strict-without-turn", "… and while others have all turns", strict_without_turn },
         { 49, "slow-ones", "those that their rule has moved slowly do not take all turns", slow_ones },
+        { 57, "strict-without-rule", "… and where no rule matches it any more", strict_without_rule },
         { 56, "strict-and-hung", "… and tried again while a thread of it hangs", strict_and_hung },
         { 0 },
 };

@@ -172,6 +172,10 @@ void transition_widen(struct transition *t) {
         const struct placement *p = transition_placement(t);
         struct cpuset_state state;
 
+        if (p->mems_alone) { /* that narrows nothing */
+                transition_enter(t, PHASE_NARROW);
+                return;
+        }
         if (transition_waits_for_companion(t)) /* not on CPUs away from its memory */
                 return;
         if (!has_cpuset(t)) {
@@ -252,7 +256,7 @@ void transition_narrow(struct transition *t) {
                 return;
         struct cpuset_change *c = &t->change;
         *c = (struct cpuset_change) { 0 };
-        if (!t->mems_follow) /* else they have just been changed */
+        if (!t->mems_follow && !transition_placement(t)->mems_alone) /* else they have just been changed */
                 narrow_cpus(t, &state, c);
         narrow_mems(t, &state, c);
         /* With memory left behind the kernel would move it all at once, and hold up whoever writes: first it is counted. */

@@ -221,6 +221,7 @@ static void set_state(struct job *j, const struct due *d) {
         bool any = d->move || d->restrict_cpus || d->narrow_mems || d->give_back_cpus || d->give_back_mems;
         bool urgent = d->pressure && d->give_back_mems;
         bool rests = j->rest_usec > 0 && (d->same_home || !j->assigned);
+        p->relieves = urgent;
         p->act = any && (urgent || !j->under_way) && (urgent || !rests) && (urgent || j->sample->deep);
         p->wants_deep = any && !j->under_way && !rests && !j->sample->deep;
 

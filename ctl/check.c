@@ -7,6 +7,7 @@
 #include "config/config-load.h"
 #include "config/config-warnings.h"
 #include "described.h"
+#include "host/described.h"
 #include "host/host.h"
 #include "host/kernel-balancing.h"
 #include "out.h"

@@ -1,15 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Machines as hwloc describes them, other than this one. */
+/* Machines that the environment describes, for commands that look at one. */
 #pragma once
-
-#include <stdbool.h>
-
-/* Can hwloc make a topology of this, a file of its XML or a synthetic description? */
-bool is_topology(const char *what, bool is_file);
 
 /* The environment's HWLOC_XMLFILE and HWLOC_SYNTHETIC. EXIT_SUCCESS, also where there is neither; EXIT_FAILURE, said why. */
 int check_described(void);
-/* Does hwloc describe another machine than the one we run on (hwloc(7), "Environment variables")? Then what its kernel does is not ours to tell. */
-bool describes_another_machine(void);
-/* The root of the machine's files: hwloc's HWLOC_FSROOT, or "/". */
-const char *described_root(void);

@@ -13,6 +13,7 @@
 
 #include "config/config-private.h"
 #include "described.h"
+#include "host/described.h"
 #include "host/host.h"
 #include "out.h"
 

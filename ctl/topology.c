@@ -6,6 +6,7 @@
 
 #include "client.h"
 #include "described.h"
+#include "host/described.h"
 #include "host/host.h"
 #include "host/kernel-balancing.h"
 #include "out.h"

@@ -13,7 +13,7 @@
 
 #include "config/config-load.h"
 #include "core/text.h"
-#include "described.h"
+#include "host/described.h"
 #include "manager.h"
 #include "once.h"
 #include "out.h"

@@ -191,6 +191,7 @@ static void switch_to(struct manager *m, unsigned mode) {
 static void yield_to_others(struct manager *m) {
         struct balancing *b = &m->balancing;
         b->yielded = true;
+        b->yielded_from = m->record->balancing_ours;
         log_notice(NAME " was set to %u by somebody else: it is left so, and will not be put back", b->mode);
         (void) forget(m);
 }
@@ -269,21 +270,21 @@ static bool has_wide_home(const struct manager *m) {
         return false;
 }
 
-static const char *why_on(const struct manager *m) {
-        if (m->balancing.yielded)
-                return "set by somebody else after it was off for us";
-        return setting(m) == BALANCING_OFF ? "to be switched off once changes may be made"
-                                           : "left so: it sorts pages within homes, and undoes what is interleaved";
-}
-
-static const char *why_off(const struct manager *m) {
-        if (m->balancing.yielded)
-                return ", set by somebody else after it was on for us";
-        if (setting(m) == BALANCING_ON)
-                return ", to be switched on once changes may be made";
+/* Why it is as it is: the end of the sentence, or NULL. Errors: none; without memory there is no such end. */
+static char *why(const struct manager *m) {
+        const struct balancing *b = &m->balancing;
+        unsigned wanted = wanted_mode(m);
+        if (b->yielded && b->yielded_from == OFF)
+                return strdup(", set by somebody else after it was off for us");
+        if (b->yielded)
+                return format_string(", set by somebody else after it was on (%u) for us", b->yielded_from);
+        if (b->mode != wanted)
+                return format_string(", to be set to %u once changes may be made", wanted);
+        if (b->mode != OFF)
+                return strdup(", left so: it sorts pages within homes, and undoes what is interleaved");
         return setting(m) == BALANCING_LEAVE && has_wide_home(m)
-                       ? "; \"kernel-balancing: on\" would have it sort pages within homes of several nodes"
-                       : "";
+                       ? strdup("; \"kernel-balancing: on\" would have it sort pages within homes of several nodes")
+                       : NULL;
 }
 
 char *manager_balancing_describe(const struct manager *m) {
@@ -298,5 +299,6 @@ char *manager_balancing_describe(const struct manager *m) {
                 return format_string("off while this runs, was %u", record->balancing_before);
         if (ours)
                 return format_string("on (%u) while this runs, was %u", b->mode, record->balancing_before);
-        return b->mode == OFF ? format_string("off%s", why_off(m)) : format_string("on (%u), %s", b->mode, why_on(m));
+        _cleanup_free_ char *end = why(m);
+        return b->mode == OFF ? format_string("off%s", end ? end : "") : format_string("on (%u)%s", b->mode, end ? end : "");
 }

@@ -13,10 +13,11 @@ struct manager;
 
 /* What it is set to, and how far we have come with switching it or giving it back. */
 struct balancing {
-        bool there;    /* this kernel has it */
-        unsigned mode; /* kernel.numa_balancing when last looked at */
-        bool in_force; /* what is on record as ours was seen in force by this process */
-        bool yielded;  /* somebody else set it after us: left alone until a reload or resume */
+        bool there;            /* this kernel has it */
+        unsigned mode;         /* kernel.numa_balancing when last looked at */
+        bool in_force;         /* what is on record as ours was seen in force by this process */
+        bool yielded;          /* somebody else set it after us: left alone until a reload or resume */
+        unsigned yielded_from; /* what it was for us until then */
         bool changing, giving_back;
         unsigned n_unanswered;        /* so many writers were begun and have not ended */
         bool give_back_next;          /* only once none of these is left, so that no two writers can pass each other */

@@ -54,9 +54,8 @@ const char *wake_to_string(enum wake w);
         "The machine's nodes or CPUs are not what they were at the start: restart the daemon to have that considered"
 
 #define LEFT_OUT_TEXT                                                                                                            \
-        "more cgroups, processes or threads than are looked at (LIMITS in numabalanced(8)): some services, or where some of "    \
-        "their "                                                                                                                 \
-        "threads ran, are not seen"
+        "more cgroups, processes or threads than are looked at (LIMITS in numabalanced(8)): "                                    \
+        "some services, or where some of their threads ran, are not seen"
 
 struct manager;
 

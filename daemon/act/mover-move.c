@@ -167,6 +167,19 @@ static bool redirect(struct mover *m) {
         return any;
 }
 
+/* The room that was kept for what has not been moved. */
+static void unreserve_window(struct mover *m) {
+        part_units(m);
+        for (size_t i = 0; i < m->n_window; i++)
+                if (!m->window[i].resolved)
+                        mover_unreserve(m, &m->window[i]);
+}
+
+static void empty_window(struct mover *m) {
+        m->n_window = m->n_addresses = 0;
+        m->has_probes = m->has_hugetlb = false;
+}
+
 static int move_units(struct mover *m, uint64_t *ret_used) {
         uint64_t moved_before = m->result.moved_pages;
         int r = 0;
@@ -182,10 +195,7 @@ static int move_units(struct mover *m, uint64_t *ret_used) {
         if (r >= 0)
                 r = mover_settle_probes(m);
         if (r < 0) {
-                part_units(m);
-                for (size_t i = 0; i < m->n_window; i++)
-                        if (!m->window[i].resolved)
-                                mover_unreserve(m, &m->window[i]);
+                unreserve_window(m);
                 return r;
         }
         struct node_set allowed = node_set_subtract(&m->targets, &m->denied);
@@ -198,18 +208,13 @@ static int move_units(struct mover *m, uint64_t *ret_used) {
 int mover_move_window(struct mover *m, uint64_t *ret_used) {
         *ret_used = 0;
         int r = m->n_window > 0 ? move_units(m, ret_used) : 0;
-        m->n_window = m->n_addresses = 0;
-        m->has_probes = m->has_hugetlb = false;
+        empty_window(m);
         return r;
 }
 
 void mover_drop_window(struct mover *m) {
-        part_units(m);
-        for (size_t i = 0; i < m->n_window; i++)
-                if (!m->window[i].resolved)
-                        mover_unreserve(m, &m->window[i]);
-        m->n_window = m->n_addresses = 0;
-        m->has_probes = m->has_hugetlb = false;
+        unreserve_window(m);
+        empty_window(m);
 }
 
 /* Retries: the list is gone through in rounds; what fails again is kept at its front. */

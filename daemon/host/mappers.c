@@ -181,9 +181,9 @@ static bool is_aside(const struct mappers_of *of, const struct process_ref *p) {
 /* Services fork: between the list of processes and the reading of their maps, and all the time. */
 static int read_newcomers(struct mappers *m, const struct host *h, const struct mappers_of *of) {
         _cleanup_(attendance_done) struct attendance a = { 0 };
-        int r = attend(h, of, &a);
         struct process_ref p;
-        tell(of->reading, 0, NULL);
+        tell(of->reading, 0, NULL); /* who is there is asked of the kernel's list, not of a process */
+        int r = attend(h, of, &a);
         while (r > 0 && m->n_newcomers < NEWCOMERS_MAX && (p.pid = next_newcomer(&a)) > 0) {
                 m->newcomers[m->n_newcomers++] = p.pid;
                 tell(of->reading, 0, NULL);

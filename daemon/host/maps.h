@@ -42,9 +42,9 @@ struct maps_reading {
 };
 /* What is read there, where it is one that has come since. False: it is not. */
 static inline bool maps_reading_newcomer(const struct maps_reading *r, struct process_ref *ret) {
-        *ret = (struct process_ref) { .pid = (pid_t) atomic_load(&r->newcomer),
-                                      .start_ticks = atomic_load(&r->newcomer_start_ticks) };
-        /* Both of one: it goes on to the next by way of nobody. */
+        ret->pid = (pid_t) atomic_load(&r->newcomer);
+        ret->start_ticks = atomic_load(&r->newcomer_start_ticks);
+        /* Both of one, as it goes on to the next by way of nobody: in this order. */
         return ret->pid > 0 && atomic_load(&r->newcomer) == (int) ret->pid;
 }
 

@@ -34,3 +34,24 @@ static inline bool status_names(pid_t pid) {
         json_object_put(status);
         return named;
 }
+
+/* Left out by itself, after so many were read without it. */
+static inline void assert_left_out(pid_t pid, unsigned n_read) {
+        assert_int_equal(note()->n_aside, 1);
+        assert_int_equal(note()->aside[0].pid, pid);
+        assert_true(status_names(pid));
+        assert_false(note()->stuck);
+        assert_int_equal(fx.n_read, n_read);
+        assert_int_equal(fx.n_jobs, 1); /* no second thread hangs */
+        assert_int_equal(fx.n_changes, 0);
+}
+
+/* It answers: all are read, and what was held back is done. */
+static inline void let_it_answer(unsigned n_read) {
+        fx.stuck_pid = 0;
+        fx_pass(10 * USEC_PER_MINUTE);
+        assert_int_equal(note()->n_aside, 0);
+        assert_true(status_names(0));
+        assert_int_equal(fx.n_read, n_read);
+        assert_true(fx.n_changes > 0);
+}

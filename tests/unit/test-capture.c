@@ -226,6 +226,13 @@ static void test_history(void **state) {
         json_object_put(nonsense);
 }
 
+static void assert_refused(struct machine *m, const struct capture_options *options, int result, const char *reason) {
+        char *why;
+        assert_int_equal(capture_take(options, &m->capture, &why), result);
+        assert_non_null(strstr(why, reason));
+        free(why);
+}
+
 /* One configuration file, wherever it was; one with errors is said. */
 static void test_one_file(void **state) {
         struct machine m;
@@ -243,10 +250,7 @@ static void test_one_file(void **state) {
         tree_put(&m.tree, "mine.yaml", "rules: 5\n");
         _cleanup_free_ char *bad = format_string("%s/mine.yaml", m.tree.root);
         const struct capture_options options = { .root = m.tree.root, .config_file = bad };
-        char *why;
-        assert_int_equal(capture_take(&options, &m.capture, &why), -EBADMSG);
-        assert_non_null(strstr(why, "mine.yaml:1:8"));
-        free(why);
+        assert_refused(&m, &options, -EBADMSG, "mine.yaml:1:8");
         tree_done(&m.tree);
 }
 
@@ -257,10 +261,7 @@ static void test_damaged_record(void **state) {
         tree_put(&m.tree, "record.json", "{\"version\": 1, \"entries\": 5");
         _cleanup_free_ char *record = format_string("%s/record.json", m.tree.root);
         const struct capture_options options = { .root = m.tree.root, .record_file = record };
-        char *why;
-        assert_int_equal(capture_take(&options, &m.capture, &why), -EPROTO);
-        assert_non_null(strstr(why, "record.json is damaged"));
-        free(why);
+        assert_refused(&m, &options, -EPROTO, "record.json is damaged");
         tree_done(&m.tree);
 }
 

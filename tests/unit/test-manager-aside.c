@@ -7,25 +7,13 @@ static void test_one_process(void **state) {
         assert_int_equal(fx.n_screens, 1); /* not late yet: the cycle waits for it */
         assert_int_equal(fx.n_jobs, 1);
         fx_pass(2 * USEC_PER_MINUTE);
-        assert_int_equal(note()->n_aside, 1);
-        assert_int_equal(note()->aside[0].pid, 4001);
-        assert_true(status_names(4001));
-        assert_false(note()->stuck);
-        assert_int_equal(fx.n_read, 2); /* the others are read */
-        assert_int_equal(fx.n_jobs, 1); /* and no second thread hangs */
-        assert_int_equal(fx.n_changes, 0);
+        assert_left_out(4001, 2);
         unsigned before = fx.n_screens;
         fx_pass(10 * USEC_PER_MINUTE);
         assert_true(fx.n_screens > before); /* cycles go on */
         assert_int_equal(fx.n_jobs, 1);
         assert_int_equal(fx.n_changes, 0);
-
-        fx.stuck_pid = 0;
-        fx_pass(10 * USEC_PER_MINUTE);
-        assert_int_equal(note()->n_aside, 0);
-        assert_true(status_names(0));
-        assert_int_equal(fx.n_read, 3);
-        assert_true(fx.n_changes > 0); /* what was held back is done */
+        let_it_answer(3);
 }
 
 /* Without it there is no service: so that waits as a whole. */

@@ -1,24 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* kernel-balancing: on. The kernel's own balancing is on while the manager runs, and afterwards what it was; also from off to on and back. */
-#include "manager-fixture.h"
-
-static void start(enum balancing_setting setting, unsigned mode) {
-        fx.balancing_setting = setting;
-        fx.balancing = mode;
-        fx_start_manager();
-        fx_pass(30 * USEC_PER_SEC);
-}
-
-static void leave(void) {
-        manager_begin_exit(fx.manager, 0);
-        fx_pass(USEC_PER_SEC);
-        fx.each.callback(fx.each.userdata);
-}
-
-static void assert_on_record(unsigned before) {
-        assert_true(fx.manager->record->balancing_changed);
-        assert_int_equal(fx.manager->record->balancing_before, before);
-}
+#include "manager-balancing.h"
 
 /* On: pages go to threads; what it was told of slow memory stays. */
 static void test_on_while_it_runs(void **state) {
@@ -26,18 +8,15 @@ static void test_on_while_it_runs(void **state) {
         assert_int_equal(fx.balancing, 3);
         assert_int_equal(fx.n_balancing_sets, 1);
         assert_on_record(2);
-        _cleanup_free_ char *text = manager_balancing_describe(fx.manager);
-        assert_string_equal(text, "on (3) while this runs, was 2");
+        assert_described("on (3) while this runs, was 2");
         leave();
-        assert_int_equal(fx.balancing, 2);
-        assert_false(fx.manager->record->balancing_changed);
+        assert_given_back(2);
 }
 
 /* Off, where there is something for it to do: that is said, and nothing is done. */
 static void test_wide_home(void **state) {
         start(BALANCING_LEAVE, 0);
-        _cleanup_free_ char *narrow = manager_balancing_describe(fx.manager);
-        assert_string_equal(narrow, "off");
+        assert_described("off");
         struct history_entry *e = history_get(&fx.manager->history, "/system.slice/wide.service");
         assert_non_null(e);
         e->placed = true;
@@ -57,26 +36,13 @@ static void test_on_already(void **state) {
 
 /* Killed, also between the record and the change. */
 static void test_on_after_a_kill(void **state) {
-        fx.lose_balancing = true;
-        start(BALANCING_ON, 0);
-        fx.lose_balancing = false;
-        fx_stop_manager();
-        fx_connect();
-        struct record *r = NULL;
-        _cleanup_free_ char *path = format_string("%s/record.json", fx.directory);
-        assert_int_equal(record_open(path, &r), 0);
-        assert_int_equal(record_before_balancing(r, 0, 1), 0);
-        record_free(r);
-        fx_start_manager();
-        fx_pass(30 * USEC_PER_SEC);
-        assert_int_equal(fx.balancing, 1);
+        start_after_a_kill_before_the_change(BALANCING_ON, 0, 1);
         fx_restart();
         fx_pass(30 * USEC_PER_SEC);
         assert_int_equal(fx.balancing, 1);
         assert_on_record(0);
         leave();
-        assert_int_equal(fx.balancing, 0);
-        assert_false(fx.manager->record->balancing_changed);
+        assert_given_back(0);
 }
 
 /* From one to the other and back: what it was before all of that is never lost, nor on record as ours. */
@@ -105,18 +71,53 @@ static void test_on_and_somebody_else_sets_it(void **state) {
         fx.balancing = 0;
         fx_pass(2 * USEC_PER_MINUTE);
         assert_int_equal(fx.balancing, 0);
-        _cleanup_free_ char *text = manager_balancing_describe(fx.manager);
-        assert_string_equal(text, "off, set by somebody else after it was on for us");
+        assert_described("off, set by somebody else after it was on (1) for us");
         leave();
         assert_int_equal(fx.balancing, 0);
         assert_int_equal(fx.n_balancing_sets, 1);
 }
 
+/* Also where it was on before, and somebody takes only our part of it. */
+static void test_somebody_else_takes_our_part(void **state) {
+        start(BALANCING_ON, 2);
+        fx.balancing = 2;
+        fx_pass(2 * USEC_PER_MINUTE);
+        assert_described("on (2), set by somebody else after it was on (3) for us");
+        fx.balancing = 0;
+        fx_pass(10 * USEC_PER_MINUTE);
+        assert_described("off, set by somebody else after it was on (3) for us");
+}
+
+/* Not before changes may be made, whatever is on now. */
+static void test_on_in_a_dry_run(void **state) {
+        fx.dry_run = true;
+        start(BALANCING_ON, 2);
+        assert_int_equal(fx.balancing, 2);
+        assert_described("on (2), to be set to 3 once changes may be made");
+        fx.balancing = 0;
+        fx_pass(2 * USEC_PER_MINUTE);
+        assert_described("off, to be set to 1 once changes may be made");
+        fx.balancing_setting = BALANCING_OFF;
+        fx.balancing = 3;
+        assert_int_equal(manager_reload(fx.manager, NULL), 0);
+        fx_pass(2 * USEC_PER_MINUTE);
+        assert_described("on (3), to be set to 0 once changes may be made");
+        fx.balancing_setting = BALANCING_LEAVE;
+        assert_int_equal(manager_reload(fx.manager, NULL), 0);
+        assert_described("on (3), left so: it sorts pages within homes, and undoes what is interleaved");
+}
+
 int main(void) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, fx_setup, fx_teardown)
         const struct CMUnitTest tests[] = {
-                TEST(test_on_while_it_runs), TEST(test_wide_home),      TEST(test_on_already),
-                TEST(test_on_after_a_kill),  TEST(test_from_off_to_on), TEST(test_on_and_somebody_else_sets_it),
+                TEST(test_on_while_it_runs),
+                TEST(test_wide_home),
+                TEST(test_on_already),
+                TEST(test_on_after_a_kill),
+                TEST(test_from_off_to_on),
+                TEST(test_on_and_somebody_else_sets_it),
+                TEST(test_somebody_else_takes_our_part),
+                TEST(test_on_in_a_dry_run),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

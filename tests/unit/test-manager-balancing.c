@@ -1,26 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* kernel-balancing: off. The kernel's own balancing is off while the manager runs, on record before, and back after; unless somebody else has a say. */
-#include "manager-fixture.h"
-
+#include "manager-balancing.h"
 #include "report/bus-names.h"
-
-static void start(enum balancing_setting setting, unsigned mode) {
-        fx.balancing_setting = setting;
-        fx.balancing = mode;
-        fx_start_manager();
-        fx_pass(30 * USEC_PER_SEC);
-}
-
-static void leave(void) {
-        manager_begin_exit(fx.manager, 0);
-        fx_pass(USEC_PER_SEC);
-        fx.each.callback(fx.each.userdata);
-}
-
-static void assert_on_record(unsigned before) {
-        assert_true(fx.manager->record->balancing_changed);
-        assert_int_equal(fx.manager->record->balancing_before, before);
-}
 
 static void call(const char *member, const char *types, ...) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
@@ -46,11 +27,9 @@ static void test_off_while_it_runs(void **state) {
         assert_int_equal(fx.balancing, 0);
         assert_int_equal(fx.n_balancing_sets, 1);
         assert_on_record(3);
-        _cleanup_free_ char *text = manager_balancing_describe(fx.manager);
-        assert_string_equal(text, "off while this runs, was 3");
+        assert_described("off while this runs, was 3");
         leave();
-        assert_int_equal(fx.balancing, 3);
-        assert_false(fx.manager->record->balancing_changed);
+        assert_given_back(3);
 }
 
 static void test_nothing_to_switch_off(void **state) {
@@ -75,27 +54,13 @@ static void test_after_a_kill(void **state) {
         fx.balancing_setting = BALANCING_LEAVE;
         fx_restart();
         fx_pass(30 * USEC_PER_SEC);
-        assert_int_equal(fx.balancing, 1);
-        assert_false(fx.manager->record->balancing_changed);
+        assert_given_back(1);
         assert_int_equal(fx.n_balancing_sets, 2);
 }
 
 /* Killed between the record and the change. */
 static void test_killed_before_the_change(void **state) {
-        fx.lose_balancing = true;
-        start(BALANCING_OFF, 1);
-        fx.lose_balancing = false;
-        fx_stop_manager();
-        fx_connect();
-        struct record *r = NULL;
-        _cleanup_free_ char *path = format_string("%s/record.json", fx.directory);
-        assert_int_equal(record_open(path, &r), 0);
-        assert_int_equal(record_before_balancing(r, 1, 0), 0);
-        record_free(r);
-        fx_start_manager();
-        fx_pass(30 * USEC_PER_SEC);
-        assert_int_equal(fx.balancing, 0);
-        assert_on_record(1);
+        start_after_a_kill_before_the_change(BALANCING_OFF, 1, 0);
         leave();
         assert_int_equal(fx.balancing, 1);
 }
@@ -107,6 +72,7 @@ static void test_somebody_else_sets_it(void **state) {
         assert_int_equal(fx.balancing, 2);
         assert_int_equal(fx.n_balancing_sets, 1);
         assert_false(fx.manager->record->balancing_changed);
+        assert_described("on (2), set by somebody else after it was off for us");
         /* The configuration, read again, is the administrator's latest word. */
         assert_int_equal(manager_reload(fx.manager, NULL), 0);
         fx_pass(30 * USEC_PER_SEC);
@@ -127,8 +93,7 @@ static void test_reload_changes_it(void **state) {
         fx.balancing_setting = BALANCING_LEAVE;
         assert_int_equal(manager_reload(fx.manager, NULL), 0);
         fx_pass(30 * USEC_PER_SEC);
-        assert_int_equal(fx.balancing, 1);
-        assert_false(fx.manager->record->balancing_changed);
+        assert_given_back(1);
 }
 
 static void test_dry_run_and_pause(void **state) {
@@ -151,8 +116,7 @@ static void test_restore(void **state) {
         call("Restore", "s", "managed.service");
         assert_int_equal(fx.balancing, 0);
         call("Restore", "s", "");
-        assert_int_equal(fx.balancing, 1);
-        assert_false(fx.manager->record->balancing_changed);
+        assert_given_back(1);
         fx_pass(5 * USEC_PER_MINUTE);
         assert_int_equal(fx.balancing, 1);
         call("Pause", "b", 0);
@@ -187,8 +151,7 @@ static void test_giving_back_refused(void **state) {
         fx.fail_balancing = 0;
         assert_int_equal(manager_reload(fx.manager, NULL), 0);
         fx_pass(30 * USEC_PER_SEC);
-        assert_int_equal(fx.balancing, 1);
-        assert_false(fx.manager->record->balancing_changed);
+        assert_given_back(1);
 }
 
 /* Taken, and nothing comes of it. */
@@ -225,9 +188,7 @@ static void test_left_while_switched_off(void **state) {
         leave();
         fx_release_balancing();
         fx_pass(5 * USEC_PER_SEC);
-        assert_int_equal(fx.balancing, 1);
-        assert_false(fx.manager->record->balancing_changed);
-        assert_int_equal(fx.manager->n_restoring, 0);
+        assert_given_back(1);
 }
 
 static void test_restored_while_switched_off(void **state) {
@@ -235,9 +196,7 @@ static void test_restored_while_switched_off(void **state) {
         call("Restore", "s", "");
         fx_release_balancing();
         fx_pass(5 * USEC_PER_SEC);
-        assert_int_equal(fx.balancing, 1);
-        assert_false(fx.manager->record->balancing_changed);
-        assert_int_equal(fx.manager->n_restoring, 0);
+        assert_given_back(1);
 }
 
 /* Left when the unit was begun and has not written: what it writes then is undone, and on record until that. */
@@ -255,9 +214,7 @@ static void test_left_before_it_is_written(void **state) {
         assert_on_record(1);
         fx.balancing = 0;
         fx_pass(5 * USEC_PER_SEC);
-        assert_int_equal(fx.balancing, 1);
-        assert_false(fx.manager->record->balancing_changed);
-        assert_int_equal(fx.manager->n_restoring, 0);
+        assert_given_back(1);
 }
 
 /* It writes when nobody waits for it any more. */
@@ -271,8 +228,7 @@ static void test_written_late(void **state) {
         assert_int_equal(fx.n_balancing_sets, 1);
         assert_on_record(1);
         leave();
-        assert_int_equal(fx.balancing, 1);
-        assert_false(fx.manager->record->balancing_changed);
+        assert_given_back(1);
 }
 
 /* Nobody knows whether it will still be set. */
@@ -285,8 +241,7 @@ static void test_no_answer(void **state) {
         assert_int_equal(fx.balancing, 0);
         leave();
         fx_pass(5 * USEC_PER_SEC);
-        assert_int_equal(fx.balancing, 1);
-        assert_false(fx.manager->record->balancing_changed);
+        assert_given_back(1);
 }
 
 /* Left while that is so: what may still be set is undone afterwards, and on record until then. */
@@ -299,9 +254,7 @@ static void test_left_without_an_answer(void **state) {
         assert_on_record(1);
         fx_release_balancing();
         fx_pass(5 * USEC_PER_SEC);
-        assert_int_equal(fx.balancing, 1);
-        assert_false(fx.manager->record->balancing_changed);
-        assert_int_equal(fx.manager->n_restoring, 0);
+        assert_given_back(1);
 }
 
 /* The first writer's failure comes when the second has been begun: that one may set it yet. */

@@ -9,34 +9,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "act-fixture.h"
 #include "act/json-text.h"
-#include "act/record.h"
 #include "core/util.h"
+#include "record-fixture.h"
 
 #define MANY 400u
-
-static struct fixture fx;
-static char path[128], temporary[160];
-
-static int setup(void **state) {
-        fixture_new(&fx);
-        (void) snprintf(path, sizeof(path), "%s/record.json", fx.path);
-        (void) snprintf(temporary, sizeof(temporary), "%s.tmp", path);
-        return 0;
-}
-
-static int teardown(void **state) {
-        fixture_done(&fx);
-        return 0;
-}
-
-static struct record *reopen(struct record *r) {
-        struct record *again = NULL;
-        record_free(r);
-        assert_int_equal(record_open(path, &again), 0);
-        return again;
-}
 
 /* An odd name, too: a line must stay a line. */
 static void name_of(unsigned i, char *name, size_t size) {

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What hwloc's environment variables say of the machine that it describes (hwloc(7), "Environment variables"). */
+#include <hwloc.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/described.h"
+
+bool is_topology(const char *what, bool is_file) {
+        hwloc_topology_t t;
+        if (hwloc_topology_init(&t) < 0)
+                return false;
+        bool fine = (is_file ? hwloc_topology_set_xml(t, what) : hwloc_topology_set_synthetic(t, what)) == 0 &&
+                    hwloc_topology_load(t) == 0;
+        hwloc_topology_destroy(t);
+        return fine;
+}
+
+bool describes_another_machine(void) {
+        const char *this_system = getenv("HWLOC_THISSYSTEM"), *xml = getenv("HWLOC_XMLFILE"),
+                   *synthetic = getenv("HWLOC_SYNTHETIC");
+        return ((xml && *xml) || (synthetic && *synthetic)) && !(this_system && strcmp(this_system, "1") == 0);
+}
+
+const char *described_root(void) {
+        const char *root = getenv("HWLOC_FSROOT");
+        return root && *root ? root : "/";
+}

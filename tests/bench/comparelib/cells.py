@@ -28,9 +28,10 @@ SYSTEMS = {
     'both': "numabalanced and the kernel's balancing",
     'hand+kernel': "by hand, then the kernel's balancing",
     'kernel+hand': "the kernel's balancing, then by hand",
+    'kernel+cpus': "the kernel's balancing, CPUs by hand",
 }
 # Run only where they are asked for: what the kernel makes of known nodes, without the daemon.
-ON_REQUEST = ('hand+kernel', 'kernel+hand')
+ON_REQUEST = ('hand+kernel', 'kernel+hand', 'kernel+cpus')
 PACKAGES = {'numad': ['numad'], 'h1': ['redis-server', 'redis-tools'], 'h2': ['postgresql']}
 ATTEMPTS = 2            # a cell that crashed the guest or failed so often is left out
 

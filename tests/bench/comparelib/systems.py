@@ -64,6 +64,7 @@ class Numad(Nothing):
 class Hand(Nothing):
     """taskset and migratepages, process by process, by one who knows the best nodes."""
     PROPERTIES = ()
+    COMMAND = 'taskset -apc {cpus} $p; migratepages $p {others} {home}'
 
     def start(self, services, rules):
         commands = []
@@ -72,7 +73,7 @@ class Hand(Nothing):
             others = ','.join(str(node) for node in numa.online_nodes() if node not in service.home)
             cpus = ','.join(str(cpu) for node in service.home for cpu in numa.cpus_of(node))
             procs = service.cgroup / 'cgroup.procs'
-            commands.append(f'for p in $(cat {procs}); do taskset -apc {cpus} $p; migratepages $p {others} {home}; done')
+            commands.append(f'for p in $(cat {procs}); do {self.COMMAND.format(cpus=cpus, others=others, home=home)}; done')
         # A process may be gone by its turn: a hand goes on with the next.
         lib.run('systemd-run', '--quiet', f'--unit={HAND_UNIT}', *self.PROPERTIES, '-pRemainAfterExit=yes',
                 '/bin/sh', '-c', '; '.join(commands) + '; true')
@@ -104,6 +105,11 @@ class KernelThenHand(HandThenKernel):
     def start(self, services, rules):
         BALANCING.write_text('1')
         super().start(services, rules)
+
+
+class KernelThenCpus(KernelThenHand):
+    """Pages are brought by the kernel alone."""
+    COMMAND = 'taskset -apc {cpus} $p'
 
 
 class Numabalanced(Nothing):
@@ -138,7 +144,7 @@ class Both(Numabalanced):
 
 
 CLASSES = {'nothing': Nothing, 'kernel': Kernel, 'numad': Numad, 'hand': Hand, 'numabalanced': Numabalanced, 'both': Both,
-           'hand+kernel': HandThenKernel, 'kernel+hand': KernelThenHand}
+           'hand+kernel': HandThenKernel, 'kernel+hand': KernelThenHand, 'kernel+cpus': KernelThenCpus}
 
 
 def wait_for_numad():

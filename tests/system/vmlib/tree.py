@@ -71,13 +71,17 @@ def _sources():
 def _make_chroot(suite, directory, say):
     say(f'making a {suite} chroot to build in (about a minute; once, then cached)')
     image.mmdebstrap(suite, ['--variant=essential', '--include=' + ','.join(BUILD_PACKAGES),
-                             '--aptopt=APT::Install-Recommends "false"',
+                             '--aptopt=APT::Install-Recommends "false"', '--skip=output/dev',
                              *(f'--dpkgopt={option}' for option in image.DPKG_OPTIONS)],
                      str(directory / 'chroot.tar'), directory / 'log')
 
 
 def _make_build(suite, chroot, names, directory, say, scratch):
-    """Builds the sources in the chroot. mmdebstrap does it, as it knows how to be root in one without being root."""
+    """Builds the sources in the chroot. mmdebstrap does it, as it knows how to be root in one without being root.
+
+    Its own hooks (tar-in, upload, download) open our files as us: a command would be run as the user namespace's root, to whom
+    the home directory that the cache is in is closed.
+    """
     say(f'building in the {suite} chroot (this machine has a newer glibc than the guest)')
     sources = pathlib.Path(scratch) / 'sources.tar'
     subprocess.run(['tar', '-C', TOP, '-cf', sources, '--null', '-T', '-'], input='\0'.join(names).encode(), check=True)
@@ -85,8 +89,8 @@ def _make_build(suite, chroot, names, directory, say, scratch):
               f'./configure {" ".join(DIRECTORIES)}; make -j{os.cpu_count()}; make install DESTDIR=/tmp/stage; '
               'tar -C /tmp/stage -cf /stage.tar .')
     image.mmdebstrap(suite, ['--variant=custom', '--format=null',
-                             '--skip=update,setup,cleanup,download/empty,check/empty,output/mknod',
-                             f'--setup-hook=tar -C "$1" -xf {chroot}', f'--customize-hook=upload {sources} /sources.tar',
+                             '--skip=update,cleanup,download/empty,check/empty',
+                             f'--setup-hook=tar-in {chroot} /', f'--customize-hook=upload {sources} /sources.tar',
                              f"--customize-hook=chroot \"$1\" sh -c '{script}'",
                              f'--customize-hook=download /stage.tar {directory}/stage.tar'],
                      '-', directory / 'log')

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* A table from an array of JSON objects and a description of its columns, laid out by libsmartcols, which cuts columns to the terminal's width and shows
- * control characters as \xNN. Which columns a narrow terminal can have at all is chosen here. */
+/* A table from an array of JSON objects and a description of its columns, laid out by libsmartcols. Which columns a narrow terminal can have at all, and
+ * where long texts are cut, is chosen here: libsmartcols would leave six characters of each name, to have more of a long reason. */
 #include "table.h"
 
 #include <libsmartcols.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 #include <wchar.h>
+#include <wctype.h>
 
+#include "core/text.h"
 #include "out.h"
 
 /* A column that can be cut still says something with so many characters. */
@@ -31,21 +34,61 @@ static void table_unrefp(struct libscols_table **t) {
         scols_unref_table(*t);
 }
 
-static char *cell_text(const struct column *c, struct json_object *row) {
-        if (c->text)
-                return c->text(row);
-        const char *s = get_string(row, c->key);
-        return strdup(s && *s ? s : "-");
+/* The next character: its bytes, and the terminal cells that it takes. False: the locale cannot show it. */
+static bool next_character(const char *text, size_t *ret_bytes, size_t *ret_cells) {
+        mbstate_t state = { 0 };
+        wchar_t c;
+        size_t n = mbrtowc(&c, text, strnlen(text, MB_LEN_MAX), &state);
+        bool known = n != (size_t) -1 && n != (size_t) -2;
+        int width = known && iswprint((wint_t) c) ? wcwidth(c) : -1;
+        *ret_bytes = known ? n : 1;
+        *ret_cells = (size_t) MAX2(width, 0);
+        return width >= 0;
 }
 
-/* In terminal cells; bytes where the locale cannot tell. */
+/* As this terminal can show it: what is left is \xNN, byte by byte. */
+static char *printable(const char *text) {
+        struct strbuf b = { 0 };
+        const char *rest = text;
+        size_t n, width;
+        while (*rest && next_character(rest, &n, &width))
+                rest += n;
+        if (!*rest)
+                return strdup(text);
+        for (; *text; text += n)
+                if (next_character(text, &n, &width))
+                        strbuf_printf(&b, "%.*s", (int) n, text);
+                else
+                        for (size_t i = 0; i < n; i++)
+                                strbuf_printf(&b, "\\x%02x", (unsigned char) text[i]);
+        return strbuf_steal(&b);
+}
+
+static char *cell_text(const struct column *c, struct json_object *row) {
+        const char *s = c->text ? NULL : get_string(row, c->key);
+        _cleanup_free_ char *made = c->text ? c->text(row) : strdup(s && *s ? s : "-");
+        _cleanup_free_ char *clean = made ? text_clean(made, false) : NULL;
+        return clean ? printable(clean) : NULL;
+}
+
+/* In terminal cells. */
 static size_t width_of(const char *text) {
-        size_t n = mbstowcs(NULL, text, 0);
-        if (n == (size_t) -1)
-                return strlen(text);
-        _cleanup_free_ wchar_t *wide = calloc(n + 1, sizeof(*wide));
-        int width = wide && mbstowcs(wide, text, n + 1) == n ? wcswidth(wide, n) : -1;
-        return width >= 0 ? (size_t) width : strlen(text);
+        size_t sum = 0;
+        for (size_t n, width; *text; text += n) {
+                (void) next_character(text, &n, &width);
+                sum += width;
+        }
+        return sum;
+}
+
+static void cut(char *text, size_t cells) {
+        size_t sum = 0;
+        for (size_t n, width; *text; text += n) {
+                (void) next_character(text, &n, &width);
+                sum += width;
+                if (sum > cells)
+                        *text = n = 0;
+        }
 }
 
 static int make_cells(const struct column *columns, size_t n_columns, struct json_object *rows, struct cells *c) {
@@ -68,17 +111,18 @@ static int make_cells(const struct column *columns, size_t n_columns, struct jso
         return 0;
 }
 
-static size_t least_width(const struct column *columns, const struct cells *c) {
+/* How wide a line is where no column that can be cut is wider than `limit`, but for its heading. */
+static size_t line_width(const struct column *columns, const struct cells *c, size_t limit) {
         size_t sum = 0;
         for (size_t k = 0; k < c->n_columns; k++)
                 if (c->width[k] > 0)
-                        sum += 1 + (columns[k].shrink ? MIN2(c->width[k], (size_t) SHRUNK_WIDTH) : c->width[k]);
+                        sum += 1 + (columns[k].shrink ? MIN2(c->width[k], MAX2(limit, strlen(columns[k].name))) : c->width[k]);
         return sum > 0 ? sum - 1 : 0;
 }
 
 /* Leaves out what does not fit, in the columns' own order. */
 static void choose_columns(const struct column *columns, struct cells *c, size_t terminal) {
-        while (least_width(columns, c) > terminal) {
+        while (line_width(columns, c, SHRUNK_WIDTH) > terminal) {
                 ssize_t first = -1;
                 for (size_t k = 0; k < c->n_columns; k++)
                         if (columns[k].drop > 0 && c->width[k] > 0 && (first < 0 || columns[k].drop < columns[first].drop))
@@ -87,6 +131,16 @@ static void choose_columns(const struct column *columns, struct cells *c, size_t
                         return;
                 c->width[first] = 0;
         }
+}
+
+/* Cuts texts so that lines fit: the widest columns to the same width, those that have less keep it. */
+static void cut_columns(const struct column *columns, struct cells *c, size_t terminal) {
+        size_t limit = terminal;
+        while (limit > 0 && line_width(columns, c, limit) > terminal)
+                limit--;
+        for (size_t k = 0; k < c->n_columns; k++)
+                for (size_t i = 0; i < c->n_rows && columns[k].shrink; i++)
+                        cut(c->text[i * c->n_columns + k], MAX2(limit, strlen(columns[k].name)));
 }
 
 /* Of the terminal that standard output is; 0: it is none, and nothing needs to fit. */
@@ -123,8 +177,7 @@ static int fill(struct libscols_table *table, const struct column *columns, stru
                 if (c->width[k] == 0)
                         continue;
                 struct libscols_column *column = scols_table_new_column(table, columns[k].name, 0, flags);
-                /* Our texts are escaped already, and the \x2d of a unit's name is its own. */
-                if (!column || scols_column_set_safechars(column, "\\") != 0)
+                if (!column)
                         return -ENOMEM;
         }
         for (size_t i = 0; i < c->n_rows; i++) {
@@ -141,10 +194,13 @@ int table_print(const struct column *columns, size_t n_columns, struct json_obje
         if (!table || make_cells(columns, n_columns, rows, &c) < 0)
                 return out_error(EXIT_FAILURE, "out of memory");
         size_t terminal = terminal_width();
-        if (terminal > 0)
+        if (terminal > 0) {
                 choose_columns(columns, &c, terminal);
-        if (scols_table_enable_noheadings(table, !o->legend) != 0 || scols_table_enable_colors(table, o->colour) != 0 ||
-            fill(table, columns, &c, rows) != 0)
+                cut_columns(columns, &c, terminal);
+        }
+        /* Encoding is done. When it does that, libsmartcols takes the \x2d of a unit's name for its own, or counts the backslash as nothing. */
+        if (scols_table_enable_noencoding(table, true) != 0 || scols_table_enable_noheadings(table, !o->legend) != 0 ||
+            scols_table_enable_colors(table, o->colour) != 0 || fill(table, columns, &c, rows) != 0)
                 return out_error(EXIT_FAILURE, "out of memory");
         if (scols_print_table(table) != 0)
                 return out_error(EXIT_FAILURE, "cannot write to standard output");

@@ -70,7 +70,7 @@ static struct json_object *on_explain(const char *unit, void *userdata) {
 
 static void append_stuck(struct json_object **array, const char *who, const char *what) {
         _cleanup_free_ char *text = format_string("%s: %s", who, what);
-        json_append(array, text ? json_object_new_string(text) : NULL);
+        json_append_string(array, text);
 }
 
 static void append_process(struct json_object **array, const char *who, pid_t pid) {

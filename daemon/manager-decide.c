@@ -129,7 +129,7 @@ static bool carry_out(struct manager *m, struct cycle *c) {
         tell_absent_transitions(m, c);
         manager_tell_late_restores(m);
         manager_restore_asked(m, c);
-        if (changes && manager_window_is_open(m, c))
+        if (changes)
                 manager_restore_orphans(m, c);
         return wants;
 }
@@ -152,7 +152,7 @@ void manager_decide(struct manager *m, struct cycle *c) {
                 m->whole = cycle_ref(c);
         }
         bool reloaded = c->config != m->config; /* decided by rules that are no longer in force: look only */
-        bool wants = reloaded || carry_out(m, c);
+        bool wants = !reloaded && carry_out(m, c);
         cycle_unref(old);
         forget_notes(m, c->started_usec);
         manager_update_status(m);
@@ -162,5 +162,8 @@ void manager_decide(struct manager *m, struct cycle *c) {
         }
         manager_looked(m, c);
         manager_watch_update(m, c);
-        choose_interval(m, c, wants);
+        if (reloaded) /* the look that the reload asked for: while this one was under way it counted as that */
+                manager_wake_for(m, 0, WAKE_REQUEST);
+        else
+                choose_interval(m, c, wants);
 }

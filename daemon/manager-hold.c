@@ -25,6 +25,7 @@ int manager_hold_load(struct manager *m) {
                           "\"numabalancectl resume\"",
                           path, path);
                 m->paused = true;
+                manager_hold_save(m); /* the next start finds no damaged file any more */
                 return 0;
         }
         if (r < 0)

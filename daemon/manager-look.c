@@ -148,7 +148,7 @@ void manager_look_failed(struct manager *m, int error) {
 void manager_looked(struct manager *m, struct cycle *c) {
         if (!c->look_only) {
                 m->looked = cycle_unref(m->looked);
-                if (m->n_looks > 0)
+                if (m->n_looks > 0 && c->config == m->config) /* else the next one answers, which comes at once */
                         answer_all(m, c, 0);
                 return;
         }

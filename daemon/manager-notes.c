@@ -40,7 +40,8 @@ void manager_forgive(struct manager *m) {
         history_forgive(&m->history);
         for (size_t i = 0; i < m->n_notes; i++) {
                 m->notes[i]->stubborn = stubborn_free(m->notes[i]->stubborn); /* movers have their own copies */
-                m->notes[i]->undone_until_usec = 0;
+                m->notes[i]->undone_until_usec = m->notes[i]->relief_again_usec = 0;
+                m->notes[i]->n_relief_failed = 0;
         }
 }
 

@@ -61,7 +61,7 @@ static const char *hold_reason(const struct turn *t) {
                 return "its former cpusets are being restored";
         if (n->stuck || n->n_aside > 0)
                 return "a process of it does not respond to being read";
-        if (!manager_window_is_open(m, t->c))
+        if (!manager_window_is_open(m, t->c) && !t->p->relieves)
                 return "outside the windows for changes";
         if (n->undone_until_usec > t->c->started_usec)
                 return "a move made things worse and was undone, not tried again for a while";
@@ -231,8 +231,27 @@ static void begin(const struct turn *t) {
         t->n->last_home = t->p->home_mems;
 }
 
+/* Those whose rule has a rate of its own can take days, whatever the machine could do. */
+static unsigned n_slow(const struct manager *m) {
+        unsigned n = 0;
+        for (struct transition *t = LIST_FIRST(&m->transitions); t; t = transition_next(t))
+                n += !transition_is_late(t) && transition_service(t)->rule->migrate_rate_bytes > 0;
+        return n;
+}
+
 static bool others_go_first(const struct turn *t) {
-        return manager_n_active(t->m) >= TRANSITIONS_MAX || (t->p->move_memory && transition_has_process_of(t->m, t->s));
+        return manager_n_active(t->m) >= TRANSITIONS_MAX ||
+               (t->s->rule->migrate_rate_bytes > 0 && n_slow(t->m) >= TRANSITIONS_SLOW_MAX) ||
+               (t->p->move_memory && transition_has_process_of(t->m, t->s));
+}
+
+/* Memory that we keep from it runs short: it gets that back now, and all else that is due waits for its time. */
+static void relieve(const struct turn *t) {
+        t->p->mems_alone = true;
+        if (t->p->move_memory)
+                add_to_reason(t->p, "moving its pages has to wait");
+        t->p->move_memory = false;
+        t->p->bytes_to_move = 0;
 }
 
 /* A change is due. Does the service still want something afterwards? */
@@ -244,6 +263,13 @@ static bool change(const struct turn *t) {
         const char *hold = hold_reason(t);
         if (hold)
                 return postpone(t, hold);
+        if (t->p->relieves && t->n->relief_again_usec > t->c->started_usec) /* the planner asks for it in each cycle */
+                return postpone(t, "which has just failed, and is tried again soon");
+        if (t->p->relieves && (!manager_window_is_open(t->m, t->c) || others_go_first(t))) {
+                relieve(t);
+                begin(t);
+                return true;
+        }
         if (manager_balancing_undid(t->m, t->c, t->index)) {
                 block_as_undone(t);
                 return true;

@@ -26,7 +26,7 @@ static const char *outcome_word(enum restore_outcome outcome) {
 }
 
 static void answer_when_complete(struct manager *m) {
-        if (!m->restore_call || m->n_restoring > 0)
+        if (!m->restore_call || m->n_awaited > 0 || m->n_restoring > m->n_restoring_services)
                 return;
         int r = bus_reply_restore(m->restore_call, m->restore_results);
         if (r < 0)
@@ -50,6 +50,20 @@ void manager_restore_result(struct manager *m, const char *unit, const char *cgr
         }
 }
 
+/* Of a service: for the answer, where it is about that one. */
+static void tell_awaited(struct manager *m, struct service_note *n, const char *unit, const char *outcome, const char *detail) {
+        if (!n || !n->restore_awaited)
+                return;
+        n->restore_awaited = false;
+        m->n_awaited--;
+        manager_restore_result(m, unit, n->cgroup, outcome, detail);
+}
+
+static void await(struct manager *m, struct service_note *n) {
+        m->n_awaited += !n->restore_awaited;
+        n->restore_awaited = true;
+}
+
 void manager_restore_ended(struct manager *m) {
         m->n_restoring--;
         answer_when_complete(m);
@@ -61,6 +75,12 @@ struct restore_job {
         char *unit;
 };
 
+/* Not by itself before a while has passed, each time for longer. */
+static void try_again_later(const struct manager *m, struct service_note *n) {
+        n->restore_again_usec = manager_now(m) + (RESTORE_AGAIN_USEC << MIN2(n->n_restore_failed, RESTORE_AGAIN_DOUBLINGS));
+        n->n_restore_failed++;
+}
+
 static void on_restored(const char *cgroup, enum restore_outcome outcome, int error, const char *detail, void *userdata) {
         struct restore_job *j = userdata;
         struct manager *m = j->m;
@@ -68,19 +88,18 @@ static void on_restored(const char *cgroup, enum restore_outcome outcome, int er
         if (n) {
                 n->restoring = n->restore_late = false;
                 n->absent_since_usec = 0;
-                if (outcome == RESTORE_FAILED) {
-                        n->restore_again_usec =
-                                manager_now(m) + (RESTORE_AGAIN_USEC << MIN2(n->n_restore_failed, RESTORE_AGAIN_DOUBLINGS));
-                        n->n_restore_failed++;
-                } else {
+                if (outcome == RESTORE_FAILED || error < 0) /* or it is still on record */
+                        try_again_later(m, n);
+                else {
                         n->n_restore_failed = 0;
                         n->restore_asked = false;
                 }
         }
         manager_tell_restored(m, j->unit, cgroup, outcome, error, detail);
-        manager_restore_result(m, j->unit, cgroup, outcome_word(outcome), detail);
+        tell_awaited(m, n, j->unit, outcome_word(outcome), detail);
         free(j->unit);
         free(j);
+        m->n_restoring_services--;
         manager_restore_ended(m);
 }
 
@@ -95,6 +114,7 @@ int manager_restore_one(struct manager *m, const char *cgroup) {
                         return -EALREADY;
                 n->restore_waits = true;
                 m->n_restoring++;
+                m->n_restoring_services++;
                 return 0;
         }
         struct restore_job *j = malloc(sizeof(*j));
@@ -111,11 +131,14 @@ int manager_restore_one(struct manager *m, const char *cgroup) {
         n->restoring = true;
         n->restoring_usec = manager_now(m);
         m->n_restoring++;
+        m->n_restoring_services++;
         /* Always the real operations: a daemon that was set to dry run must still be able to give back what it took before. */
         int r = restore_start(m->record, &m->env->act, n->cgroup, on_restored, j);
         if (r < 0) {
+                try_again_later(m, n);
                 n->restoring = false;
                 m->n_restoring--;
+                m->n_restoring_services--;
                 free(j->unit);
                 free(j);
         }
@@ -126,12 +149,17 @@ void manager_tell_late_restores(struct manager *m) {
         uint64_t now = manager_now(m);
         for (size_t i = 0; i < m->n_notes; i++) {
                 struct service_note *n = m->notes[i];
-                const struct record_entry *e = record_find(m->record, n->cgroup);
-                if (!n->restoring || n->restore_late || now - MIN2(n->restoring_usec, now) <= CHANGE_LATE_USEC)
-                        continue;
-                n->restore_late = true;
-                journal_change_late(e ? e->unit : n->cgroup, n->cgroup, "giving its cpusets back");
+                const struct record_entry *e = n->restoring || n->restore_waits ? record_find(m->record, n->cgroup) : NULL;
+                const struct transition *t = n->restore_waits ? transition_find(m, n->cgroup) : NULL;
+                const char *unit = e ? e->unit : n->cgroup;
+                if (n->restoring && !n->restore_late && now - MIN2(n->restoring_usec, now) > CHANGE_LATE_USEC) {
+                        n->restore_late = true;
+                        journal_change_late(unit, n->cgroup, "giving its cpusets back");
+                }
+                if ((n->restoring && n->restore_late) || (t && transition_is_late(t)))
+                        tell_awaited(m, n, unit, "failed", "a change of its cpuset has not come to an end, and is waited for");
         }
+        answer_when_complete(m);
 }
 
 void manager_restore_waiting(struct manager *m, struct service_note *n) {
@@ -139,16 +167,19 @@ void manager_restore_waiting(struct manager *m, struct service_note *n) {
                 return;
         n->restore_waits = false;
         int r = manager_restore_one(m, n->cgroup);
-        if (r < 0 && r != -EALREADY) {
+        if (r == -ENOENT) /* it gave way, and nothing of ours is left */
+                manager_restore_result(m, n->cgroup, n->cgroup, outcome_word(RESTORE_NOT_OURS), "");
+        else if (r < 0 && r != -EALREADY) {
                 log_warning(r, "%s: could not begin to give its cpusets back: %s", n->cgroup, strerror(-r));
-                manager_restore_result(m, n->cgroup, n->cgroup, "failed", strerror(-r));
+                tell_awaited(m, n, n->cgroup, "failed", strerror(-r));
         }
+        m->n_restoring_services--;
         manager_restore_ended(m);
 }
 
-/* Restores those of the record's entries that `wanted` picks. The names are collected first: restoring removes entries. */
+/* Restores those of the record's entries that `wanted` picks, for who waits for the answer where `asked`. The names are collected first: restoring removes entries. */
 static unsigned restore_some(struct manager *m, bool (*wanted)(struct manager *, const struct record_entry *, const void *),
-                             const void *arg) {
+                             const void *arg, bool asked) {
         size_t n = 0;
         _cleanup_free_ char **names = calloc(m->record->n_entries + 1, sizeof(*names));
         if (!names) {
@@ -164,10 +195,13 @@ static unsigned restore_some(struct manager *m, bool (*wanted)(struct manager *,
                                 log_error(-ENOMEM, "Out of memory while restoring");
                 }
         for (size_t i = 0; i < n; i++) {
+                struct service_note *note = asked ? manager_note(m, names[i]) : NULL;
+                if (note)
+                        await(m, note);
                 int r = manager_restore_one(m, names[i]);
                 if (r < 0 && r != -EALREADY) {
                         log_warning(r, "%s: could not begin to give its cpusets back: %s", names[i], strerror(-r));
-                        manager_restore_result(m, names[i], names[i], "failed", strerror(-r));
+                        tell_awaited(m, note, names[i], "failed", strerror(-r));
                 }
                 free(names[i]);
         }
@@ -190,6 +224,13 @@ static bool is_gone(struct manager *m, const struct record_entry *e) {
         return act->ops->get_cpuset(act->context, &t, &state) == -ENOENT;
 }
 
+/* Does memory run short that we keep from it? */
+static bool is_kept_short(const struct cycle *c, const struct record_entry *e, const struct service_sample *s) {
+        return e->changed_mems && e->ours.mems_set &&
+               (s->memory_pressure_centipercent >= PLAN_PRESSURE_CENTIPERCENT ||
+                plan_nodes_short(&c->observation->machine, &s->effective_mems, c->config->config->settings.keep_free_permille));
+}
+
 static bool want_orphan(struct manager *m, const struct record_entry *e, const void *arg) {
         const struct cycle *c = arg;
         struct service_note *n = manager_note(m, e->cgroup);
@@ -197,9 +238,12 @@ static bool want_orphan(struct manager *m, const struct record_entry *e, const v
                 return false;
         ssize_t i = cycle_find(c, e->cgroup);
         if (i >= 0) {
-                const struct rule *rule = c->observation->services[i].rule;
-                return !rule || rule->place == PLACE_IGNORE || rule->place == PLACE_FOLLOW;
+                const struct service_sample *s = &c->observation->services[i];
+                bool managed = s->rule && s->rule->place != PLACE_IGNORE && s->rule->place != PLACE_FOLLOW;
+                return !managed && (manager_window_is_open(m, c) || is_kept_short(c, e, s));
         }
+        if (!manager_window_is_open(m, c))
+                return false;
         if (c->observation->truncated && !is_gone(m, e)) /* it may only have been left out */
                 return false;
         if (n->absent_since_usec == 0)
@@ -208,7 +252,7 @@ static bool want_orphan(struct manager *m, const struct record_entry *e, const v
 }
 
 void manager_restore_orphans(struct manager *m, const struct cycle *c) {
-        (void) restore_some(m, want_orphan, c);
+        (void) restore_some(m, want_orphan, c, false);
 }
 
 static bool want_asked(struct manager *m, const struct record_entry *e, const void *arg) {
@@ -220,15 +264,15 @@ static bool want_asked(struct manager *m, const struct record_entry *e, const vo
 }
 
 void manager_restore_asked(struct manager *m, const struct cycle *c) {
-        (void) restore_some(m, want_asked, c);
+        (void) restore_some(m, want_asked, c, false);
 }
 
 void manager_restore_all_for_exit(struct manager *m) {
-        (void) restore_some(m, want_all, NULL);
+        (void) restore_some(m, want_all, NULL, false);
 }
 
 int manager_restore_request(struct manager *m, const char *unit, sd_bus_message *call) {
-        if (m->restore_call || m->n_restoring > 0)
+        if (m->restore_call)
                 return -EBUSY;
         /* A dry run that was asked to restore changes something after all, and only one may. */
         if ((m->record->n_entries > 0 || m->record->balancing_changed) && manager_take_lock(m) < 0)
@@ -259,7 +303,7 @@ int manager_restore_request(struct manager *m, const char *unit, sd_bus_message 
         manager_hold_save(m);
         /* One more than there are: what ends at once must not send the answer while others are still begun. */
         m->n_restoring++;
-        unsigned started = all ? restore_some(m, want_all, NULL) : restore_some(m, want_unit, unit);
+        unsigned started = all ? restore_some(m, want_all, NULL, true) : restore_some(m, want_unit, unit, true);
         if (all)
                 (void) manager_balancing_restore(m); /* says itself what goes wrong */
         m->n_restoring--;
@@ -270,6 +314,6 @@ int manager_restore_request(struct manager *m, const char *unit, sd_bus_message 
                 m->restore_results = NULL;
                 return -ENOENT;
         }
-        answer_when_complete(m); /* nothing to wait for: nothing was on record, or it ended at once */
+        manager_tell_late_restores(m); /* answers, where there is nothing to wait for */
         return 0;
 }

@@ -17,10 +17,17 @@
 /* Whoever waits for CPUs all the time is no news. */
 #define CPU_QUIET_USEC USEC_PER_MINUTE
 
-/* What we asked for leaves out nodes that were there before. */
+/* Of the nodes that we asked for those that are there: the record can be older than the topology. */
+static struct node_set narrowed_to(const struct manager *m, const struct record_entry *e) {
+        struct node_set there = topology_nodes_with_memory(m->topology);
+        return node_set_intersect(&e->ours.mems, &there);
+}
+
+/* What we asked for leaves out nodes that were there before. Where none of it is there any more, the kernel goes by the cgroup above. */
 static bool narrows_mems(const struct manager *m, const struct record_entry *e) {
         struct node_set all = e->before.mems_set ? e->before.mems : topology_nodes_with_memory(m->topology);
-        return e->changed_mems && e->ours.mems_set && !node_set_is_subset(&all, &e->ours.mems);
+        struct node_set ours = narrowed_to(m, e);
+        return e->changed_mems && e->ours.mems_set && !node_set_is_empty(&ours) && !node_set_is_subset(&all, &e->ours.mems);
 }
 
 /* And whoever it is about is there: the record keeps services that have ended, too. */
@@ -108,9 +115,10 @@ static void on_glance(void *userdata) {
                 const struct record_entry *e = m->record->entries[i];
                 if (!narrows_now(m, e))
                         continue;
-                if (plan_nodes_short(&machine, &e->ours.mems, keep_free) && !transition_find(m, e->cgroup))
+                struct node_set ours = narrowed_to(m, e);
+                if (plan_nodes_short(&machine, &ours, keep_free) && !transition_find(m, e->cgroup))
                         manager_wake_urgently(m, WAKE_NODE, e->cgroup);
-                least = MIN2(least, room_bytes(&machine, &e->ours.mems, keep_free));
+                least = MIN2(least, room_bytes(&machine, &ours, keep_free));
         }
         machine_sample_done(&machine);
         if (least < UINT64_MAX)

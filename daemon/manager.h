@@ -23,6 +23,8 @@
 
 /* Transitions at the same time; further ones wait for their turn. */
 #define TRANSITIONS_MAX 4u
+/* Of these, those whose rule has a migrate-rate of its own: the others do not wait for all of them. */
+#define TRANSITIONS_SLOW_MAX (TRANSITIONS_MAX - 1)
 /* Where only a memory map is missing for a decision, the next look comes so soon. */
 #define DEEP_SOON_USEC (200 * USEC_PER_MSEC)
 /* One service's numa_maps, or one slice of moving, must be done by then or the service counts as stuck. */
@@ -104,6 +106,7 @@ struct manager {
         struct record *record;
         LIST_HEAD(transition_list, transition) transitions;
         unsigned n_transitions, n_restoring;
+        unsigned n_restoring_services;    /* of these: the others are kernel.numa_balancing */
         struct throttle machine_throttle; /* bytes moved */
         struct balancing balancing;
 
@@ -150,6 +153,7 @@ struct manager {
         /* Who has asked: manager-restore.c and manager-look.c. */
         sd_bus_message *restore_call; /* a Restore() that waits for its outcomes */
         struct json_object *restore_results;
+        unsigned n_awaited; /* services that it waits for */
         struct look looks[LOOKS_MAX];
         unsigned n_looks;
         struct cycle *looked; /* the last that was only looked at, or NULL */
@@ -236,7 +240,7 @@ int manager_restore_one(struct manager *m, const char *cgroup);
 void manager_tell_late_restores(struct manager *m); /* once each */
 /* The transition of this service has ended: begins the restore that waited for it, if any. `n` may be NULL. */
 void manager_restore_waiting(struct manager *m, struct service_note *n);
-/* What no rule manages any more, or was not seen for long. */
+/* What no rule manages any more, or was not seen for long: within the windows, or where memory runs short. */
 void manager_restore_orphans(struct manager *m, const struct cycle *c);
 /* What was asked for and failed: again, less and less often. */
 void manager_restore_asked(struct manager *m, const struct cycle *c);

@@ -8,6 +8,9 @@
 
 /* More than this part of its memory shared with other processes is likely to be a fork that has not ended yet. */
 #define SHARED_SHARE 20
+/* Memory nodes that could not be given back while memory runs short: tried again after this, doubled each time, up to five minutes. */
+#define RELIEF_AGAIN_USEC      (20 * USEC_PER_SEC)
+#define RELIEF_AGAIN_DOUBLINGS 4u
 
 /* The sample's pressure is the average over ten seconds before. */
 static struct move_effort effort_of(const struct transition *t) {
@@ -58,6 +61,7 @@ static struct move_report report_of(const struct transition *t, const struct ser
         unsigned n_ids = m->topology->n_ids;
         const struct service_sample *then = transition_sample(t);
         const struct placement *p = transition_placement(t);
+        const bool restricts = p->restrict_cpus && !p->mems_alone;
         struct cpuset_state state;
         bool have_state =
                 m->host->has_cpuset && manager_act(m)->ops->get_cpuset(manager_act(m)->context, &t->target, &state) >= 0;
@@ -75,20 +79,32 @@ static struct move_report report_of(const struct transition *t, const struct ser
                 .locality_after = now ? sample_locality(now, n_ids) : 0,
                 .distance_after = now ? sample_distance(now, m->topology) : 0,
                 .verified = now != NULL,
-                .cpus_asked = p->restrict_cpus,
+                .cpus_asked = restricts,
                 .mems_asked = p->narrow_mems,
-                .cpus_in_force = p->restrict_cpus && have_state && node_set_is_subset(&effective, &p->home_cpus),
+                .cpus_in_force = restricts && have_state && node_set_is_subset(&effective, &p->home_cpus),
                 .mems_in_force = p->narrow_mems && have_state && node_set_is_subset(&state.effective_mems, &p->home_mems),
                 .error = t->error,
                 .reason = t->why           ? t->why
                           : t->why_partial ? t->why_partial
                                            : p->reason,
         };
-        if (t->error == 0 && p->restrict_cpus && !report.cpus_in_force) {
+        if (t->error == 0 && restricts && !report.cpus_in_force) {
                 report.error = -EREMOTEIO;
                 report.reason = "the CPU restriction did not take effect";
         }
         return report;
+}
+
+/* What gave relief and failed is tried again soon, and less and less often: the planner asks for it in each cycle. */
+static void remember_relief(struct transition *t, int error) {
+        struct service_note *n = t->note;
+        if (!transition_placement(t)->relieves)
+                return;
+        n->n_relief_failed = error < 0 && !t->cancelled ? n->n_relief_failed + 1 : 0;
+        n->relief_again_usec =
+                n->n_relief_failed > 0
+                        ? manager_now(t->m) + (RELIEF_AGAIN_USEC << MIN2(n->n_relief_failed - 1, RELIEF_AGAIN_DOUBLINGS))
+                        : 0;
 }
 
 /* What the planner is to know of it. `error`: what it came to. */
@@ -126,6 +142,7 @@ void transition_finish(struct transition *t, const struct service_sample *now) {
         struct service_note *note = manager_find_note(m, t->target.cgroup);
         if (note && t->n_passes > 0)
                 note->moved_usec = manager_now(m);
+        remember_relief(t, report.error);
         remember(t, now, report.error);
         transition_free(t);
         manager_restore_waiting(m, note);

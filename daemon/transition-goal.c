@@ -122,7 +122,7 @@ static double farthest_at_home(const struct topology *t, const struct placement 
 bool transition_made_worse(const struct transition *t, const struct service_sample *s) {
         const struct placement *p = transition_placement(t);
         const struct service_sample *then = transition_sample(t);
-        if (!p->restrict_cpus || !then->rule)
+        if (!p->restrict_cpus || p->relieves || !then->rule) /* memory elsewhere was the wish, for relief */
                 return false;
         switch (then->rule->place) {
         case PLACE_NODES:

@@ -7,11 +7,8 @@
 #include "report/journal.h"
 #include "transition.h"
 
-/* The home nodes' free memory is looked at so often, and more often where it runs out; so is what a paused move waits for. */
-#define ROOM_CHECK_EVERY_USEC USEC_PER_SEC
-#define LOOK_EVERY_USEC       (250 * USEC_PER_MSEC)
-/* With less room than this it is about to run out, whatever the rate. */
-#define ROOM_NEAR_BYTES (32 * MIB)
+/* Pressure is looked at so often, room where it runs out, and what a paused move waits for. */
+#define LOOK_EVERY_USEC (250 * USEC_PER_MSEC)
 
 static void add_result(struct move_result *total, const struct move_result *r) {
         total->moved_bytes += r->moved_bytes;
@@ -35,42 +32,6 @@ static void add_result(struct move_result *total, const struct move_result *r) {
         total->longest_call_usec = MAX2(total->longest_call_usec, r->longest_call_usec);
         total->longest_slice_usec = MAX2(total->longest_slice_usec, r->longest_slice_usec);
         total->process_vanished |= r->process_vanished;
-}
-
-/* Room on the home nodes */
-
-/* Others allocate too while we move: looked at each second, and whenever what was there is used up. Returns whether it was looked at. */
-static bool look_at_room(struct transition *t, uint64_t moved_bytes) {
-        uint64_t now = manager_now(t->m);
-        t->room_left_bytes -= MIN2(t->room_left_bytes, moved_bytes);
-        if (now < t->next_room_check_usec && t->room_left_bytes > 0)
-                return false;
-        unsigned keep_free = t->m->config->config->settings.keep_free_permille;
-        struct machine_sample machine = { 0 };
-        t->next_room_check_usec = now + ROOM_CHECK_EVERY_USEC;
-        if (t->m->env->ops->read_machine(t->m->env->context, t->m->topology, &machine) < 0) {
-                t->room_left_bytes = MAX2(t->room_left_bytes, UINT64_C(1)); /* the mover keeps its own count all the same */
-                return false;
-        }
-        uint64_t room[NODE_ID_MAX + 1] = { 0 };
-        t->room_left_bytes = 0;
-        NODE_SET_FOREACH (node, &transition_placement(t)->home_mems) {
-                room[node] = node_room_bytes(&machine.nodes[node], keep_free);
-                t->room_left_bytes += room[node];
-        }
-        machine_sample_done(&machine);
-        /* Of several one can fill up while the others have room. Where there is but one, that it has none is waited for: see backoff. */
-        if (t->mover && node_set_count(&transition_placement(t)->home_mems) > 1)
-                t->m->env->ops->mover_see_room(t->mover, room);
-        return true;
-}
-
-/* What is moved in the time between two looks, at the speed so far. */
-static uint64_t near_bytes(const struct transition *t) {
-        uint64_t in_all = t->total.moved_bytes + t->mover_moved_bytes;
-        uint64_t usec = t->moving_usec + manager_now(t->m) - t->pass_began_usec;
-        uint64_t per_sec = usec >= USEC_PER_MSEC ? in_all / (usec / 1000) * 1000 : 0;
-        return MAX2(per_sec * (ROOM_CHECK_EVERY_USEC / USEC_PER_SEC), (uint64_t) ROOM_NEAR_BYTES);
 }
 
 /* Passes */
@@ -102,7 +63,7 @@ static void end_pass(struct transition *t) {
         /* The first pass ends at what the plan gave it. If there were more pages than that, it is no lack of memory. */
         t->next_room_check_usec = 0;
         if (t->n_passes == 1 && t->total.skipped_room_bytes > 0) {
-                (void) look_at_room(t, 0);
+                (void) transition_look_at_room(t, 0);
                 if (t->room_left_bytes > 0)
                         t->total.skipped_room_bytes = 0;
         }
@@ -154,18 +115,20 @@ static int run_slice(void *arg) {
 /* Takes in what the slice's job has seen beside moving. */
 static void look_around(struct transition *t, uint64_t moved_bytes) {
         uint64_t now = manager_now(t->m);
-        struct backoff_look look = {
-                .now_usec = now, .memory_permille = -1, .cpu_permille = -1, .room_bytes = UINT64_MAX, .near_bytes = near_bytes(t)
-        };
+        struct backoff_look look = { .now_usec = now,
+                                     .memory_permille = -1,
+                                     .cpu_permille = -1,
+                                     .room_bytes = UINT64_MAX,
+                                     .near_bytes = transition_near_bytes(t) };
         if (t->looks && t->pressure.has_memory)
                 look.memory_permille = pressure_share(&t->memory_meter, t->pressure.memory_usec, now);
         if (t->looks && t->pressure.has_cpu)
                 look.cpu_permille = pressure_share(&t->cpu_meter, t->pressure.cpu_usec, now);
         if (t->looks)
                 t->next_look_usec = now + LOOK_EVERY_USEC;
-        if (look_at_room(t, moved_bytes))
-                look.room_bytes = t->room_left_bytes;
-        if (t->room_left_bytes < look.near_bytes)
+        if (transition_look_at_room(t, moved_bytes))
+                look.room_bytes = t->room_left_bytes + t->pool_left_bytes;
+        if (t->room_left_bytes + t->pool_left_bytes < look.near_bytes)
                 t->next_room_check_usec = MIN2(t->next_room_check_usec, now + LOOK_EVERY_USEC);
         backoff_look(&t->backoff, &look);
 }
@@ -273,8 +236,9 @@ static int begin_slice(struct transition *t, uint64_t now) {
         uint64_t allowed =
                 MIN2(throttle_available(&t->m->machine_throttle, now), throttle_available(transition_throttle(t), now));
         uint64_t budget = MIN2(t->wanted_bytes, MAX2(allowed, t->m->host->page_bytes));
-        if (t->room_left_bytes > 0) /* where there is none, the mover's own account ends it */
-                budget = MIN2(budget, MAX2(t->room_left_bytes, t->m->host->page_bytes));
+        uint64_t room = t->room_left_bytes + t->pool_left_bytes;
+        if (room > 0) /* where there is none, the mover's own account ends it */
+                budget = MIN2(budget, MAX2(room, t->m->host->page_bytes));
         return begin_job(t, budget, now);
 }
 
@@ -285,6 +249,10 @@ void transition_slice_due(void *userdata) {
         enum hold_cause cause;
         int r;
 
+        if (!manager_window_is_open(m, t->decided)) { /* the next window finds what has come home at home */
+                transition_cancel(t, "the window for changes has ended");
+                return;
+        }
         if (!t->mover) { /* it is its turn, perhaps */
                 transition_enter(t, t->phase);
                 return;
@@ -334,7 +302,7 @@ void transition_move(struct transition *t) {
         }
         _cleanup_(transition_goal_done) struct transition_goal g = { 0 };
         int r = transition_make_goal(t, &g);
-        t->room_left_bytes = 0;
+        t->room_left_bytes = t->pool_left_bytes = 0;
         NODE_SET_FOREACH (node, &p->home_mems)
                 t->room_left_bytes += r >= 0 ? g.room[node] : 0;
         if (r >= 0)

@@ -17,6 +17,8 @@
 /* After an undo the same placement is not tried again for this long. */
 #define UNDONE_HOLD_USEC (15 * USEC_PER_MINUTE)
 
+#define SET_MEANWHILE "somebody else has set its cpuset meanwhile, which is left as it is"
+
 /* Cpusets */
 
 static enum phase phase_after_change(const struct transition *t) {
@@ -64,8 +66,22 @@ static bool is_written(const struct transition *t, int result) {
                 !cpuset_mems_equal(&now.configured, &t->before.configured));
 }
 
+/* Somebody else's is there now, and nothing of ours: as if we had not meant to. */
+static void give_way(struct transition *t) {
+        struct manager *m = t->m;
+        int r = record_take_back(m->record, t->target.cgroup, t->was_noted ? &t->noted : NULL);
+        if (r < 0)
+                log_warning(r, "%s: could not take back what was noted of it, ignoring: %s", t->target.unit, strerror(-r));
+        transition_fail(t, -ESTALE, SET_MEANWHILE);
+}
+
 static void on_changed(int result, void *userdata) {
         struct transition *t = userdata;
+        if (result == -ESTALE) {
+                t->changing = t->change_late = false;
+                give_way(t);
+                return;
+        }
         t->written = t->phase == PHASE_WIDEN && is_written(t, result);
         t->refused |= result < 0 && result != -ENOENT && result != -ECANCELED && result != -EAGAIN && result != -EBUSY;
         if (result >= 0)
@@ -79,10 +95,33 @@ static void on_changed(int result, void *userdata) {
         }
 }
 
+/* What may be there: what was when it began, and all that is on record. */
+static void known_values(const struct transition *t, struct cpuset_premise *ret) {
+        *ret = (struct cpuset_premise) { 0 };
+        cpuset_premise_add(ret, &t->before.configured);
+        if (!t->was_noted)
+                return;
+        cpuset_premise_add(ret, &t->noted.before);
+        cpuset_premise_add(ret, &t->noted.ours);
+        cpuset_premise_add(ret, &t->noted.seen);
+}
+
 /* Records, then changes; the phase goes on when the kernel says that the change is in force. */
 static void begin_change(struct transition *t, const struct cpuset_state *state) {
         struct manager *m = t->m;
         const struct act *act = manager_act(m);
+        const struct record_entry *e = record_find(m->record, t->target.cgroup);
+        struct cpuset_premise premise;
+        struct cpuset_change change = t->change;
+        t->was_noted = e != NULL;
+        t->noted = e ? *e : (struct record_entry) { 0 };
+        t->noted.cgroup = t->noted.unit = NULL;
+        known_values(t, &premise);
+        if (!cpuset_premise_holds(&premise, &change, &state->configured)) {
+                transition_fail(t, -ESTALE, SET_MEANWHILE);
+                return;
+        }
+        change.premise = &premise;
         int r = record_before_change(m->record, &t->target, state, &t->change);
         if (r < 0) {
                 transition_fail(t, r, "the change could not be recorded, so it was not made");
@@ -90,9 +129,13 @@ static void begin_change(struct transition *t, const struct cpuset_state *state)
         }
         t->changing = true;
         t->change_began_usec = manager_now(m);
-        r = act->ops->set_cpuset(act->context, &t->target, &t->change, on_changed, t);
+        r = act->ops->set_cpuset(act->context, &t->target, &change, on_changed, t);
         if (r < 0) {
                 t->changing = t->change_late = false;
+                if (r == -ESTALE) {
+                        give_way(t);
+                        return;
+                }
                 t->refused = r != -ENOMEM && r != -EBUSY && r != -EAGAIN; /* these are ours */
                 transition_fail(t, r, "its cpuset could not be changed");
         }
@@ -129,6 +172,10 @@ void transition_widen(struct transition *t) {
         const struct placement *p = transition_placement(t);
         struct cpuset_state state;
 
+        if (p->mems_alone) { /* that narrows nothing */
+                transition_enter(t, PHASE_NARROW);
+                return;
+        }
         if (transition_waits_for_companion(t)) /* not on CPUs away from its memory */
                 return;
         if (!has_cpuset(t)) {
@@ -209,7 +256,7 @@ void transition_narrow(struct transition *t) {
                 return;
         struct cpuset_change *c = &t->change;
         *c = (struct cpuset_change) { 0 };
-        if (!t->mems_follow) /* else they have just been changed */
+        if (!t->mems_follow && !transition_placement(t)->mems_alone) /* else they have just been changed */
                 narrow_cpus(t, &state, c);
         narrow_mems(t, &state, c);
         /* With memory left behind the kernel would move it all at once, and hold up whoever writes: first it is counted. */

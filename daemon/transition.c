@@ -188,7 +188,7 @@ static bool wants_another_pass(const struct transition *t, const struct service_
 
 /* The move has come to rest; memory nodes that are to be narrowed are, if what is left elsewhere allows it. False: nothing is to be narrowed. */
 static bool narrows_late(struct transition *t, const struct service_sample *s) {
-        if (!t->mems_wait || t->counted)
+        if (!t->mems_wait || t->counted || !manager_window_is_open(t->m, t->decided))
                 return false;
         t->counted = true;
         if (transition_may_narrow(t, s))
@@ -198,6 +198,11 @@ static bool narrows_late(struct transition *t, const struct service_sample *s) {
                                 "too much of its memory is still elsewhere (pinned, shared, bound or without room), which "
                                 "narrowing its memory nodes would have the kernel move all at once");
         return true;
+}
+
+/* Is the service another rule's by now, or nobody's? Under a newer configuration all that is under way was cancelled. */
+static bool lost_its_rule(const struct transition *t, const struct cycle *c, size_t index) {
+        return c->config == t->decided->config && c->observation->services[index].rule != transition_sample(t)->rule;
 }
 
 void transition_observed(struct transition *t, struct cycle *c, ssize_t index) {
@@ -210,6 +215,10 @@ void transition_observed(struct transition *t, struct cycle *c, ssize_t index) {
                 /* Between the steps that come back by themselves there is nothing to wait for any more. */
                 if (t->phase == PHASE_VERIFY)
                         transition_fail(t, -ESRCH, "the service ended");
+                return;
+        }
+        if (!t->cancelled && lost_its_rule(t, c, (size_t) index)) {
+                transition_cancel(t, "the rule that it is moved by does not match it any more");
                 return;
         }
         if (t->phase != PHASE_VERIFY)
@@ -271,8 +280,10 @@ int transition_start(struct manager *m, struct cycle *c, size_t index) {
         struct transition *t = note ? calloc(1, sizeof(*t)) : NULL;
         if (!t)
                 return -ENOMEM;
-        /* From here on it is under way, until finish() says otherwise. */
-        int r = history_record_placed(&m->history, s->cgroup, &p->home, now);
+        /* From here on it is under way, until finish() says otherwise. Who gets only memory nodes back stays at home where it lives. */
+        const struct history_entry *h = p->mems_alone ? history_find(&m->history, s->cgroup) : NULL;
+        const struct node_set home = h && h->placed ? h->home : p->home;
+        int r = history_record_placed(&m->history, s->cgroup, &home, now);
         if (r < 0) {
                 free(t);
                 return r;

@@ -26,6 +26,8 @@ struct transition {
         struct target target;
         struct cpuset_state before;  /* when it began */
         struct cpuset_change change; /* under way, or the last */
+        struct record_entry noted;   /* what was on record before that; without names */
+        bool was_noted;
         uint64_t change_began_usec, narrow_usec;
         bool changing;    /* a change is under way */
         bool change_late; /* and does not return: said so */
@@ -48,6 +50,7 @@ struct transition {
         struct move_result total;                                         /* of all passes */
         unsigned n_passes, n_shallow;
         uint64_t room_left_bytes; /* of the home nodes, as last seen and less what was moved since */
+        uint64_t pool_left_bytes; /* the same for its hugetlb pages, as far as their pools reach */
         uint64_t started_usec, next_room_check_usec, verify_from_usec;
 
         /* Turns: transition-turn.c. */
@@ -109,6 +112,13 @@ uint64_t turn_when(struct transition *t, uint64_t now, enum hold_cause *ret_caus
 void turn_leave(struct transition *t);
 /* Calls those who wait, as far as there are turns; to be called whenever a slice, a wait or a transition ends. */
 void turn_pass_on(struct manager *m, uint64_t now);
+
+/* transition-room.c */
+
+/* Others allocate too while we move: looked at each second, and whenever what was there is used up. Returns whether it was looked at. */
+bool transition_look_at_room(struct transition *t, uint64_t moved_bytes);
+/* What is moved in the time between two looks, at the speed so far. */
+uint64_t transition_near_bytes(const struct transition *t);
 
 /* transition-companions.c */
 

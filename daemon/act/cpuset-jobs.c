@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "act/cgroupfs.h"
+#include "act/cpuset.h"
 #include "act/waiting.h"
 #include "core/util.h"
 
@@ -17,6 +18,8 @@ struct cpuset_job {
         char *cgroup, *unit;             /* unit: the service manager writes; NULL: we do */
         enum unit_job_kind kind;
         struct cpuset_change change;
+        struct cpuset_premise *premise;
+        bool lost; /* not answered in time */
         ops_done done;
         void *userdata;
 };
@@ -24,6 +27,7 @@ struct cpuset_job {
 static struct cpuset_job *job_free(struct cpuset_job *j) {
         free(j->cgroup);
         free(j->unit);
+        free(j->premise);
         free(j);
         return NULL;
 }
@@ -41,12 +45,25 @@ static int job_new(struct cpuset_jobs *jobs, const struct target *t, const struc
                                    .change = *c,
                                    .done = done,
                                    .userdata = userdata };
-        if (!j->cgroup || (by_manager && !j->unit)) {
+        if (c->premise)
+                j->premise = malloc(sizeof(*j->premise));
+        if (!j->cgroup || (by_manager && !j->unit) || (c->premise && !j->premise)) {
                 job_free(j);
                 return -ENOMEM;
         }
+        if (c->premise)
+                *j->premise = *c->premise;
+        j->change.premise = j->premise;
         *ret = j;
         return 0;
+}
+
+/* Last, as it may have waited for long: is there still what it was decided on? Where that cannot be read, whoever writes will find out why. */
+static int check_premise(const struct cpuset_job *j) {
+        struct cpuset_state now;
+        if (!j->premise || cgroupfs_get_cpuset(j->jobs->host, j->cgroup, &now) < 0)
+                return 0;
+        return cpuset_premise_holds(j->premise, &j->change, &now.configured) ? 0 : -ESTALE;
 }
 
 /* That part of it which can run on another thread. */
@@ -56,29 +73,56 @@ static int job_run(void *arg) {
         int r = cpuset_find_waiting(j->jobs->host, j->cgroup, j->change.change_mems, j->jobs->enabling_waits, &tid);
         if (r != 0)
                 return r > 0 ? -EAGAIN : r;
-        return j->unit ? 0 : cgroupfs_set_cpuset(j->jobs->host, j->cgroup, &j->change);
+        r = j->unit ? 0 : check_premise(j);
+        return r < 0 || j->unit ? r : cgroupfs_set_cpuset(j->jobs->host, j->cgroup, &j->change);
 }
 
 static void start_waiting(struct cpuset_jobs *jobs);
 
-/* Another one may begin. */
-static void finish(struct cpuset_job *j, int result) {
+/* Who asked was told: another one may begin. */
+static void finish(struct cpuset_job *j) {
         struct cpuset_jobs *jobs = j->jobs;
         if (j->unit) {
                 LIST_REMOVE(j, entry);
                 jobs->n_under_way[j->kind]--;
+                jobs->n_lost[j->kind] -= j->lost;
         }
-        j->done(result, j->userdata);
         job_free(j);
         start_waiting(jobs);
 }
 
+/* For as long as nothing is answered, none that waits can begin: they are told, and not only that it takes long. */
+static void refuse_waiting(struct cpuset_jobs *jobs, enum unit_job_kind kind) {
+        struct cpuset_job_queue refused = STAILQ_HEAD_INITIALIZER(refused);
+        struct cpuset_job *j;
+        STAILQ_CONCAT(&refused, &jobs->waiting[kind]);
+        while ((j = STAILQ_FIRST(&refused))) {
+                STAILQ_REMOVE_HEAD(&refused, behind);
+                j->done(-EBUSY, j->userdata);
+                job_free(j);
+        }
+}
+
 static void on_answer(int result, void *userdata) {
-        finish(userdata, result);
+        struct cpuset_job *j = userdata;
+        struct cpuset_jobs *jobs = j->jobs;
+        enum unit_job_kind kind = j->kind;
+        j->lost = result == -ETIMEDOUT;
+        jobs->n_lost[kind] += j->lost;
+        j->done(result, j->userdata);
+        if (jobs->n_lost[kind] >= UNIT_JOBS_MAX)
+                refuse_waiting(jobs, kind);
+}
+
+static void on_over(void *userdata) {
+        finish(userdata);
 }
 
 static int ask_manager(struct cpuset_job *j) {
-        return systemd_set_cpuset(j->jobs->options->bus, j->jobs->unit_changes, j->unit, &j->change, on_answer, j);
+        int r = check_premise(j);
+        return r < 0 ? r
+                     : systemd_set_cpuset(j->jobs->options->bus, j->jobs->unit_changes, j->unit, &j->change, on_answer, on_over,
+                                          j);
 }
 
 static void job_done(int result, void *arg) {
@@ -86,8 +130,10 @@ static void job_done(int result, void *arg) {
         int r = result;
         if (result >= 0 && j->unit)
                 r = ask_manager(j);
-        if (r < 0 || !j->unit)
-                finish(j, r);
+        if (r < 0 || !j->unit) {
+                j->done(r, j->userdata);
+                finish(j);
+        }
 }
 
 /* Where this returns an error, the job is still the caller's. */
@@ -150,6 +196,10 @@ int cpuset_jobs_begin(struct cpuset_jobs *jobs, const struct target *t, const st
         int r = job_new(jobs, t, c, done, userdata, &j);
         if (r < 0)
                 return r;
+        if (j->unit && jobs->n_lost[j->kind] >= UNIT_JOBS_MAX) {
+                job_free(j);
+                return -EBUSY;
+        }
         if (j->unit && jobs->n_under_way[j->kind] >= UNIT_JOBS_MAX) {
                 STAILQ_INSERT_TAIL(&jobs->waiting[j->kind], j, behind);
                 return 0;

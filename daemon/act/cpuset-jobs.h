@@ -13,7 +13,8 @@ struct host;
 struct cpuset_job;
 
 /* Of the service manager, so many changes of each kind at a time; others wait for their turn. The system bus lets nobody wait for more than 128 answers
- * (dbus-daemon's max_replies_per_connection), and refuses the rest. */
+ * (dbus-daemon's max_replies_per_connection), and refuses the rest. What is not answered in time it goes on waiting for, so that counts until it is answered
+ * after all; where all of a kind are such, the others are told -EBUSY. */
 #define UNIT_JOBS_MAX 48u
 /* Those that would wait for a thread that hangs are looked at before, which takes seconds where one does: the others go past them. */
 enum unit_job_kind { UNIT_JOB_QUICK, UNIT_JOB_CHECKED, _UNIT_JOB_KIND_MAX };
@@ -27,8 +28,8 @@ struct cpuset_jobs {
         struct unit_change_list *unit_changes;
         bool enabling_waits; /* see act/waiting.h */
         bool starting;
-        /* Of the service manager: under way, and waiting for that. */
-        unsigned n_under_way[_UNIT_JOB_KIND_MAX];
+        /* Of the service manager: under way, of these those that nobody waits for any more, and waiting for their turn. */
+        unsigned n_under_way[_UNIT_JOB_KIND_MAX], n_lost[_UNIT_JOB_KIND_MAX];
         struct cpuset_job_list under_way;
         struct cpuset_job_queue waiting[_UNIT_JOB_KIND_MAX];
 };

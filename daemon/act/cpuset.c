@@ -30,6 +30,19 @@ bool cpuset_mems_are_free(const struct cpuset_state *s) {
         return !s->configured.mems_set || node_set_is_subset(&s->parent_effective_mems, &s->configured.mems);
 }
 
+bool cpuset_premise_holds(const struct cpuset_premise *p, const struct cpuset_change *c, const struct cpuset_value *configured) {
+        bool cpus = !p || !c->change_cpus, mems = !p || !c->change_mems;
+        for (size_t i = 0; p && i < p->n; i++) {
+                cpus |= cpuset_cpus_equal(&p->values[i], configured);
+                mems |= cpuset_mems_equal(&p->values[i], configured);
+        }
+        return cpus && mems;
+}
+
+void cpuset_premise_add(struct cpuset_premise *p, const struct cpuset_value *v) {
+        p->values[p->n++] = *v;
+}
+
 static bool cpus_in_force(const struct cpuset_state *s, const struct cpuset_value *v) {
         if (!v->cpus_set)
                 return cpu_mask_equal(&s->effective_cpus, &s->parent_effective_cpus);

@@ -14,6 +14,11 @@ bool cpuset_mems_equal(const struct cpuset_value *a, const struct cpuset_value *
 bool cpuset_cpus_are_free(const struct cpuset_state *s);
 bool cpuset_mems_are_free(const struct cpuset_state *s);
 
+/* Does the premise of a change still hold? NULL always does. */
+bool cpuset_premise_holds(const struct cpuset_premise *p, const struct cpuset_change *c, const struct cpuset_value *configured);
+/* One value more. There must be room. */
+void cpuset_premise_add(struct cpuset_premise *p, const struct cpuset_value *v);
+
 /* Does the state show that the change took effect? A set value is in force when it is configured and exactly those of its members are effective that the
  * parent has, and at least one is: of a set wholly outside the parent's the kernel says nothing and uses the parent's (cgroup-v2.rst,
  * cpuset.cpus). An unset one when all that the parent has is effective. */

@@ -54,7 +54,7 @@ int hold_save(const char *path, const struct hold *h) {
                 const char *text = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE);
                 _cleanup_free_ char *line = text ? format_string("%s\n", text) : NULL;
                 if (line)
-                        r = write_file_atomically(path, line);
+                        r = write_file_atomically(path, line, NULL);
         }
         json_object_put(o);
         return r;

@@ -12,7 +12,10 @@
 #define SPOTS_MIN 32u
 
 int mover_ask(struct mover *m, size_t n, void *const *addresses, int *status) {
-        long r = m->act.ops->move_pages(m->act.context, m->speaker, n, addresses, NULL, false, status);
+        const struct act *act = &m->act;
+        long r = act->ops->move_pages(act->context, m->speaker, n, addresses, NULL, false, status);
+        if ((r == -ESRCH || r == -EINVAL) && mover_other_speaker(m))
+                r = act->ops->move_pages(act->context, m->speaker, n, addresses, NULL, false, status);
         m->result.n_calls++;
         /* A process that has just ended, or is a zombie, has no memory to ask about. */
         return r == -EINVAL ? -ESRCH : r < 0 ? (int) r : 0;

@@ -226,11 +226,17 @@ static inline uint64_t mover_step_bytes(const struct mover *m, uint32_t range) {
         return m->ranges[range].page_bytes;
 }
 
-/* mover-ranges.c */
+/* mover-process.c */
 
 /* Is it still the process that was meant, and still in the cgroup? 1: yes; 0: no, leave it alone; -ESRCH: it ended; other negative errno. The first time
  * it opens cgroup_fd, from then on that tells. */
 int mover_check_process(struct mover *m, const struct process_ref *p);
+/* When something of the present process was not to be had as its speaker shows it: does another thread speak for it since? It is checked anew then; what failed
+ * is to be tried once more. */
+bool mover_other_speaker(struct mover *m);
+
+/* mover-ranges.c */
+
 /* Reads numa_maps and maps. -ESRCH, -ENOMEM, or another negative errno where they cannot be read. */
 int mover_load_ranges(struct mover *m);
 

@@ -89,7 +89,10 @@ static size_t count_tried(const struct mover *m, const struct unit *units, size_
 
 static long call_kernel(struct mover *m, size_t n, bool all) {
         uint64_t began = mover_now_usec();
-        long rc = m->act.ops->move_pages(m->act.context, m->speaker, n, m->addresses, m->nodes, all, m->status);
+        const struct act *act = &m->act;
+        long rc = act->ops->move_pages(act->context, m->speaker, n, m->addresses, m->nodes, all, m->status);
+        if ((rc == -ESRCH || rc == -EINVAL) && mover_other_speaker(m))
+                rc = act->ops->move_pages(act->context, m->speaker, n, m->addresses, m->nodes, all, m->status);
         uint64_t took = mover_now_usec() - began;
         m->result.n_calls++;
         m->result.asked_pages += n;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Which process, and which of its mappings. */
+/* Which of a process's mappings. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -23,55 +23,6 @@
 /* See is_bound_to_show(). */
 #define SPOT_MUCH 16u
 #define SPOT_LESS 256u
-
-static int ended(int r) {
-        return host_vanished(r) ? -ESRCH : r;
-}
-
-/* Whoever speaks for it now; where another than the first thread does, he is whose end must be noticed: his cgroup is kept open. 1, or negative errno. */
-static int find_speaker(struct mover *m, const struct process_ref *p, const struct proc_stat *stat) {
-        m->speaker = process_speaker(m->host, p->pid, stat);
-        if (m->speaker < 0)
-                return m->speaker;
-        if (m->speaker == p->pid || m->cgroup_fd < 0)
-                return 1;
-        close(m->cgroup_fd);
-        m->cgroup_fd = process_open(m->host, p, "cgroup", &m->speaker);
-        return m->cgroup_fd < 0 ? m->cgroup_fd : 1;
-}
-
-/* The same without what is kept open. */
-static int check_anew(struct mover *m, const struct process_ref *p) {
-        struct proc_stat stat;
-        char path[64];
-        int member = m->cgroup ? host_process_is_in(m->host, p->pid, m->cgroup) : 1;
-        if (member < 0)
-                return member;
-        /* The start time last: if it still is the same process now, it was when the cgroup was read, and opened. */
-        (void) snprintf(path, sizeof(path), "proc/%d/stat", p->pid);
-        int r = proc_stat_read(m->host->root_fd, path, &stat);
-        if (r < 0)
-                return r;
-        if (stat.start_ticks != p->start_ticks)
-                return -ESRCH;
-        r = find_speaker(m, p, &stat);
-        return r < 0 ? r : member;
-}
-
-int mover_check_process(struct mover *m, const struct process_ref *p) {
-        if (m->cgroup_fd >= 0) { /* of this process and no other; once it is a zombie, move_pages() says so */
-                int r = host_process_is_still_in(m->host, m->cgroup_fd, m->cgroup);
-                if (r != -EFBIG && (r >= 0 || m->speaker == p->pid))
-                        return ended(r);
-                if (r < 0 && r != -EFBIG) { /* a thread that spoke for it has ended: another one may */
-                        close(m->cgroup_fd);
-                        m->cgroup_fd = -EBADF;
-                }
-        }
-        if (m->cgroup && m->cgroup_fd < 0)
-                m->cgroup_fd = host_process_open_cgroup(m->host, p->pid);
-        return ended(check_anew(m, p));
-}
 
 /* numa_maps */
 
@@ -301,10 +252,7 @@ static int look_up_ranges(struct mover *m) {
         return r;
 }
 
-int mover_load_ranges(struct mover *m) {
-        _cleanup_free_ char *buffer = malloc(TEXT_BUFFER_BYTES);
-        if (!buffer)
-                return -ENOMEM;
+static int load(struct mover *m, char *buffer) {
         m->n_ranges = m->range = 0;
         m->n_mappings = 0;
         m->known_pages = m->small_pages = 0;
@@ -325,9 +273,30 @@ int mover_load_ranges(struct mover *m) {
         if (r >= 0 && m->n_ranges > 0)
                 r = look_up_ranges(m);
         if (r < 0)
-                return ended(r);
+                return host_vanished(r) ? -ESRCH : r;
         drop_endless(m);
         m->trusts = m->pagemap_fd >= 0 && m->known_pages >= KNOWN_PAGES_MIN; /* pagemap says what is present */
         m->spots = m->pagemap_fd >= 0 && m->small_pages >= KNOWN_PAGES_MIN && m->how == PAGES_HOME;
         return 0;
+}
+
+/* Where who spoke for it has ended since, what he showed may have been nothing, or a part: all is read again from another, once, and counted once. */
+int mover_load_ranges(struct mover *m) {
+        const size_t size = m->topology->n_ids * sizeof(*m->assigned);
+        const uint64_t resume_at = m->resume_at, skipped_policy_bytes = m->result.skipped_policy_bytes;
+        _cleanup_free_ char *buffer = malloc(TEXT_BUFFER_BYTES);
+        _cleanup_free_ uint64_t *assigned = malloc(size);
+        if (!buffer || !assigned)
+                return -ENOMEM;
+        memcpy(assigned, m->assigned, size);
+        int r = load(m, buffer);
+        if ((r < 0 && r != -ESRCH) || !mover_other_speaker(m))
+                return r;
+        memcpy(m->assigned, assigned, size);
+        m->resume_at = resume_at;
+        m->result.skipped_policy_bytes = skipped_policy_bytes;
+        if (m->pagemap_fd >= 0)
+                close(m->pagemap_fd);
+        m->pagemap_fd = -EBADF;
+        return load(m, buffer);
 }

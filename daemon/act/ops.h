@@ -35,10 +35,18 @@ struct cpuset_state {
         bool populated; /* there are processes in it or below */
 };
 
+/* What a change was decided on: it is made only where one of these is configured on each side that changes. Anything else somebody has set meanwhile. */
+#define CPUSET_PREMISE_MAX 5u
+struct cpuset_premise {
+        size_t n;
+        struct cpuset_value values[CPUSET_PREMISE_MAX];
+};
+
 /* A change; fields not marked are left alone. An unset value (…_set false in value) clears. */
 struct cpuset_change {
         bool change_cpus, change_mems;
         struct cpuset_value value;
+        const struct cpuset_premise *premise; /* NULL: whatever is there. Of no use once set_cpuset() has returned */
 };
 
 /* Called exactly once, from the event loop; 0 or negative errno: what the writer was told, which is not yet the truth. */
@@ -64,8 +72,9 @@ struct act_ops {
         /* Starts a change; `done` is called later, or before this returns. Returns 0, or negative errno when it could not
          * be started (then `done` is not called). -EROFS from the null implementation.
          * Results to expect: -ENOENT (cgroup or unit gone), -ENOSPC (the kernel refuses to clear), -EBUSY (the controller cannot be enabled:
-         * a cgroup above holds processes), -EOPNOTSUPP (the controller is not available there), -EPERM (not ours to write), -ENOTCONN,
-         * -ETIMEDOUT, -EAGAIN (memory nodes are not changed while a thread of it hangs in the kernel: act/waiting.h). */
+         * a cgroup above holds processes; or the service manager owes too many answers, and was not asked), -EOPNOTSUPP (the controller is not
+         * available there), -EPERM (not ours to write), -ENOTCONN, -ETIMEDOUT (it may still be made), -EAGAIN (memory nodes are not changed while
+         * a thread of it hangs in the kernel: act/waiting.h), -ESTALE (when its turn came, its premise no longer held: nothing was changed). */
         int (*set_cpuset)(void *context, const struct target *t, const struct cpuset_change *c, ops_done done, void *userdata);
 
         /* move_pages(2), same conventions; `nodes` NULL asks. From any thread. `all`: MPOL_MF_MOVE_ALL, which also moves pages that other
@@ -99,8 +108,9 @@ struct sd_event;
 
 /* What the real implementation works with. All are borrowed and must outlive it. */
 struct act_real_options {
-        struct sd_bus *bus;     /* system bus for the service manager; NULL: none (OWNER_SYSTEMD then gives -ENOTCONN) */
-        struct sd_event *event; /* for call_later; NULL: the bus's */
+        struct sd_bus *bus;         /* system bus for the service manager; NULL: none (OWNER_SYSTEMD then gives -ENOTCONN) */
+        struct sd_event *event;     /* for call_later; NULL: the bus's */
+        uint64_t answer_limit_usec; /* the service manager's answers are waited for so long; 0: 90 s */
         /* Runs `run(arg)` on another thread, then `done(result, arg)` on the event loop, exactly once; returns 0 or negative errno (then
          * neither is called). A write of cpuset.mems blocks its writer while the kernel moves memory; without this (NULL) it is done in place. */
         int (*run_blocking)(void *pool, int (*run)(void *arg), ops_done done, void *arg);

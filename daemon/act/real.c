@@ -188,7 +188,8 @@ int act_real_new_with(const struct host *h, const struct act_real_options *optio
         real->options = *options;
         if (!real->options.event && options->bus)
                 real->options.event = sd_bus_get_event(options->bus);
-        LIST_INIT(&real->unit_changes);
+        LIST_INIT(&real->unit_changes.open);
+        real->unit_changes.limit_usec = options->answer_limit_usec;
         LIST_INIT(&real->laters);
         struct utsname name;
         real->jobs.host = h;

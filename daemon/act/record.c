@@ -99,22 +99,45 @@ int record_settle(struct record *r) {
 
 /* To disk, once it is so in memory. */
 
-static int save_line(struct record *r, char *line) {
-        int k = line ? record_append(r, line) : -ENOMEM;
-        free(line);
-        return k;
+/* What says `of` as a line, to be freed; NULL when memory ran out. */
+typedef char *(*line_maker)(const void *of);
+
+static int save_line(struct record *r, line_maker line_of, const void *of) {
+        _cleanup_free_ char *line = line_of(of);
+        return line ? record_append(r, line) : -ENOMEM;
+}
+
+/* As a line, or all of it; where that fails, the other way round. */
+static int save(struct record *r, line_maker line_of, const void *of) {
+        bool as_line = record_takes_line(r);
+        int k = as_line ? save_line(r, line_of, of) : record_write(r);
+        if (k < 0 && as_line)
+                return record_write(r);
+        return k < 0 && record_bears_line(r) ? save_line(r, line_of, of) : k;
+}
+
+static char *entry_line(const void *entry) {
+        return record_entry_line(entry);
+}
+
+static char *forget_line(const void *cgroup) {
+        return record_forget_line(cgroup);
+}
+
+static char *balancing_line(const void *record) {
+        return record_balancing_line(record);
 }
 
 static int save_entry(struct record *r, const struct record_entry *e) {
-        return record_takes_line(r) ? save_line(r, record_entry_line(e)) : record_write(r);
+        return save(r, entry_line, e);
 }
 
 static int save_forgotten(struct record *r, const char *cgroup) {
-        return record_takes_line(r) ? save_line(r, record_forget_line(cgroup)) : record_write(r);
+        return save(r, forget_line, cgroup);
 }
 
 static int save_balancing(struct record *r) {
-        return record_takes_line(r) ? save_line(r, record_balancing_line(r)) : record_write(r);
+        return save(r, balancing_line, r);
 }
 
 /* What was, what is ours */
@@ -197,6 +220,20 @@ int record_forget(struct record *r, const char *cgroup) {
                 put_in(r, e);
         else
                 entry_free(e);
+        return k;
+}
+
+int record_take_back(struct record *r, const char *cgroup, const struct record_entry *was) {
+        struct record_entry *e = record_find(r, cgroup);
+        if (!e || !was)
+                return record_forget(r, cgroup);
+        struct record_entry noted = *e;
+        *e = *was;
+        e->cgroup = noted.cgroup;
+        e->unit = noted.unit;
+        int k = save_entry(r, e);
+        if (k < 0)
+                *e = noted;
         return k;
 }
 

@@ -33,8 +33,9 @@ struct record {
         /* The file: the whole with so many lines after it, and so many bytes in all. */
         size_t n_lines;
         uint64_t file_bytes;
-        bool can_append; /* it is there, and ends where a line may begin */
-        size_t few;      /* RECORD_FEW; tests have less */
+        size_t lines_until; /* the whole could not be written: lines follow up to so many, then it is tried again */
+        bool can_append;    /* it is there, and ends where a line may begin */
+        size_t few;         /* RECORD_FEW; tests have less */
 };
 
 /* Loads what an earlier run left (a missing file is an empty record; one that is no record, or of a newer version, gives -EBADMSG and is kept
@@ -49,11 +50,14 @@ bool record_explains_cpus(const struct record_entry *e, const struct cpuset_valu
 bool record_explains_mems(const struct record_entry *e, const struct cpuset_value *configured);
 
 /* Notes the state before the first change of this cgroup (kept if already noted for that side), and what is about to be asked for; then writes it
- * to the file. Only when this returns 0 may the change be made; otherwise the record is as it was.
+ * to the file. Only when this returns 0 may the change be made; otherwise the record is as it was, and the next may still find room.
  * Two refinements of "before": a value that restrains nothing at present is noted as unset (after a clearing that the kernel refused, its files hold
  * the parent's full set while nobody asks for one); and a side that somebody else has set since our last change is noted anew, since
  * that is what restoring should give back. */
 int record_before_change(struct record *r, const struct target *t, const struct cpuset_state *now, const struct cpuset_change *c);
+/* What was noted last was not made, and will not be: the entry is again what it `was` before, of which only the values count; NULL: there was none. Writes that
+ * to the file; where that fails the entry stays. -ENOENT: no such entry. */
+int record_take_back(struct record *r, const char *cgroup, const struct record_entry *was);
 /* The cgroup is as it was: forget it. Writes that to the file; where that fails the entry stays. -ENOENT: no such entry. */
 int record_forget(struct record *r, const char *cgroup);
 

@@ -18,6 +18,9 @@
 /* After the last reset: whatever the service manager writes, it has written by then. */
 #define SETTLE_USEC (200 * USEC_PER_MSEC)
 
+#define FOREIGN          "its cpuset was changed by somebody else after us"
+#define ONE_SIDE_FOREIGN "one side was changed by somebody else after us, and left alone"
+
 enum step {
         STEP_RESET, /* the former values */
         STEP_FULL,  /* the parent's full set, where clearing was refused */
@@ -30,10 +33,12 @@ struct restore {
         struct record_entry entry; /* a copy: entries move */
         struct target target;
         enum step step;
-        bool cpus, mems; /* the side that is restored now; both have the same steps */
-        bool mems_next;  /* and then memory nodes */
-        bool foreign;    /* another side was set by somebody else */
-        bool full;       /* some side was refused to be cleared */
+        bool cpus, mems;           /* the side that is restored now; both have the same steps */
+        bool mems_next;            /* and then memory nodes */
+        bool foreign;              /* another side was set by somebody else */
+        bool full;                 /* some side was refused to be cleared */
+        struct cpuset_value found; /* what was there, and taken to be as we know it, */
+        struct cpuset_value given; /* and what was given instead of clearing it: nobody else's either */
         /* What came of the CPUs, where memory nodes followed. */
         bool cpus_back;
         int cpus_error;
@@ -68,6 +73,7 @@ static void begin_step(struct restore *r, enum step step);
 
 /* One side is done with. What went wrong with the CPUs keeps nobody from giving back the memory nodes. */
 static void finish_side(struct restore *r, enum restore_outcome outcome, int error, const char *detail) {
+        r->foreign |= outcome == RESTORE_NOT_OURS;
         if (r->mems_next && outcome != RESTORE_GONE) {
                 struct cpuset_state state;
                 r->cpus = r->mems_next = false;
@@ -79,13 +85,15 @@ static void finish_side(struct restore *r, enum restore_outcome outcome, int err
                 begin_side(r, k < 0 ? NULL : &state);
         } else if (r->cpus_error < 0 && outcome != RESTORE_GONE)
                 finish(r, RESTORE_FAILED, r->cpus_error, r->cpus_detail);
+        else if (outcome == RESTORE_NOT_OURS && r->cpus_back)
+                finish(r, RESTORE_DONE, error, ONE_SIDE_FOREIGN);
         else
                 finish(r, outcome, error, detail ? detail : r->cpus_detail);
 }
 
 static void finish_done(struct restore *r) {
         finish_side(r, RESTORE_DONE, 0,
-                    r->foreign ? "one side was changed by somebody else after us, and left alone"
+                    r->foreign ? ONE_SIDE_FOREIGN
                     : r->full  ? "the kernel refused to clear its cpuset, so it was given all that its parent has"
                                : NULL);
 }
@@ -132,6 +140,7 @@ static void begin_full(struct restore *r, const struct cpuset_state *s, const st
         r->change.value.cpus = s->parent_effective_cpus;
         r->change.value.mems_set = refused->change_mems;
         r->change.value.mems = s->parent_effective_mems;
+        r->given = r->change.value;
         begin_step(r, STEP_FULL);
 }
 
@@ -196,6 +205,11 @@ static void on_changed(int result, void *userdata) {
                 finish_side(r, RESTORE_GONE, 0, NULL);
                 return;
         }
+        if (result == -ESTALE) {
+                /* Set while our turn was waited for. */
+                finish_side(r, RESTORE_NOT_OURS, 0, FOREIGN);
+                return;
+        }
         if (result == -ENOSPC && r->step == STEP_RESET) {
                 /* Told at once that clearing is refused. What else was asked for may not have been tried. */
                 k = r->act.ops->get_cpuset(r->act.context, &r->target, &state);
@@ -227,7 +241,16 @@ static void on_changed(int result, void *userdata) {
 static void begin_step(struct restore *r, enum step step) {
         r->step = step;
         r->n_looks = 0;
-        int k = r->act.ops->set_cpuset(r->act.context, &r->target, &r->change, on_changed, r);
+        struct cpuset_change change = r->change;
+        struct cpuset_premise premise = { 0 };
+        cpuset_premise_add(&premise, &r->entry.before);
+        cpuset_premise_add(&premise, &r->entry.ours);
+        cpuset_premise_add(&premise, &r->entry.seen);
+        cpuset_premise_add(&premise, &r->found);
+        if (r->full)
+                cpuset_premise_add(&premise, &r->given);
+        change.premise = &premise;
+        int k = r->act.ops->set_cpuset(r->act.context, &r->target, &change, on_changed, r);
         if (k < 0)
                 on_changed(k, r);
 }
@@ -294,17 +317,20 @@ int restore_start(struct record *record, const struct act *act, const char *cgro
         if (k == -ENOENT && e->owner == OWNER_SYSTEMD) {
                 r->cpus = e->changed_cpus;
                 r->mems = e->changed_mems;
+                r->found = e->ours;
         } else if (k == -ENOENT) {
                 finish(r, RESTORE_GONE, 0, NULL);
                 return 0;
         } else if (k < 0) {
                 restore_free(r);
                 return k;
-        } else
+        } else {
                 choose_sides(r, &state);
+                r->found = state.configured;
+        }
 
         if (!r->cpus && !r->mems) {
-                finish(r, RESTORE_NOT_OURS, 0, "its cpuset was changed by somebody else after us");
+                finish(r, RESTORE_NOT_OURS, 0, FOREIGN);
                 return 0;
         }
         r->mems_next = r->cpus && r->mems;

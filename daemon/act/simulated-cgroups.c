@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "act/cpuset.h"
 #include "act/simulated-internal.h"
 #include "core/util.h"
 
@@ -100,6 +101,9 @@ static int write_value(struct simulated *s, struct sim_cgroup *c, const struct c
 struct unit_job {
         struct simulated *s;
         char *unit;
+        char *cgroup; /* with the next two: of one that waits for its turn */
+        enum owner owner;
+        struct cpuset_premise *premise;
         struct cpuset_change change;
         ops_done done;
         void *userdata;
@@ -108,6 +112,8 @@ struct unit_job {
 
 static void unit_job_free(struct unit_job *j) {
         free(j->unit);
+        free(j->cgroup);
+        free(j->premise);
         free(j);
 }
 
@@ -126,8 +132,10 @@ static void unit_answer(void *userdata) {
         unit_job_free(j);
 }
 
+static void on_turn(void *userdata);
+
 void sim_drop_job(const struct sim_event *e) {
-        if (e->callback == unit_apply || e->callback == unit_answer)
+        if (e->callback == unit_apply || e->callback == unit_answer || e->callback == on_turn)
                 unit_job_free(e->userdata);
 }
 
@@ -148,15 +156,19 @@ static int start_job(struct simulated *s, const struct unit_job *from, uint64_t 
                 return -ENOMEM;
         *j = *from;
         j->unit = strdup(from->unit);
+        j->change.premise = NULL;
         return sim_call_later(s, delay_usec, callback, j);
 }
 
-int sim_set_cpuset(void *context, const struct target *t, const struct cpuset_change *c, ops_done done, void *userdata) {
-        struct simulated *s = context;
+static int set_now(struct simulated *s, const struct target *t, const struct cpuset_change *c, ops_done done, void *userdata) {
         int fails = c->change_mems && s->knobs.fail_mems < 0 ? s->knobs.fail_mems : s->knobs.fail_set;
+        struct sim_cgroup *cgroup = find_cgroup(s, t->cgroup);
         s->counts.sets++;
+        if (cgroup && !cpuset_premise_holds(c->premise, c, &cgroup->configured)) {
+                done(-ESTALE, userdata);
+                return 0;
+        }
         if (t->owner == OWNER_CGROUPFS) {
-                struct sim_cgroup *cgroup = find_cgroup(s, t->cgroup);
                 done(fails < 0 ? fails : cgroup ? write_value(s, cgroup, c) : -ENOENT, userdata);
                 return 0;
         }
@@ -174,7 +186,41 @@ int sim_set_cpuset(void *context, const struct target *t, const struct cpuset_ch
         return start_job(s, &job, s->knobs.answer_usec, unit_answer);
 }
 
-/* Making and ending them */
+static void on_turn(void *userdata) {
+        struct unit_job *j = userdata;
+        const struct target t = { .cgroup = j->cgroup, .unit = j->unit, .owner = j->owner };
+        int r = set_now(j->s, &t, &j->change, j->done, j->userdata);
+        if (r < 0)
+                j->done(r, j->userdata);
+        unit_job_free(j);
+}
+
+int sim_set_cpuset(void *context, const struct target *t, const struct cpuset_change *c, ops_done done, void *userdata) {
+        struct simulated *s = context;
+        if (s->knobs.queue_usec == 0)
+                return set_now(s, t, c, done, userdata);
+        struct unit_job *j = malloc(sizeof(*j));
+        if (!j)
+                return -ENOMEM;
+        *j = (struct unit_job) { .s = s,
+                                 .unit = strdup(t->unit),
+                                 .cgroup = strdup(t->cgroup),
+                                 .owner = t->owner,
+                                 .change = *c,
+                                 .done = done,
+                                 .userdata = userdata };
+        if (c->premise) {
+                j->premise = malloc(sizeof(*j->premise));
+                if (j->premise)
+                        *j->premise = *c->premise;
+                j->change.premise = j->premise;
+        }
+        if (!j->unit || !j->cgroup || (c->premise && !j->premise)) {
+                unit_job_free(j);
+                return -ENOMEM;
+        }
+        return sim_call_later(s, s->knobs.queue_usec, on_turn, j);
+}
 
 /* Making and ending things */
 

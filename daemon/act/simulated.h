@@ -24,6 +24,7 @@ struct simulated_knobs {
         bool refuse_clear;           /* ENOSPC for clearing a cpuset, as kernels before 7.x */
         uint64_t answer_usec;        /* the service manager answers after this … */
         uint64_t apply_usec;         /* … and writes the cgroup this long after the change was asked for */
+        uint64_t queue_usec;         /* before it is asked for, a change waits so long for its turn */
         bool lose_changes;           /* the service manager answers and never writes */
         int fail_set;                /* set_cpuset() is told this */
         int fail_mems;               /* the same where memory nodes are among what is to change */

@@ -14,7 +14,9 @@
 struct unit_change {
         LIST_ENTRY(unit_change) entry;
         sd_bus_slot *slot;
-        ops_done done;
+        sd_event_source *limit;
+        ops_done done; /* NULL: told already */
+        ops_later over;
         void *userdata;
 };
 
@@ -71,47 +73,70 @@ static int errno_of(const sd_bus_error *e) {
         return error > 0 ? -error : -EIO;
 }
 
+static struct unit_change *unit_change_free(struct unit_change *u) {
+        sd_event_source_disable_unref(u->limit);
+        sd_bus_slot_unref(u->slot);
+        free(u);
+        return NULL;
+}
+
+/* The last that is heard of it, also when the bus goes. */
 static int on_answer(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         struct unit_change *u = userdata;
         int result = sd_bus_message_is_method_error(m, NULL) ? errno_of(sd_bus_message_get_error(m)) : 0;
 
         LIST_REMOVE(u, entry);
-        u->done(result, u->userdata);
-        sd_bus_slot_unref(u->slot);
-        free(u);
+        if (u->done)
+                u->done(result, u->userdata);
+        if (u->over)
+                u->over(u->userdata);
+        unit_change_free(u);
+        return 0;
+}
+
+/* Whoever asked waits no longer. The call stays open, as it does on the bus. */
+static int on_limit(sd_event_source *source, uint64_t usec, void *userdata) {
+        struct unit_change *u = userdata;
+        ops_done done = u->done;
+        u->done = NULL;
+        done(-ETIMEDOUT, u->userdata);
         return 0;
 }
 
 /* A method of the service manager's. `append` gives it its arguments. */
 static int call_manager(sd_bus *bus, struct unit_change_list *pending, const char *method,
                         int (*append)(sd_bus_message *m, const char *unit, const void *arg), const char *unit, const void *arg,
-                        ops_done done, void *userdata) {
+                        const struct unit_change *like) {
+        uint64_t limit = pending->limit_usec > 0 ? pending->limit_usec : ANSWER_LIMIT_USEC;
         sd_bus_message *m = NULL;
         if (!bus)
                 return -ENOTCONN;
         struct unit_change *u = malloc(sizeof(*u));
         if (!u)
                 return -ENOMEM;
-        *u = (struct unit_change) { .done = done, .userdata = userdata };
+        *u = *like;
 
-        int r = sd_bus_message_new_method_call(bus, &m, "org.freedesktop.systemd1", "/org/freedesktop/systemd1",
-                                               "org.freedesktop.systemd1.Manager", method);
+        int r = sd_event_add_time_relative(sd_bus_get_event(bus), &u->limit, CLOCK_MONOTONIC, limit, 0, on_limit, u);
+        if (r >= 0)
+                r = sd_bus_message_new_method_call(bus, &m, "org.freedesktop.systemd1", "/org/freedesktop/systemd1",
+                                                   "org.freedesktop.systemd1.Manager", method);
         if (r >= 0)
                 r = append(m, unit, arg);
         if (r >= 0)
-                r = sd_bus_call_async(bus, &u->slot, m, on_answer, u, ANSWER_LIMIT_USEC);
+                r = sd_bus_call_async(bus, &u->slot, m, on_answer, u, UINT64_MAX);
         sd_bus_message_unref(m);
         if (r < 0) {
-                free(u);
+                unit_change_free(u);
                 return r;
         }
-        LIST_INSERT_HEAD(pending, u, entry);
+        LIST_INSERT_HEAD(&pending->open, u, entry);
         return 0;
 }
 
 int systemd_set_cpuset(sd_bus *bus, struct unit_change_list *pending, const char *unit, const struct cpuset_change *c,
-                       ops_done done, void *userdata) {
-        return call_manager(bus, pending, "SetUnitProperties", append_change, unit, c, done, userdata);
+                       ops_done done, ops_later over, void *userdata) {
+        const struct unit_change like = { .done = done, .over = over, .userdata = userdata };
+        return call_manager(bus, pending, "SetUnitProperties", append_change, unit, c, &like);
 }
 
 static int append_start(sd_bus_message *m, const char *unit, const void *arg) {
@@ -119,14 +144,14 @@ static int append_start(sd_bus_message *m, const char *unit, const void *arg) {
 }
 
 int systemd_start_unit(sd_bus *bus, struct unit_change_list *pending, const char *unit, ops_done done, void *userdata) {
-        return call_manager(bus, pending, "StartUnit", append_start, unit, NULL, done, userdata);
+        const struct unit_change like = { .done = done, .userdata = userdata };
+        return call_manager(bus, pending, "StartUnit", append_start, unit, NULL, &like);
 }
 
 void systemd_abandon(struct unit_change_list *pending) {
         struct unit_change *u;
-        while ((u = LIST_FIRST(pending))) {
+        while ((u = LIST_FIRST(&pending->open))) {
                 LIST_REMOVE(u, entry);
-                sd_bus_slot_unref(u->slot);
-                free(u);
+                unit_change_free(u);
         }
 }

@@ -19,7 +19,7 @@
 /* They are looked at so often, so far apart: the usual wait for a disk is over at the first. */
 #define LOOKS      10u
 #define LOOK_USEC  (200 * USEC_PER_MSEC)
-#define DEPTH_MAX  16u
+#define DEPTH_MAX  CGROUP_DEPTH_MAX
 #define LIST_LIMIT (4 * MIB) /* of one cgroup's threads */
 
 struct waiter {

@@ -37,7 +37,10 @@ static int sync_directory_of(const char *path) {
 }
 
 /* A temporary file that a killed predecessor left is overwritten; nobody reads it. */
-int write_file_atomically(const char *path, const char *text) {
+int write_file_atomically(const char *path, const char *text, bool *ret_is_new) {
+        bool unused;
+        bool *is_new = ret_is_new ? ret_is_new : &unused;
+        *is_new = false;
         _cleanup_free_ char *temporary = format_string("%s.tmp", path);
         if (!temporary)
                 return -ENOMEM;
@@ -57,6 +60,7 @@ int write_file_atomically(const char *path, const char *text) {
                 (void) unlink(temporary);
                 return k;
         }
+        *is_new = true;
         return sync_directory_of(path);
 }
 

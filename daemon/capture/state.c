@@ -50,7 +50,7 @@ static void put_raw(struct json_object **o, const char *key, const char *text) {
 
 static struct json_object *applied_to_json(const struct applied *a) {
         struct json_object *o = json_object_new_object();
-        put_raw(&o, "cgroup", a->cgroup);
+        json_put_exact(&o, "cgroup", a->cgroup);
         json_put_bool(&o, "cpus", a->cpus);
         json_put_bool(&o, "mems", a->mems);
         return o;
@@ -80,12 +80,10 @@ static int read_applied(struct json_object *list, struct capture_state *s) {
                 return -ENOMEM;
         for (size_t i = 0; i < n; i++) {
                 struct json_object *o = json_object_array_get_idx(list, i);
-                const char *cgroup = json_get_text(o, "cgroup");
-                if (!cgroup)
-                        return -EBADMSG;
-                char *copy = strdup(cgroup);
-                if (!copy)
-                        return -ENOMEM;
+                char *copy;
+                int r = json_get_exact(o, "cgroup", &copy);
+                if (r < 0)
+                        return r;
                 s->applied[s->n_applied++] = (struct applied) { copy, json_get_flag(o, "cpus"), json_get_flag(o, "mems") };
         }
         if (s->n_applied > 0)

@@ -84,18 +84,37 @@ static bool wants_narrow(const struct planner *pl, struct job *j, struct due *d)
         return false;
 }
 
+/* What this plan has room for on its home nodes. */
+static uint64_t bytes_with_room(const struct planner *pl, const struct job *j) {
+        uint64_t sum = 0;
+        for (unsigned i = 0; i < pl->n_nodes && j->has_incoming; i++)
+                sum += j->incoming[i] + j->incoming_huge[i];
+        return sum;
+}
+
+static uint64_t bytes_elsewhere(const struct planner *pl, const struct job *j, const struct node_set *mems) {
+        uint64_t sum = 0;
+        for (unsigned i = 0; i < pl->n_nodes; i++)
+                sum += node_set_has(mems, pl->nodes[i].id) ? 0 : j->movable[i];
+        return sum;
+}
+
+/* What is to come. Where the kernel sorts pages within the home it is what is on none of its nodes; none of them leaves another for it. */
+static uint64_t bytes_coming(const struct planner *pl, const struct job *j, const struct due *d) {
+        return d->left_to_kernel ? MIN2(bytes_elsewhere(pl, j, &d->mems), bytes_with_room(pl, j)) : j->chosen.bytes_in;
+}
+
 /* Bytes that are off home, have room there, and did not just resist. */
 static void find_move(struct planner *pl, const struct job *j, struct due *d) {
         const struct option *o = &j->chosen;
         const struct history_entry *h = j->history;
         if (!j->assigned || j->hold_memory)
                 return;
-        uint64_t tolerated = job_tolerated_bytes(j), without_room = o->bytes_off - o->bytes_in, worth = o->bytes_in;
+        uint64_t tolerated = job_tolerated_bytes(j), without_room = o->bytes_off - o->bytes_in;
         d->left_to_kernel = kernel_divides(pl, j);
-        if (d->left_to_kernel) {
-                worth = MIN2(worth, j->stray_bytes);
-                without_room = 0;
-        }
+        uint64_t worth = bytes_coming(pl, j, d);
+        if (d->left_to_kernel)
+                without_room = bytes_elsewhere(pl, j, &d->mems) - worth;
         if (d->same_home && h && pl->in->now_usec < h->retry_usec) {
                 d->bytes_unmovable = MIN2(h->unmovable_bytes, o->bytes_off);
                 worth -= MIN2(worth, d->bytes_unmovable);
@@ -202,6 +221,7 @@ static void set_state(struct job *j, const struct due *d) {
         bool any = d->move || d->restrict_cpus || d->narrow_mems || d->give_back_cpus || d->give_back_mems;
         bool urgent = d->pressure && d->give_back_mems;
         bool rests = j->rest_usec > 0 && (d->same_home || !j->assigned);
+        p->relieves = urgent;
         p->act = any && (urgent || !j->under_way) && (urgent || !rests) && (urgent || j->sample->deep);
         p->wants_deep = any && !j->under_way && !rests && !j->sample->deep;
 
@@ -231,7 +251,7 @@ static void conclude(struct planner *pl, struct job *j) {
         if (d.move) {
                 p->move_memory = true;
                 p->little = d.little;
-                p->bytes_to_move = d.left_to_kernel ? MIN2(j->chosen.bytes_in, j->stray_bytes) : j->chosen.bytes_in;
+                p->bytes_to_move = bytes_coming(pl, j, &d);
                 if (grant_room(pl, j) < 0 || (job_divides(j) && !d.left_to_kernel && division_conclude(pl, j) < 0))
                         pl->failed = true;
         }

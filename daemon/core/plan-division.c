@@ -111,20 +111,35 @@ static void interleave(struct planner *pl, struct job *j, struct option *o) {
                 uint64_t have = j->movable[i], want = part_of(j->movable_bytes, (double) j->part[i], whole);
                 uint64_t stays = done ? MIN2(have, want) : part_of(have, (double) j->part[i], whole);
                 uint64_t in = want - MIN2(want, stays), out = have - stays;
-                uint64_t room = pl->nodes[i].room_bytes, room_huge = pl->nodes[i].huge_room_bytes;
+                /* Free huge pages are room for its own huge pages alone. */
+                uint64_t room = pl->nodes[i].room_bytes, room_huge = MIN2(pl->nodes[i].huge_room_bytes, j->huge_bytes);
                 o->bytes_off += out;
                 o->bytes_in += MIN2(in, room + room_huge + out);
                 pl->incoming[i] = MIN2(in, room);
-                pl->incoming_huge[i] = j->huge_bytes > 0 ? MIN2(in - pl->incoming[i], room_huge) : 0;
+                pl->incoming_huge[i] = MIN2(in - pl->incoming[i], room_huge);
                 j->want[i] = stays + MIN2(in, room + room_huge + out);
         }
         o->bytes_in = MIN2(o->bytes_in, o->bytes_off);
 }
 
+static uint64_t excess(const struct job *j, unsigned i) {
+        return j->movable[i] > j->want[i] ? j->movable[i] - j->want[i] : 0;
+}
+
+/* What belongs elsewhere and has no room there stays where it is: each node with too much keeps its part of it. */
+static double part_that_stays(const struct planner *pl, const struct job *j) {
+        uint64_t wanted = 0, too_much = 0;
+        for (unsigned i = 0; i < pl->n_nodes; i++) {
+                wanted += j->want[i];
+                too_much += excess(j, i);
+        }
+        return too_much > 0 && j->movable_bytes > wanted ? (double) (j->movable_bytes - wanted) / (double) too_much : 0;
+}
+
 static double distance_by(const struct planner *pl, const struct job *j, const double *far) {
-        double distance = 0;
+        double distance = 0, stays = part_that_stays(pl, j);
         for (unsigned i = 0; i < pl->n_nodes; i++)
-                distance += (double) (j->resident[i] - j->movable[i] + j->want[i]) * far[i];
+                distance += ((double) (j->resident[i] - j->movable[i] + j->want[i]) + (double) excess(j, i) * stays) * far[i];
         return distance / (double) j->bytes;
 }
 

@@ -40,7 +40,7 @@ static void add_devices(struct strbuf *b, const struct job *j) {
 static void add_deeds(struct strbuf *b, const struct planner *pl, const struct job *j, const struct due *d) {
         if (d->move) {
                 add_deed(b, "moves ");
-                text_bytes(b, j->chosen.bytes_in);
+                text_bytes(b, j->placement->bytes_to_move);
                 strbuf_append(b, j->kind == JOB_SPREAD       ? " to spread it over "
                                  : j->kind == JOB_INTERLEAVE ? " to interleave it over "
                                                              : " to ");

@@ -105,6 +105,8 @@ struct placement {
         bool narrow_mems;          /* narrow cpuset.mems to home_mems at the end; false: give back what we had narrowed */
         bool crowded;              /* less crowding alone speaks for another home: plan_remember() tells the history */
         bool widen_mems;           /* memory nodes that we had narrowed are to be given back now (pressure, or another rule) */
+        bool relieves;             /* … because memory runs short: that is not to be put off, whatever has to wait otherwise */
+        bool mems_alone;           /* the manager's: of all that, only memory nodes are given back now */
         bool move_memory;
         bool little;            /* it brings little to the home that it has: history_record_little() is to be told */
         uint64_t bytes_to_move; /* that are off home, movable, and have room there */

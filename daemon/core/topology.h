@@ -38,7 +38,8 @@ struct topology {
         uint32_t *bandwidth_mibps;       /* of reading, in MiB/s */
         struct topology_device *devices; /* sorted by name */
         size_t n_devices;
-        unsigned n_cpu_ids;   /* highest CPU id + 1 */
+        unsigned n_cpu_ids; /* highest CPU id + 1 */
+        bool of_this_kernel; /* that runs: a node that it does not know any more was taken away, and is not from a picture of another machine */
         int16_t *node_of_cpu; /* n_cpu_ids entries, -1: offline or unknown; isolated CPUs have their node too */
 };
 

@@ -36,6 +36,8 @@ int deep_read_entries(struct deep_read *r, pid_t pid, pid_t speaker) {
                 return 0;
         _cleanup_(close_fdp) int fd = maps_open(r->host, pid, speaker, false);
         int error = fd < 0 ? fd : maps_read(fd, take_entry, r);
+        if (host_vanished(error) || (error >= 0 && r->n_entries == 0))
+                return -ESRCH;
         return error == -ENOMEM ? error : 0;
 }
 

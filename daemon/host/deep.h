@@ -35,6 +35,7 @@ struct deep_read {
 
         /* Of the process being read. */
         size_t process;
+        uint64_t last_start, told_below; /* told_below: mappings below this were shown by who spoke before */
         bool any_mapping;
         bool any_default; /* some mapping prints `default`: so does its task */
         uint64_t default_start;
@@ -49,7 +50,7 @@ struct deep_read {
 
 /* Looks who maps what, where shared pages may move. 0 or -ENOMEM. */
 int deep_know_mappers(struct deep_read *r, const struct process_ref *processes, size_t n_processes);
-/* The maps of the next process. One whose maps cannot be read shares nothing that could be moved. 0 or -ENOMEM. */
+/* The maps of the next process. One whose maps cannot be read shares nothing that could be moved. 0, -ENOMEM, or -ESRCH: whoever was to show them has ended. */
 int deep_read_entries(struct deep_read *r, pid_t pid, pid_t speaker);
 /* One of its mappings: counted where others see what is written to it, and where it may move, as far as its policy goes. 0 or negative errno. */
 int deep_count_open(struct deep_read *r, const struct numa_mapping *m);

@@ -47,8 +47,8 @@ int topology_load(const struct host *h, struct topology **ret);
 int topology_export(const struct host *h, char **ret);
 
 /* Each node's memory at this moment, from sysfs and /proc/zoneinfo. A node that the running kernel does not have
- * (the topology is synthetic or from a file) is shown as empty. Fills m->nodes (n_ids entries); free with
- * machine_sample_done(). Returns 0 or -ENOMEM: what cannot be read stays 0. */
+ * (the topology is synthetic or from a file) is shown as empty; one that it had and that was taken away as without any memory. Fills
+ * m->nodes (n_ids entries); free with machine_sample_done(). Returns 0 or -ENOMEM, -EMFILE, -ENFILE: what else cannot be read stays 0. */
 int machine_sample_read(const struct host *h, const struct topology *t, struct machine_sample *m);
 void machine_sample_done(struct machine_sample *m);
 /* What all hugetlb pools of the machine have handed out, in bytes: the most that processes can have mapped, and 0

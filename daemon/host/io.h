@@ -17,6 +17,9 @@ static inline void close_fdp(const int *fd) {
 /* openat(2) that does not leave the directory, whatever links and ".." are on the way: a captured tree is not to be trusted, and its absolute
  * links mean files of its own. The fd, or negative errno. */
 int open_below(int dir_fd, const char *path, int flags);
+/* What opening or reading has failed for in this thread since this was asked last, where that says nothing of what was to be read: -EMFILE,
+ * -ENFILE or -ENOMEM; 0: for nothing. Readers take what they cannot open to be gone, so whoever has them read must ask. */
+int take_shortage(void);
 /* Opens for reading; a link as last component is refused (-ELOOP). The fd, or negative errno. */
 int open_file_at(int dir_fd, const char *path);
 /* read(2), again after a signal. 0: end of file; negative errno. */

@@ -110,7 +110,7 @@ static void read_node(const struct host *h, const struct topology *t, unsigned i
                 r = read_file_at(h->root_fd, "proc/meminfo", MEMINFO_LIMIT, &text, NULL);
         if (r == 0)
                 parse_meminfo(text, m);
-        else if (r == -ENOENT) {
+        else if (r == -ENOENT && !t->of_this_kernel) {
                 m->bytes_total = t->nodes[id].bytes_total;
                 m->bytes_free = m->bytes_total;
         }
@@ -122,12 +122,16 @@ int machine_sample_read(const struct host *h, const struct topology *t, struct m
         m->nodes = calloc((size_t) t->n_ids + 1, sizeof *m->nodes);
         if (!m->nodes)
                 return -ENOMEM;
+        (void) take_shortage();
         read_watermarks(h, t, m);
         kernel_balancing_sample(h, m);
         for (unsigned id = 0; id < t->n_ids; id++)
                 if (t->nodes[id].present)
                         read_node(h, t, id, &m->nodes[id]);
-        return 0;
+        int r = take_shortage();
+        if (r < 0) /* not that they are full */
+                machine_sample_done(m);
+        return r;
 }
 
 void machine_sample_done(struct machine_sample *m) {

@@ -42,6 +42,9 @@ static int count_bytes(struct deep_read *r, const struct numa_mapping *m) {
 static int take_mapping(const struct numa_mapping *m, void *userdata) {
         struct deep_read *r = userdata;
         struct deep_sample *d = r->sample;
+        if (m->start < r->told_below)
+                return 0;
+        r->last_start = m->start;
         r->any_mapping = true;
         d->truncated = d->truncated || m->truncated;
         int error = count_bytes(r, m);
@@ -104,10 +107,34 @@ static int judge_policy(struct deep_read *r) {
         return deep_set_policy(d, r->policy, r->policy_length);
 }
 
+/* Opens numa_maps, and has read maps. Where who spoke has ended in between, from another, once. The fd, or negative errno. */
+static int open_process(struct deep_read *r, const struct process_ref *p, pid_t *ret_speaker) {
+        for (bool again = false;; again = true) {
+                int fd = process_open(r->host, p, "numa_maps", ret_speaker);
+                int error = fd < 0 ? fd : deep_read_entries(r, p->pid, *ret_speaker);
+                if (fd < 0 || error == 0 || (error == -ESRCH && (again || process_other_speaker(r->host, p, *ret_speaker) < 0)))
+                        return fd;
+                (void) close(fd);
+                if (error != -ESRCH)
+                        return error;
+        }
+}
+
+/* What whoever spoke has shown of it was nothing, or not all: the rest from another, if there is one. As feed_file(). */
+static int feed_rest(struct deep_read *r, const struct process_ref *p, pid_t *speaker, int error) {
+        if ((error == 0 && r->any_mapping) || (error < 0 && !host_vanished(error)) ||
+            process_other_speaker(r->host, p, *speaker) < 0)
+                return error;
+        _cleanup_(close_fdp) int fd = process_open(r->host, p, "numa_maps", speaker);
+        numa_maps_parser_reset(r->parser);
+        r->told_below = r->any_mapping ? r->last_start + 1 : 0;
+        return fd < 0 ? error : feed_file(r, fd);
+}
+
 /* One process. Returns 0 (also when it vanished), -EACCES or -ENOMEM. */
 static int read_process(struct deep_read *r, const struct process_ref *p) {
         pid_t speaker;
-        _cleanup_(close_fdp) int fd = process_open(r->host, p, "numa_maps", &speaker);
+        _cleanup_(close_fdp) int fd = open_process(r, p, &speaker);
         if (fd < 0) {
                 if (fd == -EACCES || fd == -EPERM)
                         return -EACCES;
@@ -117,10 +144,10 @@ static int read_process(struct deep_read *r, const struct process_ref *p) {
                 return 0;
         }
         r->any_mapping = r->any_default = r->any_policy = false;
+        r->told_below = 0;
         numa_maps_parser_reset(r->parser);
-        int error = deep_read_entries(r, p->pid, speaker);
-        if (error == 0)
-                error = feed_file(r, fd);
+        int error = feed_file(r, fd);
+        error = feed_rest(r, p, &speaker, error);
         if (error == -ENOMEM)
                 return error;
         if (error == -EACCES || error == -EPERM)
@@ -235,7 +262,10 @@ int observe_deep(const struct host *h, unsigned n_ids, const struct process_ref 
         r.parser = numa_maps_parser_new(n_ids, h->page_bytes, take_mapping, &r);
         if (!d || !r.buffer || !r.parser)
                 return -ENOMEM;
-        int error = read_all(&r, processes, n_processes);
+        (void) take_shortage();
+        int error = read_all(&r, processes, n_processes), shortage = take_shortage();
+        if (error == 0)
+                error = shortage; /* what could not be read has not ended */
         if (error < 0)
                 return error;
         d->cpu_usec = (thread_cpu_nsec() - began) / 1000;

@@ -135,7 +135,9 @@ static int run_screen(struct screen *s, uint64_t now_usec, struct observation **
         struct observer *o = s->observer;
         struct usage_table usages = { 0 };
         uint64_t began = thread_cpu_nsec();
-        int r = read_services(s);
+        int r = read_services(s), shortage = take_shortage();
+        if (r == 0)
+                r = shortage; /* who could not be read is not gone, nor without a cpuset */
         if (r == 0)
                 r = screen_finish(s, s->have_previous ? saturating_sub(now_usec, o->previous_usec) : 0, &o->usages);
         if (r == 0)
@@ -161,6 +163,7 @@ static int run_screen(struct screen *s, uint64_t now_usec, struct observation **
 
 int observer_screen(struct observer *o, const struct config *config, const struct applied *applied, size_t n_applied,
                     uint64_t now_usec, struct observation **ret) {
+        (void) take_shortage();
         struct screen s = {
                 .observer = o,
                 .config = config,

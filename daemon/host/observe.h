@@ -107,7 +107,7 @@ static inline struct deep_options deep_options_of(const struct rule *r) {
                 .override_policy = r && r->app_policy == APP_POLICY_OVERRIDE,
         };
 }
-/* Returns 0 (also when all processes vanished), -ENOMEM, or -EACCES when no process could be read for lack of privileges. */
+/* Returns 0 (also when all processes vanished), -ENOMEM, -EMFILE, -ENFILE, or -EACCES when no process could be read for lack of privileges. */
 int observe_deep(const struct host *h, unsigned n_ids, const struct process_ref *processes, size_t n_processes,
                  const struct deep_options *options, struct deep_sample **ret);
 struct deep_sample *deep_sample_free(struct deep_sample *d);

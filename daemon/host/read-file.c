@@ -17,6 +17,20 @@
 /* O_NONBLOCK: in a captured tree a name may turn out to be a FIFO; opening it must not wait. */
 #define READ_FLAGS (O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK)
 
+static _Thread_local int shortage;
+
+static int note_shortage(int error) {
+        if (error == EMFILE || error == ENFILE || error == ENOMEM)
+                shortage = -error;
+        return -error;
+}
+
+int take_shortage(void) {
+        int r = shortage;
+        shortage = 0;
+        return r;
+}
+
 int open_below(int dir_fd, const char *path, int flags) {
         /* Before Linux 5.6, and where RestrictSUIDSGID= is in force, as in the shipped unit: then for good, so it is asked once and not for each file. */
         static atomic_bool lacking;
@@ -35,7 +49,7 @@ int open_below(int dir_fd, const char *path, int flags) {
                 do
                         fd = openat(dir_fd, path, flags);
                 while (fd < 0 && errno == EINTR);
-        return fd < 0 ? -errno : fd;
+        return fd < 0 ? note_shortage(errno) : fd;
 }
 
 int open_file_at(int dir_fd, const char *path) {
@@ -47,7 +61,7 @@ ssize_t read_some(int fd, char *buffer, size_t size) {
         do
                 n = read(fd, buffer, size);
         while (n < 0 && errno == EINTR);
-        return n < 0 ? -errno : n;
+        return n < 0 ? note_shortage(errno) : n;
 }
 
 uint64_t thread_cpu_nsec(void) {

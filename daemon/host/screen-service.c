@@ -102,13 +102,25 @@ static int add_thread(pid_t pid, pid_t tid, const struct proc_stat *st, void *us
         return thread_table_add(&s->threads, &record);
 }
 
-static int add_from_status(struct reading *r, pid_t pid, pid_t speaker) {
+/* Both of whoever speaks for the process, or, where he has ended since, of another. */
+static int read_status_of(const struct observer *o, const struct process_ref *p, pid_t speaker, struct proc_status *ret) {
+        int r = proc_status_read(o->proc_fd, p->pid, speaker, ret);
+        pid_t other = host_vanished(r) ? process_other_speaker(o->host, p, speaker) : -ESRCH;
+        return other > 0 ? proc_status_read(o->proc_fd, p->pid, other, ret) : r;
+}
+
+static int read_exe_of(const struct observer *o, const struct process_ref *p, pid_t speaker, char **ret) {
+        int r = proc_exe_read(o->proc_fd, p->pid, speaker, ret);
+        pid_t other = host_vanished(r) ? process_other_speaker(o->host, p, speaker) : -ESRCH;
+        return other > 0 ? proc_exe_read(o->proc_fd, p->pid, other, ret) : r;
+}
+
+static int add_from_status(struct reading *r, const struct process_ref *p, pid_t speaker) {
         const struct screen *s = r->screen;
         struct proc_status status;
         bool wants_user = config_needs(s->config, MATCH_USER);
         bool wants_mems = !s->observer->host->has_cpuset && !r->have_mems_allowed;
-        if ((!wants_user && !wants_mems && s->hugetlb_in_use == 0) ||
-            proc_status_read(s->observer->proc_fd, pid, speaker, &status) < 0)
+        if ((!wants_user && !wants_mems && s->hugetlb_in_use == 0) || read_status_of(s->observer, p, speaker, &status) < 0)
                 return 0;
         struct service_sample *sample = &r->service.sample;
         sample->hugetlb_bytes = saturating_add(sample->hugetlb_bytes, status.hugetlb_bytes);
@@ -124,16 +136,17 @@ static int add_from_status(struct reading *r, pid_t pid, pid_t speaker) {
 
 static int add_identity(struct reading *r, pid_t pid, const struct proc_stat *st) {
         const struct screen *s = r->screen;
+        const struct process_ref p = { .pid = pid, .start_ticks = st->start_ticks };
         pid_t speaker = process_speaker(s->observer->host, pid, st);
         if (speaker < 0)
                 speaker = pid; /* it is just ending, and shows little of itself */
-        int error = add_from_status(r, pid, speaker);
+        int error = add_from_status(r, &p, speaker);
         if (error == 0 && config_needs(s->config, MATCH_COMM))
                 error = add_value(&r->comms, st->comm);
         if (error < 0 || !config_needs(s->config, MATCH_EXE))
                 return error;
         _cleanup_free_ char *exe = NULL;
-        error = proc_exe_read(s->observer->proc_fd, pid, speaker, &exe);
+        error = read_exe_of(s->observer, &p, speaker, &exe);
         if (error < 0)
                 return error == -ENOMEM ? error : 0; /* gone, or not ours to see */
         return add_value(&r->exes, exe);
@@ -204,7 +217,10 @@ static int read_status(const struct observer *o, pid_t pid, struct proc_status *
         (void) snprintf(path, sizeof path, "%d/stat", (int) pid);
         int r = proc_stat_read(o->proc_fd, path, &st);
         pid_t speaker = r < 0 ? r : process_speaker(o->host, pid, &st);
-        return speaker < 0 ? speaker : proc_status_read(o->proc_fd, pid, speaker, ret);
+        if (speaker < 0)
+                return speaker;
+        const struct process_ref p = { .pid = pid, .start_ticks = st.start_ticks };
+        return read_status_of(o, &p, speaker, ret);
 }
 
 /* What is charged to whoever touched it first: the kernel's own count, of a few processes alone, as it is only to say whether a closer look is due. */

@@ -42,6 +42,22 @@ pid_t process_speaker(const struct host *h, pid_t pid, const struct proc_stat *s
         return search.speaker > 0 ? search.speaker : r == 0 || host_vanished(r) ? -ESRCH : r;
 }
 
+/* Who does now: of this very process, or -ESRCH. */
+static pid_t speaker_of(const struct host *h, const struct process_ref *p) {
+        char path[32];
+        struct proc_stat st;
+        (void) snprintf(path, sizeof path, "proc/%d/stat", (int) p->pid);
+        int r = proc_stat_read(h->root_fd, path, &st);
+        if (r < 0)
+                return r;
+        return st.start_ticks == p->start_ticks ? process_speaker(h, p->pid, &st) : -ESRCH;
+}
+
+pid_t process_other_speaker(const struct host *h, const struct process_ref *p, pid_t was) {
+        pid_t now = speaker_of(h, p);
+        return now == was ? -ESRCH : now;
+}
+
 char *speaker_path(pid_t pid, pid_t speaker, const char *name) {
         return speaker == pid ? format_string("proc/%d/%s", (int) pid, name)
                               : format_string("proc/%d/task/%d/%s", (int) pid, (int) speaker, name);
@@ -49,16 +65,11 @@ char *speaker_path(pid_t pid, pid_t speaker, const char *name) {
 
 /* Opens it as `speaker` shows it, and looks who speaks then: another one, and it is to be opened again. */
 static int try_open(const struct host *h, const struct process_ref *p, const char *name, pid_t *speaker) {
-        char stat_path[32];
-        struct proc_stat st;
         _cleanup_free_ char *path = speaker_path(p->pid, *speaker, name);
         if (!path)
                 return -ENOMEM;
         int fd = open_file_at(h->root_fd, path);
-        (void) snprintf(stat_path, sizeof stat_path, "proc/%d/stat", (int) p->pid);
-        int r = proc_stat_read(h->root_fd, stat_path, &st);
-        if (r == 0)
-                r = st.start_ticks == p->start_ticks ? process_speaker(h, p->pid, &st) : -ESRCH;
+        pid_t r = speaker_of(h, p);
         if (r == *speaker)
                 return fd;
         if (fd >= 0)

@@ -199,6 +199,7 @@ static int fill(struct loader *l) {
         int r = make_empty(l);
         if (r < 0)
                 return r;
+        l->topology->of_this_kernel = l->host_sysfs && l->host->live;
         load_isolated(l);
         assign_cpus(l);
         count_cores(l);

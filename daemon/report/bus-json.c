@@ -113,27 +113,51 @@ int bus_append_json_objects(sd_bus_message *m, struct json_object *objects) {
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
-/* A variant starts with its signature and pads to 8 bytes, twice at most; a dictionary entry pads to 8. */
-#define PADDING_BYTES 16u
+/* -------- how much of a message that takes: where the next byte would be after a value that begins at `at` -------- */
+
+static size_t align(size_t at, size_t to) {
+        return (at + to - 1) / to * to;
+}
+
+static size_t end_of_string(size_t at, const char *text) {
+        size_t n = 0;
+        bool clean = true;
+        for (size_t k; clean && text[n]; n += k) {
+                k = utf8_length(text + n);
+                clean = k > 0;
+        }
+        if (!clean)
+                n = 4 * strlen(text); /* four bytes for one at worst */
+        return align(at, 4) + 4 + n + 1;
+}
+
+static size_t end_of_variant(size_t at, struct json_object *value) {
+        const char *signature = signature_of(value);
+        if (!signature) /* null is left out */
+                return at;
+        at += 1 + strlen(signature) + 1;
+        switch (json_object_get_type(value)) {
+        case json_type_boolean: return align(at, 4) + 4;
+        case json_type_string: return end_of_string(at, json_object_get_string(value));
+        case json_type_array:
+                at = align(at, 4) + 4;
+                for (size_t i = 0; i < json_object_array_length(value); i++)
+                        at = end_of_variant(at, json_object_array_get_idx(value, i));
+                return at;
+        case json_type_object: {
+                at = align(align(at, 4) + 4, 8);
+                json_object_object_foreach(value, key, member) {
+                        if (member)
+                                at = end_of_variant(end_of_string(align(at, 8), key), member);
+                }
+                return at;
+        }
+        default: return align(at, 8) + 8;
+        }
+}
 
 size_t bus_json_size(struct json_object *value) {
-        size_t size = PADDING_BYTES + 8;
-        switch (json_object_get_type(value)) {
-        case json_type_string:
-                /* four bytes for one at worst, where the text must be cleaned */
-                return size + 4 * (size_t) json_object_get_string_len(value);
-        case json_type_array:
-                for (size_t i = 0; i < json_object_array_length(value); i++)
-                        size += bus_json_size(json_object_array_get_idx(value, i));
-                return size;
-        case json_type_object: {
-                json_object_object_foreach(value, key, member) {
-                        size += PADDING_BYTES + strlen(key) + bus_json_size(member);
-                }
-                return size;
-        }
-        default: return size;
-        }
+        return end_of_variant(0, value);
 }
 
 static int read_value(sd_bus_message *m, unsigned depth, struct json_object **ret);

@@ -53,6 +53,6 @@ int bus_append_json_objects(sd_bus_message *m, struct json_object *objects); /* 
  * -ENODATA: at the end; -EBADMSG: a type with no counterpart in JSON, or nested too deep. */
 int bus_read_json(sd_bus_message *m, struct json_object **ret);
 
-/* At least as many bytes as the value takes in a message. The bus disconnects who sends more than 32 MiB. */
+/* As many bytes as the value takes in a message as one variant; more only for texts that must be cleaned. The bus disconnects who sends more than 32 MiB. */
 size_t bus_json_size(struct json_object *value);
 #define BUS_REPLY_BYTES_MAX (16u << 20)

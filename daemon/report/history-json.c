@@ -81,7 +81,7 @@ static const struct field {
 
 static struct json_object *entry_to_json(const struct history_entry *e) {
         struct json_object *o = json_object_new_object();
-        json_put(&o, "cgroup", json_object_new_string(e->cgroup));
+        json_put_exact(&o, "cgroup", e->cgroup);
         for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
                 const void *at = (const char *) e + fields[i].offset;
                 switch (fields[i].type) {
@@ -135,9 +135,10 @@ static int read_arrays(struct json_object *o, struct history_entry *e, unsigned 
 }
 
 static int read_entry(struct json_object *o, struct history *h, unsigned n_ids) {
-        const char *cgroup = json_get_text(o, "cgroup");
-        if (!cgroup || history_find(h, cgroup))
-                return -EBADMSG;
+        _cleanup_free_ char *cgroup = NULL;
+        int r = json_get_exact(o, "cgroup", &cgroup);
+        if (r < 0 || history_find(h, cgroup))
+                return r < 0 ? r : -EBADMSG;
         struct history_entry *e = history_get(h, cgroup);
         if (!e)
                 return -ENOMEM;

@@ -124,7 +124,7 @@ struct node_set move_report_from(const struct move_report *r) {
 
 /* Things that end a move without anything being wrong. */
 static int priority_of(int error) {
-        return error == 0 ? LOG_INFO : error == -ECANCELED || error == -ESRCH ? LOG_NOTICE : LOG_WARNING;
+        return error == 0 ? LOG_INFO : error == -ECANCELED || error == -ESRCH || error == -ESTALE ? LOG_NOTICE : LOG_WARNING;
 }
 
 uint64_t move_effort_held_usec(const struct move_effort *e) {

@@ -2,7 +2,9 @@
 /* Building JSON objects so that running out of memory is checked once, at the end. */
 #include "report/json.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "report/format.h"
 
@@ -30,12 +32,31 @@ void json_put_string(struct json_object **o, const char *key, const char *text) 
         json_put(o, key, clean ? json_object_new_string(clean) : NULL);
 }
 
+void json_put_exact(struct json_object **o, const char *key, const char *text) {
+        size_t n = 0;
+        for (size_t k = 1; k > 0 && text[n]; n += k)
+                k = utf8_length(text + n);
+        if (!text[n]) {
+                json_put(o, key, json_object_new_string(text));
+                return;
+        }
+        struct json_object *bytes = json_object_new_array();
+        for (const char *c = text; *c; c++)
+                json_append(&bytes, json_object_new_int64((unsigned char) *c));
+        json_put(o, key, bytes);
+}
+
 void json_append(struct json_object **array, struct json_object *item) {
         if (*array && item && json_object_array_add(*array, item) == 0)
                 return;
         json_object_put(item);
         json_object_put(*array);
         *array = NULL;
+}
+
+void json_append_string(struct json_object **array, const char *text) {
+        _cleanup_free_ char *clean = text ? text_clean(text, false) : NULL;
+        json_append(array, clean ? json_object_new_string(clean) : NULL);
 }
 
 void json_append_null(struct json_object **array) {
@@ -137,4 +158,25 @@ const char *json_get_text(struct json_object *o, const char *name) {
 uint64_t json_list_u64(struct json_object *list, size_t i) {
         int64_t n = json_object_get_int64(json_object_array_get_idx(list, i));
         return n > 0 ? (uint64_t) n : 0;
+}
+
+int json_get_exact(struct json_object *o, const char *name, char **ret) {
+        const char *text = json_get_text(o, name);
+        struct json_object *bytes = text ? NULL : json_get_list(o, name);
+        if (!text && !bytes)
+                return -EBADMSG;
+        size_t n = text ? strlen(text) : json_object_array_length(bytes);
+        char *copy = calloc(n + 1, 1);
+        if (!copy)
+                return -ENOMEM;
+        for (size_t i = 0; i < n; i++) {
+                uint64_t byte = text ? (unsigned char) text[i] : json_list_u64(bytes, i);
+                if (byte == 0 || byte > UINT8_MAX) {
+                        free(copy);
+                        return -EBADMSG;
+                }
+                copy[i] = (char) byte;
+        }
+        *ret = copy;
+        return 0;
 }

@@ -72,7 +72,7 @@ static struct json_object *view_devices_of(const struct topology *t, unsigned id
         struct json_object *array = json_object_new_array();
         for (size_t i = 0; array && i < t->n_devices; i++)
                 if (node_set_has(&t->devices[i].nodes, id))
-                        json_append(&array, json_object_new_string(t->devices[i].name));
+                        json_append_string(&array, t->devices[i].name);
         return array;
 }
 

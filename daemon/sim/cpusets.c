@@ -4,6 +4,7 @@
  * before (kernel: cpuset_migrate_mm()). */
 #include <string.h>
 
+#include "act/cpuset.h"
 #include "sim/sim-internal.h"
 
 static void parent_effective(const struct sim *s, const struct sim_service *v, struct cpu_mask *cpus, struct node_set *mems) {
@@ -194,6 +195,7 @@ static int ask_service_manager(struct sim *s, struct sim_service *v, const struc
         if (!w)
                 return -ENOMEM;
         *w = (struct unit_write) { v, *c };
+        w->change.premise = NULL;
         uint64_t at = s->now_usec + MAX2(s->settings.apply_usec, *ret_answer_usec);
         int r = sim_call_at(s, at, apply_unit_write, w, true);
         if (r < 0)
@@ -203,27 +205,24 @@ static int ask_service_manager(struct sim *s, struct sim_service *v, const struc
         return r;
 }
 
-static int sim_set_cpuset(void *context, const struct target *t, const struct cpuset_change *c, ops_done done, void *userdata) {
-        struct sim *s = context;
-        struct sim_service *v = sim_by_cgroup(s, t->cgroup);
-        int r = sim_operation(s);
-        if (r < 0)
-                return r;
-        s->totals.n_cpuset_writes++;
+static int set_cpuset_now(struct sim *s, struct sim_service *v, enum owner owner, const struct cpuset_change *c, ops_done done,
+                          void *userdata) {
         struct sim_answer answer = { .done = done, .userdata = userdata };
         uint64_t answer_usec = s->settings.answer_usec;
-        if (t->owner == OWNER_NONE)
-                return -EOPNOTSUPP;
+        int r = 0;
+        s->totals.n_cpuset_writes++;
         if (!v)
                 answer.result = -ENOENT;
+        else if (v->has_cgroup && !cpuset_premise_holds(c->premise, c, &v->configured))
+                answer.result = -ESTALE;
         else if (v->fail_set < 0)
                 answer.result = v->fail_set;
         else if (c->change_mems && v->fail_mems < 0) {
                 const struct cpuset_change cpus = { .change_cpus = c->change_cpus, .value = c->value };
                 answer.result = v->fail_mems;
-                if (t->owner == OWNER_CGROUPFS && v->has_cgroup && answer.result != -EAGAIN)
+                if (owner == OWNER_CGROUPFS && v->has_cgroup && answer.result != -EAGAIN)
                         (void) write_value(s, v, &cpus);
-        } else if (t->owner == OWNER_CGROUPFS)
+        } else if (owner == OWNER_CGROUPFS)
                 answer.result = v->has_cgroup ? write_value(s, v, c) : -ENOENT;
         else {
                 r = ask_service_manager(s, v, c, &answer_usec);
@@ -235,6 +234,46 @@ static int sim_set_cpuset(void *context, const struct target *t, const struct cp
                 return r;
         answer.result = answer.result < 0 ? answer.result : r;
         return answer_later(s, v && v->write_usec > 0 ? v->write_usec : answer_usec, &answer);
+}
+
+/* One that waits for its turn. */
+struct queued {
+        struct sim *sim;
+        struct sim_service *service;
+        enum owner owner;
+        struct cpuset_change change;
+        struct cpuset_premise premise;
+        ops_done done;
+        void *userdata;
+};
+
+static void on_turn(int result, void *userdata) {
+        struct queued *q = userdata;
+        int r = result < 0 ? result : set_cpuset_now(q->sim, q->service, q->owner, &q->change, q->done, q->userdata);
+        if (r < 0)
+                q->done(r, q->userdata);
+        free(q);
+}
+
+static int sim_set_cpuset(void *context, const struct target *t, const struct cpuset_change *c, ops_done done, void *userdata) {
+        struct sim *s = context;
+        struct sim_service *v = sim_by_cgroup(s, t->cgroup);
+        int r = sim_operation(s);
+        if (r < 0)
+                return r;
+        if (t->owner == OWNER_NONE)
+                return -EOPNOTSUPP;
+        if (!v || v->queue_usec == 0)
+                return set_cpuset_now(s, v, t->owner, c, done, userdata);
+        struct queued *q = malloc(sizeof(*q));
+        if (!q)
+                return -ENOMEM;
+        *q = (struct queued) { s, v, t->owner, *c, { 0 }, done, userdata };
+        if (c->premise) {
+                q->premise = *c->premise;
+                q->change.premise = &q->premise;
+        }
+        return answer_later(s, v->queue_usec, &(struct sim_answer) { .done = on_turn, .userdata = q });
 }
 
 static long sim_move_pages(void *context, pid_t pid, size_t n, void *const *addresses, const int *nodes, bool all, int *status) {

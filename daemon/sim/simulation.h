@@ -112,6 +112,7 @@ struct sim_service {
         int fail_mems;              /* the same of memory nodes: -EAGAIN before anything is changed, others after CPUs were */
         bool lose_changes;          /* the service manager answers and never writes */
         uint64_t stuck_usec;        /* reading its map or moving its pages takes this long */
+        uint64_t queue_usec;        /* a change of its cpuset waits so long for its turn before it is asked for */
         uint64_t write_usec;        /* a change of its cpuset is answered after so long; 0: at once */
         uint64_t map_usec;          /* reading its map alone takes this long */
         uint64_t unshare_usec;      /* shared by a fork until then; */

@@ -46,9 +46,9 @@ struct scenario {
         void (*run)(struct run *r);
 };
 
-extern const struct scenario scenarios_place[], scenarios_trouble[], scenarios_life[], scenarios_rules[], scenarios_told[],
-        scenarios_events[], scenarios_kernel[], scenarios_pace[], scenarios_pressure[], scenarios_rest[], scenarios_hung[],
-        scenarios_killed[], scenarios_long[];
+extern const struct scenario scenarios_place[], scenarios_trouble[], scenarios_administrator[], scenarios_waiting[],
+        scenarios_life[], scenarios_rules[], scenarios_told[], scenarios_events[], scenarios_kernel[], scenarios_pace[],
+        scenarios_pressure[], scenarios_rest[], scenarios_hung[], scenarios_killed[], scenarios_long[];
 
 /* Nodes 0 … n−1, each with so many cores of one CPU each and so much memory; distances 10 and 20. */
 void machine(struct run *r, unsigned n_nodes, unsigned n_cpus, uint64_t bytes);

@@ -123,6 +123,23 @@ static void strays_that_hurt(struct run *r) {
         expect_home_count(r, v, 1);
 }
 
+/* Narrowed to a node that is gone since, before the daemon was started anew: on record, and no reason to look at memory that is not there. */
+static void node_is_gone(struct run *r) {
+        machine(r, 2, 8, 32 * GIB);
+        rules(r, "rules:\n- {name: all, match: {unit: '*'}, place: compact, memory: strict, cooldown: 10min}\n");
+        struct sim_service *v = service(r, "app.service", 2, 4 * GIB, 0);
+        pass(r, MINUTES(5));
+        struct record_entry *e = record_find(sim_manager(r->sim)->record, v->cgroup);
+        expect(r, e && e->ours.mems_set && node_set_count(&v->allowed_mems) == 1, "not narrowed");
+        if (!e)
+                return;
+        e->ours.mems = e->seen.mems = v->configured.mems = v->settings.mems = node_set_of(2);
+        v->allowed_mems = topology_nodes(sim_topology(r->sim));
+        pass(r, MINUTES(5));
+        unsigned n = (unsigned) sim_manager(r->sim)->stats.by_wake[WAKE_NODE];
+        expect(r, n == 0, "looked %u times for want of memory", n);
+}
+
 const struct scenario scenarios_pressure[] = {
         { 103, "hurts", "memory pressure that rises with each move: given up", hurts },
         { 104, "hurts-a-little", "CPU pressure that rises somewhat: slowed", hurts_a_little },
@@ -130,5 +147,6 @@ const struct scenario scenarios_pressure[] = {
         { 113, "nothing-told", "a kernel without pressure information", nothing_told },
         { 115, "strays-hurt", "what is settled stays restricted where a later move is given up", strays_that_hurt },
         { 117, "takes-cpus", "CPU pressure that rises however slowly it goes: home all the same", takes_cpus },
+        { 150, "node-is-gone", "memory that was narrowed to a node that is gone since", node_is_gone },
         { 0 },
 };

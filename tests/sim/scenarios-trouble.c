@@ -251,25 +251,6 @@ static void strict_pressure(struct run *r) {
         expect(r, node_set_count(&v->allowed_mems) == 2, "its memory is still narrowed");
 }
 
-/* The administrator sets CPUs himself in the middle of it: they stay as he set them. */
-static void administrator(struct run *r) {
-        machine(r, 4, 8, 16 * GIB);
-        rules(r, ALL_COMPACT);
-        struct sim_service *v = service(r, "app.service", 2, 2 * GIB, 0);
-        pass(r, MINUTES(5));
-        expect_home_count(r, v, 1);
-        struct node_set two = node_set_of(2);
-        struct cpu_mask cpus = { 0 };
-        topology_cpus_of(sim_topology(r->sim), &two, &cpus);
-        cpus.words[0] &= UINT64_C(0x0f0f0f0f0f0f0f0f); /* not whole nodes, as ours always are */
-        expect(r, sim_write_cpuset(r->sim, v, &cpus, NULL) >= 0, "cannot write its cpuset");
-        pass(r, HOURS(2));
-        expect(r, cpu_mask_equal(&v->configured.cpus, &cpus), "the administrator's CPUs were changed");
-        int k = sim_stop_manager(r->sim);
-        expect(r, k == 0, "leaving ended with %d", k);
-        expect(r, cpu_mask_equal(&v->configured.cpus, &cpus), "the administrator's CPUs were changed on leaving");
-}
-
 /* Forks share everything for a while: what cannot move now is tried again later, and not all the time. */
 static void forks(struct run *r) {
         machine(r, 2, 8, 16 * GIB);
@@ -299,7 +280,6 @@ const struct scenario scenarios_trouble[] = {
         { 21, "window", "nothing is changed outside of the windows", window },
         { 22, "dry-run", "a dry run changes nothing and says so once", dry },
         { 23, "strict", "strict memory under pressure is widened", strict_pressure },
-        { 24, "administrator", "what the administrator sets stays", administrator },
         { 25, "fork", "pages shared by a fork", forks },
         { 0 },
 };

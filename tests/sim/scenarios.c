@@ -244,10 +244,10 @@ static uint64_t run_one(const struct scenario *s, uint64_t seed, bool verbose, c
         return r.digest;
 }
 
-static const struct scenario *const tables[] = { scenarios_place,    scenarios_trouble, scenarios_life,   scenarios_rules,
-                                                 scenarios_told,     scenarios_events,  scenarios_kernel, scenarios_pace,
-                                                 scenarios_pressure, scenarios_rest,    scenarios_hung,   scenarios_killed,
-                                                 scenarios_long };
+static const struct scenario *const tables[] = { scenarios_place,  scenarios_trouble, scenarios_administrator, scenarios_waiting,
+                                                 scenarios_life,   scenarios_rules,   scenarios_told,          scenarios_events,
+                                                 scenarios_kernel, scenarios_pace,    scenarios_pressure,      scenarios_rest,
+                                                 scenarios_hung,   scenarios_killed,  scenarios_long };
 
 static const struct scenario *find(unsigned number) {
         for (size_t i = 0; i < ARRAY_SIZE(tables); i++)

@@ -46,7 +46,11 @@ static int fx_load_config(void *context, const char *main_file, const struct top
         c->rules[1].place = PLACE_NODES;
         c->rules[1].nodes = node_set_of(0);
         c->rules[1].cooldown_usec = 0;
-        assert_int_equal(string_list_add(&c->rules[1].match.patterns[MATCH_UNIT], "managed*.service"), 0);
+        assert_int_equal(
+                string_list_add(&c->rules[1].match.patterns[MATCH_UNIT], fx.other_rule ? "other*.service" : "managed*.service"),
+                0);
+        if (fx.migrate_rate_bytes > 0)
+                c->settings.migrate_rate_bytes = fx.migrate_rate_bytes;
         if (fx.bonded || fx.shares)
                 c->rules[1].shared_pages = SHARED_PAGES_MOVE;
         if (fx.bonded) {
@@ -62,7 +66,7 @@ static void fx_service(struct service_sample *s, const struct config *config, co
         assert_int_equal(service_sample_alloc(s, N_NODES), 0);
         s->unit = strdup(unit);
         s->cgroup = format_string("/system.slice/%s", unit);
-        s->rule = config_match(config, &id);
+        s->rule = fx.unmatched ? NULL : config_match(config, &id);
         s->owner = OWNER_SYSTEMD;
         s->n_processes = MAX2(fx.n_processes, (size_t) 1);
         s->processes = calloc(s->n_processes, sizeof(*s->processes));
@@ -80,6 +84,12 @@ static void fx_service(struct service_sample *s, const struct config *config, co
         s->whole_cpus = s->whole_mems = true;
 }
 
+static struct node_memory fx_node_memory(void) {
+        return (struct node_memory) { .bytes_total = 8 * GIB,
+                                      .bytes_free = fx.pools ? 64 * MIB : 6 * GIB,
+                                      .hugetlb_free_bytes = fx.pools ? 4 * GIB : 0 };
+}
+
 static int fx_screen(void *context, const struct config *config, const struct applied *applied, size_t n_applied,
                      uint64_t now_usec, struct observation **ret, uint64_t *ret_cpu_usec) {
         fx.n_screens++;
@@ -89,7 +99,7 @@ static int fx_screen(void *context, const struct config *config, const struct ap
         struct observation *o = calloc(1, sizeof(*o));
         o->machine.nodes = calloc(N_NODES, sizeof(*o->machine.nodes));
         for (unsigned i = 0; i < N_NODES; i++)
-                o->machine.nodes[i] = (struct node_memory) { .bytes_total = 8 * GIB, .bytes_free = 6 * GIB };
+                o->machine.nodes[i] = fx_node_memory();
         o->services = calloc(SERVICE_MAX + 1, sizeof(*o->services));
         for (; o->n_services < SERVICE_MAX && fx.services[o->n_services]; o->n_services++)
                 fx_service(&o->services[o->n_services], config, fx.services[o->n_services],
@@ -143,6 +153,8 @@ static int fx_read_deep(void *context, unsigned n_ids, const struct process_ref 
         d->hugetlb_movable_by_node = calloc(n_ids, sizeof(uint64_t));
         d->open_by_node = calloc(n_ids, sizeof(uint64_t));
         d->bytes_by_node[fx.at_home ? 0 : 1] = d->movable_by_node[fx.at_home ? 0 : 1] = GIB;
+        if (fx.pools)
+                d->hugetlb_by_node[1] = d->hugetlb_movable_by_node[1] = GIB;
         d->n_processes_read = !fx.vanish;
         d->n_vanished = fx.vanish ? n_processes : 0;
         *ret = d;
@@ -150,7 +162,13 @@ static int fx_read_deep(void *context, unsigned n_ids, const struct process_ref 
 }
 
 static int fx_read_machine(void *context, const struct topology *t, struct machine_sample *ret) {
-        return -ENOMEM;
+        if (!fx.sees_nodes)
+                return -ENOMEM;
+        *ret = (struct machine_sample) { .nodes = calloc(NODE_BEYOND + 1, sizeof(*ret->nodes)) };
+        assert_non_null(ret->nodes);
+        for (unsigned i = 0; i < N_NODES; i++)
+                ret->nodes[i] = fx_node_memory();
+        return 0;
 }
 
 static void fx_read_pressure(void *context, const char *cgroup, struct pressure_totals *ret) {
@@ -181,6 +199,12 @@ static int fx_mover_slice(struct env_mover *m, uint64_t budget_bytes) {
         if (fx.shared_unsure || fx.shared_surely)
                 m->result.failed_shared = GIB / fx.host.page_bytes;
         m->result.shared_unsure = fx.shared_unsure;
+        if (fx.slice_bytes > 0) {
+                uint64_t bytes = MIN2(MIN2(fx.slice_bytes, budget_bytes), GIB - m->result.moved_bytes);
+                m->result.moved_bytes += bytes;
+                fx.moved_bytes += bytes;
+                return m->result.moved_bytes < GIB;
+        }
         return (fx.moved_pid > 0 && m->at > 0) || (fx.stuck_pid > 0 && m->at_newcomer) ? -EINPROGRESS : 0;
 }
 
@@ -201,8 +225,8 @@ static struct env_mover *fx_mover_free(struct env_mover *m) {
 }
 
 int fx_get_cpuset(void *context, const struct target *t, struct cpuset_state *ret) {
-        if (fx.no_cgroup)
-                return -ENOENT;
+        if (fx.no_cgroup || fx.fail_cpuset < 0)
+                return fx.no_cgroup ? -ENOENT : fx.fail_cpuset;
         *ret = (struct cpuset_state) { .populated = true };
         for (unsigned cpu = 0; cpu < N_CPUS; cpu++)
                 cpu_mask_add(&ret->effective_cpus, cpu);
@@ -217,8 +241,22 @@ static int fx_set_cpuset(void *context, const struct target *t, const struct cpu
         fx.n_changes++;
         if (!fx.accept_changes)
                 return -EPERM;
+        if (fx.held_cgroup && strcmp(t->cgroup, fx.held_cgroup) == 0) {
+                assert_null(fx.held_change.done);
+                fx.held_change.done = done;
+                fx.held_change.userdata = userdata;
+                return 0;
+        }
         done(0, userdata);
         return 0;
+}
+
+void fx_release_change(void) {
+        ops_done done = fx.held_change.done;
+        assert_non_null(done);
+        fx.held_cgroup = NULL;
+        fx.held_change.done = NULL;
+        done(0, fx.held_change.userdata);
 }
 
 static int fx_get_balancing(void *context, unsigned *ret) {

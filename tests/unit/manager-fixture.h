@@ -8,6 +8,7 @@
 
 #define N_NODES     2u
 #define N_CPUS      8u
+#define NODE_BEYOND 64u /* which is not there */
 #define JOBS_MAX    16u
 #define TIMERS_MAX  8u
 #define SERVICE_MAX 8u
@@ -34,10 +35,18 @@ extern struct manager_fixture {
         char directory[64];
         uint64_t now;
         unsigned n_screens, n_changes;
-        bool accept_changes; /* of cpusets: counted, and have no effect */
+        bool accept_changes;     /* of cpusets: counted, and have no effect */
+        const char *held_cgroup; /* … but for this one's, which do not come to an end before fx_release_change() */
+        struct {
+                ops_done done;
+                void *userdata;
+        } held_change;
         int fail_screen;
-        bool left_out;  /* there is more on the machine than is looked at */
-        bool no_cgroup; /* what is asked for its cpuset is gone */
+        bool pools;      /* all its memory is of hugetlb, of which all nodes have pages enough, and next to nothing else free */
+        bool sees_nodes; /* between cycles, too, what is free on nodes can be read; on those that are not there it is nothing */
+        bool left_out;   /* there is more on the machine than is looked at */
+        bool no_cgroup;  /* what is asked for its cpuset is gone */
+        int fail_cpuset; /* … does not tell, with this error */
         struct {
                 const struct job_ops *ops;
                 void *arg;
@@ -59,6 +68,7 @@ extern struct manager_fixture {
         bool full;          /* no thread is left but for what is vital */
         bool vanish;        /* none of the processes has a memory map */
         unsigned n_jobs;
+        uint64_t moved_bytes; /* by all movers, where slice_bytes is set */
         struct env_timer timers[TIMERS_MAX];
         const char *services[SERVICE_MAX]; /* units, in order of name; NULL: no more */
         uint64_t interval_usec;
@@ -79,6 +89,10 @@ extern struct manager_fixture {
         bool dry_run;
         bool bonded;     /* they share memory, and are kept together */
         bool pids_apart; /* the second service's processes begin at 4010, and so on */
+        bool other_rule; /* the configuration that is read next manages other*.service alone */
+        bool unmatched;  /* the processes are others' now, and no rule matches them any more */
+        uint64_t migrate_rate_bytes,
+                slice_bytes; /* of the configuration; what a slice moves at most, of GIB in all. 0: all, and nothing */
 } fx;
 
 /* cmocka's, for each test: the machine without a manager; and no more of either. */
@@ -97,6 +111,7 @@ void fx_settle(void);
 bool fx_run_job(void);
 /* Lets so much time pass, from one timer to the next. */
 void fx_pass(uint64_t usec);
+void fx_release_change(void);
 /* All that was held back happens, the last asked for first: units that are started have no order. */
 void fx_release_balancing(void);
 

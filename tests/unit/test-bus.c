@@ -212,6 +212,13 @@ static void test_size(void **state) {
         assert_null(call(*state, "List", error, NULL));
         assert_string_equal(error, BUS_ERROR_TOO_LARGE);
         json_object_put(fake.list);
+        /* What fits is answered: these take 9 MiB. */
+        fake.list = many_services(12000, 16);
+        list = call(*state, "List", error, NULL);
+        assert_string_equal(error, "");
+        assert_int_equal(json_object_array_length(list), 12000);
+        json_object_put(list);
+        json_object_put(fake.list);
         fake.list = many_services(1, 1);
         list = call(*state, "List", error, NULL); /* the connection lives on */
         assert_int_equal(json_object_array_length(list), 1);

@@ -19,10 +19,10 @@ static struct act act;
 
 /* The service manager: takes what comes, and answers all of it now and then. */
 static sd_bus_message *asked[CHANGES];
-static size_t n_asked, most_asked, n_refused;
+static size_t n_asked, most_asked, n_refused, n_taken;
 static bool silent;
 
-static unsigned n_done, n_failed, n_again;
+static unsigned n_done, n_failed, n_late, n_busy, n_again;
 
 static int on_call(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         if (!sd_bus_message_is_method_call(m, "org.freedesktop.systemd1.Manager", "SetUnitProperties"))
@@ -32,6 +32,7 @@ static int on_call(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
                 return sd_bus_reply_method_errorf(m, SD_BUS_ERROR_LIMITS_EXCEEDED, "too many");
         }
         asked[n_asked++] = sd_bus_message_ref(m);
+        n_taken++;
         most_asked = MAX2(most_asked, n_asked);
         return 1;
 }
@@ -52,8 +53,8 @@ static int setup(void **state) {
         sd_id128_t id;
         fixture_new(&fx);
         fixture_write(&fx, "cg" SERVICE "/cgroup.threads", "");
-        n_asked = most_asked = n_refused = 0;
-        n_done = n_failed = n_again = 0;
+        n_asked = most_asked = n_refused = n_taken = 0;
+        n_done = n_failed = n_late = n_busy = n_again = 0;
         silent = false;
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
         assert_true(sd_event_new(&event) >= 0);
@@ -66,8 +67,15 @@ static int setup(void **state) {
         assert_true(sd_bus_add_object(server, NULL, "/org/freedesktop/systemd1", on_call, NULL) >= 0);
         assert_true(sd_bus_attach_event(server, event, 0) >= 0 && sd_bus_attach_event(client, event, 0) >= 0);
         assert_true(sd_event_add_time_relative(event, NULL, CLOCK_MONOTONIC, USEC_PER_MSEC, 1, on_tick, NULL) >= 0);
-        assert_int_equal(act_real_new(&fx.host, client, &act), 0);
+        assert_int_equal(act_real_new_with(&fx.host, &(struct act_real_options) { .bus = client }, &act), 0);
         return 0;
+}
+
+/* The service manager is not waited for for long. */
+static void be_impatient(void) {
+        const struct act_real_options o = { .bus = client, .answer_limit_usec = 20 * USEC_PER_MSEC };
+        act_real_done(&act);
+        assert_int_equal(act_real_new_with(&fx.host, &o, &act), 0);
 }
 
 static int teardown(void **state) {
@@ -91,6 +99,8 @@ static int begin(bool mems, ops_done done) {
 static void on_done(int result, void *userdata) {
         n_done++;
         n_failed += result < 0;
+        n_late += result == -ETIMEDOUT;
+        n_busy += result == -EBUSY;
 }
 
 /* As restoring does, the next change is begun when one is done. */
@@ -124,6 +134,132 @@ static void test_bus_goes(void **state) {
         assert_int_equal(n_failed, CHANGES);
 }
 
+static void run_until_done(unsigned n) {
+        while (n_done < n)
+                assert_true(sd_event_run(event, UINT64_MAX) >= 0);
+}
+
+/* For whom nobody waits any more, the bus does: nothing else takes his place, and who waits for that is told. Once all are answered it goes on. */
+static void test_answers_too_late(void **state) {
+        be_impatient();
+        silent = true;
+        for (unsigned i = 0; i < CHANGES; i++)
+                assert_int_equal(begin(i % 2, on_done), 0);
+        while (n_done < CHANGES || n_asked < 2 * UNIT_JOBS_MAX)
+                assert_true(sd_event_run(event, UINT64_MAX) >= 0);
+        assert_int_equal(n_failed, CHANGES);
+        assert_int_equal(n_asked, 2 * UNIT_JOBS_MAX);
+        assert_int_equal(n_refused, 0);
+        assert_int_equal(n_late, 2 * UNIT_JOBS_MAX);
+        assert_int_equal(n_busy, CHANGES - 2 * UNIT_JOBS_MAX);
+        assert_int_equal(begin(false, on_done), -EBUSY);
+        assert_int_equal(begin(true, on_done), -EBUSY);
+        silent = false;
+        int r;
+        while ((r = begin(true, on_done)) == -EBUSY)
+                assert_true(sd_event_run(event, UINT64_MAX) >= 0);
+        assert_int_equal(r, 0);
+        while (n_done < CHANGES + 1 || n_taken < 2 * UNIT_JOBS_MAX + 1) /* in time or not */
+                assert_true(sd_event_run(event, UINT64_MAX) >= 0);
+        assert_int_equal(n_refused, 0);
+}
+
+/* A cgroup's files, as somebody writes them. */
+static void put_cpusets(const char *cpus, const char *mems) {
+        fixture_write(&fx, "cg/y.service/cgroup.procs", "");
+        fixture_write(&fx, "cg/y.service/cgroup.threads", "");
+        fixture_write(&fx, "cg/y.service/cpuset.cpus", cpus);
+        fixture_write(&fx, "cg/y.service/cpuset.mems", mems);
+        fixture_write(&fx, "cg/y.service/cpuset.cpus.effective", "0-7\n");
+        fixture_write(&fx, "cg/y.service/cpuset.mems.effective", "0-3\n");
+        fixture_write(&fx, "cg/cpuset.cpus.effective", "0-7\n");
+        fixture_write(&fx, "cg/cpuset.mems.effective", "0-3\n");
+}
+
+static void on_result(int result, void *userdata) {
+        *(int *) userdata = result;
+        on_done(result, NULL);
+}
+
+/* To CPU 5 or node 2, decided while there was nothing set, or CPUs 0-1 and node 1. */
+static int begin_other(enum owner owner, bool mems, int *result) {
+        const struct target t = { "/y.service", "y.service", owner };
+        struct cpuset_premise p = { .n = 2 };
+        struct cpuset_change c = { .change_cpus = !mems, .change_mems = mems, .premise = &p };
+        c.value = (struct cpuset_value) { .cpus_set = true, .mems_set = true, .mems = node_set_of(2) };
+        cpu_mask_add(&c.value.cpus, 5);
+        p.values[1] = (struct cpuset_value) { .cpus_set = true, .mems_set = true, .mems = node_set_of(1) };
+        cpu_mask_add(&p.values[1].cpus, 0);
+        cpu_mask_add(&p.values[1].cpus, 1);
+        *result = 1;
+        int r = act.ops->set_cpuset(act.context, &t, &c, on_result, result);
+        memset(&p, 0xff, sizeof(p)); /* it is not kept */
+        return r;
+}
+
+/* Behind others in the queue, and somebody sets the same meanwhile: it is not asked for, and whoever comes after it is. */
+static void test_set_while_queued(void **state) {
+        static const struct {
+                const char *cpus, *mems;
+                int of_cpus, of_mems;
+        } cases[] = {
+                { "\n", "\n", 0, 0 },          { "0-1\n", "1\n", 0, 0 },           { "0\n", "1\n", -ESTALE, 0 },
+                { "\n", "0-1\n", 0, -ESTALE }, { "5\n", "2\n", -ESTALE, -ESTALE }, /* just as it was to be: theirs all the same */
+        };
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                int of_cpus, of_mems;
+                silent = true;
+                n_done = n_failed = n_taken = 0;
+                put_cpusets("\n", "\n");
+                for (unsigned k = 0; k < 2 * UNIT_JOBS_MAX; k++)
+                        assert_int_equal(begin(k % 2, on_done), 0);
+                assert_int_equal(begin_other(OWNER_SYSTEMD, false, &of_cpus), 0);
+                assert_int_equal(begin_other(OWNER_SYSTEMD, true, &of_mems), 0);
+                assert_int_equal(begin(false, on_done), 0);
+                while (n_asked < 2 * UNIT_JOBS_MAX)
+                        assert_true(sd_event_run(event, UINT64_MAX) >= 0);
+                put_cpusets(cases[i].cpus, cases[i].mems);
+                silent = false;
+                run_until_done(2 * UNIT_JOBS_MAX + 3);
+                assert_int_equal(of_cpus, cases[i].of_cpus);
+                assert_int_equal(of_mems, cases[i].of_mems);
+                unsigned n_stale = (of_cpus < 0) + (of_mems < 0);
+                assert_int_equal(n_failed, n_stale);
+                assert_int_equal(n_taken, 2 * UNIT_JOBS_MAX + 3 - n_stale);
+        }
+}
+
+/* The same where we write, on another thread, that begins late. */
+static struct {
+        int (*run)(void *arg);
+        ops_done done;
+        void *arg;
+} late_job;
+
+static int run_late(void *pool, int (*run)(void *arg), ops_done done, void *arg) {
+        late_job.run = run;
+        late_job.done = done;
+        late_job.arg = arg;
+        return 0;
+}
+
+static void test_set_before_the_thread_begins(void **state) {
+        const struct act_real_options o = { .bus = client, .run_blocking = run_late };
+        int result;
+        act_real_done(&act);
+        assert_int_equal(act_real_new_with(&fx.host, &o, &act), 0);
+        for (int stale = 0; stale < 2; stale++) {
+                put_cpusets("\n", "\n");
+                assert_int_equal(begin_other(OWNER_CGROUPFS, false, &result), 0);
+                put_cpusets(stale ? "0\n" : "0-1\n", "\n");
+                late_job.done(late_job.run(late_job.arg), late_job.arg);
+                assert_int_equal(result, stale ? -ESTALE : 0);
+                _cleanup_free_ char *cpus = fixture_read(&fx, "cg/y.service/cpuset.cpus");
+                assert_non_null(cpus);
+                assert_int_equal(cpus[0], stale ? '0' : '5');
+        }
+}
+
 /* Nothing is left of what is abandoned, and nobody hears of it. */
 static void test_abandoned(void **state) {
         silent = true;
@@ -137,6 +273,13 @@ static void test_abandoned(void **state) {
 
 int main(void) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-        const struct CMUnitTest tests[] = { TEST(test_all_are_answered), TEST(test_bus_goes), TEST(test_abandoned) };
+        const struct CMUnitTest tests[] = {
+                TEST(test_all_are_answered),
+                TEST(test_bus_goes),
+                TEST(test_answers_too_late),
+                TEST(test_set_while_queued),
+                TEST(test_set_before_the_thread_begins),
+                TEST(test_abandoned),
+        };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

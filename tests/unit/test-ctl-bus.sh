@@ -309,6 +309,34 @@ if command -v script >/dev/null && script --version 2>/dev/null | grep -q util-l
         grep -q DISTANCE "$work/out" && fail "list on 80 columns: nothing was left out"
         env TERM=xterm NO_COLOR=1 script -qec "stty cols 250; $ctl list" /dev/null >"$work/out" 2>"$work/err" </dev/null
         has_out 'MEMORY BY NODE  *CPU BY NODE  *LOCALITY  *DISTANCE  *REASON' 'list on 250 columns'
+        # Long reasons leave room for names; columns are in line beside names with backslashes, wide characters, and what the locale cannot show.
+        mv "$work/list.json" "$work/list.saved"
+        separator='['
+        for unit in 'a.service' 'dev\\x2dfoo.service' 'データベース.service' "docker-$(printf '%064d' 7).scope"; do
+                printf '%s{"unit":"%s","cgroup":"/a","rule":"containers","place":"compact","state":"stable","home_nodes":[3],"bytes_total":123456789,' \
+                        "$separator" "$unit"
+                printf '"bytes_by_node":[1,2],"cpu_by_node":[0.5,0.5],"locality":0.98,"distance":10.1,"reason":"%s"}\n' \
+                        'at home on node 3: locality 0.98, distance 10.1; nothing is nearer, all of its memory is there, and more words than fit'
+                separator=,
+        done >"$work/list.json"
+        echo ']' >>"$work/list.json"
+        for locale in C.UTF-8 C; do
+                for columns in 80 120; do
+                        env TERM=xterm NO_COLOR=1 LC_ALL=$locale script -qec "stty cols $columns; $ctl list --no-legend" /dev/null >"$work/typed" 2>"$work/err" </dev/null
+                        tr -d '\r' <"$work/typed" | sed 's/データベース/123456789012/; s/データベ/12345678/' >"$work/out"
+                        has_out '^a\.service  *containers' "list on $columns columns, $locale"
+                        has_out '^dev\\x2dfoo\.service  *containers' "list on $columns columns, $locale"
+                        has_out '^docker-0000000000000' "list on $columns columns, $locale"
+                        has_out ' at home on node 3: ' "list on $columns columns, $locale"
+                        [ "$(awk -v n="$columns" '{ if (length > n) print }' "$work/out")" = '' ] || fail "list on $columns columns, $locale: longer lines"
+                        [ "$(awk '{ print index($0, " containers ") }' "$work/out" | sort -u | wc -l)" = 1 ] ||
+                                fail "list on $columns columns, $locale: columns out of line"
+                done
+        done
+        expect 0 list --no-legend
+        sed -i 's/データベース/123456789012/' "$work/out"
+        [ "$(awk '{ print index($0, " containers ") }' "$work/out" | sort -u | wc -l)" = 1 ] || fail "list in a pipe: columns out of line"
+        mv "$work/list.saved" "$work/list.json"
 else
         echo "script(1) of util-linux is not installed: colours and widths not tried"
 fi

@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -152,4 +153,20 @@ void tree_put_thread(const struct tree *t, int pid, int tid, uint64_t ticks, uin
         char path[64];
         (void) snprintf(path, sizeof path, "proc/%d/task/%d/stat", pid, tid);
         put_stat(t, path, tid, "thread", 2, ticks, start, cpu);
+}
+
+void leave_descriptors(unsigned n) {
+        static struct rlimit first;
+        struct rlimit now;
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &now), 0);
+        if (first.rlim_max == 0)
+                first = now;
+        now.rlim_cur = first.rlim_cur;
+        if (n != UINT_MAX) {
+                int lowest = dup(0);
+                assert_true(lowest >= 0);
+                (void) close(lowest);
+                now.rlim_cur = (rlim_t) lowest + n;
+        }
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &now), 0);
 }

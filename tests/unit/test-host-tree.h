@@ -3,6 +3,7 @@
  * change. (One file instead of a directory tree: paths in cgroupfs are longer than a v7 tar archive can hold.) */
 #pragma once
 
+#include <limits.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,3 +29,5 @@ int tree_mark_delegated(const struct tree *t, const char *path);
 /* Replaces proc/PID/stat. `ticks` is user time. */
 void tree_put_stat(const struct tree *t, int pid, const char *comm, unsigned n_threads, uint64_t ticks, uint64_t start, int cpu);
 void tree_put_thread(const struct tree *t, int pid, int tid, uint64_t ticks, uint64_t start, int cpu);
+/* So many descriptors can be opened at once from now on, beside those that are open; UINT_MAX: as many as at first. */
+void leave_descriptors(unsigned n);

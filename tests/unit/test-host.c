@@ -198,6 +198,13 @@ static void test_node_memory(void **state) {
         assert_int_equal(m.nodes[4].bytes_total, 77);                   /* unknown to the kernel: shown as empty */
         assert_int_equal(m.nodes[4].bytes_free, 77);
         machine_sample_done(&m);
+        topo->of_this_kernel = true; /* which had it, when the topology was read */
+        assert_int_equal(machine_sample_read(h, topo, &m), 0);
+        assert_int_equal(m.nodes[2].bytes_droppable, 5002ULL * 1024);
+        assert_int_equal(m.nodes[4].bytes_total, 0);
+        assert_int_equal(m.nodes[4].bytes_free, 0);
+        machine_sample_done(&m);
+        topo->of_this_kernel = false;
         assert_int_equal(hugetlb_bytes_in_use(h), 20 * MIB);
 
         tree_put(&t, "sys/devices/system/node/node0/meminfo",

@@ -30,6 +30,21 @@ static void test_only_process(void **state) {
         assert_true(fx.n_changes > 0);
 }
 
+/* Whoever has a tree of cgroups delegated to him names them as he likes: who asks for the status is told, and his terminal is not driven. */
+static void test_name(void **state) {
+        fx.services[0] = "managed\033[2J.service";
+        fx.stuck_pid = 4000;
+        fx_start_manager();
+        fx_pass(2 * USEC_PER_MINUTE);
+        struct json_object *status = manager_bus_callbacks.status(fx.manager), *stuck = json_object_object_get(status, "stuck");
+        assert_int_equal(json_object_array_length(stuck), 1);
+        assert_string_equal(json_object_get_string(json_object_array_get_idx(stuck, 0)),
+                            "/system.slice/managed\\x1b[2J.service: process 4000 of it does not respond");
+        json_object_put(status);
+        fx.stuck_pid = 0;
+        fx_pass(USEC_PER_MINUTE);
+}
+
 static unsigned n_said;
 static void on_said(int priority, const char *message, char *const *fields, size_t n_fields, void *userdata) {
         n_said += strstr(message, userdata) != NULL;
@@ -268,6 +283,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_one_process, fx_setup, fx_teardown),
                 cmocka_unit_test_setup_teardown(test_only_process, fx_setup, fx_teardown),
+                cmocka_unit_test_setup_teardown(test_name, fx_setup, fx_teardown),
                 cmocka_unit_test_setup_teardown(test_no_threads, fx_setup, fx_teardown),
                 cmocka_unit_test_setup_teardown(test_no_thread_to_move, fx_setup, fx_teardown),
                 cmocka_unit_test_setup_teardown(test_no_map, fx_setup, fx_teardown),

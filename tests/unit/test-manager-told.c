@@ -68,6 +68,13 @@ static void test_damaged_hold(void **state) {
         assert_true(is_paused());
         fx_pass(USEC_PER_MINUTE);
         assert_int_equal(fx.n_changes, 0);
+        fx_restart(); /* until resume, it was said */
+        assert_true(is_paused());
+        fx_pass(USEC_PER_MINUTE);
+        assert_int_equal(fx.n_changes, 0);
+        ask("Pause", "b", 0);
+        fx_restart();
+        assert_false(is_paused());
 }
 
 static void tell(const char *member, const char *unit) {

@@ -232,17 +232,36 @@ static void test_merge(void **state) {
         setup_done(&s);
 }
 
+/* A process that cannot be read for want of descriptors has not ended, and a policy that was not seen is not the default one. */
+static void test_no_descriptors(void **state) {
+        struct setup s;
+        bool failed = false, seen = false;
+        setup_make(&s);
+        add(&s, 300, 2000);
+        const struct deep_sample *d = deep(&s);
+        for (unsigned left = 0; left < 8; left++) {
+                struct deep_sample *again = NULL;
+                leave_descriptors(left);
+                int r = observe_deep(s.host, 4, s.processes, s.n_processes, NULL, &again);
+                leave_descriptors(UINT_MAX);
+                assert_true(r == 0 || r == -EMFILE);
+                failed |= r < 0;
+                seen |= r == 0;
+                if (r == 0)
+                        assert_memory_equal(again->bytes_by_node, d->bytes_by_node, 4 * sizeof *d->bytes_by_node);
+                deep_sample_free(again);
+        }
+        assert_true(failed && seen);
+        setup_done(&s);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_one_process),
-                cmocka_unit_test(test_shared_once),
-                cmocka_unit_test(test_shared_by_the_service_alone),
-                cmocka_unit_test(test_odd_files),
-                cmocka_unit_test(test_many_shared_files),
-                cmocka_unit_test(test_processes_apart),
-                cmocka_unit_test(test_text_limit),
-                cmocka_unit_test(test_borrowed),
-                cmocka_unit_test(test_merge),
+                cmocka_unit_test(test_no_descriptors),  cmocka_unit_test(test_one_process),
+                cmocka_unit_test(test_shared_once),     cmocka_unit_test(test_shared_by_the_service_alone),
+                cmocka_unit_test(test_odd_files),       cmocka_unit_test(test_many_shared_files),
+                cmocka_unit_test(test_processes_apart), cmocka_unit_test(test_text_limit),
+                cmocka_unit_test(test_borrowed),        cmocka_unit_test(test_merge),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

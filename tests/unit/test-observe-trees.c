@@ -2,6 +2,8 @@
 /* The screen of other trees than a usual one: rules, an administrator's cpusets, hybrid and legacy cgroups, what vanishes while it is read, and limits. */
 #include "observe-fixture.h"
 
+#include <stdio.h>
+
 #include "host/screen.h"
 
 static void test_strays(void **state) {
@@ -164,6 +166,20 @@ static void test_thread_limit(void **state) {
         setup_done(&s);
 }
 
+/* Redis' first thread ends. */
+static void end_first_thread(struct setup *s) {
+        static const char zombie[] =
+                "300 (redis-server) Z 1 300 300 0 -1 4194560 100 0 0 0 160 0 0 0 20 0 4 0 2000 0 0 0 0 0 0 0 0 "
+                "0 0 0 0 0 0 0 17 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n";
+        tree_put(&s->tree, "proc/300/stat", zombie);
+        tree_put(&s->tree, "proc/300/task/300/stat", zombie);
+        tree_put(&s->tree, "proc/300/status", "Uid:\t26\t26\t26\t26\n");
+        tree_put(&s->tree, "proc/300/numa_maps", "");
+        tree_put(&s->tree, "proc/300/task/300/numa_maps", "");
+        tree_link(&s->tree, "proc/300/task/301/exe", "/usr/bin/redis-server");
+        tree_put(&s->tree, "proc/300/task/301/status", "Uid:\t26\t26\t26\t26\nHugetlbPages:\t4096 kB\n");
+}
+
 /* Its first thread has ended, and shows nothing of the process any more; the others have the same CPUs, memory and program as before. */
 static void test_first_thread_ended(void **state) {
         struct setup s;
@@ -178,17 +194,8 @@ static void test_first_thread_ended(void **state) {
         assert_int_equal(x->hugetlb_bytes, 4 * MIB);
         assert_int_equal(observe_deep(s.host, s.topology->n_ids, x->processes, x->n_processes, NULL, &before), 0);
 
-        static const char zombie[] =
-                "300 (redis-server) Z 1 300 300 0 -1 4194560 100 0 0 0 160 0 0 0 20 0 4 0 2000 0 0 0 0 0 0 0 0 "
-                "0 0 0 0 0 0 0 17 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n";
-        tree_put(&s.tree, "proc/300/stat", zombie);
-        tree_put(&s.tree, "proc/300/task/300/stat", zombie);
-        tree_put(&s.tree, "proc/300/status", "Uid:\t26\t26\t26\t26\n");
-        tree_put(&s.tree, "proc/300/numa_maps", "");
-        tree_put(&s.tree, "proc/300/task/300/numa_maps", "");
         tree_remove(&s.tree, "proc/300/exe");
-        tree_link(&s.tree, "proc/300/task/301/exe", "/usr/bin/redis-server");
-        tree_put(&s.tree, "proc/300/task/301/status", "Uid:\t26\t26\t26\t26\nHugetlbPages:\t4096 kB\n");
+        end_first_thread(&s);
         screen(&s, BOOT);
         x = find(&s, REDIS);
         assert_non_null(x);
@@ -205,9 +212,92 @@ static void test_first_thread_ended(void **state) {
         setup_done(&s);
 }
 
+/* Right before this is read of redis. */
+static struct setup *ends_before_exe, *ends_before_status;
+
+int __real_proc_exe_read(int proc_fd, pid_t pid, pid_t speaker, char **ret);
+int __wrap_proc_exe_read(int proc_fd, pid_t pid, pid_t speaker, char **ret);
+int __real_proc_status_read(int proc_fd, pid_t pid, pid_t speaker, struct proc_status *ret);
+int __wrap_proc_status_read(int proc_fd, pid_t pid, pid_t speaker, struct proc_status *ret);
+
+int __wrap_proc_exe_read(int proc_fd, pid_t pid, pid_t speaker, char **ret) {
+        if (ends_before_exe && pid == 300) {
+                struct setup *s = TAKE_PTR(ends_before_exe);
+                tree_remove(&s->tree, "proc/300/exe");
+                end_first_thread(s);
+        }
+        return __real_proc_exe_read(proc_fd, pid, speaker, ret);
+}
+
+/* Who spoke for it instead of the first has ended, too. */
+int __wrap_proc_status_read(int proc_fd, pid_t pid, pid_t speaker, struct proc_status *ret) {
+        if (ends_before_status && pid == 300) {
+                struct setup *s = TAKE_PTR(ends_before_status);
+                char path[64];
+                (void) snprintf(path, sizeof path, "proc/300/task/%d", (int) speaker);
+                tree_remove(&s->tree, path);
+                tree_put(&s->tree, "proc/300/task/302/status", "Uid:\t4711\t4711\t4711\t4711\n");
+        }
+        return __real_proc_status_read(proc_fd, pid, speaker, ret);
+}
+
+/* The rule that its program or its user says is its rule all the same. */
+static void test_ends_while_looked_at(void **state) {
+        struct setup s;
+        setup_make(&s, "bookworm");
+        add_rule(&s, MATCH_EXE, "*/redis-server");
+        tree_link(&s.tree, "proc/300/exe", "/usr/bin/redis-server");
+        ends_before_exe = &s;
+        screen(&s, BOOT);
+        assert_null(ends_before_exe);
+        assert_ptr_equal(find(&s, REDIS)->rule, &s.config->rules[0]);
+        setup_done(&s);
+
+        setup_make(&s, "bookworm");
+        end_first_thread(&s);
+        add_rule(&s, MATCH_USER, "4711");
+        ends_before_status = &s;
+        screen(&s, BOOT);
+        assert_null(ends_before_status);
+        assert_ptr_equal(find(&s, REDIS)->rule, &s.config->rules[0]);
+        setup_done(&s);
+}
+
+/* Whoever cannot be looked at for want of descriptors is not gone, has no other memory and no other cpuset. */
+static void test_no_descriptors(void **state) {
+        struct setup s;
+        bool failed = false, seen = false;
+        setup_make(&s, "bookworm");
+        screen(&s, BOOT);
+        size_t n = s.seen->n_services;
+        for (unsigned left = 0; left < 16; left++) {
+                struct observation *o = NULL;
+                leave_descriptors(left);
+                int r = observer_screen(s.observer, s.config, NULL, 0, BOOT, &o);
+                leave_descriptors(UINT_MAX);
+                assert_true(r == 0 || r == -EMFILE);
+                failed |= r < 0;
+                seen |= r == 0;
+                for (size_t i = 0; r == 0 && i < n; i++) {
+                        const struct service_sample *x = &o->services[i], *y = &s.seen->services[i];
+                        assert_int_equal(o->n_services, n);
+                        assert_string_equal(x->cgroup, y->cgroup);
+                        assert_int_equal(x->n_processes, y->n_processes);
+                        assert_memory_equal(x->bytes_by_node, y->bytes_by_node, s.topology->n_ids * sizeof *x->bytes_by_node);
+                        assert_true(x->admin_cpus == y->admin_cpus && x->admin_mems == y->admin_mems);
+                        assert_int_equal(o->machine.nodes[0].bytes_free, s.seen->machine.nodes[0].bytes_free);
+                }
+                observation_free(o);
+        }
+        assert_true(failed && seen);
+        setup_done(&s);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_no_descriptors),
                 cmocka_unit_test(test_first_thread_ended),
+                cmocka_unit_test(test_ends_while_looked_at),
                 cmocka_unit_test(test_strays),
                 cmocka_unit_test(test_admin),
                 cmocka_unit_test(test_rules),

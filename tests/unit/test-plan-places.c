@@ -60,6 +60,73 @@ static void test_spread_within_room(void **state) {
         assert_int_equal(p->placements[0].room_by_node[3], 0);
 }
 
+/* What belongs elsewhere and finds no room there stays, and is as far as it was. */
+static void test_no_room_is_no_nearer(void **state) {
+        static const enum place places[] = { PLACE_SPREAD, PLACE_INTERLEAVE };
+        for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+                struct rule *r;
+                _cleanup_(world_freep) struct world *w = placed_by(places[i], &r);
+                uint64_t keep = 8 * GIB / 1000 * 50 + 8 * GIB % 1000 * 50 / 1000;
+                struct node_set home = topology_nodes(w->topology); /* from a better time */
+                r->avoid = node_set_of(0);
+                node_set_remove(&home, 0);
+                assert_int_equal(history_record_placed(&w->history, w->samples[0].cgroup, &home, w->now_usec), 0);
+                history_record_settled(&w->history, w->samples[0].cgroup, 0, w->now_usec);
+                w->now_usec += COOL;
+                w->machine.nodes[1].bytes_free = keep + 40 * MIB;
+                w->machine.nodes[2].bytes_free = w->machine.nodes[3].bytes_free = keep;
+                _cleanup_(plan_freep) struct plan *p = world_plan(w);
+                const struct placement *x = &p->placements[0];
+                assert_int_equal(x->bytes_to_move, 40 * MIB);
+                assert_says(x->reason, "360M of its memory finds no room there above keep-free");
+                /* 40 MiB on one of three nodes with its CPUs and 360 MiB on the fourth; or its CPUs are on all four. */
+                double expected = places[i] == PLACE_SPREAD ? (40 * 50.0 / 3 + 360 * 20) / 400 : 17.5;
+                assert_true(x->distance_after > expected - 0.01 && x->distance_after < expected + 0.01);
+        }
+}
+
+/* Left to the kernel within its nodes: none of it makes room there for what is elsewhere. */
+static void test_no_room_beside_the_kernel(void **state) {
+        struct rule *r;
+        _cleanup_(world_freep) struct world *w = placed_by(PLACE_INTERLEAVE, &r);
+        uint64_t keep = 8 * GIB / 1000 * 50 + 8 * GIB % 1000 * 50 / 1000;
+        r->kernel_balancing = KERNEL_BALANCING_RESPECT;
+        r->avoid = node_set_of(0);
+        w->machine.kernel_balancing = 1;
+        for (unsigned n = 1; n < 4; n++) {
+                world_memory(w, &w->samples[0], n, 400 * MIB);
+                w->machine.nodes[n].bytes_free = keep;
+        }
+        _cleanup_(plan_freep) struct plan *p = world_plan(w);
+        assert_false(p->placements[0].act);
+        assert_state(&p->placements[0], STATE_BLOCKED);
+        assert_says(p->placements[0].reason, "400M of its memory finds no room there above keep-free");
+        w->machine.nodes[2].bytes_free += 40 * MIB;
+        p = free_and_plan(p, w);
+        assert_true(p->placements[0].act);
+        assert_int_equal(p->placements[0].bytes_to_move, 40 * MIB);
+        assert_int_equal(p->placements[0].pages_how, PAGES_HOME);
+        assert_says(p->placements[0].reason, "moves 40M to");
+}
+
+/* A home that it shares can have a node without CPUs: within the home the kernel sorts, and nothing is to be brought there. */
+static void test_memory_alone_beside_the_kernel(void **state) {
+        struct rule *r;
+        _cleanup_(world_freep) struct world *w = placed_by(PLACE_SPREAD, &r);
+        struct node_set home = topology_nodes(w->topology);
+        world_take_cpus(w, 3);
+        w->samples[0].effective_cpu_nodes = topology_nodes_with_cpus(w->topology);
+        world_spread(w, &w->samples[0], 100 * MIB, 0.5);
+        world_cpu(w, &w->samples[0], 3, 0);
+        assert_int_equal(history_record_placed(&w->history, w->samples[0].cgroup, &home, w->now_usec), 0);
+        history_record_settled(&w->history, w->samples[0].cgroup, 0, w->now_usec);
+        w->now_usec += COOL;
+        w->machine.kernel_balancing = 1;
+        _cleanup_(plan_freep) struct plan *p = world_plan(w);
+        assert_nodes(p->placements[0].home_mems, "0-3");
+        assert_false(p->placements[0].act);
+}
+
 static void test_spread_over_some(void **state) {
         struct rule *r;
         _cleanup_(world_freep) struct world *w = placed_by(PLACE_SPREAD, &r);
@@ -189,6 +256,9 @@ static void test_interleave_without_room(void **state) {
         struct rule *r;
         _cleanup_(world_freep) struct world *w = placed_by(PLACE_INTERLEAVE, &r);
         w->machine.nodes[3].bytes_free = 0;
+        w->machine.nodes[3].hugetlb_free_bytes = GIB; /* of no use to what has no such pages */
+        _cleanup_(plan_freep) struct plan *first = world_plan(w);
+        assert_int_equal(first->placements[0].bytes_to_move, 200 * MIB);
         assert_int_equal(world_cycle(w, COOL), 1);
         assert_mib(w, 200, 100, 100, 0);
         _cleanup_(plan_freep) struct plan *p = world_plan(w);
@@ -268,6 +338,9 @@ int main(void) {
                 cmocka_unit_test(test_spread_is_even_and_stays),
                 cmocka_unit_test(test_spread_follows_the_cores),
                 cmocka_unit_test(test_spread_within_room),
+                cmocka_unit_test(test_no_room_is_no_nearer),
+                cmocka_unit_test(test_no_room_beside_the_kernel),
+                cmocka_unit_test(test_memory_alone_beside_the_kernel),
                 cmocka_unit_test(test_spread_over_some),
                 cmocka_unit_test(test_spread_with_hugetlb),
                 cmocka_unit_test(test_interleave_once),

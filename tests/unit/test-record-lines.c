@@ -190,12 +190,43 @@ static void test_no_room(void **state) {
         assert_int_equal(size_now(), size);
         assert_same(r, was);
         assert_on_disk(was);
-        assert_true(forget(r, 1) < 0); /* the whole was to be written next */
-        assert_same(r, was);
+        assert_int_equal(forget(r, 1), 0); /* the whole has no room yet, a line has */
+        assert_on_disk(r);
         assert_int_equal(rmdir(temporary), 0);
-        assert_int_equal(forget(r, 1), 0);
+        assert_int_equal(forget(r, 2), 0);
         assert_on_disk(r);
         record_free(was);
+        record_free(r);
+}
+
+/* The whole is due, and cannot be written, while a line can be: lines follow, each on disk when it is said to be, until the whole can be written again. */
+static void test_no_room_for_the_whole(void **state) {
+        struct record *r = reopen(NULL);
+        change_many(r, MANY, 1);
+        assert_int_equal(record_settle(r), 0);
+        change_many(r, MANY, 2);
+        for (unsigned i = 0; i < RECORD_FEW; i++)
+                assert_int_equal(change(r, i, 3), 0);
+        assert_int_equal(mkdir(temporary, 0700), 0);
+        ino_t number = number_now();
+        for (unsigned i = 0; i < 3 * RECORD_FEW; i++) {
+                assert_int_equal(i % 2 ? change(r, i, 4) : forget(r, i), 0);
+                assert_on_disk(r);
+        }
+        assert_int_equal(record_before_balancing(r, 3, 0), 0);
+        assert_on_disk(r);
+        for (unsigned i = 3 * RECORD_FEW; i < MANY; i++) /* down to few, of which there are no lines otherwise */
+                assert_int_equal(forget(r, i), 0);
+        assert_on_disk(r);
+        assert_true(record_settle(r) < 0);
+        assert_on_disk(r);
+        assert_true(number_now() == number);
+        assert_int_equal(rmdir(temporary), 0);
+        for (unsigned i = 0; i < 2 * RECORD_FEW && number_now() == number; i++)
+                assert_int_equal(change(r, 1, i), 0);
+        assert_true(number_now() != number);
+        assert_whole();
+        assert_on_disk(r);
         record_free(r);
 }
 
@@ -261,8 +292,8 @@ int main(void) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
         const struct CMUnitTest tests[] = {
                 TEST(test_few_are_always_whole), TEST(test_what_it_costs), TEST(test_all_is_read_again),
-                TEST(test_unfinished_lines),     TEST(test_no_room),       TEST(test_another_file),
-                TEST(test_damaged_lines),
+                TEST(test_unfinished_lines),     TEST(test_no_room),       TEST(test_no_room_for_the_whole),
+                TEST(test_another_file),         TEST(test_damaged_lines),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

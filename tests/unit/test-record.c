@@ -157,6 +157,36 @@ static void test_failed_write_changes_nothing(void **state) {
         record_free(r);
 }
 
+/* What was noted and not made is as if it had not been. */
+static void test_taken_back(void **state) {
+        struct record *r = reopen(NULL);
+        note(r, NULL, "0-1", NULL, "2");
+        assert_int_equal(record_take_back(r, target.cgroup, NULL), 0);
+        assert_int_equal(r->n_entries, 0);
+        r = reopen(r);
+        assert_int_equal(r->n_entries, 0);
+        assert_int_equal(record_take_back(r, target.cgroup, NULL), -ENOENT);
+        note(r, NULL, "0-1", NULL, "2");
+        struct record_entry was = *record_find(r, target.cgroup);
+        was.cgroup = was.unit = NULL;
+        note(r, "0-5", "0", "0", "3"); /* anew: somebody else had set it */
+        assert_int_equal(mkdir(temporary, 0700), 0);
+        assert_true(record_take_back(r, target.cgroup, &was) < 0);
+        assert_mems(&record_find(r, target.cgroup)->ours.mems, "3");
+        assert_true(record_find(r, target.cgroup)->changed_cpus);
+        assert_int_equal(rmdir(temporary), 0);
+        assert_int_equal(record_take_back(r, target.cgroup, &was), 0);
+        for (int i = 0; i < 2; i++, r = reopen(r)) {
+                const struct record_entry *e = record_find(r, target.cgroup);
+                assert_string_equal(e->unit, "x.service");
+                assert_mems(&e->before.mems, "0-1");
+                assert_mems(&e->ours.mems, "2");
+                assert_mems(&e->seen.mems, "0-1");
+                assert_false(e->changed_cpus);
+        }
+        record_free(r);
+}
+
 static void test_left_temporary_file(void **state) {
         struct record *r = reopen(NULL);
         note(r, NULL, "0-1", NULL, "2");
@@ -273,6 +303,7 @@ int main(void) {
                 TEST(test_seen_explains),
                 TEST(test_a_value_that_restrains_nothing_is_unset),
                 TEST(test_failed_write_changes_nothing),
+                TEST(test_taken_back),
                 TEST(test_left_temporary_file),
                 TEST(test_kernel_balancing),
                 TEST(test_damaged_files_are_kept_aside),

@@ -107,6 +107,60 @@ static void test_somebody_else_changed_one_side(void **state) {
         assert_effective("4-5", "0-3");
 }
 
+/* It waits for its turn, and meanwhile somebody sets the same, by whatever road. */
+static void restore_while_somebody_sets(const char *cpus, const char *mems, enum restore_outcome expected) {
+        simulated_knobs(sim)->queue_usec = USEC_PER_SEC;
+        assert_int_equal(restore_start(record, &act, CGROUP, on_done, &seen), 0);
+        simulated_advance(sim, USEC_PER_SEC / 2);
+        assert_int_equal(seen.calls, 0);
+        assert_int_equal(simulated_write_cpuset(sim, CGROUP, cpus, mems), 0);
+        simulated_advance(sim, USEC_PER_MINUTE);
+        assert_int_equal(seen.calls, 1);
+        assert_int_equal(seen.outcome, expected);
+        assert_null(record_find(record, CGROUP));
+}
+
+static void test_set_by_somebody_while_it_waited(void **state) {
+        we_set("2-3", "1");
+        restore_while_somebody_sets("4-5", "3", RESTORE_NOT_OURS);
+        assert_effective("4-5", "3");
+}
+
+static void test_one_side_set_by_somebody_while_it_waited(void **state) {
+        static const char *const cpus[] = { "4-5", NULL }, *const mems[] = { NULL, "3" };
+        static const char *const then_cpus[] = { "4-5", "0-7" }, *const then_mems[] = { "0-3", "3" };
+        for (size_t i = 0; i < ARRAY_SIZE(cpus); i++) {
+                we_set("2-3", "1");
+                restore_while_somebody_sets(cpus[i], mems[i], RESTORE_DONE);
+                assert_non_null(seen.detail);
+                assert_effective(then_cpus[i], then_mems[i]);
+                memset(&seen, 0, sizeof(seen));
+                simulated_knobs(sim)->queue_usec = 0;
+                admin_sets("", "");
+        }
+}
+
+/* Clearing is refused, so that first all is given, and then the settings are cleared: whenever it comes, what somebody sets stays. */
+static void test_set_by_somebody_between_the_steps(void **state) {
+        bool over = false;
+        for (uint64_t at = 0; !over; at += USEC_PER_SEC / 4) {
+                simulated_knobs(sim)->queue_usec = 0;
+                simulated_knobs(sim)->refuse_clear = false;
+                admin_sets("", "");
+                we_set("2-3", NULL);
+                simulated_knobs(sim)->refuse_clear = true;
+                simulated_knobs(sim)->queue_usec = USEC_PER_SEC;
+                memset(&seen, 0, sizeof(seen));
+                assert_int_equal(restore_start(record, &act, CGROUP, on_done, &seen), 0);
+                simulated_advance(sim, at);
+                over = seen.calls > 0;
+                assert_int_equal(simulated_write_cpuset(sim, CGROUP, "4-5", NULL), 0);
+                simulated_advance(sim, USEC_PER_MINUTE);
+                assert_int_equal(seen.calls, 1);
+                assert_effective("4-5", "0-3");
+        }
+}
+
 /* Killed when all was back and the record did not say so yet: what is on record is given back once more. */
 static void restore_and_be_killed(void) {
         _cleanup_free_ char *path = format_string("%s/record.json", fx.path), *text = fixture_read(&fx, "record.json");
@@ -232,6 +286,9 @@ int main(void) {
                 BOTH(test_refused_below_a_narrow_parent),
                 BOTH(test_somebody_else_changed_it),
                 BOTH(test_somebody_else_changed_one_side),
+                BOTH(test_set_by_somebody_while_it_waited),
+                BOTH(test_one_side_set_by_somebody_while_it_waited),
+                BOTH(test_set_by_somebody_between_the_steps),
                 BOTH(test_given_back_twice),
                 BOTH(test_set_by_somebody_since_it_was_given_back),
                 BOTH(test_recorded_and_never_made),

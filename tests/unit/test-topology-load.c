@@ -131,6 +131,7 @@ static void test_synthetic(void **state) {
                 assert_int_equal(topology_node_of_cpu(t, 4 * i + 3), i);
         }
         assert_int_equal(topology_distance(t, 0, 3), DISTANCE_REMOTE_DEFAULT);
+        assert_false(t->of_this_kernel);
 }
 
 /* One package with ordinary memory and memory beside it: the CPUs belong to the first. */
@@ -208,6 +209,7 @@ static void test_fsroot(void **state) {
         assert_int_equal(t->n_ids, 6);
         assert_cpus(t, 2, "4-5,7");
         assert_cpus(t, 5, "");
+        assert_false(t->of_this_kernel);
         tree_done(&tree);
 }
 
@@ -216,6 +218,7 @@ static void test_live(void **state) {
         assert_int_equal(load("/", &t), 0);
         struct node_set nodes = topology_nodes_with_cpus(t);
         assert_false(node_set_is_empty(&nodes));
+        assert_true(t->of_this_kernel);
 }
 
 int main(void) {

@@ -3,6 +3,7 @@
 #include "report/view.h"
 
 #include "report/format.h"
+#include "report/history-json.h"
 #include "report/json.h"
 #include "unit.h"
 
@@ -161,17 +162,17 @@ static void test_topology(void **state) {
         assert_true(t->bandwidth_mibps && t->devices);
         t->bandwidth_mibps[0] = 9000;
         t->devices[0].name = strdup("block/sda");
-        t->devices[1] = (struct topology_device) { .name = strdup("net/eth0"), .nodes = node_set_of(0) };
+        t->devices[1] = (struct topology_device) { .name = strdup("net/e\xff"), .nodes = node_set_of(0) };
         t->n_devices = 2;
         assert_json(
                 view_topology(t, &m),
                 "{\"nodes\":[{\"id\":0,\"cpus\":\"0-3\",\"n_cpus\":4,\"n_cores\":2,\"bytes_total\":4294967295,\"bytes_free\":1,"
                 "\"distances\":[10,null,17],\"latency\":null,\"bandwidth\":9000,\"latencies\":null,\"bandwidths\":[9000,null,"
                 "null],"
-                "\"devices\":[\"net/eth0\"]},{\"id\":2,\"cpus\":\"\",\"n_cpus\":0,\"n_cores\":0,\"bytes_total\":8589934592,"
+                "\"devices\":[\"net/e\\\\xff\"]},{\"id\":2,\"cpus\":\"\",\"n_cpus\":0,\"n_cores\":0,\"bytes_total\":8589934592,"
                 "\"bytes_free\":null,\"distances\":[17,null,10],\"latency\":null,\"bandwidth\":null,\"latencies\":null,"
                 "\"bandwidths\":[null,null,null],\"devices\":[]}],"
-                "\"devices\":[{\"name\":\"block/sda\",\"nodes\":[]},{\"name\":\"net/eth0\",\"nodes\":[0]}]}");
+                "\"devices\":[{\"name\":\"block/sda\",\"nodes\":[]},{\"name\":\"net/e\\\\xff\",\"nodes\":[0]}]}");
         struct kernel_memory kernel = { 0 };
         const uint64_t before = 1;
         struct json_object *machine = json_object_new_object();
@@ -284,11 +285,45 @@ static void test_text_clean(void **state) {
         assert_string_equal(lines, "a\n\tb\\x0d");
 }
 
+/* What is remembered of a service goes over the bus, and comes back by the name that its cgroup has. */
+static void test_remembered_names(void **state) {
+        static const char *const names[] = { "/a.service", "/a.service/\xff\xc3(", "/\033[2J → é", "/\xed\xa0\x80" };
+        struct history h = { 0 }, back = { 0 };
+        for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+                assert_non_null(history_get(&h, names[i]));
+        struct json_object *o = history_to_json(&h);
+        const char *text = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN);
+        for (const char *c = text; *c; c += utf8_length(c))
+                assert_true(utf8_length(c) > 0);
+        struct json_object *read = json_tokener_parse(text);
+        assert_int_equal(history_from_json(read, 4, &back), 0);
+        assert_int_equal(back.n_entries, h.n_entries);
+        for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+                assert_non_null(history_find(&back, names[i]));
+        json_object_put(read);
+        json_object_put(o);
+        history_done(&h);
+        history_done(&back);
+
+        static const char *const nonsense[] = { "[{\"cgroup\":[47,256]}]",
+                                                "[{\"cgroup\":[47,0,47]}]",
+                                                "[{\"cgroup\":[\"a\"]}]",
+                                                "[{\"cgroup\":[47,-1]}]",
+                                                "[{\"cgroup\":[47]},{\"cgroup\":\"/\"}]",
+                                                "[{}]",
+                                                "[5]" };
+        for (size_t i = 0; i < ARRAY_SIZE(nonsense); i++) {
+                read = json_tokener_parse(nonsense[i]);
+                assert_int_equal(history_from_json(read, 4, &back), -EBADMSG);
+                json_object_put(read);
+        }
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_observed),   cmocka_unit_test(test_placed),  cmocka_unit_test(test_hostile_names),
-                cmocka_unit_test(test_topology),   cmocka_unit_test(test_numbers), cmocka_unit_test(test_formats),
-                cmocka_unit_test(test_text_clean),
+                cmocka_unit_test(test_remembered_names), cmocka_unit_test(test_observed),   cmocka_unit_test(test_placed),
+                cmocka_unit_test(test_hostile_names),    cmocka_unit_test(test_topology),   cmocka_unit_test(test_numbers),
+                cmocka_unit_test(test_formats),          cmocka_unit_test(test_text_clean),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

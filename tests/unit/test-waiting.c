@@ -8,6 +8,7 @@
 
 #include "act-fixture.h"
 #include "act/ops.h"
+#include "host/cgroup.h"
 
 static struct fixture fx;
 
@@ -61,6 +62,22 @@ static void test_found(void **state) {
         put_thread(12, 'D', 5);
         assert_int_equal(cgroup_find_waiting(&fx.host, "/b", &tid), 1);
         assert_int_equal(tid, 12);
+}
+
+/* As deep as the daemon looks for services, it looks for who hangs in them. */
+static void test_deep(void **state) {
+        struct strbuf path = { 0 };
+        pid_t tid = 0;
+        strbuf_append(&path, "cg/a");
+        for (unsigned i = 0; i < CGROUP_DEPTH_MAX; i++)
+                strbuf_append(&path, "/d");
+        strbuf_append(&path, "/cgroup.threads");
+        _cleanup_free_ char *file = strbuf_steal(&path);
+        assert_non_null(file);
+        fixture_write(&fx, file, "13\n");
+        put_thread(13, 'D', 5);
+        assert_int_equal(cgroup_find_waiting(&fx.host, "/a", &tid), 1);
+        assert_int_equal(tid, 13);
 }
 
 /* Giving one cgroup the controller gives it to those beside it, and on old kernels waits for them. */
@@ -140,6 +157,7 @@ static void test_not_changed(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_found, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_deep, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_enabling, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_busy_disk, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_not_changed, setup, teardown),

@@ -21,8 +21,8 @@ def rule(unit, node='1', **more):
     return {'name': 'r', 'match': {'unit': unit}, 'place': 'nodes', 'nodes': node, 'min-size': '4M', 'cooldown': '2s', **more}
 
 
-def begin_slow_move(name='slow'):
-    service = start_service(name, size=32, node=2, threads=1, duty='5:95', no_thp=True)
+def begin_slow_move(name='slow', size=32):
+    service = start_service(name, size=size, node=2, threads=1, duty='5:95', no_thp=True)
     daemon.configure([rule(service.unit)], **SLOW)
     daemon.start()
     wait_for('the move to begin', lambda: service.region_bytes().get(1, 0) > MIB)
@@ -121,6 +121,20 @@ def test_restore_gives_back_what_the_administrator_had():
     assert daemon.cpusets(service.cgroup)[2] == '0-5'
     daemon.ctl('restore')
     assert daemon.cpusets(service.cgroup)[2] == '0-5'
+
+
+def test_cpus_set_by_the_administrator_in_the_middle_of_a_move():
+    journal = daemon.Journal()
+    service = begin_slow_move('midway', size=8)
+    daemon.run('systemctl', 'set-property', '--runtime', service.unit, 'AllowedCPUs=0-4')
+    # Where the machine was so slow that the move had ended by then, they stay just as well.
+    ended = wait_for('the end of the move', lambda: journal.of_unit(service.unit, IDS['MOVE_FAILED']) +
+                     journal.of_unit(service.unit, IDS['MOVED']))[0]
+    assert ended['MESSAGE_ID'] == IDS['MOVED'] or 'somebody else has set its cpuset' in ended['MESSAGE'], ended
+    next_cycles(2)
+    assert daemon.cpusets(service.cgroup)[0] == '0-4'
+    daemon.ctl('restore')
+    assert daemon.cpusets(service.cgroup)[0] == '0-4'
 
 
 def test_kill_in_the_middle_of_a_move_then_restart_then_restore():

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Scenarios of an administrator who sets cpusets himself: before ours, after, and in the middle. What he sets stays, and is not given back for him. */
+#include "scenario.h"
+
+#define ALL_COMPACT "rules:\n- {name: all, match: {unit: '*'}, place: compact}\n"
+
+/* The administrator sets CPUs himself in the middle of it: they stay as he set them. */
+static void administrator(struct run *r) {
+        machine(r, 4, 8, 16 * GIB);
+        rules(r, ALL_COMPACT);
+        struct sim_service *v = service(r, "app.service", 2, 2 * GIB, 0);
+        pass(r, MINUTES(5));
+        expect_home_count(r, v, 1);
+        struct node_set two = node_set_of(2);
+        struct cpu_mask cpus = { 0 };
+        topology_cpus_of(sim_topology(r->sim), &two, &cpus);
+        cpus.words[0] &= UINT64_C(0x0f0f0f0f0f0f0f0f); /* not whole nodes, as ours always are */
+        expect(r, sim_write_cpuset(r->sim, v, &cpus, NULL) >= 0, "cannot write its cpuset");
+        pass(r, HOURS(2));
+        expect(r, cpu_mask_equal(&v->configured.cpus, &cpus), "the administrator's CPUs were changed");
+        int k = sim_stop_manager(r->sim);
+        expect(r, k == 0, "leaving ended with %d", k);
+        expect(r, cpu_mask_equal(&v->configured.cpus, &cpus), "the administrator's CPUs were changed on leaving");
+}
+
+/* While changes of ours wait for their turn: these are not made, also where they were to be given back by then. */
+static void administrator_first(struct run *r) {
+        struct sim_service *v[2];
+        on_disk(r);
+        machine(r, 4, 8, 16 * GIB);
+        struct node_set home = node_set_of(1);
+        struct cpu_mask theirs = { 0 };
+        cpu_mask_add(&theirs, dice(r, 8));
+        if (dice(r, 2) == 0) /* just what ours was to be */
+                topology_cpus_of(sim_topology(r->sim), &home, &theirs);
+        for (unsigned i = 0; i < ARRAY_SIZE(v); i++) {
+                v[i] = service(r, i ? "b.service" : "a.service", 2, 2 * GIB, 0);
+                v[i]->spec.owner = dice(r, 2) == 0 ? OWNER_CGROUPFS : OWNER_SYSTEMD;
+                v[i]->queue_usec = SECONDS(5);
+        }
+        rules(r, "daemon: {on-exit: restore}\nrules:\n- {name: n, match: {unit: '*'}, place: nodes, nodes: '1'}\n");
+        const struct transition *t;
+        do {
+                pass(r, SECONDS(1));
+                t = transition_find(sim_manager(r->sim), v[1]->cgroup);
+        } while (!t || !transition_is_changing(t));
+        expect(r, manager_restore_request(sim_manager(r->sim), v[0]->unit, NULL) >= 0, "restoring was not begun");
+        for (unsigned i = 0; i < ARRAY_SIZE(v); i++) {
+                expect(r, !v[i]->configured.cpus_set, "nothing waits");
+                expect(r, sim_write_cpuset(r->sim, v[i], &theirs, NULL) >= 0, "cannot write its cpuset");
+        }
+        pass(r, SECONDS(20));
+        expect(r, r->n_given_up == 2 && r->n_warnings == 0 && r->n_restored == 0,
+               "%u times said that it was given up, %u that something is wrong", r->n_given_up, r->n_warnings);
+        pass(r, HOURS(1));
+        for (unsigned i = 0; i < ARRAY_SIZE(v); i++)
+                expect(r, cpu_mask_equal(&v[i]->configured.cpus, &theirs), "the administrator's CPUs were changed");
+        (void) sim_stop_manager(r->sim);
+        for (unsigned i = 0; i < ARRAY_SIZE(v); i++)
+                expect(r, cpu_mask_equal(&v[i]->configured.cpus, &theirs), "the administrator's CPUs were changed on leaving");
+}
+
+/* And in the middle of a move: the end of that is not a change of ours any more. */
+static void administrator_midway(struct run *r) {
+        on_disk(r);
+        machine(r, 4, 8, 16 * GIB);
+        struct sim_service *v = service(r, "app.service", 2, 2 * GIB, 0);
+        struct node_set nodes = node_set_of(2);
+        struct cpu_mask cpus = { 0 };
+        cpu_mask_add(&cpus, 3);
+        bool of_mems = dice(r, 2) == 0;
+        v->spec.owner = dice(r, 2) == 0 ? OWNER_CGROUPFS : OWNER_SYSTEMD;
+        rules(r,
+              "daemon: {on-exit: restore, migrate-rate: 100M}\nrules:\n- {name: n, match: {unit: 'app.service'}, place: nodes, "
+              "nodes: '0-1', memory: strict}\n");
+        pass(r, MINUTES(5));
+        rules(r,
+              "daemon: {on-exit: restore, migrate-rate: 100M}\nrules:\n- {name: n, match: {unit: 'app.service'}, place: nodes, "
+              "nodes: '3', memory: strict}\n");
+        while (sim_bytes_on(v, 3) < 512 * MIB)
+                pass(r, SECONDS(1));
+        if (of_mems)
+                node_set_add(&nodes, 3); /* wider than its home is to be, so that what is moved still can be */
+        unsigned n = r->n_given_up;
+        expect(r, sim_write_cpuset(r->sim, v, of_mems ? NULL : &cpus, of_mems ? &nodes : NULL) >= 0, "cannot write its cpuset");
+        pass(r, MINUTES(2));
+        expect(r, r->n_given_up == n + 1, "said %u times that it was given up", r->n_given_up - n);
+        pass(r, HOURS(1));
+        bool kept = of_mems ? node_set_equal(&v->configured.mems, &nodes) : cpu_mask_equal(&v->configured.cpus, &cpus);
+        expect(r, kept, "the administrator's were changed");
+        (void) sim_stop_manager(r->sim);
+        kept = of_mems ? node_set_equal(&v->configured.mems, &nodes) : cpu_mask_equal(&v->configured.cpus, &cpus);
+        expect(r, kept, "the administrator's were changed on leaving");
+}
+
+const struct scenario scenarios_administrator[] = {
+        { 24, "administrator", "what the administrator sets stays", administrator },
+        { 171, "administrator-first", "what the administrator sets while ours waits for its turn stays", administrator_first },
+        { 172, "administrator-midway", "what the administrator sets during a move stays", administrator_midway },
+        { 0 },
+};

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What has to wait, for a window or for its turn, and what must not: scenarios 37 to 39 and 49. */
+#include <errno.h>
+#include <inttypes.h>
+
+#include "scenario.h"
+
+#define ALL_COMPACT "rules:\n- {name: all, match: {unit: '*'}, place: compact}\n"
+
+/* Four minutes each day for what takes twenty: it stops where they end, and goes on the day after. */
+static void window_ends(struct run *r) {
+        machine(r, 2, 8, 128 * GIB);
+        rules(r, "daemon:\n  windows: ['Mon..Sun 10:00-10:04']\n  migrate-rate: 48M\n" ALL_COMPACT);
+        struct sim_spec p = spec("app.service", 2, 64 * GIB);
+        p.start = node_set_of(1);
+        p.parent_cpu_nodes = node_set_of(0);
+        struct sim_service *v = add(r, &p);
+        pass(r, HOURS(2) + MINUTES(5));
+        uint64_t first = v->moved_bytes;
+        unsigned writes = sim_totals(r->sim).n_cpuset_writes;
+        expect(r, first > 8 * GIB, "%" PRIu64 " MiB were moved in the window", (uint64_t) (first / MIB));
+        pass(r, HOURS(23) + MINUTES(50));
+        expect(r, v->moved_bytes == first && sim_totals(r->sim).n_cpuset_writes == writes,
+               "%" PRIu64 " MiB were moved after it had ended", (uint64_t) ((v->moved_bytes - first) / MIB));
+        expect(r, r->n_decisions == 1 && r->n_warnings == 0, "%u decisions and %u warnings of one move", r->n_decisions,
+               r->n_warnings);
+        pass(r, DAYS(9));
+        expect_local(r, v, 0.99);
+        expect_good_manners(r);
+}
+
+/* It outgrows its node where nothing may be changed, or begun: what we took from it is given back all the same. */
+static void outgrows(struct run *r, const char *text, const char *then) {
+        struct sim_spec p = spec("app.service", 2, 4 * GIB);
+        p.start = node_set_of(0);
+        p.growth_bytes = (int64_t) (6 * GIB);
+        p.limit_bytes = 10 * GIB;
+        struct sim_service *v;
+        machine(r, 2, 16, 8 * GIB);
+        rules(r, text);
+        v = add(r, &p);
+        pass(r, MINUTES(10));
+        expect(r, node_set_count(&v->allowed_mems) == 1, "strict memory was not narrowed");
+        if (then)
+                rules(r, then);
+        for (unsigned i = 0; i < 4; i++) { /* at the least rate that there is, each takes two hours */
+                _cleanup_free_ char *unit = format_string("slow%u.service", i);
+                (void) service(r, unit, 1, 512 * MIB, 0);
+        }
+        pass(r, HOURS(2));
+        expect(r, sim_bytes(r->sim, v) + 64 * MIB >= 10 * GIB, "it has only %" PRIu64 " MiB of 10 GiB",
+               (uint64_t) (sim_bytes(r->sim, v) / MIB));
+        expect(r, node_set_count(&v->allowed_mems) == 2, "its memory is still narrowed");
+}
+
+static void strict_out_of_window(struct run *r) {
+        outgrows(r,
+                 "daemon:\n  windows: ['Mon..Sun 08:00-08:12']\n"
+                 "rules:\n- {name: s, match: {unit: app.service}, place: compact, memory: strict, max-nodes: 1}\n",
+                 NULL);
+}
+
+/* Its rule is gone by then, and with it the planner's care. */
+static void strict_without_rule(struct run *r) {
+        outgrows(r, "rules:\n- {name: s, match: {unit: app.service}, place: compact, memory: strict, max-nodes: 1}\n",
+                 "daemon:\n  windows: ['Mon..Sun 07:00-08:00']\nrules: []\n");
+}
+
+static void strict_without_turn(struct run *r) {
+        outgrows(r,
+                 "daemon: {migrate-rate: 64K}\n"
+                 "rules:\n- {name: s, match: {unit: app.service}, place: compact, memory: strict, max-nodes: 1}\n"
+                 "- {name: slow, match: {unit: 'slow*.service'}, place: nodes, nodes: '1'}\n",
+                 NULL);
+}
+
+/* A thread of it hangs, and whoever changes its memory nodes would hang with it: tried again and again, but not all the time; and given back once it is over. */
+static void strict_and_hung(struct run *r) {
+        struct sim_spec p = spec("app.service", 2, 4 * GIB);
+        p.start = node_set_of(0);
+        p.growth_bytes = (int64_t) (6 * GIB);
+        p.limit_bytes = 10 * GIB;
+        machine(r, 2, 16, 8 * GIB);
+        rules(r, "rules:\n- {name: s, match: {unit: app.service}, place: compact, memory: strict, max-nodes: 1}\n");
+        struct sim_service *v = add(r, &p);
+        pass(r, MINUTES(10));
+        expect(r, node_set_count(&v->allowed_mems) == 1, "strict memory was not narrowed");
+        v->fail_mems = -EAGAIN;
+        unsigned decisions = r->n_decisions;
+        pass(r, HOURS(4));
+        expect(r, r->n_decisions > decisions + 8 && r->n_decisions <= decisions + 60, "%u tries in hours at what cannot be done",
+               r->n_decisions - decisions);
+        v->fail_mems = 0;
+        pass(r, MINUTES(6));
+        expect(r, node_set_count(&v->allowed_mems) == 2, "its memory is still narrowed");
+}
+
+/* Whom its rule has moved slowly does not keep others from being moved, however many of them there are. */
+static void slow_ones(struct run *r) {
+        machine(r, 2, 16, 16 * GIB);
+        rules(r, "rules:\n- {name: slow, match: {unit: 'slow*.service'}, place: nodes, nodes: '1', migrate-rate: 64K}\n"
+                 "- {name: others, match: {unit: '*'}, place: nodes, nodes: '1', priority: 1}\n");
+        for (unsigned i = 0; i < 6; i++) {
+                _cleanup_free_ char *unit = format_string("slow%u.service", i);
+                (void) service(r, unit, 1, 512 * MIB, 0);
+        }
+        pass(r, MINUTES(5));
+        struct sim_service *v = service(r, "app.service", 2, GIB, 0), *w = service(r, "other.service", 2, GIB, 0);
+        pass(r, MINUTES(10));
+        expect_local(r, v, 0.99);
+        expect_local(r, w, 0.99);
+        pass(r, HOURS(6));
+        for (size_t i = 0; i < sim_n_services(r->sim); i++)
+                expect_local(r, sim_service(r->sim, i), 0.99);
+        expect_good_manners(r);
+}
+
+const struct scenario scenarios_waiting[] = {
+        { 37, "window-ends", "a move stops where its window ends, and goes on in the next", window_ends },
+        { 38, "strict-out-of-window", "strict memory is widened under pressure outside of the windows, too",
+          strict_out_of_window },
+        { 39, "strict-without-turn", "… and while others have all turns", strict_without_turn },
+        { 49, "slow-ones", "those that their rule has moved slowly do not take all turns", slow_ones },
+        { 57, "strict-without-rule", "… and where no rule matches it any more", strict_without_rule },
+        { 56, "strict-and-hung", "… and tried again while a thread of it hangs", strict_and_hung },
+        { 0 },
+};

@@ -49,7 +49,7 @@
 #define SLICE_TIME_LIMIT_USEC 100000u
 /* A slice that has taken so long to read the process's mappings moves nothing: who measures slices is not to take that for the price of moving. */
 #define LOAD_TIME_USEC 10000u
-/* Pages that would not move are tried again this often, at the end of their process, and so many of them. */
+/* Pages that would not move are tried again this often, at the end of their process or of the mappings that are kept of it, and so many of them. */
 #define RETRY_ROUNDS    2u
 #define RETRY_PAGES_MAX 65536u
 

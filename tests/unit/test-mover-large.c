@@ -282,19 +282,6 @@ static void test_slow_machine(void **state) {
         mover_free(m);
 }
 
-static void test_giant_pages(void **state) {
-        struct simulated_mapping map = { .start = GIB, .n_pages = 3, .page_bytes = GIB, .node = 3 };
-        assert_int_equal(simulated_add_mapping(sim, PID, &map), 0);
-        simulated_page(sim, PID, 2 * GIB)->node = 0;
-        fixture_write(&fx, "sys/devices/system/node/node0/hugepages/hugepages-1048576kB/free_hugepages", "2\n");
-        room[0] = 0; /* they come from the pool */
-        struct move_result r = move_home("0", 0);
-        assert_int_equal(r.asked_pages, 2);
-        assert_int_equal(r.huge_moved, 2);
-        assert_int_equal(r.moved_bytes, 2 * GIB);
-        assert_int_equal(simulated_pages_on(sim, PID, 0), 3 * GIB / 4096);
-}
-
 int main(void) {
         const struct CMUnitTest tests[] = {
                 PAGEMAP(test_large_and_hardly_populated),
@@ -320,8 +307,6 @@ int main(void) {
                 ALL(test_huge_page_split_before_retry_elsewhere),
                 ALL(test_heap_that_grows),
                 ALL(test_slow_machine),
-                SCAN(test_giant_pages),
-                cmocka_unit_test_setup_teardown(test_giant_pages, setup_without_pagemap, teardown),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -193,6 +193,8 @@ static void test_node_memory(void **state) {
         assert_int_equal(m.nodes[0].bytes_low_mark, 1000 * 4096); /* two zones */
         assert_int_equal(m.nodes[2].bytes_low_mark, 1002 * 4096);
         assert_int_equal(m.nodes[0].hugetlb_free_bytes, 0);
+        assert_int_equal(m.nodes[0].hugetlb_bytes, 8 * MIB);
+        assert_int_equal(m.nodes[1].hugetlb_bytes, 8 * MIB + 2 * GIB);
         assert_int_equal(m.nodes[1].hugetlb_free_bytes, 2 * MIB + GIB); /* two pools */
         assert_int_equal(m.nodes[3].bytes_total, 0);                    /* absent in the topology */
         assert_int_equal(m.nodes[4].bytes_total, 77);                   /* unknown to the kernel: shown as empty */

@@ -75,7 +75,7 @@ static void strict_without_turn(struct run *r) {
 }
 
 /* A thread of it hangs, and whoever changes its memory nodes would hang with it: tried again and again, but not all the time; and given back once it is over. */
-static void strict_and_hung(struct run *r) {
+static void hangs_and_outgrows(struct run *r, const char *then, const unsigned *n_tried) {
         struct sim_spec p = spec("app.service", 2, 4 * GIB);
         p.start = node_set_of(0);
         p.growth_bytes = (int64_t) (6 * GIB);
@@ -86,13 +86,23 @@ static void strict_and_hung(struct run *r) {
         pass(r, MINUTES(10));
         expect(r, node_set_count(&v->allowed_mems) == 1, "strict memory was not narrowed");
         v->fail_mems = -EAGAIN;
-        unsigned decisions = r->n_decisions;
+        if (then)
+                rules(r, then);
+        unsigned before = *n_tried;
         pass(r, HOURS(4));
-        expect(r, r->n_decisions > decisions + 8 && r->n_decisions <= decisions + 60, "%u tries in hours at what cannot be done",
-               r->n_decisions - decisions);
+        expect(r, *n_tried > before + 8 && *n_tried <= before + 60, "%u tries in hours at what cannot be done",
+               *n_tried - before);
         v->fail_mems = 0;
         pass(r, MINUTES(6));
         expect(r, node_set_count(&v->allowed_mems) == 2, "its memory is still narrowed");
+}
+
+static void strict_and_hung(struct run *r) {
+        hangs_and_outgrows(r, NULL, &r->n_decisions);
+}
+
+static void without_rule_and_hung(struct run *r) {
+        hangs_and_outgrows(r, "rules: []\n", &r->n_restore_failed);
 }
 
 /* Whom its rule has moved slowly does not keep others from being moved, however many of them there are. */
@@ -123,5 +133,6 @@ const struct scenario scenarios_waiting[] = {
         { 49, "slow-ones", "those that their rule has moved slowly do not take all turns", slow_ones },
         { 57, "strict-without-rule", "… and where no rule matches it any more", strict_without_rule },
         { 56, "strict-and-hung", "… and tried again while a thread of it hangs", strict_and_hung },
+        { 58, "no-rule-and-hung", "… and both", without_rule_and_hung },
         { 0 },
 };

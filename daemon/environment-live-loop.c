@@ -34,6 +34,7 @@ uint64_t live_monotonic_usec(void) {
 unsigned live_week_minute(void *context) {
         time_t now = time(NULL);
         struct tm tm;
+        tzset(); /* localtime_r() need not notice that /etc/localtime is another */
         if (!localtime_r(&now, &tm))
                 return 0;
         return (unsigned) ((tm.tm_wday + 6) % 7) * 24 * 60 + (unsigned) tm.tm_hour * 60 + (unsigned) tm.tm_min;

@@ -144,6 +144,13 @@ static void spare_this_machine(struct arguments *a) {
         a->options.dry_run = true;
 }
 
+static bool is_described_wrongly(void) {
+        const char *name = described_wrongly();
+        if (name)
+                log_error(-EINVAL, "%s describes no machine that hwloc understands: %s", name, getenv(name));
+        return name;
+}
+
 /* What goes wrong has been said where it did. */
 static int run(const struct arguments *a) {
         const struct live_options live = { .root = a->root, .once = a->options.once };
@@ -194,9 +201,12 @@ int main(int argc, char **argv) {
         /* systemd sets it where a unit is to be run for debugging (systemd.exec(5)). */
         const char *debug = getenv("DEBUG_INVOCATION");
         log_open(a.log_target, debug && strcmp(debug, "1") == 0 ? LOG_DEBUG : LOG_INFO);
+        bool replays = !a.check && a.options.once && replay_is_capture(a.root);
+        if (!replays && is_described_wrongly())
+                return EXIT_FAILURE;
         if (a.check)
                 return check(&a);
-        if (a.options.once && replay_is_capture(a.root))
+        if (replays)
                 return replay_print(a.root, a.options.config_file, a.json);
         spare_this_machine(&a);
         return run(&a);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/kernel-memory.h"
 #include "report/journal.h"
 #include "transition.h"
 
@@ -288,12 +289,27 @@ static void begin_backoff(struct transition *t) {
         backoff_init(&t->backoff, s->memory_pressure_centipercent / 10, s->cpu_pressure_centipercent / 10, restricted);
 }
 
+/* Its timer, transition_slice_due(), is set for when the kernel has had its time. Where there is none, it goes on. */
+static bool waits_for_kernel(struct transition *t) {
+        const struct placement *p = transition_placement(t);
+        bool begins = t->n_passes == 0 && !t->kernel_went_first && t->cpus_first && p->move_memory && p->pages_how == PAGES_HOME;
+        uint64_t usec =
+                begins ? kernel_goes_first_usec(transition_sample(t)->rule, t->m->balancing.mode, &p->home_cpus, &p->home_mems)
+                       : 0;
+        end_hold(t);
+        if (usec == 0 || transition_arm(t, usec) < 0)
+                return false;
+        t->kernel_went_first = true;
+        begin_hold(t, HOLD_KERNEL);
+        return true;
+}
+
 void transition_move(struct transition *t) {
         struct manager *m = t->m;
         const struct placement *p = transition_placement(t);
         const struct service_sample *s = &t->seen->observation->services[t->seen_index];
 
-        if (transition_waits_for_companion(t))
+        if (transition_waits_for_companion(t) || waits_for_kernel(t))
                 return;
         t->n_passes++;
         if (!p->move_memory || s->n_processes == 0) {

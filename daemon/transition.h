@@ -77,8 +77,9 @@ struct transition {
         uint64_t pass_began_usec, moving_usec; /* time in all passes that have ended */
 
         struct env_timer *timer;
-        bool begins_late; /* its first pass has waited until whoever begins in the same cycle has begun */
-        bool unable;      /* no thread was left to move its pages: others' doing */
+        bool kernel_went_first; /* the kernel's own balancing has had its time before the first pass */
+        bool begins_late;       /* its first pass has waited until whoever begins in the same cycle has begun */
+        bool unable;            /* no thread was left to move its pages: others' doing */
         bool cancelled;
         const char *why;         /* static text: why it was cancelled or given up */
         const char *why_partial; /* static text: why a pass ended early */

@@ -33,7 +33,7 @@ int pressure_share_of_all(const struct pressure_meter *m) {
 const char *hold_cause_to_string(enum hold_cause cause) {
         static const char *const words[] = {
                 [HOLD_RATE] = "migrate-rate", [HOLD_TURN] = "other-moves", [HOLD_MEMORY] = "memory-pressure",
-                [HOLD_CPU] = "cpu-pressure",  [HOLD_ROOM] = "free-memory",
+                [HOLD_CPU] = "cpu-pressure",  [HOLD_ROOM] = "free-memory", [HOLD_KERNEL] = "kernel-balancing",
         };
         return words[cause];
 }

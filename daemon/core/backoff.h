@@ -37,6 +37,7 @@ enum hold_cause {
         HOLD_MEMORY, /* the service's memory pressure rose */
         HOLD_CPU,    /* its CPU pressure rose */
         HOLD_ROOM,   /* free memory of the home nodes runs out */
+        HOLD_KERNEL, /* its own balancing goes first: kernel_goes_first_usec() */
         _HOLD_CAUSE_MAX,
 };
 const char *hold_cause_to_string(enum hold_cause cause); /* "migrate-rate", "memory-pressure", … */

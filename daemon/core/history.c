@@ -119,6 +119,7 @@ static int update_policy(struct history_entry *e, const struct service_sample *s
         e->own_policy = policy;
         e->self_managed = s->self_managed;
         e->has_bound_mappings = s->has_bound_mappings;
+        e->maps_incomplete = s->maps_incomplete;
         e->deep_start_ticks = first_start_ticks(s);
         return 0;
 }
@@ -143,6 +144,7 @@ int history_recall(const struct history *h, struct service_sample *s, unsigned n
         s->own_policy = policy;
         s->self_managed = e->self_managed;
         s->has_bound_mappings = e->has_bound_mappings;
+        s->maps_incomplete = e->maps_incomplete;
         recall_borrowed(e, s, n_ids);
         return 0;
 }

@@ -71,3 +71,10 @@ enum kernel_meeting rule_meets_kernel(const struct rule *r, const struct topolog
         return (k->balancing & BALANCING_TIERS) != 0 && (divided || apart) && !node_set_is_empty(&slow) ? MEETS_TIERS
                                                                                                         : MEETS_NOTHING;
 }
+
+uint64_t kernel_goes_first_usec(const struct rule *r, unsigned balancing, const struct node_set *cpus,
+                                const struct node_set *mems) {
+        struct node_set both = node_set_intersect(cpus, mems);
+        bool sorts = (balancing & BALANCING_THREADS) != 0 && node_set_count(&both) > 1;
+        return sorts && r->kernel_balancing != KERNEL_BALANCING_OVERRIDE ? KERNEL_FIRST_USEC : 0;
+}

@@ -63,6 +63,8 @@ static bool wants_narrow(const struct planner *pl, struct job *j, struct due *d)
                 strbuf_append(&j->notes, "; its memory nodes cannot be narrowed");
         else if (s->has_bound_mappings && j->rule->app_policy == APP_POLICY_RESPECT)
                 strbuf_append(&j->notes, "; its memory nodes are not narrowed, because it bound some of its memory itself");
+        else if (s->maps_incomplete && j->rule->app_policy == APP_POLICY_RESPECT)
+                strbuf_append(&j->notes, "; its memory nodes are not narrowed, because not all of its memory maps could be read");
         else if (s->memory_pressure_centipercent >= PLAN_PRESSURE_CENTIPERCENT) {
                 d->pressure = true;
                 strbuf_printf(&j->notes, "; memory pressure is %d.%02d%%, so its memory nodes are not narrowed",

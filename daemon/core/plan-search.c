@@ -152,10 +152,38 @@ static void note_barred(const struct planner *pl, struct group *g) {
         }
 }
 
+/* A bond that cannot hold falls apart in each plan, and its parts lose their home to that each time. Where they can they keep it, and leave it as others
+ * leave theirs, for a gain that lasts: otherwise each trembling of a load would send them elsewhere. */
+static bool stay_apart(struct planner *pl, struct group *g) {
+        struct node_set home = g->members[0]->home;
+        struct option o;
+        struct bar bar;
+        for (size_t k = 0; k < g->n; k++) {
+                const struct job *j = g->members[k];
+                if (!j->displaced || j->lost_to.constraint != CONSTRAINT_TOGETHER || !node_set_equal(&j->home, &home))
+                        return false;
+        }
+        if (group_standing(pl, g, &home, &bar) != STANDING_FREE)
+                return false;
+        group_evaluate(pl, g, &home, &o);
+        if (!group_holds(g, &o))
+                return false;
+        for (size_t k = 0; k < g->n; k++) {
+                g->members[k]->has_home = true;
+                g->members[k]->home_lost = g->members[k]->displaced = false;
+        }
+        g->has_home = true;
+        g->home = home;
+        group_assign(pl, g, &home);
+        return true;
+}
+
 enum outcome { PLACED, DISPLACED, SPLIT, HOMELESS };
 
 static enum outcome place(struct planner *pl, struct group *g, bool may_displace) {
         bool displaced = false;
+        if (stay_apart(pl, g))
+                return PLACED;
         candidates_of_group(pl, g);
         if (take(pl, g, STANDING_FREE, &displaced))
                 return PLACED;

@@ -25,7 +25,7 @@ static bool at_rest(const struct placement *p) {
 int plan_update(const struct plan_input *in, const struct plan *previous, const size_t *changed, size_t n_changed,
                 struct plan **ret) {
         struct planner pl;
-        struct plan *plan;
+        struct plan *plan = NULL;
         if (!previous || previous->n_placements != in->n_samples || (n_changed > 0 && !changed))
                 return -EINVAL;
         bool *look = calloc(in->n_samples + 1, sizeof *look);
@@ -52,8 +52,10 @@ int plan_update(const struct plan_input *in, const struct plan *previous, const 
                 plan->placements[changed[i]].changed = true;
         planner_done(&pl);
         free(look);
-        if (r < 0)
+        if (r < 0) {
+                plan_free(plan);
                 return r;
+        }
         *ret = plan;
         return 0;
 }

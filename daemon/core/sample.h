@@ -106,7 +106,8 @@ struct service_sample {
         /* The application's own policy. */
         bool self_managed;       /* a task policy other than default: nothing of it is moved */
         bool has_bound_mappings; /* some mapping has a policy of its own: that mapping is not moved, mems not narrowed */
-        char *own_policy;        /* e.g. "bind:0", NULL if none */
+        bool maps_incomplete; /* not all of its maps could be read: there may be such a mapping among them, so mems are not narrowed either */
+        char *own_policy; /* e.g. "bind:0", NULL if none */
 
         /* Not running yet (plan_advise()): it takes the best place there is, whatever the gain, and so much memory is to come. */
         bool newcomer;

@@ -10,3 +10,5 @@ bool is_topology(const char *what, bool is_file);
 bool describes_another_machine(void);
 /* The root of the machine's files: hwloc's HWLOC_FSROOT, or "/". */
 const char *described_root(void);
+/* Which of HWLOC_XMLFILE and HWLOC_SYNTHETIC describes no machine that hwloc understands; NULL: neither, or neither is set. */
+const char *described_wrongly(void);

@@ -83,7 +83,7 @@ static int feed_file(struct deep_read *r, int fd) {
                         return error;
                 total += (uint64_t) n;
                 if (total >= DEEP_TEXT_LIMIT) {
-                        r->sample->truncated = true;
+                        r->sample->truncated = r->sample->incomplete = true;
                         return 0;
                 }
         }
@@ -157,7 +157,7 @@ static int read_process(struct deep_read *r, const struct process_ref *p) {
                 return 0;
         }
         if (error < 0 && !host_vanished(error))
-                r->sample->truncated = true; /* nonsense, or a node that we don't know */
+                r->sample->truncated = r->sample->incomplete = true; /* nonsense, or a node that we don't know */
         r->sample->n_processes_read++;
         error = judge_policy(r);
         if (error == 0 && r->any_default && !r->sample->self_managed)
@@ -173,7 +173,7 @@ static int read_all(struct deep_read *r, const struct process_ref *processes, si
                 return error;
         for (size_t i = 0; i < n_processes; i++) {
                 if (i >= DEEP_PROCESSES_MAX) {
-                        d->truncated = true;
+                        d->truncated = d->incomplete = true;
                         break;
                 }
                 r->process = i;
@@ -189,6 +189,7 @@ static int read_all(struct deep_read *r, const struct process_ref *processes, si
         if (denied && d->n_processes_read == 0)
                 return -EACCES;
         d->truncated = d->truncated || denied;
+        d->incomplete = d->incomplete || denied;
         shared_files_sum(&r->shared_hugetlb, d->hugetlb_by_node);
         shared_files_sum(&r->shared_hugetlb, d->bytes_by_node);
         shared_files_sum(&r->shared, d->bytes_by_node);
@@ -300,6 +301,7 @@ void service_sample_merge_deep(struct service_sample *s, const struct deep_sampl
         s->deep = true;
         s->self_managed = d->self_managed;
         s->has_bound_mappings = d->has_bound_mappings;
+        s->maps_incomplete = d->incomplete;
         free(s->own_policy);
         s->own_policy = d->own_policy ? strdup(d->own_policy) : NULL;
 }

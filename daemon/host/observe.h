@@ -86,6 +86,7 @@ struct deep_sample {
         char *own_policy; /* as printed: the task policy, or the first bound mapping's; NULL if none */
         size_t n_processes_read, n_vanished;
         bool truncated;    /* limits were reached, or text could not be understood */
+        bool incomplete;   /* … so that there are mappings of which nothing was seen */
         uint64_t cpu_usec; /* what the reading cost (CLOCK_THREAD_CPUTIME_ID) */
 };
 /* What else the service's rule allows to move. */

@@ -18,7 +18,7 @@ struct log_entry {
 /* Starts an entry; CODE_… tell the caller. `id` may be NULL. */
 #define log_entry_begin(e, priority, id) log_entry_init((e), (priority), (id), __FILE__, __LINE__, __func__)
 void log_entry_init(struct log_entry *e, int priority, const char *id, const char *file, int line, const char *function);
-/* A field. Values are taken as they are, whatever bytes they hold: the journal's protocol can carry them. */
+/* A field, cleaned (text_clean) like the sentence: the journal could carry whatever it holds, but "journalctl -x" puts it as it is into the catalog's text. */
 void log_entry_put(struct log_entry *e, const char *key, const char *format, ...) _printf_(3, 4);
 /* Appends to the sentence, cleaned (text_clean): what it is made of can be chosen by a process, and must not forge lines or drive a terminal. */
 void log_entry_say(struct log_entry *e, const char *format, ...) _printf_(2, 3);

@@ -54,6 +54,7 @@ static const struct field {
         FIELD(FIELD_BOOL, self_managed),
         FIELD(FIELD_BOOL, refused),
         FIELD(FIELD_BOOL, has_bound_mappings),
+        FIELD(FIELD_BOOL, maps_incomplete),
         FIELD(FIELD_UNSIGNED, n_undone),
         FIELD(FIELD_U64, undone_usec),
         FIELD(FIELD_U64, undone_bytes),

@@ -85,7 +85,7 @@ static _printf_(1, 0) char *format_va(const char *format, va_list args) {
 void log_entry_put(struct log_entry *e, const char *key, const char *format, ...) {
         va_list args;
         va_start(args, format);
-        _cleanup_free_ char *value = format_va(format, args);
+        _cleanup_free_ char *raw = format_va(format, args), *value = raw ? text_clean(raw, false) : NULL;
         va_end(args);
         put_field(e, value ? format_string("%s=%s", key, value) : NULL);
 }

@@ -79,6 +79,7 @@ static struct json_object *view_seen(const struct topology *t, const struct serv
         json_put_bool(&o, "memory_nodes_set_by_administrator", s->admin_mems);
         json_put_bool(&o, "self_managed", s->self_managed);
         json_put_bool(&o, "has_bound_mappings", s->has_bound_mappings);
+        json_put_bool(&o, "maps_incomplete", s->maps_incomplete);
         json_put_string(&o, "own_policy", s->own_policy);
         json_put_string(&o, "owner_detail", s->owner_detail);
         put_pressure(&o, "memory_pressure_percent", s->memory_pressure_centipercent);

@@ -87,6 +87,14 @@ static void together(struct run *r) {
         struct sim_spec p = spec("app.service", 12, 20 * GIB);
         p.start = topology_nodes(sim_topology(r->sim));
         struct sim_service *v = add(r, &p);
+        struct node_set cpus = cpu_nodes(r, v);
+        for (unsigned i = 0; i < 900 && node_set_count(&cpus) != 2; i++) {
+                pass(r, SECONDS(1));
+                cpus = cpu_nodes(r, v);
+        }
+        pass(r, SECONDS(10));
+        expect(r, v->moved_bytes == 0 && v->kernel_moved_bytes > 0, "the kernel had no time to sort first: %llu MiB were moved",
+               v->moved_bytes / MIB);
         pass(r, MINUTES(15));
         expect_home_count(r, v, 2);
         uint64_t ours = v->moved_bytes, off = 0;

@@ -146,6 +146,7 @@ static void test_history(void **state) {
                                       .refused = true,
                                       .restless = 3,
                                       .has_bound_mappings = true,
+                                      .maps_incomplete = true,
                                       .kept_known = true,
                                       .kept_own = true,
                                       .kept_bytes = 18,
@@ -193,7 +194,7 @@ static void test_history(void **state) {
         assert_int_equal(y.last_seen_usec, 11);
         assert_int_equal(y.interleave_key, 16);
         assert_int_equal(y.deep_start_ticks, 17);
-        assert_true(y.refused && y.self_managed && y.has_bound_mappings);
+        assert_true(y.refused && y.self_managed && y.has_bound_mappings && y.maps_incomplete);
         assert_true(y.kept_known && y.kept_own);
         assert_int_equal(y.kept_bytes + y.kept_off_bytes + y.kept_kernel_bytes, 18 + 19 + 20);
         assert_true(y.kept_demoted_bytes == 23 && y.undone_by_demotion);

@@ -153,6 +153,10 @@ has_out 'nothing would be done' 'numabalanced --once on another machine' && has_
 HWLOC_SYNTHETIC=nonsense
 expect 1 topology && has_err 'HWLOC_SYNTHETIC describes no machine' 'a description that is none'
 expect 1 check
+for option in --once --check; do
+        ./numabalanced $option --config "$work/empty.yaml" >"$work/out" 2>"$work/err"
+        [ $? = 1 ] && [ ! -s "$work/out" ] && has_err 'HWLOC_SYNTHETIC describes no machine' "numabalanced $option on none"
+done
 unset HWLOC_SYNTHETIC
 HWLOC_XMLFILE=$work/none.xml expect 1 topology && has_err 'HWLOC_XMLFILE describes no machine' 'a description that is not there'
 expect 0 topology --json=short

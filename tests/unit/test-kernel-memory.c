@@ -135,6 +135,34 @@ static void test_devices(void **state) {
         rule_done(&r);
 }
 
+/* Only where it sorts: among several nodes that threads and memory are both to be on. */
+static void test_kernel_goes_first(void **state) {
+        static const struct {
+                const char *cpus, *mems;
+                unsigned balancing;
+                enum kernel_balancing rule;
+                bool first;
+        } cases[] = {
+                { "0-1", "0-1", 1, KERNEL_BALANCING_AUTO, true },      { "0-1", "0-1", 3, KERNEL_BALANCING_AUTO, true },
+                { "0-1", "0-3", 1, KERNEL_BALANCING_RESPECT, true },   { "0-1", "0-1", 0, KERNEL_BALANCING_AUTO, false },
+                { "0-1", "0-1", 2, KERNEL_BALANCING_AUTO, false }, /* between tiers alone */
+                { "0-1", "0-1", 1, KERNEL_BALANCING_OVERRIDE, false }, { "0", "0", 1, KERNEL_BALANCING_AUTO, false },
+                { "0", "0,2", 1, KERNEL_BALANCING_AUTO, false }, /* memory alone: no thread is there */
+                { "", "0-1", 1, KERNEL_BALANCING_AUTO, false },  /* its CPUs are not ours */
+        };
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                struct node_set cpus = nodes(cases[i].cpus), mems = nodes(cases[i].mems);
+                struct rule r;
+                rule_init(&r);
+                r.kernel_balancing = cases[i].rule;
+                uint64_t usec = kernel_goes_first_usec(&r, cases[i].balancing, &cpus, &mems);
+                if ((usec > 0) != cases[i].first)
+                        print_error("case %zu\n", i);
+                assert_int_equal(usec, cases[i].first ? KERNEL_FIRST_USEC : 0);
+                rule_done(&r);
+        }
+}
+
 /* On one node there is nowhere to bring anything. */
 static void test_one_node(void **state) {
         _cleanup_(topology_freep) struct topology *t = topology_new(1, 1);
@@ -150,10 +178,8 @@ static void test_one_node(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_slow_nodes),
-                cmocka_unit_test(test_meeting),
-                cmocka_unit_test(test_devices),
-                cmocka_unit_test(test_one_node),
+                cmocka_unit_test(test_slow_nodes),        cmocka_unit_test(test_meeting),  cmocka_unit_test(test_devices),
+                cmocka_unit_test(test_kernel_goes_first), cmocka_unit_test(test_one_node),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -49,6 +49,16 @@ static void test_strict(void **state) {
         p = free_and_plan(p, w);
         assert_says(p->placements[0].reason, "because it bound some of its memory itself");
         s->has_bound_mappings = false;
+        s->movable_by_node[0] = s->movable_by_node[1] = s->movable_by_node[2] = 100 * MIB;
+        s->maps_incomplete = true; /* some of what was not read may be bound */
+        p = free_and_plan(p, w);
+        assert_false(p->placements[0].narrow_mems);
+        assert_says(p->placements[0].reason, "because not all of its memory maps could be read");
+        r->app_policy = APP_POLICY_OVERRIDE;
+        p = free_and_plan(p, w);
+        assert_true(p->placements[0].narrow_mems);
+        r->app_policy = APP_POLICY_RESPECT;
+        s->maps_incomplete = false;
         s->admin_mems = true;
         p = free_and_plan(p, w);
         assert_false(p->placements[0].narrow_mems);

@@ -154,6 +154,25 @@ static void test_newcomer_joins(void **state) {
         assert_true(placement_of(w, p, "b")->act);
 }
 
+/* Where it is given up for good, nobody loses his home to that again with each plan: what trembles moves those no more than others. */
+static void test_apart_and_at_rest(void **state) {
+        _cleanup_(world_freep) struct world *w = world_new(4, 4, 4, 2 * GIB);
+        struct rule *r = named_rule(w, PLACE_COMPACT, "web", 100);
+        add_name(&r->together_with, "web");
+        r->max_nodes = 1;
+        service_on(w, "a", r, 0, 1200 * MIB, 0.5);
+        service_on(w, "b", r, 1, 1200 * MIB, 0.5);
+        struct service_sample *z = service_on(w, "z", NULL, 1, 10 * MIB, 0);
+        assert_int_equal(world_cycle(w, 10 * USEC_PER_MINUTE), 2);
+        assert_int_equal(world_cycle(w, 10 * USEC_PER_MINUTE), 0);
+        world_cpu(w, z, 1, 3); /* for now */
+        _cleanup_(plan_freep) struct plan *p = world_plan(w);
+        assert_says(placement_of(w, p, "b")->reason, "together-with is given up");
+        assert_home(w, p, "a", "0");
+        assert_home(w, p, "b", "1");
+        assert_false(placement_of(w, p, "b")->act);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_two_rules_share),
@@ -165,6 +184,7 @@ int main(void) {
                 cmocka_unit_test(test_too_much_for_one_home),
                 cmocka_unit_test(test_newcomer_joins),
                 cmocka_unit_test(test_who_needs_cpus),
+                cmocka_unit_test(test_apart_and_at_rest),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,6 +17,7 @@ WORKLOADS = {
     'h1': ('redis-server under redis-benchmark', '4x2-1g'),
     'h2': ('postgresql under pgbench', '4x2-1g'),
     'i': ('one service larger than a node, each thread with memory of its own', '4x2-512m'),
+    'i4': ('as i, on nodes of four CPUs: two of them have one for each thread', '4x4-512m'),
 }
 SYSTEMS = {
     'nothing': 'nothing',
@@ -25,9 +26,12 @@ SYSTEMS = {
     'hand': 'by hand',
     'numabalanced': 'numabalanced',
     'both': "numabalanced and the kernel's balancing",
+    'hand+kernel': "by hand, then the kernel's balancing",
+    'kernel+hand': "the kernel's balancing, then by hand",
+    'kernel+cpus': "the kernel's balancing, CPUs by hand",
 }
-# Where nobody could name one best node for a whole process.
-SENSELESS = {('i', 'hand')}
+# Run only where they are asked for: what the kernel makes of known nodes, without the daemon.
+ON_REQUEST = ('hand+kernel', 'kernel+hand', 'kernel+cpus')
 PACKAGES = {'numad': ['numad'], 'h1': ['redis-server', 'redis-tools'], 'h2': ['postgresql']}
 ATTEMPTS = 2            # a cell that crashed the guest or failed so often is left out
 
@@ -67,8 +71,7 @@ def expand(text, known, what):
 def all_cells(workloads, systems, runs):
     """In the order in which they are run: all once, then all again, so that what is there at any time is the most of a table; systems
     alternate, so that a slow phase of the host hits all of them."""
-    return [Cell(workload, system, run) for run in range(1, runs + 1) for workload in workloads for system in systems
-            if (workload, system) not in SENSELESS]
+    return [Cell(workload, system, run) for run in range(1, runs + 1) for workload in workloads for system in systems]
 
 
 # ---- files: DIR/CELL.csv has the samples, DIR/CELL.facts.csv the rest; the latter is written last, and so says that the cell is done --------

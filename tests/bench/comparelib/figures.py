@@ -12,7 +12,7 @@ HOLD = 3                # rows in a row that a goal must be held for, to count a
 END_SECONDS = 10        # the last so many seconds are "the end", or the last sixth of a shorter time
 LEAST_PAGES = 256       # where fewer must move, how many times as many did says nothing
 ALIKE = ('kernel', 'mib', 'duty')       # what cells of a workload must have in common
-PER_THREAD = {'i'}      # where each thread has its own memory, locality is what each thread finds on its own node
+PER_THREAD = {'i', 'i4'}      # where each thread has its own memory, locality is what each thread finds on its own node
 
 
 @dataclasses.dataclass

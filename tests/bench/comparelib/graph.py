@@ -17,7 +17,13 @@ LOOKS = {
     'hand': ('#009e73', '6 2 2 2'),
     'numabalanced': ('#0072b2', ''),
     'both': ('#56b4e9', '4 2'),
+    'hand+kernel': ('#117733', ''),
+    'kernel+hand': ('#882255', '6 2 2 2'),
+    'kernel+cpus': ('#999933', '4 2'),
 }
+# Names that have no room beside the graph.
+SHORT = {'both': 'numabalanced and kernel', 'hand+kernel': 'by hand, then the kernel', 'kernel+hand': 'the kernel, then by hand',
+         'kernel+cpus': 'the kernel, CPUs by hand'}
 
 
 def at(points, seconds):
@@ -87,5 +93,5 @@ def svg(workload, systems):
                   f'<polyline id="{system}" points="{axes.path((seconds, middle) for seconds, _, middle, _ in found)}" fill="none" '
                   f'stroke="{colour}" stroke-width="2"{dash}/>',
                   f'<line x1="{WIDTH - RIGHT + 10}" y1="{y}" x2="{WIDTH - RIGHT + 40}" y2="{y}" stroke="{colour}" stroke-width="2"{dash}/>',
-                  _text(WIDTH - RIGHT + 46, y + 4, {'both': 'numabalanced and kernel'}.get(system, cells.SYSTEMS[system]))]
+                  _text(WIDTH - RIGHT + 46, y + 4, SHORT.get(system, cells.SYSTEMS[system]))]
     return '\n'.join(line for line in [*lines, '</svg>'] if line) + '\n'

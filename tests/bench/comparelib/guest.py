@@ -91,7 +91,7 @@ class Starting(threading.Thread):
 
 def run_cell(cell, seconds, mib, hurry):
     nodes = numa.online_nodes()
-    services = workloads.begin(cell.workload, f'cmp-{cell.workload}{cell.run}-{cell.system}', mib)
+    services = workloads.begin(cell.workload, f'cmp-{cell.workload}{cell.run}-{cell.system.replace("+", "_")}', mib)
     system = systems.CLASSES[cell.system]()
     rules = workloads.rules(cell.workload, services)
     rows = []

@@ -120,11 +120,12 @@ class Watched:
 
 
 class Placed(Watched):
-    """A started service. own: its memory counts for what must move (shared memory counts for one of those who share it)."""
+    """A started service. best: nodes where its memory should be; home: of these, where a hand puts it. own: its memory counts for what must move
+    (shared memory counts for one of those who share it)."""
 
     def __init__(self, unit, best, stats, own=True, per_thread=False):
         super().__init__(unit.removesuffix('.service'), cgroup_of(unit), stats, per_thread)
-        self.unit, self.best, self.own = unit, best, own
+        self.unit, self.best, self.home, self.own = unit, best, best, own
 
     def least_pages(self):
         """How many base pages must move at least. Of its first process alone: what others have of their own does not live for long."""

@@ -63,17 +63,20 @@ class Numad(Nothing):
 
 class Hand(Nothing):
     """taskset and migratepages, process by process, by one who knows the best nodes."""
+    PROPERTIES = ()
+    COMMAND = 'taskset -apc {cpus} $p; migratepages $p {others} {home}'
 
     def start(self, services, rules):
         commands = []
         for service in services:
-            best = ','.join(map(str, service.best))
-            others = ','.join(str(node) for node in numa.online_nodes() if node not in service.best)
-            cpus = ','.join(str(cpu) for node in service.best for cpu in numa.cpus_of(node))
+            home = ','.join(map(str, service.home))
+            others = ','.join(str(node) for node in numa.online_nodes() if node not in service.home)
+            cpus = ','.join(str(cpu) for node in service.home for cpu in numa.cpus_of(node))
             procs = service.cgroup / 'cgroup.procs'
-            commands.append(f'for p in $(cat {procs}); do taskset -apc {cpus} $p; migratepages $p {others} {best}; done')
+            commands.append(f'for p in $(cat {procs}); do {self.COMMAND.format(cpus=cpus, others=others, home=home)}; done')
         # A process may be gone by its turn: a hand goes on with the next.
-        lib.run('systemd-run', '--quiet', f'--unit={HAND_UNIT}', '-pRemainAfterExit=yes', '/bin/sh', '-c', '; '.join(commands) + '; true')
+        lib.run('systemd-run', '--quiet', f'--unit={HAND_UNIT}', *self.PROPERTIES, '-pRemainAfterExit=yes',
+                '/bin/sh', '-c', '; '.join(commands) + '; true')
 
     def cpu_seconds(self):
         return unit_cpu_seconds(HAND_UNIT)
@@ -81,6 +84,32 @@ class Hand(Nothing):
     def stop(self):
         lib.run('systemctl', 'stop', HAND_UNIT, check=False)
         lib.run('systemctl', 'reset-failed', HAND_UNIT, check=False)
+
+
+class HandThenKernel(Hand):
+    """What the kernel makes of nodes that somebody has chosen, once all is there."""
+    PROPERTIES = ('-pType=oneshot',)        # starting it ends when it is done
+
+    def start(self, services, rules):
+        super().start(services, rules)
+        BALANCING.write_text('1')
+
+    def stop(self):
+        super().stop()
+        BALANCING.write_text('0')
+
+
+class KernelThenHand(HandThenKernel):
+    """The same while the kernel moves pages, too."""
+
+    def start(self, services, rules):
+        BALANCING.write_text('1')
+        super().start(services, rules)
+
+
+class KernelThenCpus(KernelThenHand):
+    """Pages are brought by the kernel alone."""
+    COMMAND = 'taskset -apc {cpus} $p'
 
 
 class Numabalanced(Nothing):
@@ -114,7 +143,8 @@ class Both(Numabalanced):
         BALANCING.write_text('0')
 
 
-CLASSES = {'nothing': Nothing, 'kernel': Kernel, 'numad': Numad, 'hand': Hand, 'numabalanced': Numabalanced, 'both': Both}
+CLASSES = {'nothing': Nothing, 'kernel': Kernel, 'numad': Numad, 'hand': Hand, 'numabalanced': Numabalanced, 'both': Both,
+           'hand+kernel': HandThenKernel, 'kernel+hand': KernelThenHand, 'kernel+cpus': KernelThenCpus}
 
 
 def wait_for_numad():

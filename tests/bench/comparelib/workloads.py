@@ -59,9 +59,10 @@ def hugetlb(name, mib, *words):
 
 def large(name, mib, *words):
     """Eight threads, each with two runs of pages on two nodes, all nodes alike. No node is best for the service: the threads are to be with
-    their memory, so half of it must move at least."""
+    their memory, so half of it must move at least. A hand takes two nodes beside each other."""
     service = start(name, numa.online_nodes(), 2 * mib, '--no-thp', '--slices', '0,1,1,2,2,3,3,0,0,2,1,3,2,0,3,1', '--threads', 8, *words,
                     per_thread=True)
+    service.home = service.best[:2]
     service.least_pages = lambda: mib * MIB // numa.PAGE
     return [service]
 
@@ -87,7 +88,7 @@ def begin(workload, name, mib):
         return [programs.redis(f'{name}.service')]
     if workload == 'h2':
         return [programs.postgres(f'{name}.service')]
-    if workload == 'i':
+    if workload in ('i', 'i4'):
         return large(name, mib, *words)
     raise ValueError(workload)
 

@@ -112,7 +112,7 @@ static void read_node(const struct host *h, const struct topology *t, unsigned i
         char path[96];
         (void) snprintf(path, sizeof path, "sys/devices/system/node/node%u/meminfo", id);
         int r = read_file_at(h->root_fd, path, MEMINFO_LIMIT, &text, NULL);
-        if (r == -ENOENT && id == 0) /* a kernel without NUMA */
+        if (r == -ENOENT && id == 0 && (t->n_ids == 1 || !t->of_this_kernel)) /* a kernel without NUMA */
                 r = read_file_at(h->root_fd, "proc/meminfo", MEMINFO_LIMIT, &text, NULL);
         if (r == 0)
                 parse_meminfo(text, m);

@@ -231,6 +231,15 @@ static void test_node_memory(void **state) {
         assert_int_equal(m.nodes[0].bytes_droppable, 7ULL * 1024);
         assert_int_equal(m.nodes[1].bytes_free, 77);
         machine_sample_done(&m);
+        topo->of_this_kernel = true; /* node 0 was taken away: the others' memory is not its own */
+        assert_int_equal(machine_sample_read(old, topo, &m), 0);
+        assert_int_equal(m.nodes[0].bytes_free, 0);
+        machine_sample_done(&m);
+        _cleanup_(topology_freep) struct topology *single = topology_new(1, 8);
+        single->nodes[0].present = single->of_this_kernel = true;
+        assert_int_equal(machine_sample_read(old, single, &m), 0);
+        assert_int_equal(m.nodes[0].bytes_free, 200000ULL * 1024);
+        machine_sample_done(&m);
         tree_done(&t);
 }
 

@@ -29,6 +29,29 @@ static void window_ends(struct run *r) {
         expect_good_manners(r);
 }
 
+/* The same where its CPUs went first, as beside the kernel's own balancing: they stay at home, and so does what has come there. */
+static void window_ends_with_cpus_at_home(struct run *r) {
+        r->settings.balancing_rate_bytes = 16 * KIB;
+        machine(r, 2, 8, 128 * GIB);
+        rules(r, "daemon:\n  windows: ['Mon..Sun 10:00-10:04']\n  migrate-rate: 48M\n"
+                 "rules:\n- {name: all, match: {unit: '*'}, place: nodes, nodes: '0'}\n");
+        struct sim_service *v = service(r, "app.service", 2, 64 * GIB, 1);
+        pass(r, HOURS(2) + MINUTES(5));
+        uint64_t first = v->moved_bytes;
+        unsigned writes = sim_totals(r->sim).n_cpuset_writes;
+        expect(r, first > 8 * GIB && first < 16 * GIB, "%" PRIu64 " MiB were moved in the window", (uint64_t) (first / MIB));
+        expect_home_count(r, v, 1);
+        pass(r, HOURS(23) + MINUTES(50));
+        expect(r, v->moved_bytes == first && sim_totals(r->sim).n_cpuset_writes == writes,
+               "something was done after it had ended");
+        expect_home_count(r, v, 1);
+        expect(r, r->n_decisions == 1 && r->n_warnings == 0, "%u decisions and %u warnings of one move", r->n_decisions,
+               r->n_warnings);
+        pass(r, DAYS(9));
+        expect_local(r, v, 0.99);
+        expect_good_manners(r);
+}
+
 /* It outgrows its node where nothing may be changed, or begun: what we took from it is given back all the same. */
 static void outgrows(struct run *r, const char *text, const char *then) {
         struct sim_spec p = spec("app.service", 2, 4 * GIB);
@@ -127,6 +150,7 @@ static void slow_ones(struct run *r) {
 
 const struct scenario scenarios_waiting[] = {
         { 37, "window-ends", "a move stops where its window ends, and goes on in the next", window_ends },
+        { 59, "window-ends-cpus-first", "… and with it CPUs that went first", window_ends_with_cpus_at_home },
         { 38, "strict-out-of-window", "strict memory is widened under pressure outside of the windows, too",
           strict_out_of_window },
         { 39, "strict-without-turn", "… and while others have all turns", strict_without_turn },

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What has to wait, for a window or for its turn, and what must not: scenarios 37 to 39 and 49. */
+/* What has to wait, for a window or for its turn, and what must not: scenarios 37 to 39, 49, 56 to 59 and 76. */
 #include <errno.h>
 #include <inttypes.h>
 
@@ -128,6 +128,30 @@ static void without_rule_and_hung(struct run *r) {
         hangs_and_outgrows(r, "rules: []\n", &r->n_restore_failed);
 }
 
+/* Reading it does not return: then a change of its memory nodes might not, either, with all cgroups locked. It has them back soon after it is over. */
+static void strict_and_stuck(struct run *r) {
+        struct sim_spec p = spec("app.service", 2, 4 * GIB);
+        p.start = node_set_of(0);
+        p.growth_bytes = (int64_t) (6 * GIB);
+        p.limit_bytes = 10 * GIB;
+        machine(r, 2, 16, 8 * GIB);
+        rules(r, "rules:\n- {name: s, match: {unit: app.service}, place: compact, memory: strict, max-nodes: 1}\n");
+        struct sim_service *v = add(r, &p);
+        pass(r, MINUTES(10));
+        v->stuck_usec = MINUTES(50);
+        const struct service_note *n = manager_find_note(sim_manager(r->sim), v->cgroup);
+        for (unsigned i = 0; i < 3000 && n && !n->stuck; i++)
+                pass(r, SECONDS(1));
+        expect(r, n && n->stuck && node_set_count(&v->allowed_mems) == 1, "it was not read while it was narrowed");
+        v->stuck_usec = 0;
+        for (unsigned i = 0; i < 6000 && n && n->stuck; i++) {
+                expect(r, node_set_count(&v->allowed_mems) == 1, "its memory nodes were changed");
+                pass(r, SECONDS(1));
+        }
+        pass(r, MINUTES(1));
+        expect(r, node_set_count(&v->allowed_mems) == 2, "its memory is still narrowed");
+}
+
 /* Whom its rule has moved slowly does not keep others from being moved, however many of them there are. */
 static void slow_ones(struct run *r) {
         machine(r, 2, 16, 16 * GIB);
@@ -157,6 +181,7 @@ const struct scenario scenarios_waiting[] = {
         { 49, "slow-ones", "those that their rule has moved slowly do not take all turns", slow_ones },
         { 57, "strict-without-rule", "… and where no rule matches it any more", strict_without_rule },
         { 56, "strict-and-hung", "… and tried again while a thread of it hangs", strict_and_hung },
+        { 76, "strict-and-stuck", "… but not while reading it does not return", strict_and_stuck },
         { 58, "no-rule-and-hung", "… and both", without_rule_and_hung },
         { 0 },
 };

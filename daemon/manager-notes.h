@@ -36,19 +36,19 @@ struct service_note {
         uint64_t said_usec; /* since when they are counted */
 
         /* Held. */
-        bool held;                   /* restored by the administrator: not placed until resume */
-        bool waits_for_turn;         /* only held back until it is measured, or by other transitions */
-        uint64_t undone_until_usec;  /* a placement made things worse: none before this */
-        unsigned n_relief_failed;    /* in a row: giving its memory nodes back while memory runs short; */
-        uint64_t relief_again_usec;  /* … not before this */
-        bool restoring;              /* its former cpusets are being given back, */
-        uint64_t restoring_usec;     /* … since when; */
-        bool restore_late;           /* … late: said so */
-        bool restore_awaited;        /* by who asked for it over the bus, and is to be answered */
-        bool restore_waits;          /* for the end of a change that is under way */
-        bool restore_asked;          /* by the administrator, and not done yet: tried until it is, or until resume */
-        unsigned n_restore_failed;   /* in a row */
-        uint64_t restore_again_usec; /* not by itself before this */
+        bool held;                    /* restored by the administrator: not placed until resume */
+        bool waits_for_turn;          /* only held back until it is measured, or by other transitions */
+        uint64_t undone_until_usec;   /* a placement made things worse: none before this */
+        unsigned n_relief_failed;     /* in a row: giving its memory nodes back while memory runs short; */
+        uint64_t relief_again_usec;   /* … not before this */
+        bool restoring;               /* its former cpusets are being given back, */
+        uint64_t restoring_usec;      /* … since when; */
+        bool restore_late;            /* … late: said so */
+        bool restore_awaited;         /* by who asked for it over the bus, and is to be answered */
+        bool restore_waits;           /* for the end of a change that is under way */
+        bool restore_asked;           /* by the administrator, and not done yet: tried until it is, or until resume */
+        unsigned n_restore_failed;    /* in a row, */
+        uint64_t restore_failed_usec; /* … the last time: not at once again by itself */
 
         /* Stuck. */
         bool stuck;                          /* a deep read or slice of it has not returned, */

@@ -14,6 +14,8 @@
 /* What could not be given back is tried again by itself after this, doubled each time. */
 #define RESTORE_AGAIN_USEC      USEC_PER_MINUTE
 #define RESTORE_AGAIN_DOUBLINGS 7u
+/* … and no longer than this while memory runs short for it. */
+#define RESTORE_SHORT_USEC (5 * USEC_PER_MINUTE)
 
 static const char *outcome_word(enum restore_outcome outcome) {
         switch (outcome) {
@@ -77,7 +79,7 @@ struct restore_job {
 
 /* Not by itself before a while has passed, each time for longer. */
 static void try_again_later(const struct manager *m, struct service_note *n) {
-        n->restore_again_usec = manager_now(m) + (RESTORE_AGAIN_USEC << MIN2(n->n_restore_failed, RESTORE_AGAIN_DOUBLINGS));
+        n->restore_failed_usec = manager_now(m);
         n->n_restore_failed++;
 }
 
@@ -231,14 +233,27 @@ static bool is_kept_short(const struct cycle *c, const struct record_entry *e, c
                 plan_nodes_short(&c->observation->machine, &s->effective_mems, c->config->config->settings.keep_free_permille));
 }
 
+/* May it be tried (again) by itself? `s`: as it was seen; NULL: it was not. */
+static bool is_due(const struct cycle *c, const struct record_entry *e, const struct service_note *n,
+                   const struct service_sample *s) {
+        if (n->n_restore_failed == 0)
+                return true;
+        uint64_t wait = RESTORE_AGAIN_USEC << MIN2(n->n_restore_failed - 1, RESTORE_AGAIN_DOUBLINGS);
+        if (wait > RESTORE_SHORT_USEC && s && is_kept_short(c, e, s))
+                wait = RESTORE_SHORT_USEC;
+        return n->restore_failed_usec + wait <= c->started_usec;
+}
+
 static bool want_orphan(struct manager *m, const struct record_entry *e, const void *arg) {
         const struct cycle *c = arg;
         struct service_note *n = manager_note(m, e->cgroup);
-        if (!n || n->restoring || n->restore_again_usec > c->started_usec || transition_find(m, e->cgroup))
+        if (!n || n->restoring || transition_find(m, e->cgroup))
                 return false;
         ssize_t i = cycle_find(c, e->cgroup);
-        if (i >= 0) {
-                const struct service_sample *s = &c->observation->services[i];
+        const struct service_sample *s = i >= 0 ? &c->observation->services[i] : NULL;
+        if (!is_due(c, e, n, s))
+                return false;
+        if (s) {
                 bool managed = s->rule && s->rule->place != PLACE_IGNORE && s->rule->place != PLACE_FOLLOW;
                 return !managed && (manager_window_is_open(m, c) || is_kept_short(c, e, s));
         }
@@ -260,7 +275,9 @@ static bool want_asked(struct manager *m, const struct record_entry *e, const vo
         const struct service_note *n = manager_find_note(m, e->cgroup);
         /* A dry run that was only just started has the request from the one before. */
         bool may = m->lock_fd >= 0 || !m->options.runtime_dir;
-        return may && n && n->restore_asked && !n->restoring && !n->restore_waits && n->restore_again_usec <= c->started_usec;
+        ssize_t i = cycle_find(c, e->cgroup);
+        return may && n && n->restore_asked && !n->restoring && !n->restore_waits &&
+               is_due(c, e, n, i >= 0 ? &c->observation->services[i] : NULL);
 }
 
 void manager_restore_asked(struct manager *m, const struct cycle *c) {

@@ -49,7 +49,7 @@
 #define SLICE_TIME_LIMIT_USEC 100000u
 /* A slice that has taken so long to read the process's mappings moves nothing: who measures slices is not to take that for the price of moving. */
 #define LOAD_TIME_USEC 10000u
-/* Pages that would not move are tried again this often, at the end of their process, and so many of them. */
+/* Pages that would not move are tried again this often, at the end of their process or of the mappings that are kept of it, and so many of them. */
 #define RETRY_ROUNDS    2u
 #define RETRY_PAGES_MAX 65536u
 
@@ -144,10 +144,11 @@ struct mover {
         /* Where to (mover-target.c, mover-division.c) */
         enum pages_how how;
         struct node_set home, targets;
-        struct node_set denied; /* by the present process's cpuset */
-        struct node_set hugetlb_full;
+        struct node_set denied;       /* by the present process's cpuset */
+        struct node_set hugetlb_full; /* of the size that pool_pages are of */
+        uint64_t pool_page_bytes;     /* that size; 0: none was read */
         bool respect_own_policy;
-        uint64_t *room, *assigned, *pool_pages; /* per node: bytes; base pages; hugetlb pages of the present range */
+        uint64_t *room, *assigned, *pool_pages; /* per node: bytes; base pages; hugetlb pages of the present size */
         uint64_t *withheld;                     /* per node: bytes of its room that others have at present */
         uint32_t *weight;                       /* NULL: nearest first */
         uint64_t *flow;                         /* PAGES_BALANCE: pages still to go, n_ids × n_ids, row = from */
@@ -287,6 +288,7 @@ static inline bool mover_reserve(struct mover *m, struct unit *u) {
 void mover_unreserve(struct mover *m, const struct unit *u);
 void mover_mark_full(struct mover *m, int node, bool hugetlb);
 bool mover_has_room(const struct mover *m);
+/* How many free hugetlb pages of that size each target has. */
 void mover_read_pools(struct mover *m, uint64_t page_bytes);
 
 /* mover-pagemap.c */

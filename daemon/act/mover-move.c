@@ -230,12 +230,22 @@ static int end_retries(struct mover *m) {
         return r;
 }
 
+/* Of which size of hugetlb; 0: of none. */
+static uint64_t pool_of(const struct mover *m, const struct unit *u) {
+        return u->hugetlb ? u->pages * m->page_bytes : 0;
+}
+
 int mover_retry(struct mover *m, uint64_t budget_pages, uint64_t *ret_used) {
         uint64_t pages = 0;
         *ret_used = 0;
         m->n_window = m->n_addresses = 0;
         while (m->retry_next < m->n_retry && m->n_addresses < WINDOW_PAGES && pages < budget_pages) {
-                struct unit u = m->retry[m->retry_next++];
+                struct unit u = m->retry[m->retry_next];
+                if (m->n_addresses > 0 && pool_of(m, &u) != pool_of(m, &m->window[0])) /* a window is of one pool */
+                        break;
+                if (u.hugetlb && pool_of(m, &u) != m->pool_page_bytes)
+                        mover_read_pools(m, pool_of(m, &u));
+                m->retry_next++;
                 pages += u.pages;
                 u.resolved = false;
                 if (mover_reserve(m, &u))

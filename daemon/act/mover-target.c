@@ -142,6 +142,9 @@ bool mover_has_room(const struct mover *m) {
 }
 
 void mover_read_pools(struct mover *m, uint64_t page_bytes) {
+        if (page_bytes != m->pool_page_bytes) /* a pool that is full says nothing of another */
+                m->hugetlb_full = (struct node_set) { 0 };
+        m->pool_page_bytes = page_bytes;
         NODE_SET_FOREACH (n, &m->targets) {
                 char path[128], text[32];
                 uint64_t pages = 0;

@@ -163,11 +163,18 @@ static int step(struct mover *m, uint64_t budget_pages, uint64_t *ret_used) {
         }
         if (mover_has_more(m)) /* the time was up */
                 return 2;
-        if (m->resume_at > 0) {
+        if (m->n_retry > 0) {
+                r = mover_retry(m, budget_pages, ret_used);
+                if (r != 0)
+                        return r;
+        }
+        if (mover_has_more(m)) /* a huge page was split before it was tried again */
+                return 1;
+        if (m->resume_at > 0) { /* what was kept for a retry named mappings that are forgotten now */
                 r = mover_load_ranges(m);
                 return r < 0 ? r : 1;
         }
-        return m->n_retry > 0 ? mover_retry(m, budget_pages, ret_used) : 0;
+        return 0;
 }
 
 /* Checks the process, once in a slice, and reads its mappings, once. 1: go on; 0: it is none of ours (any more); negative errno. */

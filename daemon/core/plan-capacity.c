@@ -6,7 +6,9 @@
 #include "core/plan-internal.h"
 
 uint64_t node_reserve_bytes(const struct node_memory *m, unsigned keep_free_permille) {
-        uint64_t keep = m->bytes_total / 1000 * keep_free_permille + m->bytes_total % 1000 * keep_free_permille / 1000;
+        /* Hugetlb pools can never become free for others: of a node that is nearly all pools a part of the whole can be more than there ever is. */
+        uint64_t bytes = m->bytes_total - MIN2(m->hugetlb_bytes, m->bytes_total);
+        uint64_t keep = bytes / 1000 * keep_free_permille + bytes % 1000 * keep_free_permille / 1000;
         return MAX2(keep, m->bytes_low_mark);
 }
 

@@ -83,6 +83,7 @@ static bool same_node(const struct node_memory *a, const struct node_memory *b) 
         uint64_t then = a->bytes_free + a->bytes_droppable, now = b->bytes_free + b->bytes_droppable;
         uint64_t huge = MIN2(a->hugetlb_free_bytes, b->hugetlb_free_bytes) / 8;
         return a->bytes_total == b->bytes_total && is_same(then, now, MIN2(then, now) / 8) &&
+               is_same(a->hugetlb_bytes, b->hugetlb_bytes, MIN2(then, now) / 8) && /* a part of it is what is kept free */
                is_same(a->hugetlb_free_bytes, b->hugetlb_free_bytes, huge);
 }
 

@@ -234,7 +234,7 @@ uint64_t interleave_key(const uint32_t *weight_by_node, unsigned n_ids);
 #define PLAN_PRESSURE_CENTIPERCENT 1000
 /* Half of keep-free is gone on all of these nodes: memory nodes that were narrowed to them are given back, too. */
 bool plan_nodes_short(const struct machine_sample *m, const struct node_set *nodes, unsigned keep_free_permille);
-/* How many bytes a node can still take from us without going below keep_free and its low watermark. Droppable page cache
+/* How many bytes a node can still take from us without going below keep_free (a part of what is not set aside for hugetlb) and its low watermark. Droppable page cache
  * counts by half: dropping all of it would have the kernel look for anonymous memory to swap first. */
 uint64_t node_room_bytes(const struct node_memory *m, unsigned keep_free_permille);
 

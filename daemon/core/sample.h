@@ -36,7 +36,8 @@ struct node_memory {
         uint64_t bytes_free;         /* MemFree */
         uint64_t bytes_droppable;    /* clean page cache the kernel can drop: inactive file */
         uint64_t bytes_low_mark;     /* sum of the zones' low watermarks */
-        uint64_t hugetlb_free_bytes; /* free pages of all hugetlb pools on the node */
+        uint64_t hugetlb_bytes;      /* all pages of all hugetlb pools on the node: set aside, part of bytes_total */
+        uint64_t hugetlb_free_bytes; /* of these the free ones */
 };
 
 struct machine_sample {

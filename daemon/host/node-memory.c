@@ -53,30 +53,36 @@ static uint64_t read_number(int dir_fd, const char *pool, const char *file) {
         return leading_number(text, &value) ? value : 0;
 }
 
-/* Sums over the pools in a directory: free bytes, or those handed out. */
-static uint64_t sum_pools(int root_fd, const char *directory, bool in_use) {
+struct pools {
+        uint64_t bytes, free_bytes, used_bytes;
+};
+
+/* Sums over the pools in a directory. */
+static struct pools sum_pools(int root_fd, const char *directory) {
+        struct pools sum = { 0 };
         int fd = open_below(root_fd, directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
         DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
-        uint64_t sum = 0, page;
+        uint64_t page;
         if (!d) {
                 if (fd >= 0)
                         (void) close(fd);
-                return 0;
+                return sum;
         }
         for (struct dirent *e = readdir(d); e; e = readdir(d)) {
                 if (!pool_page_bytes(e->d_name, &page))
                         continue;
-                uint64_t n = read_number(dirfd(d), e->d_name, "free_hugepages");
-                if (in_use)
-                        n = saturating_sub(read_number(dirfd(d), e->d_name, "nr_hugepages"), n);
-                sum = saturating_add(sum, saturating_mul(n, page));
+                uint64_t n = read_number(dirfd(d), e->d_name, "nr_hugepages");
+                uint64_t n_free = read_number(dirfd(d), e->d_name, "free_hugepages");
+                sum.bytes = saturating_add(sum.bytes, saturating_mul(n, page));
+                sum.free_bytes = saturating_add(sum.free_bytes, saturating_mul(n_free, page));
+                sum.used_bytes = saturating_add(sum.used_bytes, saturating_mul(saturating_sub(n, n_free), page));
         }
         (void) closedir(d);
         return sum;
 }
 
 uint64_t hugetlb_bytes_in_use(const struct host *h) {
-        return sum_pools(h->root_fd, "sys/kernel/mm/hugepages", true);
+        return sum_pools(h->root_fd, "sys/kernel/mm/hugepages").used_bytes;
 }
 
 /* "Node 0, zone   Normal" begins a zone; "low      1234" in it, in pages. */
@@ -106,7 +112,7 @@ static void read_node(const struct host *h, const struct topology *t, unsigned i
         char path[96];
         (void) snprintf(path, sizeof path, "sys/devices/system/node/node%u/meminfo", id);
         int r = read_file_at(h->root_fd, path, MEMINFO_LIMIT, &text, NULL);
-        if (r == -ENOENT && id == 0) /* a kernel without NUMA */
+        if (r == -ENOENT && id == 0 && (t->n_ids == 1 || !t->of_this_kernel)) /* a kernel without NUMA */
                 r = read_file_at(h->root_fd, "proc/meminfo", MEMINFO_LIMIT, &text, NULL);
         if (r == 0)
                 parse_meminfo(text, m);
@@ -115,7 +121,9 @@ static void read_node(const struct host *h, const struct topology *t, unsigned i
                 m->bytes_free = m->bytes_total;
         }
         (void) snprintf(path, sizeof path, "sys/devices/system/node/node%u/hugepages", id);
-        m->hugetlb_free_bytes = sum_pools(h->root_fd, path, false);
+        const struct pools pools = sum_pools(h->root_fd, path);
+        m->hugetlb_bytes = pools.bytes;
+        m->hugetlb_free_bytes = pools.free_bytes;
 }
 
 int machine_sample_read(const struct host *h, const struct topology *t, struct machine_sample *m) {

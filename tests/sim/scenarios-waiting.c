@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What has to wait, for a window or for its turn, and what must not: scenarios 37 to 39 and 49. */
+/* What has to wait, for a window or for its turn, and what must not: scenarios 37 to 39, 49, 56 to 59 and 76. */
 #include <errno.h>
 #include <inttypes.h>
 
@@ -25,6 +25,29 @@ static void window_ends(struct run *r) {
         pass(r, HOURS(23) + MINUTES(50));
         expect(r, v->moved_bytes == first && sim_totals(r->sim).n_cpuset_writes == writes,
                "%" PRIu64 " MiB were moved after it had ended", (uint64_t) ((v->moved_bytes - first) / MIB));
+        expect(r, r->n_decisions == 1 && r->n_warnings == 0, "%u decisions and %u warnings of one move", r->n_decisions,
+               r->n_warnings);
+        pass(r, DAYS(9));
+        expect_local(r, v, 0.99);
+        expect_good_manners(r);
+}
+
+/* The same where its CPUs went first, as beside the kernel's own balancing: they stay at home, and so does what has come there. */
+static void window_ends_with_cpus_at_home(struct run *r) {
+        r->settings.balancing_rate_bytes = 16 * KIB;
+        machine(r, 2, 8, 128 * GIB);
+        rules(r, "daemon:\n  windows: ['Mon..Sun 10:00-10:04']\n  migrate-rate: 48M\n"
+                 "rules:\n- {name: all, match: {unit: '*'}, place: nodes, nodes: '0'}\n");
+        struct sim_service *v = service(r, "app.service", 2, 64 * GIB, 1);
+        pass(r, HOURS(2) + MINUTES(5));
+        uint64_t first = v->moved_bytes;
+        unsigned writes = sim_totals(r->sim).n_cpuset_writes;
+        expect(r, first > 8 * GIB && first < 16 * GIB, "%" PRIu64 " MiB were moved in the window", (uint64_t) (first / MIB));
+        expect_home_count(r, v, 1);
+        pass(r, HOURS(23) + MINUTES(50));
+        expect(r, v->moved_bytes == first && sim_totals(r->sim).n_cpuset_writes == writes,
+               "something was done after it had ended");
+        expect_home_count(r, v, 1);
         expect(r, r->n_decisions == 1 && r->n_warnings == 0, "%u decisions and %u warnings of one move", r->n_decisions,
                r->n_warnings);
         pass(r, DAYS(9));
@@ -78,7 +101,7 @@ static void strict_without_turn(struct run *r) {
 }
 
 /* A thread of it hangs, and whoever changes its memory nodes would hang with it: tried again and again, but not all the time; and given back once it is over. */
-static void strict_and_hung(struct run *r) {
+static void hangs_and_outgrows(struct run *r, const char *then, const unsigned *n_tried) {
         struct sim_spec p = spec("app.service", 2, 4 * GIB);
         p.start = node_set_of(0);
         p.growth_bytes = (int64_t) (6 * GIB);
@@ -89,12 +112,46 @@ static void strict_and_hung(struct run *r) {
         pass(r, MINUTES(10));
         expect(r, node_set_count(&v->allowed_mems) == 1, "strict memory was not narrowed");
         v->fail_mems = -EAGAIN;
-        unsigned decisions = r->n_decisions;
+        if (then)
+                rules(r, then);
+        unsigned before = *n_tried;
         pass(r, HOURS(4));
-        expect(r, r->n_decisions > decisions + 8 && r->n_decisions <= decisions + 60, "%u tries in hours at what cannot be done",
-               r->n_decisions - decisions);
+        expect(r, *n_tried > before + 8 && *n_tried <= before + 60, "%u tries in hours at what cannot be done",
+               *n_tried - before);
         v->fail_mems = 0;
         pass(r, MINUTES(6));
+        expect(r, node_set_count(&v->allowed_mems) == 2, "its memory is still narrowed");
+}
+
+static void strict_and_hung(struct run *r) {
+        hangs_and_outgrows(r, NULL, &r->n_decisions);
+}
+
+static void without_rule_and_hung(struct run *r) {
+        hangs_and_outgrows(r, "rules: []\n", &r->n_restore_failed);
+}
+
+/* Reading it does not return: then a change of its memory nodes might not, either, with all cgroups locked. It has them back soon after it is over. */
+static void strict_and_stuck(struct run *r) {
+        struct sim_spec p = spec("app.service", 2, 4 * GIB);
+        p.start = node_set_of(0);
+        p.growth_bytes = (int64_t) (6 * GIB);
+        p.limit_bytes = 10 * GIB;
+        machine(r, 2, 16, 8 * GIB);
+        rules(r, "rules:\n- {name: s, match: {unit: app.service}, place: compact, memory: strict, max-nodes: 1}\n");
+        struct sim_service *v = add(r, &p);
+        pass(r, MINUTES(10));
+        v->stuck_usec = MINUTES(50);
+        const struct service_note *n = manager_find_note(sim_manager(r->sim), v->cgroup);
+        for (unsigned i = 0; i < 3000 && n && !n->stuck; i++)
+                pass(r, SECONDS(1));
+        expect(r, n && n->stuck && node_set_count(&v->allowed_mems) == 1, "it was not read while it was narrowed");
+        v->stuck_usec = 0;
+        for (unsigned i = 0; i < 6000 && n && n->stuck; i++) {
+                expect(r, node_set_count(&v->allowed_mems) == 1, "its memory nodes were changed");
+                pass(r, SECONDS(1));
+        }
+        pass(r, MINUTES(1));
         expect(r, node_set_count(&v->allowed_mems) == 2, "its memory is still narrowed");
 }
 
@@ -120,11 +177,14 @@ static void slow_ones(struct run *r) {
 
 const struct scenario scenarios_waiting[] = {
         { 37, "window-ends", "a move stops where its window ends, and goes on in the next", window_ends },
+        { 59, "window-ends-cpus-first", "… and with it CPUs that went first", window_ends_with_cpus_at_home },
         { 38, "strict-out-of-window", "strict memory is widened under pressure outside of the windows, too",
           strict_out_of_window },
         { 39, "strict-without-turn", "… and while others have all turns", strict_without_turn },
         { 49, "slow-ones", "those that their rule has moved slowly do not take all turns", slow_ones },
         { 57, "strict-without-rule", "… and where no rule matches it any more", strict_without_rule },
         { 56, "strict-and-hung", "… and tried again while a thread of it hangs", strict_and_hung },
+        { 76, "strict-and-stuck", "… but not while reading it does not return", strict_and_stuck },
+        { 58, "no-rule-and-hung", "… and both", without_rule_and_hung },
         { 0 },
 };

@@ -6,7 +6,7 @@ daemon=$PWD/numabalanced
 fixtures=${srcdir:-.}/tests/fixtures/captures
 work=$(mktemp -d) || exit 99
 trap 'rm -rf "$work"' EXIT
-command -v python3 >/dev/null || exit 77
+command -v python3 >/dev/null || { echo "python3 is not installed"; exit 77; }
 failed=0
 count=0
 

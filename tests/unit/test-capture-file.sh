@@ -3,7 +3,7 @@
 # What numabalancectl capture leaves: a whole archive under the name that was asked for, or none. On this machine, so only for root.
 src=${srcdir:-.}
 . "$src/tests/unit/ctl-lib.sh"
-[ "$(id -u)" = 0 ] || exit 77
+[ "$(id -u)" = 0 ] || { echo "only root captures a machine"; exit 77; }
 
 ln -s "$work/nowhere" "$work/link.tar"
 expect 1 capture "$work/link.tar"

@@ -193,6 +193,8 @@ static void test_node_memory(void **state) {
         assert_int_equal(m.nodes[0].bytes_low_mark, 1000 * 4096); /* two zones */
         assert_int_equal(m.nodes[2].bytes_low_mark, 1002 * 4096);
         assert_int_equal(m.nodes[0].hugetlb_free_bytes, 0);
+        assert_int_equal(m.nodes[0].hugetlb_bytes, 8 * MIB);
+        assert_int_equal(m.nodes[1].hugetlb_bytes, 8 * MIB + 2 * GIB);
         assert_int_equal(m.nodes[1].hugetlb_free_bytes, 2 * MIB + GIB); /* two pools */
         assert_int_equal(m.nodes[3].bytes_total, 0);                    /* absent in the topology */
         assert_int_equal(m.nodes[4].bytes_total, 77);                   /* unknown to the kernel: shown as empty */
@@ -228,6 +230,15 @@ static void test_node_memory(void **state) {
         assert_int_equal(m.nodes[0].bytes_free, 200000ULL * 1024); /* from /proc/meminfo */
         assert_int_equal(m.nodes[0].bytes_droppable, 7ULL * 1024);
         assert_int_equal(m.nodes[1].bytes_free, 77);
+        machine_sample_done(&m);
+        topo->of_this_kernel = true; /* node 0 was taken away: the others' memory is not its own */
+        assert_int_equal(machine_sample_read(old, topo, &m), 0);
+        assert_int_equal(m.nodes[0].bytes_free, 0);
+        machine_sample_done(&m);
+        _cleanup_(topology_freep) struct topology *single = topology_new(1, 8);
+        single->nodes[0].present = single->of_this_kernel = true;
+        assert_int_equal(machine_sample_read(old, single, &m), 0);
+        assert_int_equal(m.nodes[0].bytes_free, 200000ULL * 1024);
         machine_sample_done(&m);
         tree_done(&t);
 }

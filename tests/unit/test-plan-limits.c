@@ -101,6 +101,30 @@ static void test_memory_pressure(void **state) {
         assert_says(p->placements[0].reason, "short of memory");
 }
 
+/* Nodes of a database host: nine tenths of each are set aside for its huge pages. What is left is not short of memory for that. */
+static void test_strict_beside_pools(void **state) {
+        _cleanup_(world_freep) struct world *w = world_new(4, 2, 2, 4 * GIB);
+        struct service_sample *s = world_service(w, "a", world_rule(w, PLACE_COMPACT));
+        w->rules[0]->memory = MEMORY_STRICT;
+        w->rules[0]->cooldown_usec = 60 * USEC_PER_SEC;
+        world_memory(w, s, 1, 100 * MIB);
+        world_cpu(w, s, 1, 1);
+        for (unsigned n = 0; n < 4; n++) {
+                w->machine.nodes[n].hugetlb_bytes = 3700 * MIB;
+                w->machine.nodes[n].bytes_free = 100 * MIB; /* 102 MiB is half of a twentieth of all; of the rest it is 9.9 */
+        }
+        _cleanup_(plan_freep) struct plan *p = world_plan(w);
+        assert_nodes(p->placements[0].home, "1");
+        assert_true(p->placements[0].act && p->placements[0].narrow_mems);
+        world_apply(w, p);
+        p = free_and_plan(p, w);
+        assert_false(p->placements[0].act);
+        w->machine.nodes[1].bytes_free = 9 * MIB;
+        p = free_and_plan(p, w);
+        assert_true(p->placements[0].act && p->placements[0].widen_mems);
+        assert_says(p->placements[0].reason, "short of memory");
+}
+
 static void test_bound_mappings_attract(void **state) {
         _cleanup_(world_freep) struct world *w = world_new(4, 2, 2, 4 * GIB);
         struct service_sample *s = world_service(w, "a", world_rule(w, PLACE_COMPACT));
@@ -133,6 +157,7 @@ int main(void) {
                 cmocka_unit_test(test_nodes_that_are_not_allowed),
                 cmocka_unit_test(test_strict),
                 cmocka_unit_test(test_memory_pressure),
+                cmocka_unit_test(test_strict_beside_pools),
                 cmocka_unit_test(test_bound_mappings_attract),
                 cmocka_unit_test(test_hugetlb_needs_its_own_room),
         };

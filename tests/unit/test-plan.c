@@ -24,6 +24,20 @@ static void test_room(void **state) {
         assert_true(node_room_bytes(&m, 1000) == 0);
 }
 
+/* What is kept free is a part of what can be free at all. */
+static void test_room_beside_pools(void **state) {
+        struct node_memory m = { .bytes_total = 1000 * MIB, .bytes_free = 40 * MIB, .hugetlb_bytes = 900 * MIB };
+        assert_true(node_room_bytes(&m, 50) == 35 * MIB);
+        m.bytes_low_mark = 10 * MIB;
+        assert_true(node_room_bytes(&m, 50) == 30 * MIB);
+        m.hugetlb_bytes = UINT64_MAX; /* read at another moment */
+        assert_true(node_room_bytes(&m, 50) == 30 * MIB);
+        m.bytes_low_mark = 0;
+        m.bytes_total = UINT64_MAX;
+        m.hugetlb_bytes = 0;
+        assert_true(node_room_bytes(&m, 50) == 0);
+}
+
 static void test_unmatched_and_ignored(void **state) {
         _cleanup_(world_freep) struct world *w = world_new(4, 2, 2, 4 * GIB);
         struct service_sample *s = world_service(w, "a", NULL);
@@ -281,6 +295,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_words),
                 cmocka_unit_test(test_room),
+                cmocka_unit_test(test_room_beside_pools),
                 cmocka_unit_test(test_unmatched_and_ignored),
                 cmocka_unit_test(test_given_back_once),
                 cmocka_unit_test(test_self_managed),

@@ -63,7 +63,7 @@ static bool wants_narrow(const struct planner *pl, struct job *j, struct due *d)
                 strbuf_append(&j->notes, "; its memory nodes cannot be narrowed");
         else if (s->has_bound_mappings && j->rule->app_policy == APP_POLICY_RESPECT)
                 strbuf_append(&j->notes, "; its memory nodes are not narrowed, because it bound some of its memory itself");
-        else if (s->maps_incomplete && j->rule->app_policy == APP_POLICY_RESPECT)
+        else if (s->maps_incomplete && !in_force && j->rule->app_policy == APP_POLICY_RESPECT) /* in force: not back and forth */
                 strbuf_append(&j->notes, "; its memory nodes are not narrowed, because not all of its memory maps could be read");
         else if (s->memory_pressure_centipercent >= PLAN_PRESSURE_CENTIPERCENT) {
                 d->pressure = true;

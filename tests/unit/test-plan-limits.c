@@ -101,6 +101,20 @@ static void test_memory_pressure(void **state) {
         assert_says(p->placements[0].reason, "short of memory");
 }
 
+/* Narrowed when all was read: not given back and forth where that comes and goes. */
+static void test_strict_stays_on_incomplete_maps(void **state) {
+        _cleanup_(world_freep) struct world *w = world_new(4, 2, 2, 4 * GIB);
+        world_rule(w, PLACE_COMPACT)->memory = MEMORY_STRICT;
+        struct service_sample *s = world_service(w, "a", w->rules[0]);
+        world_spread(w, s, 100 * MIB, 0.2);
+        assert_int_equal(world_cycle(w, 5 * USEC_PER_SEC), 1);
+        assert_true(w->applied[0].mems);
+        s->maps_incomplete = true;
+        w->now_usec += 10 * USEC_PER_MINUTE;
+        _cleanup_(plan_freep) struct plan *p = world_plan(w);
+        assert_false(p->placements[0].act || p->placements[0].widen_mems);
+}
+
 /* Nodes of a database host: nine tenths of each are set aside for its huge pages. What is left is not short of memory for that. */
 static void test_strict_beside_pools(void **state) {
         _cleanup_(world_freep) struct world *w = world_new(4, 2, 2, 4 * GIB);
@@ -158,6 +172,7 @@ int main(void) {
                 cmocka_unit_test(test_strict),
                 cmocka_unit_test(test_memory_pressure),
                 cmocka_unit_test(test_strict_beside_pools),
+                cmocka_unit_test(test_strict_stays_on_incomplete_maps),
                 cmocka_unit_test(test_bound_mappings_attract),
                 cmocka_unit_test(test_hugetlb_needs_its_own_room),
         };

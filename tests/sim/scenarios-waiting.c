@@ -21,6 +21,7 @@ static void window_ends(struct run *r) {
         unsigned writes = sim_totals(r->sim).n_cpuset_writes;
         expect(r, told == first, "%" PRIu64 " MiB were moved, and %" PRIu64 " MiB told of", (uint64_t) (first / MIB),
                (uint64_t) (told / MIB));
+        expect(r, sim_manager(r->sim)->stats.n_failed == 0, "the end of the window counts as a failure");
         expect(r, first > 8 * GIB, "%" PRIu64 " MiB were moved in the window", (uint64_t) (first / MIB));
         pass(r, HOURS(23) + MINUTES(50));
         expect(r, v->moved_bytes == first && sim_totals(r->sim).n_cpuset_writes == writes,

@@ -58,10 +58,13 @@ static int job_new(struct cpuset_jobs *jobs, const struct target *t, const struc
         return 0;
 }
 
-/* Last, as it may have waited for long: is there still what it was decided on? Where that cannot be read, whoever writes will find out why. */
+/* Last, as it may have waited for long: is there still what it was decided on? Of a cgroup that is gone whoever writes will tell so. */
 static int check_premise(const struct cpuset_job *j) {
         struct cpuset_state now;
-        if (!j->premise || cgroupfs_get_cpuset(j->jobs->host, j->cgroup, &now) < 0)
+        int r = j->premise ? cgroupfs_get_cpuset(j->jobs->host, j->cgroup, &now) : -ENOENT;
+        if (r == -EMFILE || r == -ENFILE || r == -ENOMEM) /* it was not looked at */
+                return r;
+        if (r < 0)
                 return 0;
         return cpuset_premise_holds(j->premise, &j->change, &now.configured) ? 0 : -ESTALE;
 }

@@ -170,7 +170,7 @@ void manager_restore_waiting(struct manager *m, struct service_note *n) {
         n->restore_waits = false;
         int r = manager_restore_one(m, n->cgroup);
         if (r == -ENOENT) /* it gave way, and nothing of ours is left */
-                manager_restore_result(m, n->cgroup, n->cgroup, outcome_word(RESTORE_NOT_OURS), "");
+                tell_awaited(m, n, n->cgroup, outcome_word(RESTORE_NOT_OURS), "");
         else if (r < 0 && r != -EALREADY) {
                 log_warning(r, "%s: could not begin to give its cpusets back: %s", n->cgroup, strerror(-r));
                 tell_awaited(m, n, n->cgroup, "failed", strerror(-r));

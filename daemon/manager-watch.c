@@ -96,6 +96,15 @@ static uint64_t room_bytes(const struct machine_sample *machine, const struct no
         return room;
 }
 
+/* Those that still have memory: one can go while we run. Of such ones alone the kernel goes by the cgroup above. */
+static struct node_set with_memory(const struct machine_sample *machine, struct node_set nodes) {
+        struct node_set left = { 0 };
+        NODE_SET_FOREACH (id, &nodes)
+                if (machine->nodes[id].bytes_total > 0)
+                        node_set_add(&left, id);
+        return left;
+}
+
 static void glance_later(struct manager *m, uint64_t delay_usec);
 
 static void on_glance(void *userdata) {
@@ -115,7 +124,9 @@ static void on_glance(void *userdata) {
                 const struct record_entry *e = m->record->entries[i];
                 if (!narrows_now(m, e))
                         continue;
-                struct node_set ours = narrowed_to(m, e);
+                struct node_set ours = with_memory(&machine, narrowed_to(m, e));
+                if (node_set_is_empty(&ours))
+                        continue;
                 if (plan_nodes_short(&machine, &ours, keep_free) && !transition_find(m, e->cgroup))
                         manager_wake_urgently(m, WAKE_NODE, e->cgroup);
                 least = MIN2(least, room_bytes(&machine, &ours, keep_free));

@@ -128,6 +128,7 @@ static void remember(struct transition *t, const struct service_sample *now, int
 void transition_finish(struct transition *t, const struct service_sample *now) {
         struct manager *m = t->m;
         transition_end_pass_time(t);
+        transition_take_result(t); /* of a pass that was cut short */
         const struct move_effort effort = effort_of(t);
         const struct move_report report = report_of(t, now, &effort);
         t->refused |= report.error < 0 && t->error == 0;

@@ -35,6 +35,14 @@ static void add_result(struct move_result *total, const struct move_result *r) {
         total->process_vanished |= r->process_vanished;
 }
 
+void transition_take_result(struct transition *t) {
+        if (!t->mover)
+                return;
+        add_result(&t->total, t->m->env->ops->mover_result(t->mover));
+        transition_drop_mover(t);
+        t->mover_moved_bytes = 0;
+}
+
 /* Passes */
 
 /* How long the service was held back, by what it waited for. */
@@ -60,7 +68,7 @@ void transition_end_pass_time(struct transition *t) {
 
 static void end_pass(struct transition *t) {
         transition_end_pass_time(t);
-        add_result(&t->total, t->m->env->ops->mover_result(t->mover));
+        transition_take_result(t);
         /* The first pass ends at what the plan gave it. If there were more pages than that, it is no lack of memory. */
         t->next_room_check_usec = 0;
         if (t->n_passes == 1 && t->total.skipped_room_bytes > 0) {
@@ -68,8 +76,6 @@ static void end_pass(struct transition *t) {
                 if (t->room_left_bytes > 0)
                         t->total.skipped_room_bytes = 0;
         }
-        transition_drop_mover(t);
-        t->mover_moved_bytes = 0;
         transition_enter(t, t->n_passes == 1 ? PHASE_NARROW : PHASE_VERIFY);
 }
 
@@ -98,8 +104,6 @@ static void give_up(struct transition *t) {
                 end_pass(t);
                 return;
         }
-        add_result(&t->total, t->m->env->ops->mover_result(t->mover));
-        transition_drop_mover(t);
         transition_fail(t, -EBUSY, t->backoff.give_up);
 }
 
@@ -174,8 +178,6 @@ static void end_slice(struct transition *t, int result) {
         } else if (t->slice_late)
                 t->note->stuck = false;
         if (result < 0) {
-                add_result(&t->total, r);
-                transition_drop_mover(t);
                 fail_move(t, result);
                 return;
         }

@@ -102,6 +102,7 @@ uint64_t transition_refused_bytes(const struct transition *t); /* what the last 
 int transition_arm(struct transition *t, uint64_t delay_usec);
 void transition_slice_due(void *userdata);           /* the timer: another slice of pages may be moved */
 void transition_end_pass_time(struct transition *t); /* counts the time of a pass that ends here */
+void transition_take_result(struct transition *t);   /* of the present mover, if any, which is not needed any more */
 void transition_drop_mover(struct transition *t);
 
 /* transition-turn.c */

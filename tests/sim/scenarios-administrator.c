@@ -52,6 +52,7 @@ static void administrator_first(struct run *r) {
         pass(r, SECONDS(20));
         expect(r, r->n_given_up == 2 && r->n_warnings == 0 && r->n_restored == 0,
                "%u times said that it was given up, %u that something is wrong", r->n_given_up, r->n_warnings);
+        expect(r, sim_manager(r->sim)->n_awaited == 0, "who asked for it to be restored is never answered");
         pass(r, HOURS(1));
         for (unsigned i = 0; i < ARRAY_SIZE(v); i++)
                 expect(r, cpu_mask_equal(&v[i]->configured.cpus, &theirs), "the administrator's CPUs were changed");

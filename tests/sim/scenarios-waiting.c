@@ -17,7 +17,10 @@ static void window_ends(struct run *r) {
         struct sim_service *v = add(r, &p);
         pass(r, HOURS(2) + MINUTES(5));
         uint64_t first = v->moved_bytes;
+        uint64_t told = sim_manager(r->sim)->stats.moved_bytes;
         unsigned writes = sim_totals(r->sim).n_cpuset_writes;
+        expect(r, told == first, "%" PRIu64 " MiB were moved, and %" PRIu64 " MiB told of", (uint64_t) (first / MIB),
+               (uint64_t) (told / MIB));
         expect(r, first > 8 * GIB, "%" PRIu64 " MiB were moved in the window", (uint64_t) (first / MIB));
         pass(r, HOURS(23) + MINUTES(50));
         expect(r, v->moved_bytes == first && sim_totals(r->sim).n_cpuset_writes == writes,

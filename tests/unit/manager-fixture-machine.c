@@ -166,7 +166,7 @@ static int fx_read_machine(void *context, const struct topology *t, struct machi
                 return -ENOMEM;
         *ret = (struct machine_sample) { .nodes = calloc(NODE_BEYOND + 1, sizeof(*ret->nodes)) };
         assert_non_null(ret->nodes);
-        for (unsigned i = 0; i < N_NODES; i++)
+        for (unsigned i = fx.taken_away; i < N_NODES; i++)
                 ret->nodes[i] = fx_node_memory();
         return 0;
 }

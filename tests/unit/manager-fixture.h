@@ -44,6 +44,7 @@ extern struct manager_fixture {
         int fail_screen;
         bool pools;      /* all its memory is of hugetlb, of which all nodes have pages enough, and next to nothing else free */
         bool sees_nodes; /* between cycles, too, what is free on nodes can be read; on those that are not there it is nothing */
+        bool taken_away; /* … of the first one there is no memory any more */
         bool left_out;   /* there is more on the machine than is looked at */
         bool no_cgroup;  /* what is asked for its cpuset is gone */
         int fail_cpuset; /* … does not tell, with this error */

@@ -142,12 +142,25 @@ static void test_node_is_gone(void **state) {
         assert_int_equal(fx.manager->stats.by_wake[WAKE_NODE], 0);
 }
 
+/* Or it goes while we run, when the topology still has it: what it had the kernel has put elsewhere, and no look brings it back. */
+static void test_node_goes(void **state) {
+        fx.sees_nodes = fx.at_home = fx.taken_away = true;
+        begin_recorded(0);
+        fx_pass(30 * USEC_PER_MINUTE);
+        assert_int_equal(fx.manager->stats.by_wake[WAKE_NODE], 0);
+}
+
 #define EACH(f) cmocka_unit_test_setup_teardown(f, fx_setup, fx_teardown)
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                EACH(test_reload_while_looking),     EACH(test_unmatched_while_moved), EACH(test_moved_to_the_end),
-                EACH(test_record_cannot_be_written), EACH(test_restore_cannot_begin),  EACH(test_node_is_gone),
+                EACH(test_reload_while_looking),
+                EACH(test_unmatched_while_moved),
+                EACH(test_moved_to_the_end),
+                EACH(test_record_cannot_be_written),
+                EACH(test_restore_cannot_begin),
+                EACH(test_node_is_gone),
+                EACH(test_node_goes),
         };
         int r = cmocka_run_group_tests(tests, NULL, NULL);
         json_object_put(answer);

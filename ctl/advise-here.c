@@ -7,6 +7,8 @@
 
 #include "config/config-load.h"
 #include "core/plan.h"
+#include "described.h"
+#include "host/described.h"
 #include "host/host.h"
 #include "host/observe.h"
 #include "out.h"
@@ -66,9 +68,7 @@ static int look(struct scene *s) {
 }
 
 static int observe(struct scene *s) {
-        const char *root = getenv("HWLOC_FSROOT");
-        if (!root || !*root)
-                root = "/";
+        const char *root = described_root();
         int r = host_open(root, &s->host);
         if (r >= 0)
                 r = topology_load(s->host, &s->topology);
@@ -89,6 +89,8 @@ static int observe(struct scene *s) {
 int advise_here(uint64_t mcpu, uint64_t bytes, struct json_object **ret) {
         _cleanup_(scene_done) struct scene s = { 0 };
         _cleanup_(advice_freep) struct advice *a = NULL;
+        if (check_described() != EXIT_SUCCESS)
+                return EXIT_FAILURE;
         int r = observe(&s);
         if (r < 0)
                 return out_error(EXIT_FAILURE, "cannot observe the machine: %s", strerror(-r));

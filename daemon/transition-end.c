@@ -8,7 +8,7 @@
 
 /* More than this part of its memory shared with other processes is likely to be a fork that has not ended yet. */
 #define SHARED_SHARE 20
-/* Memory nodes that could not be given back while memory runs short: tried again after this, doubled each time, up to five minutes. */
+/* Memory nodes that could not be given back while memory runs short: tried again after this, doubled each time, up to some five minutes. */
 #define RELIEF_AGAIN_USEC      (20 * USEC_PER_SEC)
 #define RELIEF_AGAIN_DOUBLINGS 4u
 

@@ -153,6 +153,7 @@ has_out 'nothing would be done' 'numabalanced --once on another machine' && has_
 HWLOC_SYNTHETIC=nonsense
 expect 1 topology && has_err 'HWLOC_SYNTHETIC describes no machine' 'a description that is none'
 expect 1 check
+expect 1 advise 1:10
 for option in --once --check; do
         ./numabalanced $option --config "$work/empty.yaml" >"$work/out" 2>"$work/err"
         [ $? = 1 ] && [ ! -s "$work/out" ] && has_err 'HWLOC_SYNTHETIC describes no machine' "numabalanced $option on none"

@@ -60,6 +60,9 @@ static void set_limits(const struct planner *pl, struct job *j) {
         const struct service_sample *s = j->sample;
         bool ours_cpus = j->applied_cpus && !s->admin_cpus, ours_mems = j->applied_mems && !s->admin_mems;
         j->may_cpus = ours_cpus ? pl->all_nodes : or_all(pl, &s->effective_cpu_nodes);
+        struct node_set bound = node_set_intersect(&j->may_cpus, &s->thread_nodes);
+        if (sample_binds_cpus(s) && !node_set_is_empty(&bound))
+                j->may_cpus = bound;
         j->may_mems = ours_mems ? pl->all_nodes : or_all(pl, &s->effective_mems);
         if (j->rule->has_allowed)
                 j->permitted = node_set_intersect(&j->permitted, &j->rule->allowed);
@@ -169,7 +172,7 @@ static void set_up(const struct planner *pl, struct job *j) {
                 return;
         }
         bool wants = wants_cpus(pl, j->rule);
-        j->restricts = wants && !s->admin_cpus;
+        j->restricts = wants && !s->admin_cpus && !sample_binds_cpus(s);
         j->kind = kind_of(j->rule, j->restricts);
         j->binds = job_is_placed_kind(j) || j->kind == JOB_INTERLEAVE;
         set_limits(pl, j);
@@ -186,6 +189,8 @@ static void set_up(const struct planner *pl, struct job *j) {
                 job_tell(j, STATE_STABLE, "none of its threads was seen on a CPU, so there is nothing to place it by");
         else if (wants && s->admin_cpus)
                 strbuf_append(&j->notes, "; its CPUs are left as the administrator set them");
+        else if (wants && sample_binds_cpus(s))
+                strbuf_append(&j->notes, "; its CPUs are left alone, because some of its threads are bound to CPUs already");
 }
 
 /* Both are sorted by cgroup: mostly the next is the one. */

@@ -38,6 +38,7 @@ static bool same_sample(const struct service_sample *a, const struct service_sam
                a->admin_cpus == b->admin_cpus && a->admin_mems == b->admin_mems && a->whole_cpus == b->whole_cpus &&
                a->whole_mems == b->whole_mems && a->self_managed == b->self_managed &&
                a->has_bound_mappings == b->has_bound_mappings && a->maps_incomplete == b->maps_incomplete &&
+               a->binds_threads == b->binds_threads && node_set_equal(&a->thread_nodes, &b->thread_nodes) &&
                same_text(a->own_policy, b->own_policy) && node_set_equal(&a->effective_cpu_nodes, &b->effective_cpu_nodes) &&
                node_set_equal(&a->effective_mems, &b->effective_mems) &&
                same_array(a->bytes_by_node, b->bytes_by_node, n_ids, bytes) &&

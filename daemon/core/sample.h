@@ -108,6 +108,10 @@ struct service_sample {
         bool has_bound_mappings; /* some mapping has a policy of its own: that mapping is not moved, mems not narrowed */
         bool maps_incomplete; /* not all of its maps could be read: there may be such a mapping among them, so mems are not narrowed either */
         char *own_policy; /* e.g. "bind:0", NULL if none */
+        /* Some of its threads may use fewer CPUs than its cgroup: it, or who started it, bound them (sched_setaffinity(2), taskset(1), CPUAffinity=), or they
+         * are in cgroups below with cpusets of their own. A cpuset that leaves those CPUs out would have them run on any others. */
+        bool binds_threads;
+        struct node_set thread_nodes; /* where it does: the nodes of all CPUs that its threads may use, isolated ones too */
 
         /* Not running yet (plan_advise()): it takes the best place there is, whatever the gain, and so much memory is to come. */
         bool newcomer;
@@ -123,6 +127,11 @@ void service_sample_init(struct service_sample *s);
 /* Allocates every per-node array, zeroed. -ENOMEM. */
 int service_sample_alloc(struct service_sample *s, unsigned n_ids);
 void service_sample_done(struct service_sample *s);
+
+/* Its CPUs are the application's own business, and its rule leaves them to it. */
+static inline bool sample_binds_cpus(const struct service_sample *s) {
+        return s->binds_threads && s->rule && s->rule->app_policy == APP_POLICY_RESPECT;
+}
 
 uint64_t sum_by_node(const uint64_t *by_node, unsigned n_ids);
 

@@ -29,11 +29,10 @@ static bool read_in_force(struct affinity *a) {
         return set.have_cpus && !cpu_mask_is_empty(&a->in_force);
 }
 
-/* Where CPUs are taken from the scheduler, nobody has them who did not ask for them; so they are left out on both sides, and who has them alone is bound. */
+/* May it not use all that the service may? More it has where CPUs are off line, or the cpuset is just being narrowed. (CPUs that are taken from the scheduler
+ * nobody has who did not ask for them, so they are not in force; who has them alone is bound.) */
 static bool is_bound(const struct affinity *a, const struct cpu_mask *cpus) {
-        struct cpu_mask common = *cpus;
-        cpu_mask_and(&common, &a->usable);
-        return cpu_mask_is_subset(&common, &a->in_force) && !cpu_mask_equal(&common, &a->in_force);
+        return !cpu_mask_is_subset(&a->in_force, cpus);
 }
 
 static void add_thread(struct affinity *a, pid_t pid, pid_t tid) {

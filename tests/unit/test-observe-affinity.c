@@ -74,7 +74,9 @@ static void test_process(void **state) {
                 { "0-6", "0-127", NULL }, /* CPUs that could come, and one that was taken */
                 { "0-7", "7", "3" },      /* … and who did */
                 { "0-7", "4-5,7", "2-3" },
-                { "0-1", "2-3", NULL }, /* not of this cpuset: it is just being changed, or the process went elsewhere */
+                { "0-1", "2-3", "1" }, /* of a partition inside that was made after the daemon began */
+                { "0-1", "1-3", "0-1" },
+                { "0-3", "0-6", NULL }, /* the cpuset is just being narrowed */
                 { "0-7", NULL, NULL },  /* not told */
                 { "0-7", "nonsense", NULL },
         };

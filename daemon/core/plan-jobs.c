@@ -55,15 +55,15 @@ static struct node_set or_all(const struct planner *pl, const struct node_set *s
         return node_set_is_empty(s) ? pl->all_nodes : *s;
 }
 
-/* What is in force now is a limit where somebody else set it; where we did, it is ours to change. */
+/* What is in force now is a limit where somebody else set it; where we did, it is ours to change, within what the cgroup above has. */
 static void set_limits(const struct planner *pl, struct job *j) {
         const struct service_sample *s = j->sample;
         bool ours_cpus = j->applied_cpus && !s->admin_cpus, ours_mems = j->applied_mems && !s->admin_mems;
-        j->may_cpus = ours_cpus ? pl->all_nodes : or_all(pl, &s->effective_cpu_nodes);
+        j->may_cpus = or_all(pl, ours_cpus ? &s->above_cpu_nodes : &s->effective_cpu_nodes);
         struct node_set bound = node_set_intersect(&j->may_cpus, &s->thread_nodes);
         if (sample_binds_cpus(s) && !node_set_is_empty(&bound))
                 j->may_cpus = bound;
-        j->may_mems = ours_mems ? pl->all_nodes : or_all(pl, &s->effective_mems);
+        j->may_mems = or_all(pl, ours_mems ? &s->above_mems : &s->effective_mems);
         if (j->rule->has_allowed)
                 j->permitted = node_set_intersect(&j->permitted, &j->rule->allowed);
         j->permitted = node_set_subtract(&j->permitted, &j->rule->avoid);

@@ -94,6 +94,8 @@ struct service_sample {
         /* What the kernel has in force now (cpuset.*.effective), as nodes; all nodes where there is no cpuset. */
         struct node_set effective_cpu_nodes; /* nodes with at least one allowed CPU */
         struct node_set effective_mems;
+        /* The same of the cgroup above, where its own cpuset is set: what there would be without. Empty: not known. */
+        struct node_set above_cpu_nodes, above_mems;
         /* What the administrator set by itself (not by us): the planner stays inside, and leaves it alone. */
         bool admin_cpus, admin_mems;
         bool whole_cpus,

@@ -157,8 +157,8 @@ static bool go_up(char *path) {
 /* Is a cgroup's own set given, and does it leave out some of what the parent has? A set with all of the parent's narrows
  * nothing: it is what restoring leaves behind where the kernel refuses to clear. */
 static void read_own(const struct host *h, const char *cgroup, struct cgroup_cpuset *c) {
-        struct cpu_mask cpus, parent_cpus;
-        struct node_set mems, parent_mems;
+        struct cpu_mask cpus;
+        struct node_set mems;
         _cleanup_(close_fdp) int fd = cgroup_open(h, cgroup);
         if (fd < 0)
                 return;
@@ -170,10 +170,10 @@ static void read_own(const struct host *h, const char *cgroup, struct cgroup_cpu
         _cleanup_(close_fdp) int parent_fd = path && go_up(path) ? cgroup_open(h, path) : -1;
         if (parent_fd < 0)
                 return;
-        if (c->narrows_cpus && read_cpus(parent_fd, "cpuset.cpus.effective", &parent_cpus))
-                c->narrows_cpus = !cpu_mask_is_subset(&parent_cpus, &cpus);
-        if (c->narrows_mems && read_nodes(parent_fd, "cpuset.mems.effective", &parent_mems))
-                c->narrows_mems = !node_set_is_subset(&parent_mems, &mems);
+        if (c->narrows_cpus && read_cpus(parent_fd, "cpuset.cpus.effective", &c->parent_cpus))
+                c->narrows_cpus = !cpu_mask_is_subset(&c->parent_cpus, &cpus);
+        if (c->narrows_mems && read_nodes(parent_fd, "cpuset.mems.effective", &c->parent_mems))
+                c->narrows_mems = !node_set_is_subset(&c->parent_mems, &mems);
 }
 
 void cgroup_read_cpuset(const struct host *h, const char *cgroup, struct cgroup_cpuset *ret) {

@@ -70,6 +70,9 @@ struct cgroup_cpuset {
         struct cpu_mask effective_cpus;
         struct node_set effective_mems;
         bool narrows_cpus, narrows_mems; /* own cpuset.cpus/mems is set and leaves out some of what the parent has */
+        /* The parent's effective sets, read where the own one is set; else empty. */
+        struct cpu_mask parent_cpus;
+        struct node_set parent_mems;
 };
 /* The effective sets are those of the nearest cgroup upwards that has the controller. */
 void cgroup_read_cpuset(const struct host *h, const char *cgroup, struct cgroup_cpuset *ret);

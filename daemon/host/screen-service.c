@@ -192,6 +192,8 @@ static void read_cgroup_files(struct reading *r, const char *cgroup) {
         s->admin_mems = r->cpuset.narrows_mems && !(ours && ours->mems);
         s->whole_cpus = !r->cpuset.narrows_cpus;
         s->whole_mems = !r->cpuset.narrows_mems;
+        s->above_cpu_nodes = topology_nodes_of_cpus(r->screen->observer->topology, &r->cpuset.parent_cpus);
+        s->above_mems = r->cpuset.parent_mems;
 }
 
 static void match_rule(struct reading *r, const char *unit, const char *slice) {

@@ -94,7 +94,34 @@ static void administrator_midway(struct run *r) {
         expect(r, kept, "the administrator's were changed on leaving");
 }
 
+/* He restricts the slice that the service is in, after it was given a home elsewhere: what that leaves is where it lives from then on, and of what we
+ * had set nothing is left, which would come into force again with the end of it. */
+static void administrator_slice(struct run *r) {
+        bool strict = dice(r, 2) == 0;
+        machine(r, 4, 8, 16 * GIB);
+        rules(r, strict ? "rules:\n- {name: all, match: {unit: '*'}, place: compact, memory: strict}\n" : ALL_COMPACT);
+        struct sim_service *v = service(r, "app.service", 2, 2 * GIB, 0);
+        v->spec.owner = dice(r, 2) == 0 ? OWNER_CGROUPFS : OWNER_SYSTEMD;
+        struct node_set left = node_set_of(2), all = { 0 };
+        pass(r, MINUTES(20));
+        expect_home_count(r, v, 1);
+        sim_restrict_slice(r->sim, v, &left, strict ? &left : &all);
+        pass(r, HOURS(3));
+        expect_local(r, v, 0.99);
+        expect(r, r->n_decisions <= 4 && r->n_warnings == 0, "%u decisions and %u warnings for one change of home",
+               r->n_decisions, r->n_warnings);
+        struct node_set may = cpu_nodes(r, v);
+        expect(r, node_set_equal(&may, &left), "it does not run where its slice may");
+        sim_restrict_slice(r->sim, v, &all, &all);
+        may = cpu_nodes(r, v);
+        expect(r, node_set_has(&may, 2) || node_set_count(&may) == 4,
+               "a cpuset of ours for a home that it has not got came into force");
+        pass(r, HOURS(1));
+        expect_local(r, v, 0.99);
+}
+
 const struct scenario scenarios_administrator[] = {
+        { 195, "administrator-slice", "what the administrator leaves a slice is where its services live", administrator_slice },
         { 24, "administrator", "what the administrator sets stays", administrator },
         { 171, "administrator-first", "what the administrator sets while ours waits for its turn stays", administrator_first },
         { 172, "administrator-midway", "what the administrator sets during a move stays", administrator_midway },

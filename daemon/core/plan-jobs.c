@@ -166,7 +166,7 @@ static void set_up(const struct planner *pl, struct job *j) {
                 return;
         }
         j->rule = s->rule;
-        if (s->self_managed && j->rule->app_policy == APP_POLICY_RESPECT) {
+        if (sample_is_left_alone(s)) {
                 job_tell(j, STATE_STABLE, "self-managed: the application set its own memory policy (%s); left alone",
                          s->own_policy ? s->own_policy : "not default");
                 return;

@@ -146,7 +146,7 @@ int plan_remember(const struct plan *p, const struct service_sample *samples, st
 bool plan_wants_deep(const struct service_sample *s, const struct history_entry *previous, unsigned n_ids, uint64_t now_usec) {
         if (!s->rule || s->rule->place == PLACE_IGNORE || s->n_processes == 0)
                 return false;
-        if (s->self_managed && s->rule->app_policy == APP_POLICY_RESPECT)
+        if (sample_is_left_alone(s))
                 return previous && now_usec - MIN2(previous->deep_usec, now_usec) >= DEEP_UNPLACED_USEC;
         uint64_t bytes = sample_size_bytes(s, n_ids), off = 0;
         bool placed = previous && previous->placed;

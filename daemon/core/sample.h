@@ -130,6 +130,11 @@ void service_sample_init(struct service_sample *s);
 int service_sample_alloc(struct service_sample *s, unsigned n_ids);
 void service_sample_done(struct service_sample *s);
 
+/* Nothing of it is placed: it has a memory policy of its own, and its rule leaves it to it. */
+static inline bool sample_is_left_alone(const struct service_sample *s) {
+        return s->self_managed && s->rule && s->rule->app_policy == APP_POLICY_RESPECT;
+}
+
 /* Its CPUs are the application's own business, and its rule leaves them to it. */
 static inline bool sample_binds_cpus(const struct service_sample *s) {
         return s->binds_threads && s->rule && s->rule->app_policy == APP_POLICY_RESPECT;

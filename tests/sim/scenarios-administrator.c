@@ -2,6 +2,8 @@
 /* Scenarios of an administrator who sets cpusets himself: before ours, after, and in the middle. What he sets stays, and is not given back for him. */
 #include "scenario.h"
 
+#include <string.h>
+
 #define ALL_COMPACT "rules:\n- {name: all, match: {unit: '*'}, place: compact}\n"
 
 /* The administrator sets CPUs himself in the middle of it: they stay as he set them. */
@@ -120,7 +122,31 @@ static void administrator_slice(struct run *r) {
         expect_local(r, v, 0.99);
 }
 
+/* He gives it a memory policy (NUMAPolicy=) that has nothing to do with the home it had, and starts it again: whoever is left alone is left alone, and
+ * not held on CPUs that we chose for memory it has no more. */
+static void administrator_policy(struct run *r) {
+        on_disk(r);
+        machine(r, 4, 8, 16 * GIB);
+        rules(r, dice(r, 2) == 0 ? ALL_COMPACT : "rules:\n- {name: all, match: {unit: '*'}, place: compact, memory: strict}\n");
+        struct sim_spec p = spec("app.service", 2, 2 * GIB);
+        p.start = node_set_of(0);
+        struct sim_service *v = add(r, &p);
+        pass(r, MINUTES(10));
+        expect_home_count(r, v, 1);
+        sim_end(r->sim, v);
+        v->policy = strdup("bind:3"); /* freed with the service */
+        v->spec.policy = v->policy;
+        v->spec.start = node_set_of(3);
+        expect(r, sim_restart(r->sim, v) >= 0, "it cannot be started");
+        pass(r, MINUTES(45)); /* narrowed memory nodes keep it where it was, so that nothing but the time has its map read */
+        struct node_set may = cpu_nodes(r, v);
+        expect(r, node_set_has(&may, 3) && node_set_has(&v->allowed_mems, 3),
+               "it is kept away from the memory that it was bound to");
+        expect(r, sim_manager(r->sim)->record->n_entries == 0, "something is still on record");
+}
+
 const struct scenario scenarios_administrator[] = {
+        { 196, "administrator-policy", "who is given a policy of its own is given back what he had", administrator_policy },
         { 195, "administrator-slice", "what the administrator leaves a slice is where its services live", administrator_slice },
         { 24, "administrator", "what the administrator sets stays", administrator },
         { 171, "administrator-first", "what the administrator sets while ours waits for its turn stays", administrator_first },

@@ -98,6 +98,9 @@ struct service_sample {
         struct node_set above_cpu_nodes, above_mems;
         /* What the administrator set by itself (not by us): the planner stays inside, and leaves it alone. */
         bool admin_cpus, admin_mems;
+        /* Its own cpuset leaves out CPUs of nodes that it has others of, and that the cgroup above has: where we set it, they have come since (cores that
+         * were off line, SMT). */
+        bool partial_cpus;
         bool whole_cpus,
                 whole_mems; /* its own cpuset leaves out nothing that the cgroup above has: there is nothing to give back */
 

@@ -206,6 +206,9 @@ int manager_open_acting(struct manager *m);
 int manager_take_lock(struct manager *m);
 /* Where somebody else has set a cpuset that was ours, it is theirs from now on: in the samples and in `applied` (of manager_applied()). */
 void manager_find_foreign(struct manager *m, struct cycle *c, struct applied *applied);
+/* Would the change touch a side that somebody else has set, as `now` has it, so that it restrains something? `e`: what is on record of the cgroup, or NULL.
+ * No plan has such a change: it was set after the look that this one was decided on. */
+bool manager_is_foreign(const struct record_entry *e, const struct cpuset_state *now, const struct cpuset_change *c);
 
 /* manager-config.c. -EBADMSG: it has errors; after any error the old one stays. `ret_error`, if not NULL, may then get all error lines in one text (heap). */
 

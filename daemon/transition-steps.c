@@ -117,7 +117,8 @@ static void begin_change(struct transition *t, const struct cpuset_state *state)
         t->noted = e ? *e : (struct record_entry) { 0 };
         t->noted.cgroup = t->noted.unit = NULL;
         known_values(t, &premise);
-        if (!cpuset_premise_holds(&premise, &change, &state->configured)) {
+        /* Also of the first change: the look that it was decided on is seconds old. */
+        if (manager_is_foreign(e, state, &change) || !cpuset_premise_holds(&premise, &change, &state->configured)) {
                 transition_fail(t, -ESTALE, SET_MEANWHILE);
                 return;
         }

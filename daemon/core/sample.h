@@ -94,6 +94,7 @@ struct service_sample {
         /* What the kernel has in force now (cpuset.*.effective), as nodes; all nodes where there is no cpuset. */
         struct node_set effective_cpu_nodes; /* nodes with at least one allowed CPU */
         struct node_set effective_mems;
+        unsigned n_effective_cpus; /* how many CPUs these are; 0: not known */
         /* What the administrator set by itself (not by us): the planner stays inside, and leaves it alone. */
         bool admin_cpus, admin_mems;
         bool whole_cpus,

@@ -56,11 +56,14 @@ static int add_value(struct string_list *l, const char *value) {
 static void set_allowed(struct reading *r) {
         const struct topology *t = r->screen->observer->topology;
         struct service_sample *s = &r->service.sample;
-        if (r->cpuset.have_cpus)
+        if (r->cpuset.have_cpus) {
                 s->effective_cpu_nodes = topology_nodes_of_cpus(t, &r->cpuset.effective_cpus);
+                s->n_effective_cpus = cpu_mask_count(&r->cpuset.effective_cpus);
+        }
         if (node_set_is_empty(&s->effective_cpu_nodes)) {
                 /* No cpuset, or one of another machine than this topology (which can be synthetic). */
                 r->cpuset.have_cpus = false;
+                s->n_effective_cpus = 0;
                 s->effective_cpu_nodes = topology_nodes_with_cpus(t);
         }
         NODE_SET_FOREACH (id, &s->effective_cpu_nodes) {

@@ -53,6 +53,7 @@ static void fill_cpuset(const struct sim *s, const struct sim_service *v, const 
         if (sim_act_ops.get_cpuset((void *) s, &t, &state) < 0)
                 return;
         o->effective_cpu_nodes = topology_nodes_of_cpus(s->topology, &state.effective_cpus);
+        o->n_effective_cpus = cpu_mask_count(&state.effective_cpus);
         o->effective_mems = state.effective_mems;
         bool narrows_cpus = !cpu_mask_equal(&state.effective_cpus, &state.parent_effective_cpus);
         bool narrows_mems = !node_set_equal(&state.effective_mems, &state.parent_effective_mems);

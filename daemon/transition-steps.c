@@ -173,19 +173,17 @@ void transition_widen(struct transition *t) {
         const struct placement *p = transition_placement(t);
         struct cpuset_state state;
 
-        if (p->mems_alone) { /* that narrows nothing */
-                transition_enter(t, PHASE_NARROW);
+        if (!p->mems_alone && transition_waits_for_companion(t)) /* not on CPUs away from its memory */
+                return;
+        if (has_cpuset(t)) {
+                if (read_state(t, &state) < 0)
+                        return;
+                t->before = state;
+        }
+        if (p->mems_alone || !has_cpuset(t)) { /* memory nodes alone: that narrows nothing */
+                transition_enter(t, p->mems_alone ? PHASE_NARROW : PHASE_MOVE);
                 return;
         }
-        if (transition_waits_for_companion(t)) /* not on CPUs away from its memory */
-                return;
-        if (!has_cpuset(t)) {
-                transition_enter(t, PHASE_MOVE);
-                return;
-        }
-        if (read_state(t, &state) < 0)
-                return;
-        t->before = state;
         t->change = (struct cpuset_change) { 0 };
         if (p->move_memory && !node_set_is_subset(&p->home_mems, &state.effective_mems)) {
                 if (!state.configured.mems_set || !node_set_is_subset(&p->home_mems, &state.parent_effective_mems)) {

@@ -24,7 +24,7 @@ struct transition {
 
         enum phase phase;
         struct target target;
-        struct cpuset_state before;  /* when it began */
+        struct cpuset_state before;  /* when it began, where it has a cpuset */
         struct cpuset_change change; /* under way, or the last */
         struct record_entry noted;   /* what was on record before that; without names */
         bool was_noted;

@@ -117,6 +117,7 @@ struct manager {
         unsigned n_deep_pending;
         size_t deep_turn; /* index of the service whose memory map is read next where the budget does not reach to all */
         bool screen_running, screen_late; /* late: said so */
+        int screen_error;                 /* the last could not be made, for this reason: said so; 0: it was */
         unsigned n_complete_screens;      /* in a row, while `sparing` */
         bool sparing;                     /* the budget for observing does not pay for all threads: said so */
         bool left_out;                    /* the machine is past what is looked at: said so */

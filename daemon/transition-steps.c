@@ -125,7 +125,9 @@ static void begin_change(struct transition *t, const struct cpuset_state *state)
         change.premise = &premise;
         int r = record_before_change(m->record, &t->target, state, &t->change);
         if (r < 0) {
-                transition_fail(t, r, "the change could not be recorded, so it was not made");
+                transition_fail(t, r,
+                                r == -EFBIG ? "the record of what was changed is full, so no more is"
+                                            : "the change could not be recorded, so it was not made");
                 return;
         }
         t->changing = true;

@@ -17,6 +17,7 @@
 /* After an undo the same placement is not tried again for this long. */
 #define UNDONE_HOLD_USEC (15 * USEC_PER_MINUTE)
 
+#define HANGS         "a process of it does not respond to being read, which changing its memory nodes would wait for"
 #define SET_MEANWHILE "somebody else has set its cpuset meanwhile, which is left as it is"
 
 /* Cpusets */
@@ -120,6 +121,10 @@ static void begin_change(struct transition *t, const struct cpuset_state *state)
         /* Also of the first change: the look that it was decided on is seconds old. */
         if (manager_is_foreign(e, state, &change) || !cpuset_premise_holds(&premise, &change, &state->configured)) {
                 transition_fail(t, -ESTALE, SET_MEANWHILE);
+                return;
+        }
+        if (change.change_mems && service_note_hangs(t->note)) {
+                transition_fail(t, -EAGAIN, HANGS);
                 return;
         }
         change.premise = &premise;

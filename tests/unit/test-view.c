@@ -320,11 +320,26 @@ static void test_remembered_names(void **state) {
         }
 }
 
+/* Who prints the cost in tenths, as numabalancectl does, prints what the verdict beside it says. */
+static void test_rounded_once(void **state) {
+        for (unsigned i = 0; i < 20000; i++) {
+                struct candidate c = { .verdict = VERDICT_CHOSEN, .chosen = true, .cost = 10 + i * 0.00037 };
+                const struct explanation e = { .candidates = &c, .n_candidates = 1 };
+                struct json_object *all = view_candidates(&e), *cost, *verdict;
+                assert_true(json_object_object_get_ex(json_object_array_get_idx(all, 0), "cost", &cost));
+                assert_true(json_object_object_get_ex(json_object_array_get_idx(all, 0), "verdict", &verdict));
+                _cleanup_free_ char *expected = format_string("chosen: costs %.1f (", json_object_get_double(cost));
+                if (strncmp(json_object_get_string(verdict), expected, strlen(expected)) != 0)
+                        fail_msg("%.6f: \"%s…\" beside \"%s\"", c.cost, expected, json_object_get_string(verdict));
+                json_object_put(all);
+        }
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_remembered_names), cmocka_unit_test(test_observed),   cmocka_unit_test(test_placed),
                 cmocka_unit_test(test_hostile_names),    cmocka_unit_test(test_topology),   cmocka_unit_test(test_numbers),
-                cmocka_unit_test(test_formats),          cmocka_unit_test(test_text_clean),
+                cmocka_unit_test(test_formats),          cmocka_unit_test(test_text_clean), cmocka_unit_test(test_rounded_once),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

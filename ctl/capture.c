@@ -112,7 +112,7 @@ static int run(char **arguments, const struct options *o) {
         r = write_archive(&capture, arguments[0], directory);
         if (r == EXIT_SUCCESS && o->json != JSON_OFF) {
                 _cleanup_json_ struct json_object *value = json_object_new_object();
-                json_put(&value, "file", json_object_new_string(arguments[0])); /* as it was given: not cleaned */
+                json_put_exact(&value, "file", arguments[0]); /* as it was given: not cleaned */
                 json_put_int(&value, "files", capture.n_items);
                 json_put_int(&value, "services", capture.n_services);
                 json_put_int(&value, "managed", capture.n_managed);

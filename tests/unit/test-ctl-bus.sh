@@ -142,6 +142,24 @@ has_out '^Watched:  *2 services, 3 places for new ones, memory pressure of 1, CP
 has_out '^Moved:  *1.0G in 7 moves, 1 failed$' status
 has_out '^Limitations:  *no PSI' status
 has_out '^Kernel.s own:  *balancing off while this runs, was 3; demotion to slower memory on$' status
+# What it was told to read is what is checked; without a file of its own the standard ones, and another only where that is asked for.
+printf 'rules: []\n' >"$work/own.yaml"
+sed "s|\"rules\":2|\"rules\":0,\"config_file\":\"$work/own.yaml\"|" "$work/status.json" >"$work/status.own"
+cp "$work/status.json" "$work/status.was" && cp "$work/status.own" "$work/status.json"
+expect 0 check && has_out "^Configuration of the running daemon ($work/own.yaml) is fine: 0 rules.$" check
+expect 0 check --json=short && json 'v["valid"] and v["file"].endswith("/own.yaml")'
+printf 'rules: {}\n' >"$work/own.yaml"
+expect 78 check && has_err '/own.yaml:1:8: ' check
+printf 'rules: []\n' >"$work/other.yaml"
+expect 0 check "$work/other.yaml" --json=short && json 'v["valid"] and "file" not in v'
+printf 'nonsense' >"$work/status.json"
+expect 0 check "$work/other.yaml" && [ ! -s "$work/err" ] || fail 'asked the daemon for nothing'
+"$ctl" check >"$work/out" 2>"$work/err"
+has_err 'does not answer' 'check beside a daemon that does not'
+cp "$work/status.was" "$work/status.json"
+"$ctl" check >"$work/out" 2>"$work/err"
+grep -q own.yaml "$work/out" "$work/err" && fail 'checked a file that the daemon does not read'
+
 expect 0 status --json=short && json 'v["moved_bytes"] == 1 << 30 and v["states"]["moving"] == 1 and v["paused"] is False'
 
 # list: the contract's fields, nulls too; the table has what carries a rule first

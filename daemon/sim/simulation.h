@@ -154,6 +154,7 @@ struct sim_totals {
         unsigned n_cpuset_writes;
         uint64_t n_events; /* told early to the manager, or held back for it */
         double locality;   /* of all that was managed, by CPU time, since the start */
+        bool any_placed;   /* anything was, or there is no such locality */
 };
 
 struct sim;

@@ -211,9 +211,9 @@ const struct scenario scenarios_administrator[] = {
         { 173, "administrator-between", "what the administrator sets between a look and the first change stays",
           administrator_between },
         { 174, "administrator-within", "a part of what we set is not ours", administrator_within },
-        { 173, "inside-slice-crowded", "restricted by us inside a slice that allows two nodes: no further than that",
+        { 175, "inside-slice-crowded", "restricted by us inside a slice that allows two nodes: no further than that",
           inside_slice_crowded },
-        { 174, "set-inside", "CPUs given to cgroups inside of a service, and services inside of one: these are left alone",
+        { 176, "set-inside", "CPUs given to cgroups inside of a service, and services inside of one: these are left alone",
           set_inside },
         { 0 },
 };

@@ -259,7 +259,7 @@ static bool want_orphan(struct manager *m, const struct record_entry *e, const v
         if (!is_due(c, e, n, s))
                 return false;
         if (s) {
-                bool managed = s->rule && s->rule->place != PLACE_IGNORE && s->rule->place != PLACE_FOLLOW;
+                bool managed = s->rule && s->rule->place != PLACE_IGNORE && s->rule->place != PLACE_FOLLOW && !s->holds_services;
                 return !managed && (manager_window_is_open(m, c) || is_kept_short(c, e, s));
         }
         if (!manager_window_is_open(m, c))

@@ -263,7 +263,7 @@ static void add_waiting(struct strbuf *b, const struct job *j, bool any) {
                 strbuf_append(b, j->after_failure ? "; the last attempt had no effect, tried again in " : "; in cooldown for ");
                 text_duration(b, j->rest_usec);
         } else if (j->placement->wants_deep && !j->placement->act)
-                strbuf_append(b, "; waiting for a deep read");
+                strbuf_append(b, "; its memory map is read first");
 }
 
 static void add_no_room(struct strbuf *b, const struct planner *pl, const struct job *j) {

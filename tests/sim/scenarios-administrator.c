@@ -158,6 +158,52 @@ static void administrator_within(struct run *r) {
         expect(r, cpu_mask_equal(&v->configured.cpus, &cpus), "the administrator's CPUs were changed on leaving");
 }
 
+/* The slice leaves nodes 1 and 2. Restricted to the one by us, it is crowded there: it goes to the other, and not to those that are empty but not allowed. */
+static void inside_slice_crowded(struct run *r) {
+        machine(r, 4, 8, 16 * GIB);
+        rules(r, "rules:\n- {name: big, match: {unit: 'big*'}, place: nodes, nodes: '1', priority: 500}\n"
+                 "- {name: all, match: {unit: '*'}, place: compact}\n");
+        struct sim_spec p = spec("app.service", 4, 2 * GIB);
+        p.parent_cpu_nodes = node_set_of(1);
+        node_set_add(&p.parent_cpu_nodes, 2);
+        p.start = node_set_of(1);
+        struct sim_service *v = add(r, &p);
+        pass(r, MINUTES(10));
+        struct node_set nodes = cpu_nodes(r, v), two = node_set_of(2);
+        expect(r, v->configured.cpus_set && node_set_has(&nodes, 1), "it is not at home on node 1");
+        (void) service(r, "big.service", 7, 4 * GIB, 1);
+        pass(r, HOURS(1));
+        nodes = cpu_nodes(r, v);
+        expect(r, node_set_equal(&nodes, &two), "it did not go to the other node that its slice allows");
+        expect_local(r, v, 0.99);
+        expect(r, r->n_given_up == 0, "given up %u times", r->n_given_up);
+        expect_good_manners(r);
+}
+
+/* Somebody gives cgroups inside of it CPUs of their own, or makes other services there: what was restricted is given back, and its memory follows. */
+static void set_inside(struct run *r) {
+        machine(r, 4, 8, 16 * GIB);
+        rules(r, "rules:\n- {name: all, match: {unit: '*'}, place: compact}\n");
+        struct sim_service *a = service(r, "a.service", 4, 2 * GIB, 1), *b = service(r, "b.service", 4, 2 * GIB, 2);
+        pass(r, MINUTES(10));
+        expect(r, a->configured.cpus_set && b->configured.cpus_set, "they are not restricted to homes");
+        a->inner_cpu_nodes = node_set_of(3);
+        b->holds_services = true;
+        pass(r, HOURS(1));
+        expect_home_count(r, a, 4);
+        expect_home_count(r, b, 4);
+        expect(r, r->n_decisions <= 8, "%u decisions", r->n_decisions);
+        unsigned writes = sim_totals(r->sim).n_cpuset_writes;
+        pass(r, HOURS(2));
+        expect(r, sim_totals(r->sim).n_cpuset_writes == writes, "cpusets are written again and again");
+        a->inner_cpu_nodes = (struct node_set) { 0 };
+        b->holds_services = false;
+        pass(r, HOURS(1));
+        expect_home_count(r, a, 1);
+        expect_home_count(r, b, 1);
+        expect_good_manners(r);
+}
+
 const struct scenario scenarios_administrator[] = {
         { 24, "administrator", "what the administrator sets stays", administrator },
         { 171, "administrator-first", "what the administrator sets while ours waits for its turn stays", administrator_first },
@@ -165,5 +211,9 @@ const struct scenario scenarios_administrator[] = {
         { 173, "administrator-between", "what the administrator sets between a look and the first change stays",
           administrator_between },
         { 174, "administrator-within", "a part of what we set is not ours", administrator_within },
+        { 175, "inside-slice-crowded", "restricted by us inside a slice that allows two nodes: no further than that",
+          inside_slice_crowded },
+        { 176, "set-inside", "CPUs given to cgroups inside of a service, and services inside of one: these are left alone",
+          set_inside },
         { 0 },
 };

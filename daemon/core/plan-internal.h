@@ -286,5 +286,5 @@ void text_given_up(struct strbuf *b, const struct job *j);
 void text_bytes(struct strbuf *b, uint64_t bytes);               /* "120M" */
 void text_nodes(struct strbuf *b, const struct node_set *nodes); /* "node 2", "nodes 0-1" */
 void text_duration(struct strbuf *b, uint64_t usec);             /* "40s", "9min" */
-/* A distance or a cost, as it is told to others: in hundredths. Who writes tenths of that writes the same here as elsewhere. */
+/* A distance or a cost, as it is told to others: with four decimals (report/view.c). Who writes tenths of that writes the same here as elsewhere. */
 double told(double value);

@@ -17,7 +17,7 @@ void text_bytes(struct strbuf *b, uint64_t bytes) {
 }
 
 double told(double value) {
-        return value > 0 && value < 1e9 ? (double) (int64_t) (value * 100 + 0.5) / 100 : value;
+        return value > 0 && value < 1e9 ? (double) (int64_t) (value * 10000 + 0.5) / 10000 : value;
 }
 
 void text_nodes(struct strbuf *b, const struct node_set *nodes) {

@@ -322,8 +322,8 @@ static void test_remembered_names(void **state) {
 
 /* Who prints the cost in tenths, as numabalancectl does, prints what the verdict beside it says. */
 static void test_rounded_once(void **state) {
-        for (unsigned i = 0; i < 20000; i++) {
-                struct candidate c = { .verdict = VERDICT_CHOSEN, .chosen = true, .cost = 10 + i * 0.00037 };
+        for (unsigned i = 0; i < 40000; i++) {
+                struct candidate c = { .verdict = VERDICT_CHOSEN, .chosen = true, .cost = 10 + i * 0.0000093 };
                 const struct explanation e = { .candidates = &c, .n_candidates = 1 };
                 struct json_object *all = view_candidates(&e), *cost, *verdict;
                 assert_true(json_object_object_get_ex(json_object_array_get_idx(all, 0), "cost", &cost));

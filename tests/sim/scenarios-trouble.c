@@ -26,6 +26,7 @@ static void keep_free(struct run *r) {
         /* The neighbour's growth is noticed a second late at most. */
         expect(r, t.past_keep_free_bytes <= 256 * MIB, "%" PRIu64 " MiB past keep-free",
                (uint64_t) (t.past_keep_free_bytes / MIB));
+        expect(r, r->n_given_up == 0 && r->n_moved > 0, "what came home is not told as moved");
         expect(r, t.n_returns == 0 && t.unplaced_bytes == 0, "ping-pong, or memory that could not be had");
         uint64_t moved = t.moved_bytes;
         pass(r, HOURS(6));

@@ -203,6 +203,25 @@ static void told_soon(struct run *r) {
         expect(r, h && !h->refused, "taken to be refused");
 }
 
+/* Blocked, and blocked for another reason: that is told, too. */
+static void told_anew(struct run *r) {
+        machine(r, 2, 8, 16 * GIB);
+        rules(r, "rules:\n- {name: here, match: {unit: '*'}, place: nodes, nodes: '1'}\n");
+        struct sim_spec p = spec("app.service", 1, 2 * GIB);
+        p.start = node_set_of(0);
+        p.pinned_permille = 500;
+        struct sim_service *v = add(r, &p);
+        pass(r, MINUTES(10));
+        expect(r, r->n_blocked == 1, "told %u times that it is blocked", r->n_blocked);
+        r->listen = "finds no room there";
+        sim_take_bytes(r->sim, 1, (int64_t) sim_free_bytes(r->sim, 1));
+        v->bytes[SIM_PLAIN][0] += v->bytes[SIM_PINNED][0];
+        v->bytes[SIM_PINNED][0] = 0;
+        pass(r, MINUTES(20));
+        expect(r, r->n_blocked == 2 && r->n_heard == 1, "told %u times that it is blocked, and %u times for want of room",
+               r->n_blocked, r->n_heard);
+}
+
 /* It is done when the kernel says so: CPUs that its slice has lost meanwhile are not where it was put. */
 static void not_in_force(struct run *r) {
         machine(r, 2, 8, 16 * GIB);
@@ -238,5 +257,6 @@ const struct scenario scenarios_told[] = {
         { 178, "told-soon", "what is done is told at once, with what narrowing took", told_soon },
         { 179, "not-in-force", "CPUs that are not what was asked for in the end", not_in_force },
         { 180, "ends-at-last", "a service that ends when all is done but for a look", ends_at_last },
+        { 183, "told-anew", "blocked for one reason, then for another", told_anew },
         { 0 },
 };

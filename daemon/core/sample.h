@@ -94,8 +94,15 @@ struct service_sample {
         /* What the kernel has in force now (cpuset.*.effective), as nodes; all nodes where there is no cpuset. */
         struct node_set effective_cpu_nodes; /* nodes with at least one allowed CPU */
         struct node_set effective_mems;
-        /* The same of the cgroup above, where its own cpuset is set: what there would be without. Empty: not known. */
+        unsigned n_effective_cpus; /* how many CPUs these are; 0: not known */
+        /* The same of the cgroup above: no set of ours reaches further. Empty: nothing is set for the service itself, so it has all of that. */
         struct node_set above_cpu_nodes, above_mems;
+        /* Somebody gave cgroups inside of it CPUs or memory nodes of their own (a guest's virtual CPUs, a container in a pod), which the kernel passes over
+         * where the service is restricted to others. */
+        struct node_set inner_cpu_nodes; /* any of these may use; empty: none was given CPUs */
+        bool inner_mems;
+        struct node_set inner_mems_allowed; /* what all of those that were given memory nodes may use; empty: nothing in common */
+        bool holds_services;                /* other services are inside of its cgroup, and would be restricted with it */
         /* What the administrator set by itself (not by us): the planner stays inside, and leaves it alone. */
         bool admin_cpus, admin_mems;
         /* Its own cpuset leaves out CPUs of nodes that it has others of, and that the cgroup above has: where we set it, they have come since (cores that
@@ -138,9 +145,9 @@ static inline bool sample_is_left_alone(const struct service_sample *s) {
         return s->self_managed && s->rule && s->rule->app_policy == APP_POLICY_RESPECT;
 }
 
-/* Its CPUs are the application's own business, and its rule leaves them to it. */
+/* Its CPUs are the application's own business, and its rule leaves them to it. (Where cgroups inside of it were given CPUs it is gone by those.) */
 static inline bool sample_binds_cpus(const struct service_sample *s) {
-        return s->binds_threads && s->rule && s->rule->app_policy == APP_POLICY_RESPECT;
+        return s->binds_threads && node_set_is_empty(&s->inner_cpu_nodes) && s->rule && s->rule->app_policy == APP_POLICY_RESPECT;
 }
 
 uint64_t sum_by_node(const uint64_t *by_node, unsigned n_ids);

@@ -207,6 +207,7 @@ static void test_below_a_delegated_unit(void **state) {
         assert_file("cg/system.slice/cgroup.subtree_control", "memory\n");
 }
 
+/* Each of the two sides by itself. */
 static void test_in_force(void **state) {
         struct cpuset_state s = { 0 };
         assert_int_equal(node_set_parse("0-1", &s.parent_effective_mems), 0);

@@ -149,7 +149,8 @@ static void test_recall(void **state) {
         s.own_policy = strdup("bind:0");
         assert_int_equal(history_update(&h, &s, 1, N_IDS, 3), 0);
         assert_int_equal(history_recall(&h, &later, N_IDS), 0);
-        assert_true(later.self_managed && later.has_bound_mappings && later.maps_incomplete && later.binds_threads && !later.deep);
+        assert_true(later.self_managed && later.has_bound_mappings && later.maps_incomplete && later.binds_threads &&
+                    !later.deep);
         assert_true(node_set_has(&later.thread_nodes, 2));
         assert_string_equal(later.own_policy, "bind:0");
         assert_int_equal(history_update(&h, &later, 1, N_IDS, 4), 0); /* what was recalled is no news */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What changes under the manager's hands: the configuration in the middle of a look, whose a service is in the middle of its move, and
- * whether what was given back can be written down. */
+ * whether what was given back can be written down; and what is said where it cannot be looked at. */
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -103,6 +103,38 @@ static void test_told_while_moved(void **state) {
         assert_int_equal(all, 1024);
 }
 
+static unsigned n_not_observed, n_observed_again;
+static void on_observed(int priority, const char *message, char *const *fields, size_t n_fields, void *userdata) {
+        n_not_observed += strstr(message, "Could not observe") != NULL;
+        n_observed_again += strstr(message, "works again") != NULL;
+}
+
+/* No descriptors are left, for an hour, and then no memory: not a line at each interval. */
+static void test_cannot_look_for_long(void **state) {
+        fx.services[0] = "other.service";
+        fx_start_manager();
+        fx_pass(2 * USEC_PER_MINUTE);
+        n_not_observed = n_observed_again = 0;
+        log_open(LOG_TARGET_CONSOLE, LOG_NOTICE);
+        log_divert(on_observed, NULL);
+        fx.fail_screen = -EMFILE;
+        unsigned n = fx.n_screens;
+        fx_pass(60 * USEC_PER_MINUTE);
+        assert_true(fx.n_screens > n + 5);
+        assert_int_equal(n_not_observed, 1);
+        fx.fail_screen = -ENOMEM;
+        fx_pass(60 * USEC_PER_MINUTE);
+        assert_int_equal(n_not_observed, 2);
+        assert_int_equal(n_observed_again, 0);
+        fx.fail_screen = 0;
+        fx_pass(60 * USEC_PER_MINUTE);
+        assert_int_equal(n_observed_again, 1);
+        fx.fail_screen = -ENOMEM;
+        fx_pass(60 * USEC_PER_MINUTE);
+        log_divert(NULL, NULL);
+        assert_int_equal(n_not_observed, 3);
+}
+
 /* A service that is on record: narrowed to this node. */
 static void begin_recorded(unsigned node) {
         static const struct target t = { .cgroup = "/system.slice/managed.service",
@@ -182,6 +214,7 @@ int main(void) {
                 EACH(test_restore_cannot_begin),
                 EACH(test_node_is_gone),
                 EACH(test_node_goes),
+                EACH(test_cannot_look_for_long),
         };
         int r = cmocka_run_group_tests(tests, NULL, NULL);
         json_object_put(answer);

@@ -40,7 +40,7 @@ static void remove_it(void *userdata) {
 static void test_stops_half_way(void **state) {
         simulated_knobs(sim)->refuse_clear = true;
         we_set("2-3", "1");
-        assert_int_equal(restore_start(record, &act, CGROUP, on_done, &seen), 0);
+        assert_int_equal(restore_start(record, &act, CGROUP, NULL, on_done, &seen), 0);
         assert_int_equal(act.ops->call_later(act.context, 2050 * USEC_PER_MSEC, remove_it, NULL), 0);
         simulated_advance(sim, USEC_PER_MINUTE);
         assert_int_equal(seen.calls, 1);
@@ -108,7 +108,7 @@ static void test_dry_run_fails(void **state) {
         struct act dry;
         we_set("2-3", "1");
         assert_int_equal(act_null_new(&act, &dry), 0);
-        assert_int_equal(restore_start(record, &dry, CGROUP, on_done, &seen), 0);
+        assert_int_equal(restore_start(record, &dry, CGROUP, NULL, on_done, &seen), 0);
         assert_int_equal(seen.outcome, RESTORE_FAILED);
         assert_int_equal(seen.error, -EROFS);
         assert_effective("2-3", "1");
@@ -136,7 +136,7 @@ static void test_unreadable_cpuset(void **state) {
 static void test_record_that_cannot_be_written(void **state) {
         we_set("2-3", "1");
         fixture_write(&fx, "record.json.tmp/in-the-way", "");
-        assert_int_equal(restore_start(record, &act, CGROUP, on_done, &seen), 0);
+        assert_int_equal(restore_start(record, &act, CGROUP, NULL, on_done, &seen), 0);
         simulated_advance(sim, USEC_PER_MINUTE);
         assert_int_equal(seen.outcome, RESTORE_DONE);
         assert_true(seen.error < 0);

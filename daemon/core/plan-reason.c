@@ -128,6 +128,9 @@ static void add_cause(struct strbuf *b, const struct planner *pl, const struct j
         } else if (why)
                 strbuf_append(b, why);
         add_distance(b, ": ", j->placement->distance_before);
+        /* Memory follows the share of some minutes: where its threads happen to be nearer at this moment, the numbers alone would say that it is made worse. */
+        if (j->kind == JOB_FOLLOW && !pl->slit && !d->same_home && j->placement->distance_after > j->placement->distance_before)
+                strbuf_printf(b, " (%.1f of late)", j->present.distance);
         strbuf_printf(b, " → %.1f", j->placement->distance_after);
 }
 

@@ -210,6 +210,19 @@ static void test_thread_that_comes_by(void **state) {
         assert_says(p->placements[0].reason, " of late) → 10.");
 }
 
+/* Its CPUs alone are restricted, to more nodes than its memory is on: what for is said. */
+static void test_wider_for_cpus_alone(void **state) {
+        _cleanup_(world_freep) struct world *w = world_new(3, 4, 4, 8 * GIB);
+        struct service_sample *s = world_service(w, "a", world_rule(w, PLACE_COMPACT));
+        world_memory(w, s, 0, GIB);
+        world_cpu(w, s, 0, 6);
+        (void) history_update(&w->history, w->samples, w->n_samples, w->topology->n_ids, w->now_usec);
+        _cleanup_(plan_freep) struct plan *p = world_plan(w);
+        assert_true(p->placements[0].act && p->placements[0].restrict_cpus && !p->placements[0].move_memory);
+        assert_true(p->placements[0].distance_after > p->placements[0].distance_before);
+        assert_says(p->placements[0].reason, ", where its CPUs are less crowded: distance 10.0 → 15.0");
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_a_moment_moves_nothing),
@@ -221,6 +234,7 @@ int main(void) {
                 cmocka_unit_test(test_first_placement_does_not_wait),
                 cmocka_unit_test(test_thread_that_passes_by),
                 cmocka_unit_test(test_thread_that_comes_by),
+                cmocka_unit_test(test_wider_for_cpus_alone),
                 cmocka_unit_test(test_crowding_alone_takes_its_time),
                 cmocka_unit_test(test_a_little_crowding_is_lived_with),
         };

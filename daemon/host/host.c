@@ -217,6 +217,11 @@ char *host_online(const struct host *h) {
                 if (read_small_file_at(h->root_fd, path, text, sizeof text) >= 0)
                         strbuf_printf(&b, "%s %s", files[i], text);
         }
+        /* What a partition takes (cgroup-v2.rst, cpuset.cpus.partition) is left out of the root's. */
+        char path[PATH_MAX], text[4096];
+        int n = h->has_cpuset ? snprintf(path, sizeof path, "%s/cpuset.cpus.effective", h->cgroup_mount) : -1;
+        if (n > 0 && (size_t) n < sizeof path && read_small_file_at(h->root_fd, path, text, sizeof text) >= 0)
+                strbuf_printf(&b, "cpuset %s", text);
         return strbuf_steal(&b);
 }
 

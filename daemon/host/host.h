@@ -56,7 +56,7 @@ void machine_sample_done(struct machine_sample *m);
  * where there are none. */
 uint64_t hugetlb_bytes_in_use(const struct host *h);
 
-/* Which nodes and CPUs are online, and which nodes have memory, as the kernel lists them: a text that is another one when something was taken away or
+/* Which nodes and CPUs are online, which nodes have memory, and which CPUs are not of a partition, as the kernel lists them: a text that is another one when something was taken away or
  * added. "" where nothing can be read. Quick. Heap, NULL: no memory. */
 char *host_online(const struct host *h);
 

@@ -280,6 +280,14 @@ static void test_online(void **state) {
         _cleanup_free_ char *less = host_online(h);
         assert_string_not_equal(all, less);
         tree_done(&t);
+        /* A partition was made, or given up. */
+        _cleanup_(host_freep) struct host *cpuset = open_tree(&t, "bookworm");
+        tree_put(&t, "sys/fs/cgroup/cpuset.cpus.effective", "0-7\n");
+        _cleanup_free_ char *before = host_online(cpuset);
+        tree_put(&t, "sys/fs/cgroup/cpuset.cpus.effective", "0-5\n");
+        _cleanup_free_ char *after = host_online(cpuset);
+        assert_string_not_equal(before, after);
+        tree_done(&t);
 }
 
 static void test_kernel_balancing(void **state) {

@@ -70,20 +70,23 @@ static struct way way_of(const struct mover *m, const struct mover_candidate *c)
 static size_t choose_of_run(struct mover *m, struct mover_candidate *c, size_t n, size_t page, const struct way *way,
                             size_t asked) {
         const uint64_t golden = UINT64_C(0x9e3779b97f4a7c15), limit = UINT64_MAX / way->share,
-                       bytes = mover_step_bytes(m, c->range);
-        const uint64_t step = bytes / m->page_bytes * golden;
-        uint64_t address = c->address, fraction = address / m->page_bytes * golden;
-        const int node = way->node;
-        int *where = m->where;
+                       bytes = mover_step_bytes(m, c->range), step = bytes / m->page_bytes * golden;
+        const size_t apart = way->share == ASK_SHARE && bytes == m->page_bytes ? SPOTS_APART : 1;
+        uint64_t fraction = c->address / m->page_bytes * golden;
         size_t *pick = m->ask_pick;
         void **addresses = m->ask_addresses;
         c->spots = way->spots;
-        for (const size_t end = page + n; page < end; page++, address += bytes, fraction += step) {
-                where[page] = node;
-                if (fraction > limit)
+        mover_fill(&m->where[page], n, way->node);
+        for (size_t i = 0; i < n;) {
+                if (fraction > limit) {
+                        i++;
+                        fraction += step;
                         continue;
-                pick[asked] = page;
-                addresses[asked++] = (void *) (uintptr_t) address;
+                }
+                pick[asked] = page + i;
+                addresses[asked++] = (void *) (uintptr_t) (c->address + i * bytes);
+                i += apart;
+                fraction += apart * step;
         }
         return asked;
 }
@@ -150,22 +153,21 @@ static inline bool is_missing(int status) {
         return status == -ENOENT || status == -EFAULT;
 }
 
-/* Some of these may be missing: if so, pagemap tells which. One candidate is all of the block that is under way. */
-static void mark_missing(struct mover *m, const struct mover_candidate *c, size_t page, size_t end, const int *status, size_t n) {
+/* Some pages of a block are missing; pagemap tells which. The others are on `node`. One candidate is all of the block that is under way. */
+static void part_missing(struct mover *m, const struct mover_candidate *c, size_t page, size_t end, int node) {
         const uint64_t stop = c->address + (end - page) * m->page_bytes;
-        size_t missing = 0;
-        for (size_t k = 0; k < n; k++)
-                missing += is_missing(status[k]);
-        if (missing == 0)
-                return;
-        m->hole |= missing == n;
         (void) mover_pagemap_entry(m, c->address, stop);
         const uint64_t *entries = mover_pagemap_read(m, c->address, stop);
-        for (uint64_t a = c->address; page < end; page++, a += m->page_bytes) {
-                uint64_t entry = entries ? *entries++ : mover_pagemap_entry(m, a, stop);
-                if ((entry & PAGEMAP_PRESENT) == 0 && m->where[page] == UNKNOWN)
-                        m->where[page] = -ENOENT;
+        int *where = m->where;
+        if (entries) {
+                for (; page < end; page++, entries++)
+                        if (where[page] == UNKNOWN)
+                                where[page] = *entries & PAGEMAP_PRESENT ? node : -ENOENT;
+                return;
         }
+        for (uint64_t a = c->address; page < end; page++, a += m->page_bytes)
+                if (where[page] == UNKNOWN)
+                        where[page] = mover_pagemap_entry(m, a, stop) & PAGEMAP_PRESENT ? node : -ENOENT;
 }
 
 /* Are the pages of both told by the same spots? */
@@ -174,25 +176,35 @@ static bool are_of_one_block(const struct mover *m, const struct mover_candidate
                (a->address ^ b->address) < BLOCK_PAGES * m->page_bytes;
 }
 
-/* Tells where the pages of one block are, `page` to `end` in `where` and from the candidate `c` on, from `n` answers. False: they are not all on one node off home, or
- * too few were asked for. */
-static bool tell_block(struct mover *m, const struct mover_candidate *c, size_t page, size_t end, const int *status, size_t n) {
-        size_t missing = 0;
-        int node = -1;
-        for (size_t k = 0; k < n; k++)
-                if (c->hoped && is_missing(status[k]))
+/* Which one node these answers name; UNKNOWN: not one alone that is off home, or too few of them do. Those that say that a page is missing are counted where that
+ * can be. */
+static int node_of_spots(const struct mover *m, const int *status, size_t n, bool may_miss, size_t *ret_missing) {
+        size_t missing = 0, same = 0;
+        int node = UNKNOWN;
+        for (size_t k = 0; k < n; k++) {
+                if (may_miss && is_missing(status[k])) {
                         missing++;
-                else if (k == missing)
+                        continue;
+                }
+                if (node == UNKNOWN)
                         node = status[k];
-                else if (status[k] != node)
-                        return false;
-        if (n - missing < SPOTS_MIN || node < 0 || mover_is_home(m, node))
-                return false;
-        int *where = m->where;
-        for (; page < end; page++)
-                if (where[page] == UNKNOWN)
-                        where[page] = node;
-        return true;
+                same += status[k] == node;
+        }
+        *ret_missing = missing;
+        return same == n - missing && same >= SPOTS_MIN && node >= 0 && !mover_is_home(m, node) ? node : UNKNOWN;
+}
+
+/* Tells where the pages of one block are, `page` to `end` in `where` and from the candidate `c` on, from `n` answers. False: they are not all on one node off home, or
+ * too few were asked for; they remain UNKNOWN. */
+static bool tell_block(struct mover *m, const struct mover_candidate *c, size_t page, size_t end, const int *status, size_t n) {
+        size_t missing;
+        int node = node_of_spots(m, status, n, c->hoped, &missing);
+        if (missing > 0) {
+                m->hole |= missing == n;
+                part_missing(m, c, page, end, node);
+        } else if (node != UNKNOWN)
+                mover_fill(&m->where[page], end - page, node);
+        return node != UNKNOWN;
 }
 
 /* Tells where the first `n` pages are, block by block, from those that were asked for. What remains UNKNOWN is of blocks that are not told so. */
@@ -209,27 +221,29 @@ static void tell_by_spots(struct mover *m, size_t n, size_t asked) {
                         k++;
                 if (!first->spots)
                         continue;
-                if (first->hoped)
-                        mark_missing(m, first, begin, page, m->ask_status + first_k, k - first_k);
                 if (tell_block(m, first, begin, page, m->ask_status + first_k, k - first_k))
                         for (; first < c; first++)
                                 first->spots = false;
         }
 }
 
-/* All that is not known yet is to be asked for. How many these are. */
-static size_t choose_unknown(struct mover *m, size_t n) {
+/* Asks for all that is not known yet. 0 or negative errno. */
+static int ask_unknown(struct mover *m, size_t n) {
         const struct mover_candidate *c = &m->candidates[m->candidate];
-        const int *where = m->where;
+        int *where = m->where;
         size_t asked = 0;
         for (size_t page = 0; page < n; page += c++->n) {
                 const uint64_t bytes = mover_step_bytes(m, c->range);
                 const size_t end = c->spots ? MIN2(page + c->n, n) : page;
-                for (size_t i = page; i < end; i++)
+                uint64_t address = c->address;
+                for (size_t i = page; i < end; i++, address += bytes)
                         if (where[i] == UNKNOWN)
-                                asked = add_question(m, asked, i, c->address + (i - page) * bytes);
+                                asked = add_question(m, asked, i, address);
         }
-        return asked;
+        int r = asked > 0 ? mover_ask(m, asked, m->ask_addresses, m->ask_status) : 0;
+        for (size_t k = 0; r >= 0 && k < asked; k++)
+                where[m->ask_pick[k]] = m->ask_status[k];
+        return r;
 }
 
 long mover_ask_next(struct mover *m, uint64_t budget_pages) {
@@ -243,7 +257,7 @@ long mover_ask_next(struct mover *m, uint64_t budget_pages) {
                 }
                 if (r > 0 && spots) {
                         tell_by_spots(m, n, asked);
-                        r = ask_chosen(m, choose_unknown(m, n));
+                        r = ask_unknown(m, n);
                 }
                 return r < 0 ? r : (long) n;
         }

@@ -31,14 +31,18 @@
 
 #include <limits.h>
 #include <stdatomic.h>
+#include <string.h>
 
 #include "act/mover.h"
+#include "core/util.h"
 #include "host/host.h"
 #include "host/maps.h"
 
 /* See above. On average so many are asked for wrongly before it shows; that is to be far below a hundredth. */
 #define ASK_SHARE       8u
 #define KNOWN_PAGES_MIN 4096u
+/* Two pages that are both asked for are so far apart or more (see choose_of_run()). */
+#define SPOTS_APART 5u
 /* Addresses in one call and in one window. Throughput is flat from about 1,280. */
 #define WINDOW_PAGES 4096u
 /* And no more than so many base pages: 32 huge pages of 2 MiB, from where on each call's own price no longer shows. */
@@ -80,14 +84,15 @@ struct range {
         bool spots;     /* blocks are told from some of their pages */
 };
 
-/* What is moved by one address, or by several, one page behind the other, of which all is the same: half a cache line. */
+/* What is moved by one address, or by several, of which all is the same: half a cache line. */
 struct unit {
-        uint64_t address;
-        uint32_t range; /* index */
-        uint32_t pages; /* base pages that should move with each address */
-        uint32_t taken; /* of the flow from node to node (PAGES_BALANCE) */
+        uint64_t address; /* the first */
+        uint32_t range;   /* index */
+        uint32_t pages;   /* base pages that should move with each address */
+        uint32_t taken;   /* of the flow from node to node (PAGES_BALANCE) */
         int16_t from, target;
-        uint16_t n; /* addresses; more than one only of pages in one block that are asked for one by one (PAGES_HOME) */
+        uint16_t
+                n; /* addresses, in m->places; more than one only of pages in one block that are asked for one by one (PAGES_HOME) */
         bool huge;  /* a transparent huge page, as far as could be seen, moved by its first address */
         bool probe; /* the first of a block that may be one */
         bool hugetlb;
@@ -201,6 +206,7 @@ struct mover {
 
         /* The present window (mover-move.c). Each of the arrays has WINDOW_PAGES entries. */
         struct unit *window;
+        void **places;                /* the addresses of its units, in their order */
         size_t n_window, n_addresses; /* n_addresses: of all its units */
         bool has_probes, has_hugetlb;
         bool has_arrived; /* some unit that is a block */
@@ -222,9 +228,19 @@ static inline uint32_t mover_block_pages(const struct mover *m) {
         return (uint32_t) (m->block_bytes / m->page_bytes);
 }
 
-/* From one page of a run of candidates or units to the next. */
+/* From one page of a run of candidates to the next. */
 static inline uint64_t mover_step_bytes(const struct mover *m, uint32_t range) {
         return m->ranges[range].page_bytes;
+}
+
+/* Makes all of `n` numbers this one, by copying twice as many each time, up to a KiB. */
+static inline void mover_fill(int *to, size_t n, int value) {
+        if (n > 0)
+                to[0] = value;
+        for (size_t done = 1, part; done < n; done += part) {
+                part = MIN2(MIN2(done, n - done), (size_t) 256);
+                memcpy(to + done, to, part * sizeof(*to));
+        }
 }
 
 /* mover-process.c */

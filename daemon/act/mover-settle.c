@@ -63,11 +63,7 @@ static int are_samples_there(struct mover *m, size_t n, int target) {
 }
 
 int mover_settle_all(struct mover *m, size_t n, int target, bool all) {
-        const int *status = m->status;
-        int different = 0;
-        for (size_t i = 0; i < n; i++)
-                different |= status[i] ^ target;
-        int r = different ? 0 : are_samples_there(m, n, target);
+        int r = memcmp(m->status, m->nodes, n * sizeof(*m->status)) != 0 ? 0 : are_samples_there(m, n, target);
         if (r <= 0)
                 return r;
         const struct unit *plain = NULL; /* the last of those that are asked for one by one, and are counted together */

@@ -9,7 +9,7 @@
 /* Not answered yet. The kernel has no such status. */
 #define UNKNOWN INT_MIN
 /* A block is told from one in ASK_SHARE of its pages, and no fewer than so many. */
-#define SPOTS_MIN 32u
+#define SPOTS_MIN 21u
 
 int mover_ask(struct mover *m, size_t n, void *const *addresses, int *status) {
         const struct act *act = &m->act;
@@ -34,7 +34,7 @@ static inline int known_node(const struct mover *m, const struct mover_candidate
 /* Is its node to be told from others of its block? */
 static bool is_told_by_spots(const struct mover *m, const struct mover_candidate *c) {
         const struct range *r = &m->ranges[c->range];
-        return m->spots && r->spots && !c->tried && (r->source < 0 || c->hoped);
+        return m->spots && r->spots && !r->little && !c->tried && (r->source < 0 || c->hoped);
 }
 
 static inline size_t add_question(struct mover *m, size_t asked, size_t page, uint64_t address) {
@@ -47,47 +47,38 @@ static inline size_t add_question(struct mover *m, size_t asked, size_t page, ui
 struct way {
         uint32_t pages; /* base pages that are to move with each address */
         int node;       /* where it is, as far as is known */
-        unsigned share; /* one in so many is asked for; 0: none */
-        bool spots;     /* these tell the others' */
+        bool all;       /* each is asked for, not only one in ASK_SHARE; of what is one page alone: it is */
+        bool spots;     /* the others' nodes are told from these */
 };
 
 static struct way way_of(const struct mover *m, const struct mover_candidate *c) {
         const struct range *r = &m->ranges[c->range];
         int known = known_node(m, c);
         if (c->shared) /* it is only counted, and asked for where numa_maps has not said all that is to be known */
-                return (struct way) { .node = r->source >= 0 ? r->source : UNKNOWN, .share = r->source < 0 };
+                return (struct way) { .node = r->source >= 0 ? r->source : UNKNOWN, .all = r->source < 0 };
         if (c->kind != CANDIDATE_PAGE)
-                return (struct way) { .pages = mover_block_pages(m), .node = UNKNOWN, .share = 1 };
+                return (struct way) { .pages = mover_block_pages(m), .node = UNKNOWN, .all = true };
         if (known >= 0)
-                return (struct way) { .pages = r->base_pages, .node = known, .share = ASK_SHARE };
+                return (struct way) { .pages = r->base_pages, .node = known };
         bool spots = is_told_by_spots(m, c);
-        return (struct way) { .pages = r->base_pages, .node = UNKNOWN, .share = spots ? ASK_SHARE : 1, .spots = spots };
+        return (struct way) { .pages = r->base_pages, .node = UNKNOWN, .all = !spots, .spots = spots };
 }
 
-/* Which of a candidate's first `n` pages are asked for, the first of them being that of `page` in `where`. Where their nodes can be told otherwise, that is one in
- * `share`, by the fractions of multiples of the golden ratio: what has come home meanwhile may well be every second page, or every 64th, and these lie evenly among such,
- * too. Returns how many are asked for by now. */
+/* Which of a candidate's first `n` pages are asked for, the first of them being that of `page` in `where`: all, or where their nodes can be told otherwise one in
+ * ASK_SHARE. Returns how many are asked for by now. */
 static size_t choose_of_run(struct mover *m, struct mover_candidate *c, size_t n, size_t page, const struct way *way,
                             size_t asked) {
-        const uint64_t golden = UINT64_C(0x9e3779b97f4a7c15), limit = UINT64_MAX / way->share,
-                       bytes = mover_step_bytes(m, c->range), step = bytes / m->page_bytes * golden;
-        const size_t apart = way->share == ASK_SHARE && bytes == m->page_bytes ? SPOTS_APART : 1;
-        uint64_t fraction = c->address / m->page_bytes * golden;
-        size_t *pick = m->ask_pick;
-        void **addresses = m->ask_addresses;
+        const uint64_t bytes = mover_step_bytes(m, c->range), first = c->address / bytes;
         c->spots = way->spots;
         mover_fill(&m->where[page], n, way->node);
-        for (size_t i = 0; i < n;) {
-                if (fraction > limit) {
-                        i++;
-                        fraction += step;
-                        continue;
-                }
-                pick[asked] = page + i;
-                addresses[asked++] = (void *) (uintptr_t) (c->address + i * bytes);
-                i += apart;
-                fraction += apart * step;
+        if (way->all) {
+                for (size_t i = 0; i < n; i++)
+                        asked = add_question(m, asked, page + i, c->address + i * bytes);
+                return asked;
         }
+        for (uint64_t k = first / ASK_SHARE, spot; (spot = mover_spot(k)) < first + n; k++)
+                if (spot >= first)
+                        asked = add_question(m, asked, page + (spot - first), spot * bytes);
         return asked;
 }
 
@@ -120,7 +111,7 @@ static size_t choose(struct mover *m, uint64_t budget_pages, size_t *ret_asked, 
                 }
                 pages += way.pages;
                 m->where[n] = way.node;
-                if (way.share > 0)
+                if (way.all)
                         asked = add_question(m, asked, n, c->address);
                 if (block)
                         asked = add_question(m, asked, n, c->address + m->block_bytes - m->page_bytes);

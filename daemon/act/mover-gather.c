@@ -204,7 +204,7 @@ static void gather_block(struct mover *m, const struct range *r, unsigned *n_pro
         uint64_t from = m->cursor;
         bool sure = r->mapmax <= 1 && (scan ? m->scans : r->populated);
         bool may_be_huge = !scan && !r->hugetlb && !r->no_huge && m->block_bytes > 0 && from % block == 0 && to == from + block;
-        bool hoped = !sure && from % block == 0 && to == from + block && is_hoped(m, r);
+        bool hoped = !sure && ((r->little && !scan) || (from % block == 0 && to == from + block && is_hoped(m, r)));
         m->cursor = to;
         if (!sure && !hoped) {
                 may_be_huge &= add_pages(m, (uint32_t) m->range, from, to, false);

@@ -39,10 +39,8 @@
 #include "host/maps.h"
 
 /* See above. On average so many are asked for wrongly before it shows; that is to be far below a hundredth. */
-#define ASK_SHARE       8u
+#define ASK_SHARE       12u
 #define KNOWN_PAGES_MIN 4096u
-/* Two pages that are both asked for are so far apart or more (see choose_of_run()). */
-#define SPOTS_APART 5u
 /* Addresses in one call and in one window. Throughput is flat from about 1,280. */
 #define WINDOW_PAGES 4096u
 /* And no more than so many base pages: 32 huge pages of 2 MiB, from where on each call's own price no longer shows. */
@@ -82,6 +80,7 @@ struct range {
         bool populated; /* wholly, as numa_maps had it */
         bool dense;     /* nearly, and nobody else maps what is there: pagemap is left unread at first */
         bool spots;     /* blocks are told from some of their pages */
+        bool little;    /* it is asked for whole, which costs less than a read of pagemap, and nobody else maps what is there */
 };
 
 /* What is moved by one address, or by several, of which all is the same: half a cache line. */
@@ -231,6 +230,14 @@ static inline uint32_t mover_block_pages(const struct mover *m) {
 /* From one page of a run of candidates to the next. */
 static inline uint64_t mover_step_bytes(const struct mover *m, uint32_t range) {
         return m->ranges[range].page_bytes;
+}
+
+/* Which page is asked for of the so many-th ASK_SHARE of all pages of its size: one at random, as the hash of a number is, but always the same. What has come home
+ * meanwhile may well be every second page, or every eleventh; where every so many-th was asked for, however cleverly, there is a pattern that would be missed. */
+static inline uint64_t mover_spot(uint64_t i) {
+        uint64_t hash = i * UINT64_C(0x9e3779b97f4a7c15);
+        hash = (hash ^ hash >> 32) * UINT64_C(0x9e3779b97f4a7c15);
+        return i * ASK_SHARE + ((hash >> 32) * ASK_SHARE >> 32);
 }
 
 /* Makes all of `n` numbers this one, by copying twice as many each time, up to a KiB. */

@@ -23,7 +23,7 @@ static void remove_pages(size_t from, size_t to) {
 
 /* Is it one of those by which the mover tells a block? */
 static bool is_spot(size_t i) {
-        return (BASE / 4096 + i) * UINT64_C(0x9e3779b97f4a7c15) <= UINT64_MAX / ASK_SHARE;
+        return mover_spot((BASE / 4096 + i) / ASK_SHARE) == BASE / 4096 + i;
 }
 
 /* One that is asked for: then numa_maps has not found all on one node. */

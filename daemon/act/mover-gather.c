@@ -11,7 +11,7 @@
 #define PROBE_MISSES_MAX 4u
 #define PROBE_SKIP_MAX   64u
 /* So many blocks are tried at first; more where they are huge pages. */
-#define PROBES_FIRST 4u
+#define PROBES_FIRST 8u
 /* So often the time is looked at: reading a block of pagemap takes some microseconds. */
 #define BLOCKS_PER_LOOK 16u
 /* Where all is found that numa_maps counted, a rest of the mapping that is larger than this is not read. */

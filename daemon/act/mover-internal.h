@@ -15,9 +15,10 @@
  *
  * What is asked. Every address, where there is no pagemap or a mapping has pages on several nodes. Where numa_maps has found all of a mapping on one node off
  * home, that was an answer for each of its pages, if an older one: of the small ones one in ASK_SHARE is asked for again, and once one of these is elsewhere,
- * all of the process's are. Elsewhere, of a block of 512 pages the same share is asked for first; if these are all on one node off home the others are taken to be there, too,
+ * all of the process's are. Elsewhere, of a block of 512 pages the same share is asked for first, picked at random; if these are all on one node off home the others are taken to be there, too,
  * and otherwise are asked for. Some few may then be taken to have moved that had come home by themselves, so that this is done only where much is known.
- * Where nearly all of a mapping is populated, pagemap is left unread until what was asked for of a block shows that pages of it are missing (before 6.7).
+ * Where nearly all of a mapping is populated, pagemap is left unread until what was asked for of a block shows that pages of it are missing, and of little mappings always, as all of
+ * such a one is asked for (before 6.7).
  *
  * Transparent huge pages. PAGEMAP_SCAN tells them. Before 6.7 nothing cheap does (smaps costs three times numa_maps). So of 512 present pages, aligned, the first
  * and the last are asked for. Are both on one wrong node, the first is moved, and the last asked for again: with it a huge page has moved, as no other holds both.

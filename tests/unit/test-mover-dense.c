@@ -36,7 +36,7 @@ static void put_one_home(void) {
 
 /* Blocks of all kinds in one mapping: all that is there comes home, and nothing else is put to the kernel. */
 static void test_blocks_of_all_kinds(void **state) {
-        size_t off = 0, missing = 0;
+        size_t off = 0, missing = 0, addresses = 0;
         add(PID, BASE, N, 2);
         for (size_t i = 0; i < N; i++) {
                 size_t kind = i / 512 % 6, k = i % 512;
@@ -46,12 +46,14 @@ static void test_blocks_of_all_kinds(void **state) {
                 if ((kind == 2 && k % 3 == 0) || (kind == 5 && i / 512 < 7)) /* every third; all of one block */
                         page_at(i)->node = -1;
                 off += page_at(i)->node == 2;
+                addresses += page_at(i)->node == 2 && (kind != 0 || k == 0);
                 missing += page_at(i)->node < 0;
         }
         assert_true(missing > N / 16 && missing < N / 4);
         struct move_result r = move_home("1", 0);
         assert_int_equal(simulated_pages_on(sim, PID, 2), 0);
         assert_int_equal(r.moved_pages, off);
+        assert_int_equal(r.asked_pages, addresses);
         assert_int_equal(r.failed_gone, 0);
         assert_int_equal(simulated_counts(sim)->moved_home_pages, 0);
         assert_true(simulated_counts(sim)->ask_pages < N / 2);

@@ -28,13 +28,13 @@ static inline bool is_plain(const struct mover_candidate *c) {
 
 /* Where numa_maps has it; -1: that is not known, or not believed. */
 static inline int known_node(const struct mover *m, const struct mover_candidate *c) {
-        return m->trusts && is_plain(c) && !c->hoped ? m->ranges[c->range].source : -1;
+        return m->trusts && is_plain(c) && !c->hoped && !c->mixed ? m->ranges[c->range].source : -1;
 }
 
 /* Is its node to be told from others of its block? */
 static bool is_told_by_spots(const struct mover *m, const struct mover_candidate *c) {
         const struct range *r = &m->ranges[c->range];
-        return m->spots && r->spots && !r->little && !c->tried && (r->source < 0 || c->hoped);
+        return m->spots && r->spots && !r->little && !c->tried && !c->mixed && (r->source < 0 || c->hoped);
 }
 
 static inline size_t add_question(struct mover *m, size_t asked, size_t page, uint64_t address) {
@@ -64,6 +64,22 @@ static struct way way_of(const struct mover *m, const struct mover_candidate *c)
         return (struct way) { .pages = r->base_pages, .node = UNKNOWN, .all = !spots, .spots = spots };
 }
 
+/* Some pages of a block are missing; pagemap tells which. The others are on `node`. One candidate is all of the block that is under way. */
+static void part_missing(struct mover *m, const struct mover_candidate *c, size_t page, size_t end, int node) {
+        const uint64_t stop = c->address + (end - page) * m->page_bytes;
+        int *where = m->where;
+        (void) mover_pagemap_entry(m, c->address, stop);
+        const uint64_t *entries = mover_pagemap_read(m, c->address, stop);
+        if (!entries) { /* the process ends */
+                for (; page < end; page++)
+                        where[page] = where[page] == UNKNOWN ? node : where[page];
+                return;
+        }
+        for (; page < end; page++, entries++)
+                if (where[page] == UNKNOWN)
+                        where[page] = *entries & PAGEMAP_PRESENT ? node : -ENOENT;
+}
+
 /* Which of a candidate's first `n` pages are asked for, the first of them being that of `page` in `where`: all, or where their nodes can be told otherwise one in
  * ASK_SHARE. Returns how many are asked for by now. */
 static size_t choose_of_run(struct mover *m, struct mover_candidate *c, size_t n, size_t page, const struct way *way,
@@ -71,22 +87,35 @@ static size_t choose_of_run(struct mover *m, struct mover_candidate *c, size_t n
         const uint64_t bytes = mover_step_bytes(m, c->range), first = c->address / bytes;
         c->spots = way->spots;
         mover_fill(&m->where[page], n, way->node);
+        if (way->spots && c->holey)
+                part_missing(m, c, page, page + n, UNKNOWN);
         if (way->all) {
-                for (size_t i = 0; i < n; i++)
-                        asked = add_question(m, asked, page + i, c->address + i * bytes);
-                return asked;
+                size_t *pick = m->ask_pick + asked;
+                void **addresses = m->ask_addresses + asked;
+                uint64_t address = c->address;
+                for (size_t i = 0; i < n; i++, address += bytes) {
+                        pick[i] = page + i;
+                        addresses[i] = (void *) (uintptr_t) address;
+                }
+                return asked + n;
         }
         for (uint64_t k = first / ASK_SHARE, spot; (spot = mover_spot(k)) < first + n; k++)
-                if (spot >= first)
+                if (spot >= first && m->where[page + (spot - first)] == way->node)
                         asked = add_question(m, asked, page + (spot - first), spot * bytes);
         return asked;
 }
 
+struct chosen {
+        size_t n, asked;
+        bool spots;  /* some of what is asked for tells more */
+        bool checks; /* something is known, or a block: what is answered is not all there is to know */
+};
+
 /* How many of the next candidates' pages fit into what is left of window and budget, and the addresses to ask for first. */
-static size_t choose(struct mover *m, uint64_t budget_pages, size_t *ret_asked, bool *ret_spots) {
+static struct chosen choose(struct mover *m, uint64_t budget_pages) {
         uint64_t pages = 0;
         size_t n = 0, asked = 0, n_max = WINDOW_PAGES - m->n_addresses;
-        *ret_spots = false;
+        bool any_spots = false, checks = false;
         for (size_t k = m->candidate; k < m->n_candidates && n < n_max; k++) {
                 struct mover_candidate *c = &m->candidates[k];
                 const struct way way = way_of(m, c);
@@ -95,7 +124,8 @@ static size_t choose(struct mover *m, uint64_t budget_pages, size_t *ret_asked, 
                         break;
                 if (asked + (block ? 2 : 1) > WINDOW_PAGES || (block && m->how != PAGES_HOME))
                         break;
-                *ret_spots |= way.spots;
+                any_spots |= way.spots;
+                checks |= block || way.node != UNKNOWN;
                 if (is_plain(c)) {
                         uint64_t fit = budget_pages > pages ? MAX2((budget_pages - pages) / way.pages, UINT64_C(1)) : 1;
                         size_t part = MIN2(MIN2((uint64_t) c->n, fit), MIN2(n_max - n, WINDOW_PAGES - asked));
@@ -117,20 +147,40 @@ static size_t choose(struct mover *m, uint64_t budget_pages, size_t *ret_asked, 
                         asked = add_question(m, asked, n, c->address + m->block_bytes - m->page_bytes);
                 n++;
         }
-        *ret_asked = asked;
-        return n;
+        return (struct chosen) { .n = n, .asked = asked, .spots = any_spots, .checks = checks };
+}
+
+/* Asks, and notes the answers. 0 or negative errno. */
+static int ask_plainly(struct mover *m, size_t asked) {
+        int r = asked > 0 ? mover_ask(m, asked, m->ask_addresses, m->ask_status) : 0;
+        int *where = m->where;
+        const int *status = m->ask_status;
+        const size_t *pick = m->ask_pick;
+        for (size_t k = 0; r >= 0 && k < asked; k++)
+                where[pick[k]] = status[k];
+        return r;
+}
+
+static inline int node_of_ends(int first, int last) {
+        if (first < 0 || last < 0)
+                return ENDS_MISSING;
+        return first == last ? first : ENDS_MIXED;
 }
 
 /* Asks, and notes the answers. 1: all were as they were known, or nothing was; 0: some were not; negative errno. */
-static int ask_chosen(struct mover *m, size_t asked) {
+static int ask_chosen(struct mover *m, const struct chosen *chosen) {
         const int *status = m->ask_status;
         const size_t *pick = m->ask_pick;
         bool as_known = true;
-        int r = asked > 0 ? mover_ask(m, asked, m->ask_addresses, m->ask_status) : 0;
-        for (size_t k = 0; r >= 0 && k < asked; k++) {
+        if (!chosen->checks) {
+                int r = ask_plainly(m, chosen->asked);
+                return r < 0 ? r : 1;
+        }
+        int r = chosen->asked > 0 ? mover_ask(m, chosen->asked, m->ask_addresses, m->ask_status) : 0;
+        for (size_t k = 0; r >= 0 && k < chosen->asked; k++) {
                 int *where = &m->where[pick[k]];
                 if (k > 0 && pick[k] == pick[k - 1]) { /* of a block: first and last */
-                        *where = *where == status[k] ? status[k] : -1;
+                        *where = node_of_ends(*where, status[k]);
                         continue;
                 }
                 as_known &= *where == UNKNOWN || *where == status[k];
@@ -142,23 +192,6 @@ static int ask_chosen(struct mover *m, size_t asked) {
 /* There is no page, or one of zeros, which some kernels do not tell apart. */
 static inline bool is_missing(int status) {
         return status == -ENOENT || status == -EFAULT;
-}
-
-/* Some pages of a block are missing; pagemap tells which. The others are on `node`. One candidate is all of the block that is under way. */
-static void part_missing(struct mover *m, const struct mover_candidate *c, size_t page, size_t end, int node) {
-        const uint64_t stop = c->address + (end - page) * m->page_bytes;
-        (void) mover_pagemap_entry(m, c->address, stop);
-        const uint64_t *entries = mover_pagemap_read(m, c->address, stop);
-        int *where = m->where;
-        if (entries) {
-                for (; page < end; page++, entries++)
-                        if (where[page] == UNKNOWN)
-                                where[page] = *entries & PAGEMAP_PRESENT ? node : -ENOENT;
-                return;
-        }
-        for (uint64_t a = c->address; page < end; page++, a += m->page_bytes)
-                if (where[page] == UNKNOWN)
-                        where[page] = mover_pagemap_entry(m, a, stop) & PAGEMAP_PRESENT ? node : -ENOENT;
 }
 
 /* Are the pages of both told by the same spots? */
@@ -193,14 +226,18 @@ static bool tell_block(struct mover *m, const struct mover_candidate *c, size_t 
         if (missing > 0) {
                 m->hole |= missing == n;
                 part_missing(m, c, page, end, node);
-        } else if (node != UNKNOWN)
+        } else if (node != UNKNOWN && !c->holey)
                 mover_fill(&m->where[page], end - page, node);
+        else if (node != UNKNOWN)
+                for (int *where = m->where; page < end; page++)
+                        where[page] = where[page] == UNKNOWN ? node : where[page];
         return node != UNKNOWN;
 }
 
 /* Tells where the first `n` pages are, block by block, from those that were asked for. What remains UNKNOWN is of blocks that are not told so. */
 static void tell_by_spots(struct mover *m, size_t n, size_t asked) {
         struct mover_candidate *c = &m->candidates[m->candidate];
+        const size_t *pick = m->ask_pick;
         for (size_t page = 0, k = 0; page < n;) {
                 struct mover_candidate *first = c;
                 const size_t begin = page, first_k = k;
@@ -208,8 +245,7 @@ static void tell_by_spots(struct mover *m, size_t n, size_t asked) {
                         page += c++->n;
                 while (page < n && are_of_one_block(m, first, c));
                 page = MIN2(page, n);
-                while (k < asked && m->ask_pick[k] < page)
-                        k++;
+                k += FIRST_NOT_BEFORE(i, asked - k, pick[k + i] < page);
                 if (!first->spots)
                         continue;
                 if (tell_block(m, first, begin, page, m->ask_status + first_k, k - first_k))
@@ -221,7 +257,7 @@ static void tell_by_spots(struct mover *m, size_t n, size_t asked) {
 /* Asks for all that is not known yet. 0 or negative errno. */
 static int ask_unknown(struct mover *m, size_t n) {
         const struct mover_candidate *c = &m->candidates[m->candidate];
-        int *where = m->where;
+        const int *where = m->where;
         size_t asked = 0;
         for (size_t page = 0; page < n; page += c++->n) {
                 const uint64_t bytes = mover_step_bytes(m, c->range);
@@ -231,25 +267,21 @@ static int ask_unknown(struct mover *m, size_t n) {
                         if (where[i] == UNKNOWN)
                                 asked = add_question(m, asked, i, address);
         }
-        int r = asked > 0 ? mover_ask(m, asked, m->ask_addresses, m->ask_status) : 0;
-        for (size_t k = 0; r >= 0 && k < asked; k++)
-                where[m->ask_pick[k]] = m->ask_status[k];
-        return r;
+        return ask_plainly(m, asked);
 }
 
 long mover_ask_next(struct mover *m, uint64_t budget_pages) {
         for (;;) {
-                bool spots;
-                size_t asked, n = choose(m, budget_pages, &asked, &spots);
-                int r = ask_chosen(m, asked);
+                const struct chosen chosen = choose(m, budget_pages);
+                int r = ask_chosen(m, &chosen);
                 if (r == 0) { /* then numa_maps is not believed any more */
                         m->trusts = m->spots = false;
                         continue;
                 }
-                if (r > 0 && spots) {
-                        tell_by_spots(m, n, asked);
-                        r = ask_unknown(m, n);
+                if (r > 0 && chosen.spots) {
+                        tell_by_spots(m, chosen.n, chosen.asked);
+                        r = ask_unknown(m, chosen.n);
                 }
-                return r < 0 ? r : (long) n;
+                return r < 0 ? r : (long) chosen.n;
         }
 }

@@ -30,6 +30,7 @@
  * service and its companions map the same file (host/maps.h); these alone are moved with MPOL_MF_MOVE_ALL. */
 #pragma once
 
+#include <errno.h>
 #include <limits.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -121,12 +122,15 @@ struct mover_candidate {
         bool tried : 1;  /* the first page of such a block, which may have moved when that was tried */
         bool hoped : 1;  /* all of these may be there, but that is not known */
         bool spots : 1;  /* some of it was asked for, which is to tell where the others of its block are */
+        bool mixed : 1;  /* of a block that has pages on two nodes: none tells the others */
+        bool holey : 1;  /* hoped, but some page of it is missing: pagemap is to tell which are */
 };
 
 /* A block that is to be gone over page by page. */
 struct missed {
         uint64_t address;
         uint32_t range;
+        bool mixed, holey; /* as above: what its ends have shown */
 };
 
 struct mover {
@@ -346,13 +350,16 @@ bool mover_has_more(const struct mover *m);
 void mover_probe_missed(struct mover *m);
 void mover_probe_hit(struct mover *m);
 /* A block is to be gone over page by page. */
-void mover_go_over(struct mover *m, uint64_t address, uint32_t range);
+void mover_go_over(struct mover *m, struct missed block);
 
 /* mover-ask.c */
 
+#define ENDS_MIXED   (-1) /* no status of the kernel's */
+#define ENDS_MISSING (-ENOENT)
+
 /* Asks where pages are. 0 or negative errno. */
 int mover_ask(struct mover *m, size_t n, void *const *addresses, int *status);
-/* Finds out where the next candidates' pages are, into `where`; of a block -1 where its ends are not on one node. Returns of how many pages: what fits into the window
+/* Finds out where the next candidates' pages are, into `where`; of a block ENDS_MIXED where its ends are on two nodes, ENDS_MISSING where one is missing. Returns of how many pages: what fits into the window
  * and the budget, and 0 where the first must be taken whole (PAGES_BALANCE, PAGES_INTERLEAVE); or negative errno. */
 long mover_ask_next(struct mover *m, uint64_t budget_pages);
 

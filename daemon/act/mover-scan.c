@@ -69,7 +69,7 @@ static inline void take_candidate(struct mover *m, const struct mover_candidate 
                 m->result.skipped_room_bytes += u->pages * m->page_bytes;
 }
 
-/* A block whose first and last pages are on this node; -1: they are not on the same. */
+/* A block whose first and last pages are on this node, or ENDS_MIXED, or ENDS_MISSING. */
 static void take_ends(struct mover *m, const struct mover_candidate *c, int node, uint64_t *used) {
         struct unit *u = unit_of(m, c, node);
         bool stubborn = stubborn_has_any(m->stubborn, &m->processes[m->current], c->address, c->address + m->block_bytes,
@@ -77,7 +77,7 @@ static void take_ends(struct mover *m, const struct mover_candidate *c, int node
         if (!stubborn && mover_is_misplaced(m, u) && add_unit(m, u))
                 *used += u->pages;
         else
-                mover_go_over(m, c->address, c->range);
+                mover_go_over(m, (struct missed) { c->address, c->range, node == ENDS_MIXED, node == ENDS_MISSING });
 }
 
 /* A block, where it must be known whether all of it lies on one node, and so may be a huge page. 0 or negative errno. */

@@ -147,7 +147,7 @@ int mover_settle(struct mover *m, struct unit *u, long rc, int status, int now) 
                 m->result.failed_gone += u->hoped ? 0 : u->probe ? 1 : u->pages;
         else if (u->probe) { /* whatever it was, the others of the block deserve a try of their own */
                 mover_probe_missed(m);
-                mover_go_over(m, u->address, u->range);
+                mover_go_over(m, (struct missed) { u->address, u->range, false, false });
         } else if (status == -EACCES)
                 m->result.failed_shared += u->pages;
         else if (status == -ENOMEM)
@@ -167,7 +167,7 @@ static void count_first(struct mover *m, const struct unit *u) {
         mover_unreserve(m, &rest);
         if (u->probe)
                 mover_probe_missed(m);
-        mover_go_over(m, u->address, u->range);
+        mover_go_over(m, (struct missed) { u->address, u->range, false, false });
 }
 
 /* The blocks in `pick`, of each of which some pages were asked for. */

@@ -64,13 +64,18 @@ static struct way way_of(const struct mover *m, const struct mover_candidate *c)
         return (struct way) { .pages = r->base_pages, .node = UNKNOWN, .all = !spots, .spots = spots };
 }
 
+/* The entries of a candidate's first `n` pages. NULL: there is no reading them, as the process ends. */
+static const uint64_t *read_pagemap(struct mover *m, const struct mover_candidate *c, size_t n) {
+        const uint64_t end = c->address + n * m->page_bytes;
+        (void) mover_pagemap_entry(m, c->address, end);
+        return mover_pagemap_read(m, c->address, end);
+}
+
 /* Some pages of a block are missing; pagemap tells which. The others are on `node`. One candidate is all of the block that is under way. */
 static void part_missing(struct mover *m, const struct mover_candidate *c, size_t page, size_t end, int node) {
-        const uint64_t stop = c->address + (end - page) * m->page_bytes;
         int *where = m->where;
-        (void) mover_pagemap_entry(m, c->address, stop);
-        const uint64_t *entries = mover_pagemap_read(m, c->address, stop);
-        if (!entries) { /* the process ends */
+        const uint64_t *entries = read_pagemap(m, c, end - page);
+        if (!entries) {
                 for (; page < end; page++)
                         where[page] = where[page] == UNKNOWN ? node : where[page];
                 return;
@@ -87,8 +92,6 @@ static size_t choose_of_run(struct mover *m, struct mover_candidate *c, size_t n
         const uint64_t bytes = mover_step_bytes(m, c->range), first = c->address / bytes;
         c->spots = way->spots;
         mover_fill(&m->where[page], n, way->node);
-        if (way->spots && c->holey)
-                part_missing(m, c, page, page + n, UNKNOWN);
         if (way->all) {
                 size_t *pick = m->ask_pick + asked;
                 void **addresses = m->ask_addresses + asked;
@@ -99,8 +102,9 @@ static size_t choose_of_run(struct mover *m, struct mover_candidate *c, size_t n
                 }
                 return asked + n;
         }
+        const uint64_t *entries = way->spots && c->holey ? read_pagemap(m, c, n) : NULL;
         for (uint64_t k = first / ASK_SHARE, spot; (spot = mover_spot(k)) < first + n; k++)
-                if (spot >= first && m->where[page + (spot - first)] == way->node)
+                if (spot >= first && (!entries || entries[spot - first] & PAGEMAP_PRESENT))
                         asked = add_question(m, asked, page + (spot - first), spot * bytes);
         return asked;
 }
@@ -223,14 +227,11 @@ static int node_of_spots(const struct mover *m, const int *status, size_t n, boo
 static bool tell_block(struct mover *m, const struct mover_candidate *c, size_t page, size_t end, const int *status, size_t n) {
         size_t missing;
         int node = node_of_spots(m, status, n, c->hoped, &missing);
-        if (missing > 0) {
+        if (missing > 0 || c->holey) {
                 m->hole |= missing == n;
                 part_missing(m, c, page, end, node);
-        } else if (node != UNKNOWN && !c->holey)
+        } else if (node != UNKNOWN)
                 mover_fill(&m->where[page], end - page, node);
-        else if (node != UNKNOWN)
-                for (int *where = m->where; page < end; page++)
-                        where[page] = where[page] == UNKNOWN ? node : where[page];
         return node != UNKNOWN;
 }
 

@@ -18,15 +18,13 @@
 /* What stops the parser where no more are kept. */
 #define RANGES_ENOUGH     (-ECANCELED)
 #define TEXT_BUFFER_BYTES (32 * KIB)
-/* Hardly any line of numa_maps is longer. */
-#define LINE_BYTES 512u
 /* Where no more than every so many-th mapping's end is to be found out, that is asked for it alone: a query costs as much as some lines. */
 #define QUERY_SHARE 4u
 /* See is_bound_to_show(). */
 #define SPOT_MUCH 16u
 #define SPOT_LESS 256u
 /* Mappings of up to so many pages are asked for whole: where one page of pagemap is read, the kernel goes through up to 512. */
-#define LITTLE_PAGES 64u
+#define LITTLE_PAGES 32u
 
 /* numa_maps */
 
@@ -117,11 +115,8 @@ static int read_numa_maps(struct mover *m, char *buffer) {
                 numa_maps_parser_new(m->topology->n_ids, m->page_bytes, on_mapping, m);
         if (!parser)
                 return -ENOMEM;
-        /* The kernel prints into a page of its own, and a line that does not fit, whose pages it has counted, again for the next read: unless what was to be read is
-         * full before (fs/seq_file.c). */
-        const size_t size = MIN2(m->page_bytes - LINE_BYTES, (uint64_t) TEXT_BUFFER_BYTES);
         for (;;) {
-                ssize_t n = read_some(fd, buffer, size);
+                ssize_t n = read_some(fd, buffer, TEXT_BUFFER_BYTES);
                 if (n < 0)
                         return (int) n;
                 int r = n == 0 ? numa_maps_parser_finish(parser) : numa_maps_parser_feed(parser, buffer, (size_t) n);

@@ -184,8 +184,8 @@ static void test_full_node_and_a_pattern(void **state) {
 static void test_little_mappings(void **state) {
         size_t off = 0;
         for (size_t k = 0; k < 50; k++) {
-                add(PID, BASE + k * MIB, 64, 2);
-                for (size_t i = 0; i < 64; i++) {
+                add(PID, BASE + k * MIB, 32, 2);
+                for (size_t i = 0; i < 32; i++) {
                         struct simulated_page *p = page_at(k * 256 + i);
                         p->node = i % 3 == 0 ? -1 : i % 7 == 0 ? 1 : 2;
                         off += p->node == 2;
@@ -200,7 +200,7 @@ static void test_little_mappings(void **state) {
         assert_int_equal(r.asked_pages, off);
         assert_int_equal(r.failed_gone, 0);
         assert_int_equal(simulated_pages_on(sim, PID, 2), 0);
-        assert_true(simulated_counts(sim)->ask_pages <= 50 * 64 + 8 * simulated_counts(sim)->move_calls);
+        assert_true(simulated_counts(sim)->ask_pages <= 50 * 32 + 16 * simulated_counts(sim)->move_calls);
 }
 
 /* One page of each ASK_SHARE is asked for. Of pages at home so many apart, whatever that number is, fewer than a hundredth of the others lie in blocks that do not show it. */

@@ -77,6 +77,8 @@ bool rule_is_apart(const struct planner *pl, size_t a, size_t b); /* rules by nu
 enum standing group_standing(const struct planner *pl, const struct group *g, const struct node_set *nodes, struct bar *ret);
 /* The same for one member, with the others of its group where they are: it must be there too. */
 enum standing job_standing(const struct planner *pl, const struct job *j, const struct node_set *nodes, struct bar *ret);
+/* May this group live there at all, by its rules and by what others leave to it? */
+bool group_may_be_on(const struct planner *pl, const struct group *g, const struct node_set *nodes);
 /* For a job without a group (follow, interleave): the nodes that others have for themselves. */
 struct node_set job_barred_nodes(const struct planner *pl, const struct job *j, struct bar *ret);
 /* What its rule alone says against this set, whatever others do. False: nothing. */

@@ -290,7 +290,7 @@ const struct scenario scenarios_hung[] = {
         { 136, "one-restored", "the same of one service", one_restored_while_hung },
         { 137, "waited-only", "who only waited for its turn has moved nothing of what others share", waited_only },
         { 142, "brought-along", "who shares what another brings waits for that", brought_along },
-        { 177, "restored-while-stuck", "memory nodes are given back once reading it returns", restored_while_stuck },
-        { 178, "narrowed-while-stuck", "… and narrowed", narrowed_while_stuck },
+        { 190, "restored-while-stuck", "memory nodes are given back once reading it returns", restored_while_stuck },
+        { 191, "narrowed-while-stuck", "… and narrowed", narrowed_while_stuck },
         { 0 },
 };

@@ -67,6 +67,7 @@ static void on_said(int priority, const char *message, char *const *fields, size
         r->n_stuck += strcmp(id, MESSAGE_ID_PROCESS_STUCK) == 0;
         r->n_restored += strcmp(id, MESSAGE_ID_RESTORED) == 0;
         r->n_restore_failed += strcmp(id, MESSAGE_ID_RESTORE_FAILED) == 0;
+        r->n_heard += r->listen && strstr(message, r->listen);
         r->n_warnings += priority <= LOG_WARNING;
         for (const char *c = message; *c; c++)
                 r->digest = (r->digest ^ (unsigned char) *c) * UINT64_C(0x100000001b3);
@@ -244,10 +245,10 @@ static uint64_t run_one(const struct scenario *s, uint64_t seed, bool verbose, c
         return r.digest;
 }
 
-static const struct scenario *const tables[] = { scenarios_place,  scenarios_trouble, scenarios_administrator, scenarios_waiting,
-                                                 scenarios_life,   scenarios_rules,   scenarios_told,          scenarios_events,
-                                                 scenarios_kernel, scenarios_pace,    scenarios_pressure,      scenarios_rest,
-                                                 scenarios_hung,   scenarios_killed,  scenarios_long };
+static const struct scenario *const tables[] = { scenarios_place,   scenarios_trouble, scenarios_refused, scenarios_administrator,
+                                                 scenarios_waiting, scenarios_life,    scenarios_rules,   scenarios_told,
+                                                 scenarios_events,  scenarios_kernel,  scenarios_pace,    scenarios_pressure,
+                                                 scenarios_rest,    scenarios_hung,    scenarios_killed,  scenarios_long };
 
 static const struct scenario *find(unsigned number) {
         for (size_t i = 0; i < ARRAY_SIZE(tables); i++)

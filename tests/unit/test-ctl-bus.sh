@@ -137,6 +137,11 @@ has_out '^numabalanced 0.1.0, running for 3h 20min$' status
 has_out '^Mode:  *changes are made$' status
 has_out '1 observed, 1 stable, 0 pending, 1 moving, 0 blocked' status
 has_out '^Cycle:  *every 10s, next in 3.4s, 120 so far$' status
+sed 's/"next_cycle_usec":3400000/"next_cycle_usec":36000000/' "$work/status.json" >"$work/late.json"
+mv "$work/status.json" "$work/soon.json" && mv "$work/late.json" "$work/status.json"
+expect 0 status
+has_out '^Cycle:  *every 10s, next in 36s (scan-cpu allows no more), 120 so far$' 'a cycle that has to wait'
+mv "$work/soon.json" "$work/status.json"
 has_out '^Woken by:  *pressure; so far timer 100, pressure 20$' status
 has_out '^Watched:  *2 services, 3 places for new ones, memory pressure of 1, CPU pressure of 2; 4 left out$' status
 has_out '^Moved:  *1.0G in 7 moves, 1 failed$' status
@@ -236,7 +241,7 @@ has_out '^UNIT  *RULE  *HOME  *NEXT  *TO MOVE  *CPUS  *GAIN  *WHEN  *REASON' pla
 has_out '^redis-server.service  *cache  *-  *1  *98.0M  *2-3  *52%  *now  *its memory is on node 3' plan
 has_out '^db.service  *db  *0  *0,2  *-  *-  *-  *blocked  *rule cache has' plan
 grep -q '^still.service' "$work/out" && fail "plan lists what stays as it is"
-has_out '^1 now, 0 later, 0 under way, 1 blocked; 98.0M to move; 1 stays as they are.$' plan
+has_out '^1 now, 0 later, 0 under way, 1 blocked; 98.0M to move; 1 stays as it is.$' plan
 has_out '^Mean distance: 15.5 now, 10.0 expected' plan
 expect 0 plan --no-legend
 [ "$(wc -l <"$work/out")" = 2 ] || fail "plan --no-legend: two lines"

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "act/cpuset.h"
 #include "act/json-text.h"
 #include "act/record-json.h"
 #include "core/util.h"
@@ -66,7 +67,12 @@ static void assert_same(const struct record *a, const struct record *b) {
                 assert_string_equal(x->cgroup, y->cgroup);
                 assert_string_equal(x->unit, y->unit);
                 assert_true(x->owner == y->owner && x->changed_cpus == y->changed_cpus && x->changed_mems == y->changed_mems);
-                assert_true(cpu_mask_equal(&x->ours.cpus, &y->ours.cpus) && cpu_mask_equal(&x->before.cpus, &y->before.cpus));
+                const struct cpuset_value *of_x[] = { &x->before, &x->ours, &x->seen },
+                                          *of_y[] = { &y->before, &y->ours, &y->seen };
+                for (size_t k = 0; k < ARRAY_SIZE(of_x); k++) {
+                        assert_true(!x->changed_cpus || cpuset_cpus_equal(of_x[k], of_y[k]));
+                        assert_true(!x->changed_mems || cpuset_mems_equal(of_x[k], of_y[k]));
+                }
         }
 }
 

@@ -47,6 +47,8 @@ ssize_t cycle_find(const struct cycle *c, const char *cgroup);
 
 /* Begins one, which is decided when all that it needs was read; where one is under way that one serves. 0, or a negative errno: none is. */
 int cycle_begin(struct manager *m);
+/* It could not be made, or (0) could be: said where it is news. */
+void cycle_tell_failed(struct manager *m, int error);
 /* What the loop does with what was read comes out of the budget for observing, too: from begin to end, without anything in between. The CPU time of this
  * thread so far, in µs. */
 uint64_t cycle_loop_begin(const struct manager *m);
@@ -102,7 +104,7 @@ uint64_t cycle_company_moved_usec(const struct manager *m, const struct cycle *c
 /* cycle-rest.c: a service that did nothing since its memory map was read is not read again */
 
 /* Keeps what a read found; `s` is as the screen left it, `companions_key` who its companions were. Takes `map` where it is kept (then it is NULL afterwards). */
-void rest_keep(struct service_note *n, const struct service_sample *s, unsigned n_ids, uint64_t began_usec,
+void rest_keep(const struct manager *m, struct service_note *n, const struct service_sample *s, uint64_t began_usec,
                uint64_t companions_key, struct deep_sample **map);
 /* What the service's memory map said, borrowed from the note; NULL where that may no longer be so. */
 const struct deep_sample *rest_find(const struct manager *m, const struct service_note *n, const struct service_sample *s,

@@ -157,6 +157,8 @@ bool guard_bars(const struct job *j, const struct option *home, const struct opt
 /* Expected distance of each node's memory from the CPUs that the job would have (pl->cpus, with so many cores): a row of the matrix, or mixed. */
 const double *expected_far(struct planner *pl, const struct job *j, double n_cores, const double *matrix, double *mixed);
 void option_evaluate(struct planner *pl, const struct job *j, const struct node_set *nodes, struct option *ret);
+/* Right after that, with other bytes_then, incoming and bytes_in than it found: what depends on these, and the cost. */
+void option_weigh_again(struct planner *pl, const struct job *j, struct option *o);
 /* The same terms for where the service is now, CPUs free. */
 double present_cost(const struct planner *pl, const struct job *j, double *ret_distance);
 /* All its terms: distance, load_cost, bandwidth_cost, fill_cost, cost. */
@@ -286,3 +288,5 @@ void text_given_up(struct strbuf *b, const struct job *j);
 void text_bytes(struct strbuf *b, uint64_t bytes);               /* "120M" */
 void text_nodes(struct strbuf *b, const struct node_set *nodes); /* "node 2", "nodes 0-1" */
 void text_duration(struct strbuf *b, uint64_t usec);             /* "40s", "9min" */
+/* A distance or a cost, as it is told to others: with four decimals (report/view.c). Who writes tenths of that writes the same here as elsewhere. */
+double told(double value);

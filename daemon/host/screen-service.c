@@ -56,11 +56,14 @@ static int add_value(struct string_list *l, const char *value) {
 static void set_allowed(struct reading *r) {
         const struct topology *t = r->screen->observer->topology;
         struct service_sample *s = &r->service.sample;
-        if (r->cpuset.have_cpus)
+        if (r->cpuset.have_cpus) {
                 s->effective_cpu_nodes = topology_nodes_of_cpus(t, &r->cpuset.effective_cpus);
+                s->n_effective_cpus = cpu_mask_count(&r->cpuset.effective_cpus);
+        }
         if (node_set_is_empty(&s->effective_cpu_nodes)) {
                 /* No cpuset, or one of another machine than this topology (which can be synthetic). */
                 r->cpuset.have_cpus = false;
+                s->n_effective_cpus = 0;
                 s->effective_cpu_nodes = topology_nodes_with_cpus(t);
         }
         NODE_SET_FOREACH (id, &s->effective_cpu_nodes) {
@@ -69,6 +72,18 @@ static void set_allowed(struct reading *r) {
                         cpu_mask_and(&cpus, &r->cpuset.effective_cpus);
                 r->service.allowed_cpus[id] = MAX2(cpu_mask_count(&cpus), 1u); /* 1: isolated CPUs alone */
         }
+}
+
+/* What the cgroup above has of the nodes that some of its CPUs are on, and its own cpuset leaves out. */
+static bool leaves_out_cpus(const struct reading *r) {
+        const struct topology *t = r->screen->observer->topology;
+        NODE_SET_FOREACH (id, &r->service.sample.effective_cpu_nodes) {
+                struct cpu_mask cpus = t->nodes[id].cpus;
+                cpu_mask_and(&cpus, &r->cpuset.parent_cpus);
+                if (!cpu_mask_is_subset(&cpus, &r->cpuset.effective_cpus))
+                        return true;
+        }
+        return false;
 }
 
 static void set_allowed_mems(struct reading *r) {
@@ -206,6 +221,7 @@ static void read_cgroup_files(struct reading *r, const char *cgroup) {
         s->admin_mems = r->cpuset.narrows_mems && !(ours && ours->mems);
         s->whole_cpus = !r->cpuset.narrows_cpus;
         s->whole_mems = !r->cpuset.narrows_mems;
+        s->partial_cpus = r->cpuset.narrows_cpus && r->cpuset.have_cpus && leaves_out_cpus(r);
 }
 
 static void match_rule(struct reading *r, const char *unit, const char *slice) {

@@ -154,6 +154,7 @@ struct sim_totals {
         unsigned n_cpuset_writes;
         uint64_t n_events; /* told early to the manager, or held back for it */
         double locality;   /* of all that was managed, by CPU time, since the start */
+        bool any_placed;   /* anything was, or there is no such locality */
 };
 
 struct sim;
@@ -211,6 +212,9 @@ size_t sim_n_services(const struct sim *s);
 struct sim_service *sim_service(const struct sim *s, size_t i); /* sorted by cgroup, ended ones too */
 /* Somebody writes the cgroup's files, as an administrator does; NULL leaves alone, an empty set clears. */
 int sim_write_cpuset(struct sim *s, struct sim_service *service, const struct cpu_mask *cpus, const struct node_set *mems);
+/* The same of the slice that it is in; empty: all. */
+void sim_restrict_slice(struct sim *s, struct sim_service *service, const struct node_set *cpu_nodes,
+                        const struct node_set *mems);
 
 /* What there is. */
 uint64_t sim_bytes(const struct sim *s, const struct sim_service *service);

@@ -2,6 +2,8 @@
 /* Scenarios of an administrator who sets cpusets himself: before ours, after, and in the middle. What he sets stays, and is not given back for him. */
 #include "scenario.h"
 
+#include <string.h>
+
 #define ALL_COMPACT "rules:\n- {name: all, match: {unit: '*'}, place: compact}\n"
 
 /* The administrator sets CPUs himself in the middle of it: they stay as he set them. */
@@ -94,6 +96,119 @@ static void administrator_midway(struct run *r) {
         expect(r, kept, "the administrator's were changed on leaving");
 }
 
+/* He restricts the slice that the service is in, after it was given a home elsewhere: what that leaves is where it lives from then on, and of what we
+ * had set nothing is left, which would come into force again with the end of it. */
+static void administrator_slice(struct run *r) {
+        bool strict = dice(r, 2) == 0;
+        machine(r, 4, 8, 16 * GIB);
+        rules(r, strict ? "rules:\n- {name: all, match: {unit: '*'}, place: compact, memory: strict}\n" : ALL_COMPACT);
+        struct sim_service *v = service(r, "app.service", 2, 2 * GIB, 0);
+        v->spec.owner = dice(r, 2) == 0 ? OWNER_CGROUPFS : OWNER_SYSTEMD;
+        struct node_set left = node_set_of(2), all = { 0 };
+        pass(r, MINUTES(20));
+        expect_home_count(r, v, 1);
+        sim_restrict_slice(r->sim, v, &left, strict ? &left : &all);
+        pass(r, HOURS(3));
+        expect_local(r, v, 0.99);
+        expect(r, r->n_decisions <= 4 && r->n_warnings == 0, "%u decisions and %u warnings for one change of home",
+               r->n_decisions, r->n_warnings);
+        struct node_set may = cpu_nodes(r, v);
+        expect(r, node_set_equal(&may, &left), "it does not run where its slice may");
+        sim_restrict_slice(r->sim, v, &all, &all);
+        may = cpu_nodes(r, v);
+        expect(r, node_set_has(&may, 2) || node_set_count(&may) == 4,
+               "a cpuset of ours for a home that it has not got came into force");
+        pass(r, HOURS(1));
+        expect_local(r, v, 0.99);
+}
+
+/* He gives it a memory policy (NUMAPolicy=) that has nothing to do with the home it had, and starts it again: whoever is left alone is left alone, and
+ * not held on CPUs that we chose for memory it has no more. */
+static void administrator_policy(struct run *r) {
+        on_disk(r);
+        machine(r, 4, 8, 16 * GIB);
+        rules(r, dice(r, 2) == 0 ? ALL_COMPACT : "rules:\n- {name: all, match: {unit: '*'}, place: compact, memory: strict}\n");
+        struct sim_spec p = spec("app.service", 2, 2 * GIB);
+        p.start = node_set_of(0);
+        struct sim_service *v = add(r, &p);
+        pass(r, MINUTES(10));
+        expect_home_count(r, v, 1);
+        sim_end(r->sim, v);
+        v->policy = strdup("bind:3"); /* freed with the service */
+        v->spec.policy = v->policy;
+        v->spec.start = node_set_of(3);
+        expect(r, sim_restart(r->sim, v) >= 0, "it cannot be started");
+        pass(r, MINUTES(45)); /* narrowed memory nodes keep it where it was, so that nothing but the time has its map read */
+        struct node_set may = cpu_nodes(r, v);
+        expect(r, node_set_has(&may, 3) && node_set_has(&v->allowed_mems, 3),
+               "it is kept away from the memory that it was bound to");
+        expect(r, sim_manager(r->sim)->record->n_entries == 0, "something is still on record");
+}
+
+#define TO_NODE(n, more)                                                                                                         \
+        "daemon: {on-exit: restore" more "}\nrules:\n- {name: n, match: {unit: '*'}, place: nodes, nodes: '" n                   \
+        "', memory: strict}\n"
+
+/* Between the look that a first change is decided on and that change: memory maps take their time. */
+static void between(struct run *r, const char *unit, bool of_mems, enum owner owner) {
+        struct sim_service *v = service(r, unit, 2, 2 * GIB, 0);
+        struct manager *m = sim_manager(r->sim);
+        struct node_set nodes = node_set_of(2);
+        struct cpu_mask cpus = { 0 };
+        cpu_mask_add(&cpus, 3);
+        v->spec.owner = owner;
+        v->map_usec = SECONDS(3);
+        rules(r, TO_NODE("1", ", dry-run: true"));
+        pass(r, MINUTES(1));
+        rules(r, TO_NODE("1", ""));
+        while (m->n_deep_pending == 0 || m->cycle->config != m->config)
+                pass(r, SECONDS(1) / 10);
+        expect(r, sim_write_cpuset(r->sim, v, of_mems ? NULL : &cpus, of_mems ? &nodes : NULL) >= 0, "cannot write its cpuset");
+        pass(r, HOURS(1));
+        expect(r, of_mems ? node_set_equal(&v->configured.mems, &nodes) : cpu_mask_equal(&v->configured.cpus, &cpus),
+               "the administrator's were changed");
+        if (!of_mems)
+                expect(r, sim_bytes_on(v, 1) == sim_bytes(r->sim, v), "no new plan was made that leaves its CPUs alone");
+        (void) sim_stop_manager(r->sim);
+        expect(r, of_mems ? node_set_equal(&v->configured.mems, &nodes) : cpu_mask_equal(&v->configured.cpus, &cpus),
+               "the administrator's were changed on leaving");
+        sim_end(r->sim, v);
+}
+
+static void administrator_between(struct run *r) {
+        on_disk(r);
+        machine(r, 4, 8, 16 * GIB);
+        static const char *const units[] = { "a.service", "b.service", "c.service", "d.service" };
+        for (unsigned i = 0; i < ARRAY_SIZE(units); i++) {
+                rules(r, "rules: []\n");
+                between(r, units[i], i & 1, i & 2 ? OWNER_CGROUPFS : OWNER_SYSTEMD);
+        }
+        expect(r, r->n_warnings == 0, "%u times said that something is wrong", r->n_warnings);
+}
+
+/* Some of the CPUs that it has of us: not all of a node's, as ours are, but of no other node. It does not go along when its home is another. */
+static void administrator_within(struct run *r) {
+        on_disk(r);
+        machine(r, 4, 8, 16 * GIB);
+        struct sim_service *v = service(r, "app.service", 2, 2 * GIB, 0);
+        struct node_set home = node_set_of(1);
+        struct cpu_mask cpus;
+        rules(r, TO_NODE("1", ""));
+        pass(r, MINUTES(5));
+        expect(r, v->configured.cpus_set, "its CPUs were not restricted");
+        topology_cpus_of(sim_topology(r->sim), &home, &cpus);
+        cpus.words[0] &= UINT64_C(0x0f0f0f0f0f0f0f0f);
+        expect(r, sim_write_cpuset(r->sim, v, &cpus, NULL) >= 0, "cannot write its cpuset");
+        pass(r, MINUTES(5));
+        rules(r, TO_NODE("2", ""));
+        pass(r, HOURS(1));
+        expect(r, cpu_mask_equal(&v->configured.cpus, &cpus), "the administrator's CPUs were changed");
+        expect(r, sim_bytes_on(v, 2) == sim_bytes(r->sim, v), "its memory did not follow the rule");
+        expect(r, r->n_warnings == 0, "%u times said that something is wrong", r->n_warnings);
+        (void) sim_stop_manager(r->sim);
+        expect(r, cpu_mask_equal(&v->configured.cpus, &cpus), "the administrator's CPUs were changed on leaving");
+}
+
 /* The slice leaves nodes 1 and 2. Restricted to the one by us, it is crowded there: it goes to the other, and not to those that are empty but not allowed. */
 static void inside_slice_crowded(struct run *r) {
         machine(r, 4, 8, 16 * GIB);
@@ -141,12 +256,17 @@ static void set_inside(struct run *r) {
 }
 
 const struct scenario scenarios_administrator[] = {
+        { 196, "administrator-policy", "who is given a policy of its own is given back what he had", administrator_policy },
+        { 195, "administrator-slice", "what the administrator leaves a slice is where its services live", administrator_slice },
         { 24, "administrator", "what the administrator sets stays", administrator },
         { 171, "administrator-first", "what the administrator sets while ours waits for its turn stays", administrator_first },
         { 172, "administrator-midway", "what the administrator sets during a move stays", administrator_midway },
-        { 173, "inside-slice-crowded", "restricted by us inside a slice that allows two nodes: no further than that",
+        { 197, "administrator-between", "what the administrator sets between a look and the first change stays",
+          administrator_between },
+        { 174, "administrator-within", "a part of what we set is not ours", administrator_within },
+        { 175, "inside-slice-crowded", "restricted by us inside a slice that allows two nodes: no further than that",
           inside_slice_crowded },
-        { 174, "set-inside", "CPUs given to cgroups inside of a service, and services inside of one: these are left alone",
+        { 176, "set-inside", "CPUs given to cgroups inside of a service, and services inside of one: these are left alone",
           set_inside },
         { 0 },
 };

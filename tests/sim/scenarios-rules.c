@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Scenarios of what rules can ask for beside a place: which nodes, and who with whom; kept while services come, grow and go. */
+#include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "scenario.h"
 
@@ -254,6 +257,26 @@ static void together_one_by_one(struct run *r) {
         expect_good_manners(r);
 }
 
+/* What is wrong with the new rules is told with its place, and the old ones stay in force as a whole. */
+static void rejected(struct run *r) {
+        static const char wrong[] = "daemon: {dry-run: true}\n"
+                                    "rules:\n- {name: here, match: {unit: '*'}, place: nodes, nodes: '7'}\n";
+        machine(r, 2, 8, 16 * GIB);
+        rules(r, "rules:\n- {name: here, match: {unit: '*'}, place: nodes, nodes: '1'}\n");
+        char *why = NULL;
+        r->listen = "rules:3:";
+        if (sim_set_config(r->sim, "rules", wrong, strlen(wrong)) < 0)
+                abort();
+        int k = manager_reload(sim_manager(r->sim), &why);
+        expect(r, k == -EBADMSG && why && strstr(why, "rules:3:"), "%d: %s", k, why ? why : "not said why");
+        expect(r, r->n_heard > 0, "not in the journal");
+        free(why);
+        struct sim_service *v = service(r, "app.service", 2, 2 * GIB, 0);
+        pass(r, MINUTES(5));
+        expect_local(r, v, 0.99);
+        expect(r, sim_bytes_on(v, 1) == 2 * GIB, "not where the old rules have it");
+}
+
 const struct scenario scenarios_rules[] = {
         { 40, "allowed", "allowed-nodes and avoid-nodes, crowded", allowed },
         { 41, "apart", "replicas apart, through an end and a new beginning", apart },
@@ -264,7 +287,8 @@ const struct scenario scenarios_rules[] = {
         { 47, "wide", "a reload that asks for two nodes instead of one", wide },
         { 48, "lent", "shared memory that another is charged with, moved for both", lent },
         { 46, "held-apart", "CPUs held on two nodes: no running after threads", held_apart },
-        { 177, "together-one-by-one", "services that share a home are moved one after the other, among many others",
+        { 194, "together-one-by-one", "services that share a home are moved one after the other, among many others",
           together_one_by_one },
+        { 185, "rejected", "rules with a mistake: the old ones stay", rejected },
         { 0 },
 };

@@ -49,6 +49,7 @@ static int fx_after_each(void *context, env_callback callback, void *userdata) {
 }
 
 static int fx_leave(void *context, int status) {
+        fx.n_left++;
         return 0;
 }
 
@@ -156,10 +157,29 @@ void fx_pass(uint64_t usec) {
         }
 }
 
+int fx_try_manager(void) {
+        fx.options.runtime_dir = fx.directory;
+        int r = manager_new(&fx.options, &fx.env, &fx.manager);
+        return r < 0 ? r : manager_start(fx.manager);
+}
+
 void fx_start_manager(void) {
-        struct manager_options options = { .runtime_dir = fx.directory };
-        assert_int_equal(manager_new(&options, &fx.env, &fx.manager), 0);
-        assert_int_equal(manager_start(fx.manager), 0);
+        assert_int_equal(fx_try_manager(), 0);
+}
+
+void fx_make_record(void) {
+        static const struct target t = { .cgroup = "/system.slice/managed.service",
+                                         .unit = "managed.service",
+                                         .owner = OWNER_SYSTEMD };
+        _cleanup_free_ char *path = format_string("%s/record.json", fx.directory);
+        struct cpuset_change c = { .change_mems = true, .value.mems_set = true };
+        struct cpuset_state now;
+        struct record *r;
+        node_set_add(&c.value.mems, 0);
+        assert_int_equal(record_open(path, &r), 0);
+        assert_int_equal(fx_get_cpuset(NULL, &t, &now), 0);
+        assert_int_equal(record_before_change(r, &t, &now, &c), 0);
+        record_free(r);
 }
 
 void fx_connect(void) {

@@ -33,6 +33,8 @@ extern struct manager_fixture {
         struct manager *manager;
         sd_bus *client; /* whoever is at the other end of the manager's bus */
         char directory[64];
+        struct manager_options options; /* of the next manager; its runtime directory is that one */
+        unsigned n_left;                /* so often it has ended its loop */
         uint64_t now;
         unsigned n_screens, n_changes;
         bool accept_changes;     /* of cpusets: counted, and have no effect */
@@ -102,6 +104,9 @@ int fx_teardown(void **state);
 
 void fx_connect(void); /* the manager to come and the client, by a bus of their own; done by setup */
 void fx_start_manager(void);
+int fx_try_manager(void); /* … which may fail: the error of that */
+/* managed.service's memory nodes were narrowed by another run. */
+void fx_make_record(void);
 void fx_stop_manager(void);
 /* Ends this manager and begins another on the same machine, as a restart of the daemon does. */
 void fx_restart(void);

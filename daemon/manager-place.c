@@ -58,7 +58,7 @@ static const char *hold_reason(const struct turn *t) {
         if (m->paused)
                 return "paused by the administrator";
         if (n->held)
-                return "restored by the administrator, waits for resume";
+                return MANAGER_HELD_TEXT;
         if (n->restoring)
                 return "its former cpusets are being restored";
         if (service_note_hangs(n)) /* also where memory runs short */

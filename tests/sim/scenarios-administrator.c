@@ -255,6 +255,25 @@ static void set_inside(struct run *r) {
         expect_good_manners(r);
 }
 
+/* What was restored is listed so at once, also where the last look, which can be minutes old, found it at home. */
+static void restored_is_listed(struct run *r) {
+        machine(r, 4, 8, 16 * GIB);
+        rules(r, ALL_COMPACT);
+        struct sim_service *v = service(r, "app.service", 2, 2 * GIB, 0);
+        pass(r, HOURS(1));
+        expect_home_count(r, v, 1);
+        for (unsigned when = 0; when < 2; when++) {
+                if (when == 0)
+                        expect(r, manager_restore_request(sim_manager(r->sim), "app.service", NULL) >= 0, "not begun");
+                pass(r, when == 0 ? SECONDS(1) : HOURS(1));
+                struct json_object *list = manager_list_json(sim_manager(r->sim)), *reason = NULL;
+                (void) json_object_object_get_ex(json_object_array_get_idx(list, 0), "reason", &reason);
+                const char *text = reason ? json_object_get_string(reason) : "";
+                expect(r, strstr(text, MANAGER_HELD_TEXT), "listed as: %s", text);
+                json_object_put(list);
+        }
+}
+
 const struct scenario scenarios_administrator[] = {
         { 196, "administrator-policy", "who is given a policy of its own is given back what he had", administrator_policy },
         { 195, "administrator-slice", "what the administrator leaves a slice is where its services live", administrator_slice },
@@ -268,5 +287,6 @@ const struct scenario scenarios_administrator[] = {
           inside_slice_crowded },
         { 176, "set-inside", "CPUs given to cgroups inside of a service, and services inside of one: these are left alone",
           set_inside },
+        { 185, "restored-is-listed", "what was restored is listed so at once", restored_is_listed },
         { 0 },
 };

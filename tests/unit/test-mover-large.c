@@ -152,7 +152,7 @@ static void test_spots(void **state) {
         assert_int_equal(simulated_counts(sim)->moved_home_pages, 0);
         assert_true(simulated_counts(sim)->ask_pages < n * 3 / 4);
 
-        static const size_t every[] = { 3, 10, 16, 17, 40, 100, 200, 256, 300, 2000 };
+        static const size_t every[] = { 3, 5, 10, 11, 13, 16, 17, 40, 100, 200, 256, 300, 2000 };
         for (size_t k = 0; k < ARRAY_SIZE(every); k++) {
                 uint64_t start = BASE + (k + 1) * GIB, before = simulated_counts(sim)->moved_home_pages;
                 add(PID, start, n, 1);

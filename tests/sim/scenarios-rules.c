@@ -289,6 +289,6 @@ const struct scenario scenarios_rules[] = {
         { 46, "held-apart", "CPUs held on two nodes: no running after threads", held_apart },
         { 194, "together-one-by-one", "services that share a home are moved one after the other, among many others",
           together_one_by_one },
-        { 185, "rejected", "rules with a mistake: the old ones stay", rejected },
+        { 220, "rejected", "rules with a mistake: the old ones stay", rejected },
         { 0 },
 };

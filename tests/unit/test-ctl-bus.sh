@@ -248,7 +248,7 @@ expect 0 plan --no-legend
 expect 0 plan --json=short
 json 'len(v["services"]) == 3 and v["services"][1]["cpus"] is None and v["totals"]["bytes_to_move"] == 102760448'
 mv "$work/plan.json" "$work/plan.away"
-expect 1 plan && has_err 'could not be observed' 'plan of a machine that cannot be observed'
+expect 1 plan && has_err '^numabalancectl: The machine could not be observed' 'plan of a machine that cannot be observed'
 echo '{"dry_run":true,"services":[],"totals":{"services":0}}' >"$work/plan.json"
 expect 0 plan && has_out '0 now' plan && has_out 'dry run' plan
 mv "$work/plan.away" "$work/plan.json"

@@ -95,13 +95,16 @@ static int run(char **arguments, const struct options *o) {
                 .deep_usec = DEEP_USEC,
         };
         struct capture capture;
-        _cleanup_free_ char *why = NULL, *directory = directory_name(arguments[0]);
+        _cleanup_free_ char *why = NULL, *config_file = NULL, *directory = directory_name(arguments[0]);
         if (!directory)
                 return out_error(EXIT_USAGE, "%s is no name for a file", arguments[0]);
         if (faccessat(AT_FDCWD, arguments[0], F_OK, AT_SYMLINK_NOFOLLOW) == 0)
                 return out_error(EXIT_FAILURE, "%s is there already", arguments[0]);
         if (geteuid() != 0)
                 return out_error(EXIT_FAILURE, "not permitted: only root may read every service's memory map");
+        if (client_config_file(&config_file) < 0)
+                return out_error(EXIT_FAILURE, "out of memory");
+        options.config_file = config_file;
         options.history = ask_daemon();
         int r = capture_take(&options, &capture, &why);
         json_object_put(options.history);
@@ -112,7 +115,7 @@ static int run(char **arguments, const struct options *o) {
         r = write_archive(&capture, arguments[0], directory);
         if (r == EXIT_SUCCESS && o->json != JSON_OFF) {
                 _cleanup_json_ struct json_object *value = json_object_new_object();
-                json_put(&value, "file", json_object_new_string(arguments[0])); /* as it was given: not cleaned */
+                json_put_exact(&value, "file", arguments[0]); /* as it was given: not cleaned */
                 json_put_int(&value, "files", capture.n_items);
                 json_put_int(&value, "services", capture.n_services);
                 json_put_int(&value, "managed", capture.n_managed);
@@ -136,7 +139,9 @@ const struct verb verb_capture = {
         .help = "Looks at the machine twice, five seconds apart, as the daemon does, and writes everything that was read for it "
                 "into FILE, a tar "
                 "archive, with the configuration and the plan that follows: numabalanced --once --dry-run --root DIRECTORY makes "
-                "the same plan of it anywhere. Where the daemon runs, what it remembers comes along. Command lines, "
+                "the same plan of it anywhere. Where the daemon runs, what it remembers comes along, and the configuration is "
+                "the one that it was "
+                "told to read. Command lines, "
                 "environments, names of mapped files and the contents of memory are "
                 "not in it; names of units, "
                 "of processes and the configuration are. For root; needs no daemon and changes nothing.",

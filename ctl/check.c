@@ -26,14 +26,17 @@ static struct json_object *lines_json(const struct config_errors *errors) {
         return lines;
 }
 
+/* `daemons`: the file that the daemon was told to read instead of the standard ones; NULL: it was not, or another was asked for. */
 static int answer(const struct config *config, const struct config_errors *errors, const struct config_errors *warnings,
-                  const struct options *o) {
+                  const char *daemons, const struct options *o) {
         if (o->json != JSON_OFF) {
                 _cleanup_json_ struct json_object *value = json_object_new_object();
                 json_put_bool(&value, "valid", config);
                 json_put_int(&value, "rules", config ? config->n_rules : 0);
                 json_put(&value, "errors", lines_json(errors));
                 json_put(&value, "warnings", lines_json(warnings));
+                if (daemons)
+                        json_put_exact(&value, "file", daemons);
                 return value ? out_json(value, o) : out_error(EXIT_FAILURE, "out of memory");
         }
         for (size_t i = 0; i < errors->n_lines; i++)
@@ -41,7 +44,8 @@ static int answer(const struct config *config, const struct config_errors *error
         for (size_t i = 0; i < warnings->n_lines; i++)
                 (void) fprintf(stderr, "%s\n", warnings->lines[i]);
         if (config && o->legend)
-                (void) printf("Configuration is fine: %zu rule%s%s.\n", config->n_rules, config->n_rules == 1 ? "" : "s",
+                (void) printf("Configuration%s%s%s is fine: %zu rule%s%s.\n", daemons ? " of the running daemon (" : "",
+                              daemons ? daemons : "", daemons ? ")" : "", config->n_rules, config->n_rules == 1 ? "" : "s",
                               warnings->n_lines > 0 ? ", with warnings" : "");
         return out_finish();
 }
@@ -68,11 +72,14 @@ static int run(char **arguments, const struct options *o) {
         /* Without a topology node numbers cannot be checked, all else can. */
         if (host_open(described_root(), &host) < 0 || topology_load(host, &topology) < 0)
                 (void) out_error(0, "cannot read the topology, node numbers are not checked");
-        struct config_source source = { .root = "/", .main_file = arguments[0], .topology = topology };
+        _cleanup_free_ char *daemons = NULL;
+        if (!arguments[0] && client_config_file(&daemons) < 0)
+                return out_error(EXIT_FAILURE, "out of memory");
+        struct config_source source = { .root = "/", .main_file = daemons ? daemons : arguments[0], .topology = topology };
         int r = config_load(&source, &config, &errors);
         if (r >= 0 && topology && !describes_another_machine())
                 r = find_warnings(host, config, topology, &warnings);
-        int written = r == -ENOMEM ? out_error(EXIT_FAILURE, "out of memory") : answer(config, &errors, &warnings, o);
+        int written = r == -ENOMEM ? out_error(EXIT_FAILURE, "out of memory") : answer(config, &errors, &warnings, daemons, o);
         config_errors_done(&errors);
         config_errors_done(&warnings);
         if (r == -ENOMEM)
@@ -85,7 +92,9 @@ const struct verb verb_check = {
         .arguments = "[FILE]",
         .max_arguments = 1,
         .summary = "look for errors in the configuration",
-        .help = "Reads the configuration as the daemon would, or just FILE, and prints each error as file:line:column with what "
+        .help = "Reads the configuration as the daemon would (of one that runs with a --config of its own just that file), or "
+                "just "
+                "FILE, and prints each error as file:line:column with what "
                 "was expected there; and a warning for each rule whose moves the kernel's own balancing would undo. Needs no "
                 "daemon and changes nothing. Exit status 78: there are errors.",
         .run = run,

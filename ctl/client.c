@@ -2,6 +2,7 @@
 /* Calls to the daemon over the system bus, and what their failures mean to whom calls us. */
 #include "client.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <systemd/sd-bus.h>
@@ -11,6 +12,7 @@
 #include "report/bus-names.h"
 #include "report/bus.h"
 #include "report/format.h"
+#include "report/json.h"
 
 /* A bus that takes the connection and says nothing keeps libsystemd waiting for a minute and a half. */
 #define OPEN_USEC  (25 * USEC_PER_SEC) /* as long as a call is given */
@@ -117,15 +119,37 @@ bool client_is_running(void) {
         return client_open_aside(&bus) >= 0 && has_daemon(bus);
 }
 
-bool client_balancing_before(uint64_t *ret) {
+/* What it says of itself, to be put; NULL: nobody can be asked. `ret_running`: there is one. */
+static struct json_object *ask_status(bool *ret_running) {
         _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-        _cleanup_json_ struct json_object *status = NULL;
+        struct json_object *status;
+        *ret_running = client_open_aside(&bus) >= 0 && has_daemon(bus);
+        if (!*ret_running || sd_bus_call_method(bus, BUS_NAME, BUS_PATH, BUS_INTERFACE, "Status", NULL, &reply, NULL) < 0 ||
+            bus_read_json(reply, &status) < 0)
+                return NULL;
+        return status;
+}
+
+bool client_balancing_before(uint64_t *ret) {
+        bool running;
         struct json_object *before;
-        if (client_open_aside(&bus) < 0 || !has_daemon(bus) ||
-            sd_bus_call_method(bus, BUS_NAME, BUS_PATH, BUS_INTERFACE, "Status", NULL, &reply, NULL) < 0 ||
-            bus_read_json(reply, &status) < 0 || !json_object_object_get_ex(status, "kernel_balancing_before", &before))
+        _cleanup_json_ struct json_object *status = ask_status(&running);
+        if (!json_object_object_get_ex(status, "kernel_balancing_before", &before))
                 return false;
         *ret = get_u64(status, "kernel_balancing_before");
         return true;
+}
+
+int client_config_file(char **ret) {
+        bool running;
+        char *file = NULL;
+        _cleanup_json_ struct json_object *status = ask_status(&running);
+        if (running && !status)
+                (void) out_error(0, "the daemon does not answer: if it has a --config of its own, that is not what is read here");
+        int r = status ? json_get_exact(status, "config_file", &file) : 0;
+        if (r == -ENOMEM)
+                return r;
+        *ret = r < 0 ? NULL : file;
+        return 0;
 }

@@ -14,6 +14,9 @@
 int client_call(const char *member, uint64_t timeout_usec, struct json_object **ret, char **ret_error, const char *types, ...);
 /* Has the daemon switched the kernel's own balancing off, and what was it before? False also where nobody can be asked. Says nothing. */
 bool client_balancing_before(uint64_t *ret);
+/* The one file that the running daemon has its configuration from (its --config), to be freed; NULL: it reads the standard places, or there is none, or it is too old to say. That
+ * it runs and does not answer is said. 0 or -ENOMEM. */
+int client_config_file(char **ret);
 /* Is there a daemon to ask? Says nothing. */
 bool client_is_running(void);
 /* The system bus, for what is nice to know: two seconds for opening it and for each call. 0, -ETIMEDOUT: it does not answer, or another negative errno. Says

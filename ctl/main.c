@@ -153,8 +153,13 @@ int main(int argc, char **argv) {
         if (request.options.explain && !verb->takes_explain)
                 return out_error(EXIT_USAGE, "%s takes no --explain (see --help)", verb->name);
         const struct simulate_options *sim = &request.options.simulate;
-        if ((sim->topology || sim->scenario || sim->config || sim->until) && !verb->takes_simulate)
-                return out_error(EXIT_USAGE, "%s takes no --topology, --scenario, --config or --until (see --help)", verb->name);
+        const char *for_simulate = sim->topology   ? "topology"
+                                   : sim->scenario ? "scenario"
+                                   : sim->config   ? "config"
+                                   : sim->until    ? "until"
+                                                   : NULL;
+        if (for_simulate && !verb->takes_simulate)
+                return out_error(EXIT_USAGE, "%s takes no --%s (see --help)", verb->name, for_simulate);
         int n_arguments = argc - optind - 1;
         if (n_arguments < verb->min_arguments)
                 return out_error(EXIT_USAGE, "%s needs %s (see --help)", verb->name, verb->arguments);

@@ -66,10 +66,10 @@ static struct json_object *with_something_to_do(struct json_object *rows) {
 static int print_totals(struct json_object *plan, size_t n_shown) {
         struct json_object *t = get_object(plan, "totals");
         uint64_t services = get_u64(t, "services"), stay = services > n_shown ? services - n_shown : 0;
-        (void) printf("%s%" PRIu64 " now, %" PRIu64 " later, %" PRIu64 " under way, %" PRIu64 " blocked; %s to move; %" PRIu64
-                      " %s as they are.\n",
-                      n_shown > 0 ? "\n" : "", get_u64(t, "now"), get_u64(t, "later"), get_u64(t, "under_way"),
-                      get_u64(t, "blocked"), FORMAT_BYTES(get_u64(t, "bytes_to_move")), stay, stay == 1 ? "stays" : "stay");
+        (void) printf(
+                "%s%" PRIu64 " now, %" PRIu64 " later, %" PRIu64 " under way, %" PRIu64 " blocked; %s to move; %" PRIu64 " %s.\n",
+                n_shown > 0 ? "\n" : "", get_u64(t, "now"), get_u64(t, "later"), get_u64(t, "under_way"), get_u64(t, "blocked"),
+                FORMAT_BYTES(get_u64(t, "bytes_to_move")), stay, stay == 1 ? "stays as it is" : "stay as they are");
         if (get_double(t, "distance_before") > 0)
                 (void) printf("Mean distance: %.1f now, %.1f expected (10.0 is all local).\n", get_double(t, "distance_before"),
                               get_double(t, "distance_after"));

@@ -93,7 +93,10 @@ static struct json_object *totals_json(const struct simulation *x) {
                         by_hour = NULL;
                 }
         json_put_int(&o, "simulated_usec", sim_elapsed(x->sim));
-        json_put_number(&o, "locality", t.locality, 4);
+        if (t.any_placed)
+                json_put_number(&o, "locality", t.locality, 4);
+        else
+                json_put_null(&o, "locality");
         json_put(&o, "locality_by_hour", by_hour);
         json_put_int(&o, "moved_bytes", t.moved_bytes);
         json_put_int(&o, "least_bytes", t.least_bytes);
@@ -110,8 +113,11 @@ static void print_totals(const struct simulation *x) {
         struct sim_totals t = sim_totals(x->sim);
         size_t n_hours;
         const double *hours = sim_hours(x->sim, &n_hours);
-        (void) printf("\nLocality over the whole time  %.3f\n", t.locality);
-        if (n_hours > 1) {
+        if (t.any_placed)
+                (void) printf("\nLocality over the whole time  %.3f\n", t.locality);
+        else
+                (void) printf("\nLocality over the whole time  -, as no rule places anything\n");
+        if (t.any_placed && n_hours > 1) {
                 (void) printf("  by hour                    ");
                 for (size_t i = 0; i < n_hours && i < 24; i++)
                         (void) printf(" %.2f", hours[i]);

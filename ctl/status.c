@@ -66,8 +66,9 @@ static void print_status(struct json_object *s, const struct options *o) {
         (void) printf("Configuration: %s, %" PRIu64 " %s\n", config ? config : "?", get_u64(s, "rules"),
                       get_u64(s, "rules") == 1 ? "rule" : "rules");
         print_states(s, o);
-        (void) printf("Cycle:         every %s, next in %s, %" PRIu64 " so far\n", FORMAT_USEC(get_u64(s, "interval_usec")),
-                      FORMAT_USEC(get_u64(s, "next_cycle_usec")), get_u64(s, "cycles"));
+        uint64_t interval = get_u64(s, "interval_usec"), next = get_u64(s, "next_cycle_usec");
+        (void) printf("Cycle:         every %s, next in %s%s, %" PRIu64 " so far\n", FORMAT_USEC(interval), FORMAT_USEC(next),
+                      next > interval ? " (scan-cpu allows no more)" : "", get_u64(s, "cycles"));
         print_reasons(s);
         print_watched(s);
         (void) printf("Own CPU time:  %s for the last cycle, %s for observing so far\n",

@@ -148,6 +148,15 @@ static void tell_sparing(struct manager *m, const struct observation *o) {
         }
 }
 
+/* Where descriptors or memory run out they do so for every look until somebody does something: said once, and when it is over. */
+void cycle_tell_failed(struct manager *m, int error) {
+        if (error < 0 && error != m->screen_error)
+                log_warning(error, "Could not observe: %s", strerror(-error));
+        else if (error == 0 && m->screen_error < 0)
+                log_notice("Looking at the machine works again");
+        m->screen_error = error;
+}
+
 static void done_screen(int result, void *arg) {
         struct screen_job *j = arg;
         struct manager *m = j->m;
@@ -159,7 +168,7 @@ static void done_screen(int result, void *arg) {
         m->cycle_cpu_usec = m->screen_cpu_usec = j->cpu_usec;
         if (result < 0) {
                 if (result != -ECANCELED)
-                        log_warning(result, "Could not observe: %s", strerror(-result));
+                        cycle_tell_failed(m, result);
                 m->cycle = cycle_unref(m->cycle);
                 manager_look_failed(m, result);
                 if (m->options.once)
@@ -169,6 +178,7 @@ static void done_screen(int result, void *arg) {
         } else if (m->exiting)
                 m->cycle = cycle_unref(m->cycle);
         else {
+                cycle_tell_failed(m, 0);
                 recall(m, m->cycle->observation);
                 tell_sparing(m, m->cycle->observation);
                 tell_left_out(m, m->cycle->observation);

@@ -47,6 +47,8 @@ ssize_t cycle_find(const struct cycle *c, const char *cgroup);
 
 /* Begins one, which is decided when all that it needs was read; where one is under way that one serves. 0, or a negative errno: none is. */
 int cycle_begin(struct manager *m);
+/* It could not be made, or (0) could be: said where it is news. */
+void cycle_tell_failed(struct manager *m, int error);
 /* What the loop does with what was read comes out of the budget for observing, too: from begin to end, without anything in between. The CPU time of this
  * thread so far, in µs. */
 uint64_t cycle_loop_begin(const struct manager *m);

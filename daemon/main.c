@@ -42,8 +42,8 @@ static void print_help(void) {
              "  --dry-run                     decide and report, change nothing\n"
              "  --root DIR                    read a captured machine below DIR (implies --dry-run); what\n"
              "                                numabalancectl capture took is decided upon again, as it was then\n"
-             "  --log-target journal|console  where log lines go (console with --once, --check and on a\n"
-             "                                terminal)\n"
+             "  --log-target journal|console  where log lines go (console with --once, --check, on a terminal\n"
+             "                                and where there is no journal)\n"
              "  --help, --version\n"
              "\n"
              "See numabalanced(8), numabalanced.yaml(5) and numabalancectl(1).");
@@ -110,7 +110,9 @@ static int parse_arguments(int argc, char **argv, struct arguments *a) {
         if (optind < argc)
                 return usage_error("unexpected argument ", argv[optind]);
         if (a->json && !(a->options.once && replay_is_capture(a->root)))
-                return usage_error("--json is for a capture: ", "--once --root DIR");
+                return a->options.once && strcmp(a->root, "/") != 0
+                               ? usage_error("--json is for a capture, and there is none in ", a->root)
+                               : usage_error("--json is for a capture: ", "--once --root DIR");
         return 1;
 }
 
@@ -185,6 +187,12 @@ static void spare_memory(void) {
 #endif
 }
 
+/* Where nobody takes entries for a journal (a container without one), sd_journal_sendv() succeeds all the same, and what goes wrong would be said nowhere. */
+static enum log_target default_log_target(const struct arguments *a) {
+        bool in_words = a->options.once || a->check || isatty(STDERR_FILENO) || access("/run/systemd/journal/socket", F_OK) < 0;
+        return in_words ? LOG_TARGET_CONSOLE : LOG_TARGET_JOURNAL;
+}
+
 int main(int argc, char **argv) {
         struct arguments a = {
                 .root = "/",
@@ -197,7 +205,7 @@ int main(int argc, char **argv) {
         if (r <= 0)
                 return r < 0 ? EXIT_USAGE : out_finish();
         if (!a.log_target_given)
-                a.log_target = a.options.once || a.check || isatty(STDERR_FILENO) ? LOG_TARGET_CONSOLE : LOG_TARGET_JOURNAL;
+                a.log_target = default_log_target(&a);
         /* systemd sets it where a unit is to be run for debugging (systemd.exec(5)). */
         const char *debug = getenv("DEBUG_INVOCATION");
         log_open(a.log_target, debug && strcmp(debug, "1") == 0 ? LOG_DEBUG : LOG_INFO);

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "act/cpuset.h"
 #include "manager.h"
 #include "report/journal.h"
 
@@ -77,10 +78,15 @@ int manager_open_acting(struct manager *m) {
         return read_record(m);
 }
 
+static bool are_as_many(const struct service_sample *s, const struct cpu_mask *cpus) {
+        return s->n_effective_cpus == 0 || s->n_effective_cpus == cpu_mask_count(cpus);
+}
+
 /* Our sets are whole nodes, so what the samples say is enough to tell that nothing happened; only where they differ the kernel is asked. */
 static bool looks_ours(const struct manager *m, const struct service_sample *s, const struct record_entry *e) {
         struct node_set cpus = topology_nodes_of_cpus(m->topology, &e->ours.cpus);
-        return (!e->changed_cpus || !e->ours.cpus_set || node_set_equal(&s->effective_cpu_nodes, &cpus)) &&
+        return (!e->changed_cpus || !e->ours.cpus_set ||
+                (node_set_equal(&s->effective_cpu_nodes, &cpus) && are_as_many(s, &e->ours.cpus))) &&
                (!e->changed_mems || !e->ours.mems_set || node_set_equal(&s->effective_mems, &e->ours.mems));
 }
 
@@ -107,4 +113,12 @@ void manager_find_foreign(struct manager *m, struct cycle *c, struct applied *ap
                         s->admin_mems = !s->whole_mems;
                 }
         }
+}
+
+bool manager_is_foreign(const struct record_entry *e, const struct cpuset_state *now, const struct cpuset_change *c) {
+        const struct cpuset_value *v = &now->configured;
+        bool our_cpus = e && e->changed_cpus && e->ours.cpus_set && record_explains_cpus(e, v);
+        bool our_mems = e && e->changed_mems && e->ours.mems_set && record_explains_mems(e, v);
+        return (c->change_cpus && !our_cpus && !cpuset_cpus_are_free(now)) ||
+               (c->change_mems && !our_mems && !cpuset_mems_are_free(now));
 }

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "manager.h"
 #include "report/format.h"
@@ -144,6 +145,16 @@ static void put_balancing(struct manager *m, struct json_object **o) {
                 json_put_int(o, "kernel_balancing_before", m->record->balancing_before);
 }
 
+/* By a path that is one for others, too. */
+static void put_config(const struct manager *m, struct json_object **o) {
+        const char *file = m->options.config_file;
+        _cleanup_free_ char *here = file && file[0] != '/' ? getcwd(NULL, 0) : NULL,
+                            *whole = here ? format_string("%s/%s", here, file) : NULL;
+        json_put_string(o, "config", file ? file : SYSCONFDIR "/numabalanced/numabalanced.yaml");
+        if (file)
+                json_put_exact(o, "config_file", whole ? whole : file);
+}
+
 static struct json_object *on_status(void *userdata) {
         struct manager *m = userdata;
         struct json_object *o = json_object_new_object();
@@ -152,8 +163,7 @@ static struct json_object *on_status(void *userdata) {
         json_put_int(&o, "uptime_usec", now - m->stats.started_usec);
         json_put_bool(&o, "paused", m->paused);
         json_put_bool(&o, "dry_run", manager_is_dry(m));
-        json_put_string(&o, "config",
-                        m->options.config_file ? m->options.config_file : SYSCONFDIR "/numabalanced/numabalanced.yaml");
+        put_config(m, &o);
         json_put_int(&o, "rules", m->config->config->n_rules);
         json_put_int(&o, "interval_usec", m->interval_usec);
         json_put_int(&o, "next_cycle_usec",

@@ -45,6 +45,10 @@ void manager_forgive(struct manager *m) {
         }
 }
 
+bool service_note_hangs(const struct service_note *n) {
+        return n && (n->stuck || n->n_aside > 0);
+}
+
 void service_note_free(struct service_note *n) {
         free(n->cgroup);
         deep_sample_free(n->kept);

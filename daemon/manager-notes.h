@@ -84,6 +84,9 @@ struct service_note {
 struct service_note *manager_note(struct manager *m, const char *cgroup);
 /* Borrowed; NULL: nothing is remembered of it. */
 struct service_note *manager_find_note(const struct manager *m, const char *cgroup);
+/* Is a process of it known that does not let go of who reads it? A change of memory nodes would wait for the same with all cgroups locked, and whoever has its
+ * address space locked need not be in state D, as which act/waiting would find him: FUSE waits interruptibly. NULL: none is. */
+bool service_note_hangs(const struct service_note *n);
 /* What failed, or would not move, is tried anew without waiting: the administrator changed something, or asks for it. */
 void manager_forgive(struct manager *m);
 void service_note_free(struct service_note *n);

@@ -59,9 +59,7 @@ static const char *hold_reason(const struct turn *t) {
                 return "restored by the administrator, waits for resume";
         if (n->restoring)
                 return "its former cpusets are being restored";
-        /* Also where memory runs short: who reads it waits for an address space that is locked. A change of memory nodes would wait for the same with all
-         * cgroups locked, and whoever has it locked need not be in state D, as which act/waiting would find him: FUSE waits interruptibly. */
-        if (n->stuck || n->n_aside > 0)
+        if (service_note_hangs(n)) /* also where memory runs short */
                 return "a process of it does not respond to being read";
         if (!manager_window_is_open(m, t->c) && !t->p->relieves)
                 return "outside the windows for changes";

@@ -105,6 +105,11 @@ static void on_restored(const char *cgroup, enum restore_outcome outcome, int er
         manager_restore_ended(m);
 }
 
+static bool is_hung(const char *cgroup, void *userdata) {
+        const struct restore_job *j = userdata;
+        return service_note_hangs(manager_find_note(j->m, cgroup));
+}
+
 int manager_restore_one(struct manager *m, const char *cgroup) {
         const struct record_entry *e = record_find(m->record, cgroup);
         if (!e)
@@ -135,7 +140,7 @@ int manager_restore_one(struct manager *m, const char *cgroup) {
         m->n_restoring++;
         m->n_restoring_services++;
         /* Always the real operations: a daemon that was set to dry run must still be able to give back what it took before. */
-        int r = restore_start(m->record, &m->env->act, n->cgroup, on_restored, j);
+        int r = restore_start(m->record, &m->env->act, n->cgroup, is_hung, on_restored, j);
         if (r < 0) {
                 try_again_later(m, n);
                 n->restoring = false;
@@ -254,7 +259,7 @@ static bool want_orphan(struct manager *m, const struct record_entry *e, const v
         if (!is_due(c, e, n, s))
                 return false;
         if (s) {
-                bool managed = s->rule && s->rule->place != PLACE_IGNORE && s->rule->place != PLACE_FOLLOW;
+                bool managed = s->rule && s->rule->place != PLACE_IGNORE && s->rule->place != PLACE_FOLLOW && !s->holds_services;
                 return !managed && (manager_window_is_open(m, c) || is_kept_short(c, e, s));
         }
         if (!manager_window_is_open(m, c))

@@ -45,7 +45,7 @@ static void on_timer(void *userdata) {
                 log_notice("The other numabalanced is gone: changes are made from now on");
         int r = cycle_begin(m);
         if (r < 0) {
-                log_warning(r, "Could not begin a cycle, trying again later: %s", strerror(-r));
+                cycle_tell_failed(m, r);
                 manager_wake_for(m, m->interval_usec, WAKE_TIMER);
         }
 }

@@ -117,6 +117,7 @@ struct manager {
         unsigned n_deep_pending;
         size_t deep_turn; /* index of the service whose memory map is read next where the budget does not reach to all */
         bool screen_running, screen_late; /* late: said so */
+        int screen_error;                 /* the last could not be made, for this reason: said so; 0: it was */
         unsigned n_complete_screens;      /* in a row, while `sparing` */
         bool sparing;                     /* the budget for observing does not pay for all threads: said so */
         bool left_out;                    /* the machine is past what is looked at: said so */
@@ -206,6 +207,9 @@ int manager_open_acting(struct manager *m);
 int manager_take_lock(struct manager *m);
 /* Where somebody else has set a cpuset that was ours, it is theirs from now on: in the samples and in `applied` (of manager_applied()). */
 void manager_find_foreign(struct manager *m, struct cycle *c, struct applied *applied);
+/* Would the change touch a side that somebody else has set, as `now` has it, so that it restrains something? `e`: what is on record of the cgroup, or NULL.
+ * No plan has such a change: it was set after the look that this one was decided on. */
+bool manager_is_foreign(const struct record_entry *e, const struct cpuset_state *now, const struct cpuset_change *c);
 
 /* manager-config.c. -EBADMSG: it has errors; after any error the old one stays. `ret_error`, if not NULL, may then get all error lines in one text (heap). */
 

@@ -64,6 +64,7 @@ static int print_text(const struct replay *r) {
 static const char *explain(int error) {
         switch (error) {
         case -ENOENT: return "it is not whole (was the archive cut short?)";
+        case -EFBIG: return "what it says of its services is more than any capture has";
         case -EBADMSG:
         case -EINVAL: return "it is damaged, or of another version of numabalanced";
         default: return strerror(-error);

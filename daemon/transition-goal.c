@@ -119,6 +119,14 @@ static double farthest_at_home(const struct topology *t, const struct placement 
         return far;
 }
 
+/* Where its threads would run if its CPUs were given back. */
+static struct node_set former_cpu_nodes(const struct transition *t, const struct service_sample *s) {
+        const struct record_entry *e = record_find(t->m->record, t->target.cgroup);
+        if (e && e->changed_cpus && e->before.cpus_set)
+                return topology_nodes_of_cpus(t->m->topology, &e->before.cpus);
+        return node_set_is_empty(&s->above_cpu_nodes) ? topology_nodes_with_cpus(t->m->topology) : s->above_cpu_nodes;
+}
+
 bool transition_made_worse(const struct transition *t, const struct service_sample *s) {
         const struct placement *p = transition_placement(t);
         const struct service_sample *then = transition_sample(t);
@@ -135,5 +143,11 @@ bool transition_made_worse(const struct transition *t, const struct service_samp
         default: break;
         }
         double before = sample_distance(then, t->m->topology), after = sample_distance(s, t->m->topology);
-        return before > 0 && after > MAX2(before, farthest_at_home(t->m->topology, p)) * WORSE_FACTOR;
+        /* What the plan knew, it found worth it: fewer others on its CPUs. */
+        double meant = MAX2(p->distance_after, farthest_at_home(t->m->topology, p));
+        if (before <= 0 || after <= MAX2(before, meant) * WORSE_FACTOR)
+                return false;
+        /* Its memory is where it is now: nothing is mended by giving its CPUs back where that leaves it farther still. */
+        struct node_set former = former_cpu_nodes(t, s);
+        return sample_distance_from(s, t->m->topology, &former) < after;
 }

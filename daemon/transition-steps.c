@@ -17,6 +17,7 @@
 /* After an undo the same placement is not tried again for this long. */
 #define UNDONE_HOLD_USEC (15 * USEC_PER_MINUTE)
 
+#define HANGS         "a process of it does not respond to being read, which changing its memory nodes would wait for"
 #define SET_MEANWHILE "somebody else has set its cpuset meanwhile, which is left as it is"
 
 /* Cpusets */
@@ -117,14 +118,21 @@ static void begin_change(struct transition *t, const struct cpuset_state *state)
         t->noted = e ? *e : (struct record_entry) { 0 };
         t->noted.cgroup = t->noted.unit = NULL;
         known_values(t, &premise);
-        if (!cpuset_premise_holds(&premise, &change, &state->configured)) {
+        /* Also of the first change: the look that it was decided on is seconds old. */
+        if (manager_is_foreign(e, state, &change) || !cpuset_premise_holds(&premise, &change, &state->configured)) {
                 transition_fail(t, -ESTALE, SET_MEANWHILE);
+                return;
+        }
+        if (change.change_mems && service_note_hangs(t->note)) {
+                transition_fail(t, -EAGAIN, HANGS);
                 return;
         }
         change.premise = &premise;
         int r = record_before_change(m->record, &t->target, state, &t->change);
         if (r < 0) {
-                transition_fail(t, r, "the change could not be recorded, so it was not made");
+                transition_fail(t, r,
+                                r == -EFBIG ? "the record of what was changed is full, so no more is"
+                                            : "the change could not be recorded, so it was not made");
                 return;
         }
         t->changing = true;
@@ -172,19 +180,17 @@ void transition_widen(struct transition *t) {
         const struct placement *p = transition_placement(t);
         struct cpuset_state state;
 
-        if (p->mems_alone) { /* that narrows nothing */
-                transition_enter(t, PHASE_NARROW);
+        if (!p->mems_alone && transition_waits_for_companion(t)) /* not on CPUs away from its memory */
+                return;
+        if (has_cpuset(t)) {
+                if (read_state(t, &state) < 0)
+                        return;
+                t->before = state;
+        }
+        if (p->mems_alone || !has_cpuset(t)) { /* memory nodes alone: that narrows nothing */
+                transition_enter(t, p->mems_alone ? PHASE_NARROW : PHASE_MOVE);
                 return;
         }
-        if (transition_waits_for_companion(t)) /* not on CPUs away from its memory */
-                return;
-        if (!has_cpuset(t)) {
-                transition_enter(t, PHASE_MOVE);
-                return;
-        }
-        if (read_state(t, &state) < 0)
-                return;
-        t->before = state;
         t->change = (struct cpuset_change) { 0 };
         if (p->move_memory && !node_set_is_subset(&p->home_mems, &state.effective_mems)) {
                 if (!state.configured.mems_set || !node_set_is_subset(&p->home_mems, &state.parent_effective_mems)) {

@@ -24,7 +24,7 @@ struct transition {
 
         enum phase phase;
         struct target target;
-        struct cpuset_state before;  /* when it began */
+        struct cpuset_state before;  /* when it began, where it has a cpuset */
         struct cpuset_change change; /* under way, or the last */
         struct record_entry noted;   /* what was on record before that; without names */
         bool was_noted;
@@ -74,7 +74,7 @@ struct transition {
         enum hold_cause hold_cause;
         uint64_t hold_began_usec;
         uint64_t held_usec[_HOLD_CAUSE_MAX];
-        uint64_t pass_began_usec, moving_usec; /* time in all passes that have ended */
+        uint64_t pass_began_usec, moving_usec; /* time in all passes that have ended; waits before the first are none of it */
 
         struct env_timer *timer;
         bool kernel_went_first; /* the kernel's own balancing has had its time before the first pass */

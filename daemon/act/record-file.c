@@ -63,8 +63,12 @@ static int append(const struct record *r, int fd, const char *line, size_t size,
         *ret_intact = false;
         if (fstat(fd, &st) < 0)
                 return -errno;
-        if (!S_ISREG(st.st_mode) || (uint64_t) st.st_size != r->file_bytes || r->file_bytes + size >= RECORD_FILE_MAX_BYTES)
+        if (!S_ISREG(st.st_mode) || (uint64_t) st.st_size != r->file_bytes)
                 return -ESTALE;
+        if (r->file_bytes + size >= RECORD_FILE_MAX_BYTES) { /* the whole may be smaller, and a shorter line may fit */
+                *ret_intact = true;
+                return -EFBIG;
+        }
         int k = write_all(fd, line, size);
         bool no_room = k < 0;
         if (k >= 0 && fsync(fd) < 0)

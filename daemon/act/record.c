@@ -187,7 +187,7 @@ int record_before_change(struct record *r, const struct target *t, const struct 
                 return -EINVAL;
         if (is_new) {
                 if (r->n_entries >= RECORD_ENTRIES_MAX)
-                        return -ENOSPC;
+                        return -EFBIG;
                 char *cgroup = strdup(t->cgroup), *unit = strdup(t->unit ? t->unit : t->cgroup);
                 int k = cgroup && unit ? record_insert(r, cgroup, unit, &e) : -ENOMEM;
                 if (k < 0) {

@@ -50,7 +50,8 @@ bool record_explains_cpus(const struct record_entry *e, const struct cpuset_valu
 bool record_explains_mems(const struct record_entry *e, const struct cpuset_value *configured);
 
 /* Notes the state before the first change of this cgroup (kept if already noted for that side), and what is about to be asked for; then writes it
- * to the file. Only when this returns 0 may the change be made; otherwise the record is as it was, and the next may still find room.
+ * to the file. Only when this returns 0 may the change be made; otherwise the record is as it was, and the next may still find room. -EFBIG: it would be
+ * more than is ever read again.
  * Two refinements of "before": a value that restrains nothing at present is noted as unset (after a clearing that the kernel refused, its files hold
  * the parent's full set while nobody asks for one); and a side that somebody else has set since our last change is noted anew, since
  * that is what restoring should give back. */

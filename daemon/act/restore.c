@@ -45,6 +45,7 @@ struct restore {
         const char *cpus_detail;
         unsigned n_looks;
         struct cpuset_change change;
+        restore_hangs hangs;
         restore_done done;
         void *userdata;
 };
@@ -250,7 +251,9 @@ static void begin_step(struct restore *r, enum step step) {
         if (r->full)
                 cpuset_premise_add(&premise, &r->given);
         change.premise = &premise;
-        int k = r->act.ops->set_cpuset(r->act.context, &r->target, &change, on_changed, r);
+        int k = change.change_mems && r->hangs && r->hangs(r->entry.cgroup, r->userdata)
+                        ? -EAGAIN
+                        : r->act.ops->set_cpuset(r->act.context, &r->target, &change, on_changed, r);
         if (k < 0)
                 on_changed(k, r);
 }
@@ -286,12 +289,12 @@ static void choose_sides(struct restore *r, const struct cpuset_state *s) {
         r->foreign = (e->changed_cpus && !r->cpus) || (e->changed_mems && !r->mems);
 }
 
-static int restore_new(struct record *record, const struct act *act, const struct record_entry *e, restore_done done,
-                       void *userdata, struct restore **ret) {
+static int restore_new(struct record *record, const struct act *act, const struct record_entry *e, restore_hangs hangs,
+                       restore_done done, void *userdata, struct restore **ret) {
         struct restore *r = malloc(sizeof(*r));
         if (!r)
                 return -ENOMEM;
-        *r = (struct restore) { .record = record, .act = *act, .entry = *e, .done = done, .userdata = userdata };
+        *r = (struct restore) { .record = record, .act = *act, .entry = *e, .hangs = hangs, .done = done, .userdata = userdata };
         r->entry.cgroup = strdup(e->cgroup);
         r->entry.unit = strdup(e->unit);
         if (!r->entry.cgroup || !r->entry.unit) {
@@ -303,14 +306,15 @@ static int restore_new(struct record *record, const struct act *act, const struc
         return 0;
 }
 
-int restore_start(struct record *record, const struct act *act, const char *cgroup, restore_done done, void *userdata) {
+int restore_start(struct record *record, const struct act *act, const char *cgroup, restore_hangs hangs, restore_done done,
+                  void *userdata) {
         const struct record_entry *e = record_find(record, cgroup);
         struct cpuset_state state;
         struct restore *r;
 
         if (!e)
                 return -ENOENT;
-        int k = restore_new(record, act, e, done, userdata, &r);
+        int k = restore_new(record, act, e, hangs, done, userdata, &r);
         if (k < 0)
                 return k;
         k = act->ops->get_cpuset(act->context, &r->target, &state);

@@ -20,7 +20,8 @@ struct unit_change_list {
  * and end with the next boot. The manager answers before it has written the cgroup. Pending calls are kept in the list.
  * Returns and results as act_ops.set_cpuset. The bus must be attached to an event loop.
  * `over`, once after done(): nobody waits for an answer any more. As a rule that is at once; after -ETIMEDOUT the bus still does (dbus-daemon has
- * no limit of its own for that), until there is one after all or the bus is gone. */
+ * no limit of its own for that), until there is one after all or the bus is gone. Where the service manager's own connection ends, as with daemon-reexec,
+ * the bus answers for it (NoReply). */
 int systemd_set_cpuset(sd_bus *bus, struct unit_change_list *pending, const char *unit, const struct cpuset_change *c,
                        ops_done done, ops_later over, void *userdata);
 /* Asks for the unit to be started, and is told that the job was taken, not that it has ended. -ENOENT: there is no such unit. */

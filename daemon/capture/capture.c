@@ -197,7 +197,19 @@ static int begin_look(unsigned look, uint64_t *ret_usec, void *userdata) {
         return 0;
 }
 
-static int look(struct taking *t) {
+static int add_state(struct taking *t, char **ret_why) {
+        struct json_object *state = capture_state_to_json(&t->state);
+        int r = add_json(t->capture, CAPTURE_STATE, state, JSON_C_TO_STRING_PRETTY);
+        json_object_put(state);
+        const struct recorded *item = r >= 0 ? &t->capture->items[t->capture->n_items - 1] : NULL;
+        if (item && !capture_state_fits(item->bytes, item->size)) {
+                *ret_why = strdup("what the daemon remembers of its services is more than a capture can have");
+                r = -EFBIG;
+        }
+        return r;
+}
+
+static int look(struct taking *t, char **ret_why) {
         struct patience patience = {
                 .read = t->options->read_deep ? t->options->read_deep : observe_deep,
                 .left_usec = t->options->deep_usec,
@@ -217,7 +229,6 @@ static int look(struct taking *t) {
         if (r < 0)
                 return r;
         /* As it was before the looks, which change it. */
-        struct json_object *state, *plan;
         struct history history = { 0 };
         r = history_from_json(t->options->history, t->topology->n_ids, &history);
         if (r >= 0)
@@ -232,12 +243,10 @@ static int look(struct taking *t) {
                 t->capture->n_managed += look.observation->services[i].rule != NULL;
                 t->capture->n_processes += look.observation->services[i].n_processes;
         }
-        state = capture_state_to_json(&t->state);
-        plan = look_json(t->topology, &look);
-        r = add_json(t->capture, CAPTURE_STATE, state, JSON_C_TO_STRING_PRETTY);
+        struct json_object *plan = look_json(t->topology, &look);
+        r = add_state(t, ret_why);
         if (r >= 0) /* on one line: versions of json-c indent differently */
                 r = add_json(t->capture, CAPTURE_PLAN, plan, JSON_C_TO_STRING_PLAIN);
-        json_object_put(state);
         json_object_put(plan);
         look_done(&look);
         return r;
@@ -273,7 +282,7 @@ static int take(struct taking *t, char **ret_why) {
         if (r >= 0)
                 r = take_applied(t, ret_why);
         if (r >= 0)
-                r = look(t);
+                r = look(t, ret_why);
         for (unsigned i = 0; i < LOOKS && r >= 0; i++)
                 r = take_recorded(t, i);
         if (r >= 0)

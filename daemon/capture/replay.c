@@ -8,12 +8,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "act/json-text.h"
 #include "capture/state.h"
 #include "config/config-load.h"
 #include "core/util.h"
 #include "host/io.h"
 
-#define STATE_LIMIT (256u << 20)
+#define STATE_DEPTH 8 /* {history: [{own: [number]}]} has less */
 
 struct replaying {
         const char *root;
@@ -45,11 +46,14 @@ void replay_done(struct replay *r) {
 static int read_state(struct replaying *p, unsigned n_ids) {
         _cleanup_free_ char *text = NULL;
         size_t size;
-        int r = read_file_at(p->hosts[0]->root_fd, CAPTURE_STATE, STATE_LIMIT, &text, &size);
-        if (r < 0)
-                return r;
-        struct json_object *o = json_tokener_parse(text);
-        r = o ? capture_state_from_json(o, n_ids, &p->state) : -EBADMSG;
+        int r = read_file_at(p->hosts[0]->root_fd, CAPTURE_STATE, CAPTURE_STATE_BYTES_MAX, &text, &size);
+        if (r >= 0 && !capture_state_fits(text, size))
+                r = -EFBIG;
+        struct json_object *o = NULL;
+        if (r >= 0)
+                r = json_of_text(text, size, STATE_DEPTH, &o);
+        if (r >= 0)
+                r = capture_state_from_json(o, n_ids, &p->state);
         json_object_put(o);
         return r;
 }

@@ -44,6 +44,13 @@ int capture_rename_files(struct config *c, const char *root, const char *one_fil
 }
 
 /* Text that must come back byte for byte: not cleaned. */
+bool capture_state_fits(const char *text, size_t size) {
+        size_t n = 0;
+        for (size_t i = 0; i < size && n <= CAPTURE_STATE_VALUES_MAX; i++)
+                n += text[i] == '{' || text[i] == '[' || text[i] == ',' || text[i] == ':';
+        return size <= CAPTURE_STATE_BYTES_MAX && n <= CAPTURE_STATE_VALUES_MAX;
+}
+
 static void put_raw(struct json_object **o, const char *key, const char *text) {
         json_put(o, key, json_object_new_string(text));
 }
@@ -66,7 +73,7 @@ struct json_object *capture_state_to_json(const struct capture_state *s) {
         put_raw(&o, "sysconfdir", s->sysconfdir);
         put_raw(&o, "vendorconfdir", s->vendorconfdir);
         if (s->one_file)
-                put_raw(&o, "one_file", s->one_file);
+                json_put_exact(&o, "one_file", s->one_file);
         json_put_u64s(&o, "looked_usec", s->looked_usec, LOOKS);
         json_put(&o, "applied", applied);
         json_put(&o, "history", history_to_json(&s->history));
@@ -99,15 +106,16 @@ static int read_state(struct json_object *o, unsigned n_ids, struct capture_stat
         if (json_get_u64(o, "version") != STATE_VERSION || s->page_bytes == 0 || s->ticks_per_sec == 0 || !etc || !lib ||
             !looked || json_object_array_length(looked) != LOOKS)
                 return -EBADMSG;
-        const char *one_file = json_get_text(o, "one_file");
-        s->one_file = one_file ? strdup(one_file) : NULL;
+        int r = json_object_object_get_ex(o, "one_file", NULL) ? json_get_exact(o, "one_file", &s->one_file) : 0;
+        if (r < 0)
+                return r;
         s->sysconfdir = strdup(etc);
         s->vendorconfdir = strdup(lib);
-        if (!s->sysconfdir || !s->vendorconfdir || (one_file && !s->one_file))
+        if (!s->sysconfdir || !s->vendorconfdir)
                 return -ENOMEM;
         for (unsigned i = 0; i < LOOKS; i++)
                 s->looked_usec[i] = json_list_u64(looked, i);
-        int r = read_applied(json_get_list(o, "applied"), s);
+        r = read_applied(json_get_list(o, "applied"), s);
         return r < 0 ? r : history_from_json(json_get_list(o, "history"), n_ids, &s->history);
 }
 

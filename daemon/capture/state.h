@@ -25,6 +25,12 @@ void capture_state_done(struct capture_state *s);
 /* Lets rules tell the files that they come from as they were called on the machine itself. 0 or -ENOMEM. */
 int capture_rename_files(struct config *c, const char *root, const char *one_file);
 
+/* As much as 10,000 services on 64 nodes need. Each value takes many times its text in memory once it is read, and a capture is somebody else's file: so its text
+ * may have no more than so many bytes, and so many characters that begin a value or a member. */
+#define CAPTURE_STATE_BYTES_MAX  (96u << 20)
+#define CAPTURE_STATE_VALUES_MAX (4u << 20)
+bool capture_state_fits(const char *text, size_t size);
+
 struct json_object *capture_state_to_json(const struct capture_state *s); /* NULL: no memory */
 /* Returns 0, -ENOMEM, or -EBADMSG: no state of a capture, or of a version that we do not know. `n_ids` of the topology. */
 int capture_state_from_json(struct json_object *o, unsigned n_ids, struct capture_state *ret);

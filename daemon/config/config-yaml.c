@@ -6,6 +6,8 @@
 
 #include "config/config-private.h"
 
+#define BYTE_ORDER_MARK 0xfeffu
+
 struct value *value_free(struct value *v) {
         while (v) {
                 struct value *next = v->next;
@@ -55,6 +57,17 @@ static size_t utf8_decode(const unsigned char *s, size_t n, uint32_t *ret) {
         return length;
 }
 
+/* Where a line ends for libyaml, whose marks all other errors have (YAML 1.1, b-char): how many bytes that takes, or 0. */
+static size_t break_length(const char *text, size_t n) {
+        static const char *const breaks[] = { "\r\n", "\r", "\n", "\xc2\x85", "\u2028", "\u2029" };
+        for (size_t i = 0; i < ARRAY_SIZE(breaks); i++) {
+                size_t length = strlen(breaks[i]);
+                if (n >= length && memcmp(text, breaks[i], length) == 0)
+                        return length;
+        }
+        return 0;
+}
+
 /* libyaml refuses these too, but by byte offset; a person wants line and column. */
 static int check_text(struct config_file *f, const char *text, size_t size) {
         struct position at = { 1, 1 };
@@ -67,11 +80,12 @@ static int check_text(struct config_file *f, const char *text, size_t size) {
                 if ((c < 0x20 && c != '\t' && c != '\n' && c != '\r') || (c >= 0x7f && c < 0xa0 && c != 0x85) || c == 0xfffe ||
                     c == 0xffff)
                         return complain(f, at, "a control character (U+%04X); expected plain text", c);
-                if (c == '\n')
+                size_t n_break = break_length(text + i, size - i);
+                if (n_break > 0)
                         at = (struct position) { at.line + 1, 1 };
-                else
+                else if (i > 0 || c != BYTE_ORDER_MARK)
                         at.column++;
-                i += n;
+                i += MAX2(n, n_break);
         }
         return 0;
 }
@@ -91,13 +105,11 @@ static struct position position_of(yaml_mark_t mark) {
 /* Is there a tab at this place, or before it in the indentation? Libyaml's own message does not mention tabs. */
 static bool tab_at(const struct composer *c, struct position at) {
         const char *line = c->text, *end = c->text + c->size;
-        for (unsigned i = 1; i < at.line && line; i++) {
-                line = memchr(line, '\n', (size_t) (end - line));
-                if (line)
-                        line++;
+        for (unsigned i = 1; i < at.line && line < end;) {
+                size_t n = break_length(line, (size_t) (end - line));
+                i += n > 0;
+                line += MAX2(n, (size_t) 1);
         }
-        if (!line)
-                return false;
         while (line < end && *line == ' ')
                 line++;
         return line < end && *line == '\t';

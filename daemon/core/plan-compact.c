@@ -200,8 +200,7 @@ static bool fit_memory(const struct group *g) {
         return fit;
 }
 
-/* May this group live there at all, by its rules and by what others leave to it? */
-static bool permits(const struct planner *pl, const struct group *g, const struct node_set *nodes) {
+bool group_may_be_on(const struct planner *pl, const struct group *g, const struct node_set *nodes) {
         struct bar bar;
         for (size_t k = 0; k < g->n; k++) {
                 const struct job *j = g->members[k];
@@ -217,9 +216,9 @@ static bool permits(const struct planner *pl, const struct group *g, const struc
  * must be does not hold. */
 static bool assign_pair(struct planner *pl, struct group *first, const struct node_set *first_nodes, struct group *second,
                         const struct node_set *second_nodes, double *ret) {
-        bool ok = permits(pl, first, first_nodes);
+        bool ok = group_may_be_on(pl, first, first_nodes);
         group_assign(pl, first, first_nodes);
-        ok = ok && permits(pl, second, second_nodes);
+        ok = ok && group_may_be_on(pl, second, second_nodes);
         group_assign(pl, second, second_nodes);
         *ret = first->cost + second->cost;
         return ok && fit_memory(first) && fit_memory(second);

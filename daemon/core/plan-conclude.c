@@ -61,6 +61,10 @@ static bool wants_narrow(const struct planner *pl, struct job *j, struct due *d)
                 strbuf_append(&j->notes, "; its memory nodes are left as the administrator set them");
         else if (s->owner == OWNER_NONE)
                 strbuf_append(&j->notes, "; its memory nodes cannot be narrowed");
+        else if (s->inner_mems)
+                strbuf_append(
+                        &j->notes,
+                        "; its memory nodes are not narrowed, because cgroups inside of it were given memory nodes of their own");
         else if (s->has_bound_mappings && j->rule->app_policy == APP_POLICY_RESPECT)
                 strbuf_append(&j->notes, "; its memory nodes are not narrowed, because it bound some of its memory itself");
         else if (s->maps_incomplete && !in_force && j->rule->app_policy == APP_POLICY_RESPECT) /* in force: not back and forth */

@@ -147,10 +147,8 @@ static double part_left(uint64_t whole, uint64_t gone) {
         return whole > 0 ? (double) (whole - gone) / (double) whole : 0;
 }
 
-/* Where its bytes would be, and what that is worth: adds up distance, bandwidth and fill. */
-static void evaluate_bytes(struct planner *pl, const struct job *j, double left, double left_huge, struct option *o) {
-        double distance = 0, slit_distance = 0, fill = 0, bytes = (double) j->bytes;
-        const double *slit_far = pl->slit ? expected_far(pl, j, o->n_cores, pl->slit, pl->slit_mixed) : NULL;
+/* Where its bytes would be. */
+static void place_bytes(struct planner *pl, const struct job *j, double left, double left_huge) {
         for (unsigned i = 0; i < pl->n_nodes; i++) {
                 uint64_t in = pl->incoming[i] + pl->incoming_huge[i];
                 pl->bytes_then[i] = 0;
@@ -159,9 +157,18 @@ static void evaluate_bytes(struct planner *pl, const struct job *j, double left,
                 double here = (double) j->resident[i] + (double) in;
                 if (!pl->is_mem[i])
                         here += (double) (j->movable[i] - j->huge[i]) * (left - 1) + (double) j->huge[i] * (left_huge - 1);
+                pl->bytes_then[i] = MAX2(here, 0.0);
+        }
+}
+
+/* What that is worth: adds up distance, bandwidth and fill. */
+static void weigh_bytes(struct planner *pl, const struct job *j, struct option *o) {
+        double distance = 0, slit_distance = 0, fill = 0, bytes = (double) j->bytes;
+        const double *slit_far = pl->slit ? expected_far(pl, j, o->n_cores, pl->slit, pl->slit_mixed) : NULL;
+        for (unsigned i = 0; i < pl->n_nodes; i++) {
+                double here = pl->bytes_then[i];
                 if (here <= 0)
                         continue;
-                pl->bytes_then[i] = here;
                 distance += here * pl->far[i];
                 if (slit_far)
                         slit_distance += here * slit_far[i];
@@ -180,6 +187,17 @@ static void mark_mems(struct planner *pl, bool value) {
                 pl->is_mem[pl->mems.index[k]] = value;
 }
 
+static double sum_of_costs(const struct option *o) {
+        return o->distance + o->bandwidth_cost + o->load_cost + o->fill_cost + o->moving_cost + o->breadth_cost + o->device_cost;
+}
+
+void option_weigh_again(struct planner *pl, const struct job *j, struct option *o) {
+        mark_mems(pl, true);
+        weigh_bytes(pl, j, o);
+        mark_mems(pl, false);
+        o->cost = sum_of_costs(o);
+}
+
 void option_evaluate(struct planner *pl, const struct job *j, const struct node_set *nodes, struct option *ret) {
         struct option *o = ret;
         struct node_set cpus = job_cpus(pl, j, nodes), mems = job_mems(pl, j, nodes);
@@ -195,8 +213,10 @@ void option_evaluate(struct planner *pl, const struct job *j, const struct node_
         o->bytes_in = in + in_huge;
         o->distance = o->slit_distance = DISTANCE_LOCAL;
         mark_mems(pl, true);
-        if (j->bytes > 0)
-                evaluate_bytes(pl, j, part_left(off, in), part_left(off_huge, in_huge), o);
+        if (j->bytes > 0) {
+                place_bytes(pl, j, part_left(off, in), part_left(off_huge, in_huge));
+                weigh_bytes(pl, j, o);
+        }
         mark_mems(pl, false);
         if (j->kind == JOB_COMPACT || j->kind == JOB_NEAR)
                 o->breadth_cost = BREADTH_WEIGHT * pl->remoteness * (node_set_count(nodes) - 1);
@@ -204,8 +224,7 @@ void option_evaluate(struct planner *pl, const struct job *j, const struct node_
                 o->breadth_cost = spread_cost(pl, j, nodes);
         if (j->kind == JOB_NEAR)
                 o->device_cost = near_cost(pl, j, nodes) + (o->fits_cpus ? 0 : NEAR_OVERLOAD_COST);
-        o->cost =
-                o->distance + o->bandwidth_cost + o->load_cost + o->fill_cost + o->moving_cost + o->breadth_cost + o->device_cost;
+        o->cost = sum_of_costs(o);
         o->roomy = option_fits(o) && (!j->restricts || o->load <= o->n_cores + COST_EPSILON);
 }
 

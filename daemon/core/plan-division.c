@@ -136,21 +136,14 @@ static double part_that_stays(const struct planner *pl, const struct job *j) {
         return too_much > 0 && j->movable_bytes > wanted ? (double) (j->movable_bytes - wanted) / (double) too_much : 0;
 }
 
-static double distance_by(const struct planner *pl, const struct job *j, const double *far) {
-        double distance = 0, stays = part_that_stays(pl, j);
-        for (unsigned i = 0; i < pl->n_nodes; i++)
-                distance += ((double) (j->resident[i] - j->movable[i] + j->want[i]) + (double) excess(j, i) * stays) * far[i];
-        return distance / (double) j->bytes;
-}
-
-static void find_distance(struct planner *pl, const struct job *j, struct option *o) {
+/* Where its bytes would be, and so how far, on which controllers and how much of a way: the option was evaluated as if what is on its nodes stayed there. */
+static void weigh(struct planner *pl, const struct job *j, struct option *o) {
+        double stays = part_that_stays(pl, j);
         if (j->bytes == 0)
                 return;
-        o->cost -= o->distance;
-        o->distance = o->slit_distance = distance_by(pl, j, pl->far);
-        o->cost += o->distance;
-        if (pl->slit)
-                o->slit_distance = distance_by(pl, j, expected_far(pl, j, o->n_cores, pl->slit, pl->slit_mixed));
+        for (unsigned i = 0; i < pl->n_nodes; i++)
+                pl->bytes_then[i] = (double) (j->resident[i] - j->movable[i] + j->want[i]) + (double) excess(j, i) * stays;
+        option_weigh_again(pl, j, o);
 }
 
 void division_evaluate(struct planner *pl, struct job *j, struct option *o) {
@@ -166,7 +159,7 @@ void division_evaluate(struct planner *pl, struct job *j, struct option *o) {
                 divide(pl, j, j->huge_bytes, true);
                 bring_in(pl, j, o);
         }
-        find_distance(pl, j, o);
+        weigh(pl, j, o);
 }
 
 int division_conclude(const struct planner *pl, struct job *j) {

@@ -77,6 +77,8 @@ bool rule_is_apart(const struct planner *pl, size_t a, size_t b); /* rules by nu
 enum standing group_standing(const struct planner *pl, const struct group *g, const struct node_set *nodes, struct bar *ret);
 /* The same for one member, with the others of its group where they are: it must be there too. */
 enum standing job_standing(const struct planner *pl, const struct job *j, const struct node_set *nodes, struct bar *ret);
+/* May this group live there at all, by its rules and by what others leave to it? */
+bool group_may_be_on(const struct planner *pl, const struct group *g, const struct node_set *nodes);
 /* For a job without a group (follow, interleave): the nodes that others have for themselves. */
 struct node_set job_barred_nodes(const struct planner *pl, const struct job *j, struct bar *ret);
 /* What its rule alone says against this set, whatever others do. False: nothing. */
@@ -155,6 +157,8 @@ bool guard_bars(const struct job *j, const struct option *home, const struct opt
 /* Expected distance of each node's memory from the CPUs that the job would have (pl->cpus, with so many cores): a row of the matrix, or mixed. */
 const double *expected_far(struct planner *pl, const struct job *j, double n_cores, const double *matrix, double *mixed);
 void option_evaluate(struct planner *pl, const struct job *j, const struct node_set *nodes, struct option *ret);
+/* Right after that, with other bytes_then, incoming and bytes_in than it found: what depends on these, and the cost. */
+void option_weigh_again(struct planner *pl, const struct job *j, struct option *o);
 /* The same terms for where the service is now, CPUs free. */
 double present_cost(const struct planner *pl, const struct job *j, double *ret_distance);
 /* All its terms: distance, load_cost, bandwidth_cost, fill_cost, cost. */
@@ -284,3 +288,5 @@ void text_given_up(struct strbuf *b, const struct job *j);
 void text_bytes(struct strbuf *b, uint64_t bytes);               /* "120M" */
 void text_nodes(struct strbuf *b, const struct node_set *nodes); /* "node 2", "nodes 0-1" */
 void text_duration(struct strbuf *b, uint64_t usec);             /* "40s", "9min" */
+/* A distance or a cost, as it is told to others: with four decimals (report/view.c). Who writes tenths of that writes the same here as elsewhere. */
+double told(double value);

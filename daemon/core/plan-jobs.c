@@ -59,8 +59,10 @@ static struct node_set or_all(const struct planner *pl, const struct node_set *s
 static void set_limits(const struct planner *pl, struct job *j) {
         const struct service_sample *s = j->sample;
         bool ours_cpus = j->applied_cpus && !s->admin_cpus, ours_mems = j->applied_mems && !s->admin_mems;
-        j->may_cpus = ours_cpus ? pl->all_nodes : or_all(pl, &s->effective_cpu_nodes);
-        j->may_mems = ours_mems ? pl->all_nodes : or_all(pl, &s->effective_mems);
+        j->may_cpus = or_all(pl, ours_cpus ? &s->above_cpu_nodes : &s->effective_cpu_nodes);
+        j->may_mems = or_all(pl, ours_mems ? &s->above_mems : &s->effective_mems);
+        if (s->inner_mems) /* its processes cannot have memory anywhere else */
+                j->may_mems = node_set_intersect(&j->may_mems, &s->inner_mems_allowed);
         if (j->rule->has_allowed)
                 j->permitted = node_set_intersect(&j->permitted, &j->rule->allowed);
         j->permitted = node_set_subtract(&j->permitted, &j->rule->avoid);
@@ -137,6 +139,12 @@ static bool wants_cpus(const struct planner *pl, const struct rule *r) {
         return r->place == PLACE_COMPACT || !node_set_is_empty(&given);
 }
 
+/* Would restricting it take the CPUs from cgroups inside of it that were given them? Not where the rule says nodes with all of these. */
+static bool takes_inner_cpus(const struct service_sample *s) {
+        return !node_set_is_empty(&s->inner_cpu_nodes) &&
+               (s->rule->place != PLACE_NODES || !node_set_is_subset(&s->inner_cpu_nodes, &s->rule->nodes));
+}
+
 /* No service has no memory: nothing is what was told where the cgroup has no memory controller, and its map was not read. */
 static void tell_small(struct job *j, uint64_t bytes) {
         struct strbuf b = { 0 };
@@ -169,7 +177,8 @@ static void set_up(const struct planner *pl, struct job *j) {
                 return;
         }
         bool wants = wants_cpus(pl, j->rule);
-        j->restricts = wants && !s->admin_cpus;
+        bool inner = takes_inner_cpus(s);
+        j->restricts = wants && !s->admin_cpus && !inner;
         j->kind = kind_of(j->rule, j->restricts);
         j->binds = job_is_placed_kind(j) || j->kind == JOB_INTERLEAVE;
         set_limits(pl, j);
@@ -186,6 +195,9 @@ static void set_up(const struct planner *pl, struct job *j) {
                 job_tell(j, STATE_STABLE, "none of its threads was seen on a CPU, so there is nothing to place it by");
         else if (wants && s->admin_cpus)
                 strbuf_append(&j->notes, "; its CPUs are left as the administrator set them");
+        else if (wants && inner)
+                strbuf_append(&j->notes,
+                              "; its CPUs are not restricted, because cgroups inside of it were given CPUs of their own");
 }
 
 /* Both are sorted by cgroup: mostly the next is the one. */

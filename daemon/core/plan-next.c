@@ -40,6 +40,9 @@ static bool same_sample(const struct service_sample *a, const struct service_sam
                a->has_bound_mappings == b->has_bound_mappings && a->maps_incomplete == b->maps_incomplete &&
                same_text(a->own_policy, b->own_policy) && node_set_equal(&a->effective_cpu_nodes, &b->effective_cpu_nodes) &&
                node_set_equal(&a->effective_mems, &b->effective_mems) &&
+               node_set_equal(&a->above_cpu_nodes, &b->above_cpu_nodes) && node_set_equal(&a->above_mems, &b->above_mems) &&
+               node_set_equal(&a->inner_cpu_nodes, &b->inner_cpu_nodes) && a->inner_mems == b->inner_mems &&
+               node_set_equal(&a->inner_mems_allowed, &b->inner_mems_allowed) && a->holds_services == b->holds_services &&
                same_array(a->bytes_by_node, b->bytes_by_node, n_ids, bytes) &&
                is_same(a->hugetlb_bytes, b->hugetlb_bytes, bytes) && is_same(a->shared_bytes, b->shared_bytes, bytes) &&
                is_same(a->memory_pressure_centipercent, b->memory_pressure_centipercent, SAME_CENTIPERCENT) &&

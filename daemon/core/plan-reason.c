@@ -97,7 +97,7 @@ static const char *back_cause(const struct job *j) {
 /* 0: it has used no CPU time yet, or its memory is not known. */
 static void add_distance(struct strbuf *b, const char *lead, double distance) {
         if (distance > 0)
-                strbuf_printf(b, "%sdistance %.1f", lead, distance);
+                strbuf_printf(b, "%sdistance %.1f", lead, told(distance));
         else
                 strbuf_printf(b, "%sdistance unknown", lead);
 }
@@ -128,7 +128,7 @@ static void add_cause(struct strbuf *b, const struct planner *pl, const struct j
         } else if (why)
                 strbuf_append(b, why);
         add_distance(b, ": ", j->placement->distance_before);
-        strbuf_printf(b, " → %.1f", j->placement->distance_after);
+        strbuf_printf(b, " → %.1f", told(j->placement->distance_after));
 }
 
 /* Its threads run elsewhere than they mostly did: memory follows the share of some minutes (HISTORY_SHARE_TAU_USEC), the distance told is of now. */
@@ -138,7 +138,7 @@ static void add_passing(struct strbuf *b, const struct planner *pl, const struct
         if (j->kind == JOB_FOLLOW && usual > 0 && j->placement->distance_before > usual * (1 + PASSING_SHARE))
                 strbuf_printf(
                         b, "; its threads run elsewhere at the moment (of late it was %.1f), and memory follows only what lasts",
-                        usual);
+                        told(usual));
 }
 
 static void add_standing(struct strbuf *b, const struct planner *pl, const struct job *j, const struct due *d) {
@@ -182,7 +182,7 @@ void text_unpaid(struct strbuf *b, const struct planner *pl, const struct job *j
 static void add_waiting_better(struct strbuf *b, const struct planner *pl, const struct job *j) {
         strbuf_append(b, "; ");
         text_nodes(b, &j->better.nodes);
-        strbuf_printf(b, " would be better (distance %.1f, cost %.1f)", j->better.slit_distance, j->better.cost);
+        strbuf_printf(b, " would be better (distance %.1f, cost %.1f)", told(j->better.slit_distance), told(j->better.cost));
         if (j->guarded) {
                 uint64_t now = pl->in->now_usec;
                 strbuf_append(b, ", but it left there ");
@@ -207,7 +207,7 @@ static void add_declined(struct strbuf *b, const struct job *j) {
         text_nodes(b, &o->nodes);
         if (o->cost >= now->cost && nearer >= job_min_gain(j))
                 strbuf_printf(b, " would be nearer (%.1f%%), and costs more than staying, %.1f against %.1f", nearer * 100,
-                              o->cost, now->cost);
+                              told(o->cost), told(now->cost));
         else if (gain < job_min_gain(j))
                 strbuf_printf(b, " would gain %.1f%%, less than min-gain %.1f%%", gain * 100, job_min_gain(j) * 100);
         else /* only for memory that follows: a controller that is less busy has to be worth more, and to a service that is not idle */
@@ -263,7 +263,7 @@ static void add_waiting(struct strbuf *b, const struct job *j, bool any) {
                 strbuf_append(b, j->after_failure ? "; the last attempt had no effect, tried again in " : "; in cooldown for ");
                 text_duration(b, j->rest_usec);
         } else if (j->placement->wants_deep && !j->placement->act)
-                strbuf_append(b, "; waiting for a deep read");
+                strbuf_append(b, "; its memory map is read first");
 }
 
 static void add_no_room(struct strbuf *b, const struct planner *pl, const struct job *j) {

@@ -53,10 +53,53 @@ static const struct job *elsewhere(const struct group *g, const struct job *j) {
         return g->members[0];
 }
 
+/* Where some members are going, or have just come to, and the others not yet: they are moved one after the other. Or all that have one have the same. NULL: that
+ * says nothing. */
+static const struct job *ahead(const struct group *g) {
+        const struct job *latest = NULL, *first = NULL;
+        bool agree = true;
+        for (size_t k = 0; k < g->n; k++) {
+                const struct job *j = g->members[k];
+                if (!j->has_home)
+                        continue;
+                first = first ? first : j;
+                agree &= node_set_equal(&j->home, &first->home);
+                bool settles = j->history && !j->after_failure && (j->under_way || j->rest_usec > 0);
+                if (settles && (!latest || j->history->placed_usec > latest->history->placed_usec))
+                        latest = j;
+        }
+        return latest || !agree ? latest : first;
+}
+
+/* That is the home of all, if it can be: else each plan would decide anew for those who are on their way. */
+static void take_up_home(struct planner *pl, struct group *g, const struct bar *to) {
+        const struct job *first = ahead(g);
+        struct option o;
+        if (!first || g->fixed || !group_may_be_on(pl, g, &first->home))
+                return;
+        struct node_set home = first->home;
+        group_evaluate(pl, g, &home, &o);
+        if (!group_holds(g, &o))
+                return;
+        for (size_t k = 0; k < g->n; k++) {
+                struct job *j = g->members[k];
+                if (j->has_home && node_set_equal(&j->home, &home))
+                        continue;
+                j->displaced = j->home_lost = !node_set_is_empty(&j->home);
+                j->has_home = false;
+                j->lost_to = *to;
+                j->lost_to.other = first;
+        }
+        g->has_home = true;
+        g->home = home;
+}
+
 static void keep_homes(struct planner *pl) {
         for (size_t i = 0; i < pl->n_groups; i++) {
                 struct group *g = pl->order[i];
                 struct bar bar = { .constraint = CONSTRAINT_TOGETHER, .rule = g->members[0]->rule };
+                if (!g->has_home && g->n > 1 && g->look)
+                        take_up_home(pl, g, &bar);
                 enum standing s = g->has_home ? group_standing(pl, g, &g->home, &bar) : STANDING_FORBIDDEN;
                 if (s == STANDING_FREE || s == STANDING_DISPLACES) {
                         if (s == STANDING_DISPLACES)

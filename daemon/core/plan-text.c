@@ -16,6 +16,10 @@ void text_bytes(struct strbuf *b, uint64_t bytes) {
                 strbuf_printf(b, "%.0f%c", value, units[unit]);
 }
 
+double told(double value) {
+        return value > 0 && value < 1e9 ? (double) (int64_t) (value * 10000 + 0.5) / 10000 : value;
+}
+
 void text_nodes(struct strbuf *b, const struct node_set *nodes) {
         char *list = node_set_format(nodes);
         if (!list) {

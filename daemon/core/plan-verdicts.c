@@ -46,11 +46,11 @@ static void say_lacking(struct strbuf *b, const struct candidate *c) {
 static void say_chosen(struct strbuf *b, const struct candidate *c) {
         const struct cost_terms *t = &c->terms;
         strbuf_printf(b, "chosen: costs %.1f (distance %.1f, bandwidth %.1f, CPU load %.1f, memory fill %.1f, moving %.1f",
-                      c->cost, t->distance, t->bandwidth, t->load, t->fill, t->moving);
+                      told(c->cost), told(t->distance), told(t->bandwidth), told(t->load), told(t->fill), told(t->moving));
         if (t->breadth > 0)
-                strbuf_printf(b, ", number of nodes %.1f", t->breadth);
+                strbuf_printf(b, ", number of nodes %.1f", told(t->breadth));
         if (t->device > 0)
-                strbuf_printf(b, ", distance from devices %.1f", t->device);
+                strbuf_printf(b, ", distance from devices %.1f", told(t->device));
         strbuf_append(b, ")");
         if (c->bytes_needed > c->bytes_room)
                 strbuf_append(b, ", though not all of its memory has room");
@@ -60,7 +60,7 @@ static void say_chosen(struct strbuf *b, const struct candidate *c) {
 
 static void say_beaten(struct strbuf *b, const struct candidate *c) {
         bool for_now = c->verdict == VERDICT_COOLDOWN || c->verdict == VERDICT_MUST_LAST || c->verdict == VERDICT_GUARDED;
-        strbuf_printf(b, "rejected%s: costs %.1f against %.1f", for_now ? " for now" : "", c->cost, c->against);
+        strbuf_printf(b, "rejected%s: costs %.1f against %.1f", for_now ? " for now" : "", told(c->cost), told(c->against));
         switch (c->verdict) {
         case VERDICT_SMALL_GAIN:
                 strbuf_printf(b, ", a gain of %.1f%%, below min-gain %.1f%%", c->gain * 100, c->min_gain * 100);

@@ -112,7 +112,8 @@ static bool wants_deep_unplaced(const struct service_sample *s, const struct his
         /* By amounts the planner judges, and asks where it needs to know more. */
         if (s->rule->place == PLACE_SPREAD || s->rule->place == PLACE_INTERLEAVE)
                 return false;
-        if (s->rule->place == PLACE_FOLLOW || s->rule->cpus == CPUS_FREE || s->admin_cpus) {
+        if (s->rule->place == PLACE_FOLLOW || s->rule->cpus == CPUS_FREE || s->admin_cpus ||
+            !node_set_is_empty(&s->inner_cpu_nodes)) {
                 /* The best that moving memory alone can do: all of it where most of the CPU time is. */
                 uint64_t most = 0, sum = 0;
                 for (unsigned i = 0; i < n_ids; i++) {

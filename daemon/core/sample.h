@@ -94,6 +94,15 @@ struct service_sample {
         /* What the kernel has in force now (cpuset.*.effective), as nodes; all nodes where there is no cpuset. */
         struct node_set effective_cpu_nodes; /* nodes with at least one allowed CPU */
         struct node_set effective_mems;
+        unsigned n_effective_cpus; /* how many CPUs these are; 0: not known */
+        /* The same of the cgroup above: no set of ours reaches further. Empty: nothing is set for the service itself, so it has all of that. */
+        struct node_set above_cpu_nodes, above_mems;
+        /* Somebody gave cgroups inside of it CPUs or memory nodes of their own (a guest's virtual CPUs, a container in a pod), which the kernel passes over
+         * where the service is restricted to others. */
+        struct node_set inner_cpu_nodes; /* any of these may use; empty: none was given CPUs */
+        bool inner_mems;
+        struct node_set inner_mems_allowed; /* what all of those that were given memory nodes may use; empty: nothing in common */
+        bool holds_services;                /* other services are inside of its cgroup, and would be restricted with it */
         /* What the administrator set by itself (not by us): the planner stays inside, and leaves it alone. */
         bool admin_cpus, admin_mems;
         bool whole_cpus,

@@ -157,8 +157,8 @@ static bool go_up(char *path) {
 /* Is a cgroup's own set given, and does it leave out some of what the parent has? A set with all of the parent's narrows
  * nothing: it is what restoring leaves behind where the kernel refuses to clear. */
 static void read_own(const struct host *h, const char *cgroup, struct cgroup_cpuset *c) {
-        struct cpu_mask cpus, parent_cpus;
-        struct node_set mems, parent_mems;
+        struct cpu_mask cpus;
+        struct node_set mems;
         _cleanup_(close_fdp) int fd = cgroup_open(h, cgroup);
         if (fd < 0)
                 return;
@@ -170,10 +170,38 @@ static void read_own(const struct host *h, const char *cgroup, struct cgroup_cpu
         _cleanup_(close_fdp) int parent_fd = path && go_up(path) ? cgroup_open(h, path) : -1;
         if (parent_fd < 0)
                 return;
-        if (c->narrows_cpus && read_cpus(parent_fd, "cpuset.cpus.effective", &parent_cpus))
-                c->narrows_cpus = !cpu_mask_is_subset(&parent_cpus, &cpus);
-        if (c->narrows_mems && read_nodes(parent_fd, "cpuset.mems.effective", &parent_mems))
-                c->narrows_mems = !node_set_is_subset(&parent_mems, &mems);
+        if (c->narrows_cpus && read_cpus(parent_fd, "cpuset.cpus.effective", &c->parent_cpus))
+                c->narrows_cpus = !cpu_mask_is_subset(&c->parent_cpus, &cpus);
+        if (c->narrows_mems && read_nodes(parent_fd, "cpuset.mems.effective", &c->parent_mems))
+                c->narrows_mems = !node_set_is_subset(&c->parent_mems, &mems);
+}
+
+bool cgroup_read_inner_cpuset(int fd, int above_fd, struct inner_cpuset *ret) {
+        struct cpu_mask above_cpus;
+        struct node_set above_mems;
+        struct inner_cpuset inner = { 0 };
+        char text[256];
+        bool cpus = read_cpus(fd, "cpuset.cpus", &inner.cpus) && read_cpus(above_fd, "cpuset.cpus.effective", &above_cpus) &&
+                    !cpu_mask_is_subset(&above_cpus, &inner.cpus);
+        if (!cpus)
+                inner.cpus = (struct cpu_mask) { 0 };
+        inner.mems = read_nodes(fd, "cpuset.mems", &inner.mems_allowed) &&
+                     read_nodes(above_fd, "cpuset.mems.effective", &above_mems) &&
+                     !node_set_is_subset(&above_mems, &inner.mems_allowed);
+        /* Container managers leave empty ones behind, and make some before they are used. */
+        if ((!cpus && !inner.mems) || read_small_file_at(fd, "cgroup.events", text, sizeof text) < 0 ||
+            !strstr(text, "populated 1"))
+                return false;
+        *ret = inner;
+        return true;
+}
+
+void inner_cpuset_merge(struct inner_cpuset *into, const struct inner_cpuset *from) {
+        if (from->mems)
+                into->mems_allowed =
+                        into->mems ? node_set_intersect(&into->mems_allowed, &from->mems_allowed) : from->mems_allowed;
+        cpu_mask_or(&into->cpus, &from->cpus);
+        into->mems |= from->mems;
 }
 
 void cgroup_read_cpuset(const struct host *h, const char *cgroup, struct cgroup_cpuset *ret) {

@@ -22,6 +22,7 @@ struct level {
         DIR *dir;           /* owns the descriptor; NULL: there are no cgroups in it, so it need not be listed */
         size_t path_length; /* of the cgroup at this level; 0: root */
         struct rights rights;
+        bool in_service; /* it is a service or inside of one, as the names above tell */
 };
 
 struct walk {
@@ -122,6 +123,31 @@ static int describe(const struct walk *w, const char *path, struct found_service
         return f->cgroup ? 0 : -ENOMEM;
 }
 
+/* Has somebody given the cgroup at the present level, which is inside of a service, a cpuset of its own? The service is told, whether there are processes in it
+ * (a guest's virtual CPUs are threads) or further inside. */
+static int visit_inner(struct walk *w) {
+        struct inner_cpuset inner;
+        struct service_key k;
+        if (!w->host->has_cpuset || w->depth < 2 || !w->levels[w->depth - 1].in_service)
+                return 0;
+        int r = service_key_of(w->config, w->path, &k);
+        unsigned depth = k.depth;
+        if (r < 0)
+                return r;
+        service_key_done(&k);
+        if (depth == 0 || depth >= w->depth || !cgroup_read_inner_cpuset(w->levels[w->depth].fd, w->levels[depth - 1].fd, &inner))
+                return 0;
+        struct found_service *f = found_services_add(w->out);
+        if (!f)
+                return -ENOMEM;
+        f->inner = malloc(sizeof *f->inner);
+        if (!f->inner)
+                return -ENOMEM;
+        *f->inner = inner;
+        r = describe(w, w->path, f, &depth);
+        return r < 0 ? r : set_owner(w, f, depth);
+}
+
 /* The processes of the cgroup at the present level. */
 static int visit(struct walk *w) {
         const struct level *l = &w->levels[w->depth];
@@ -129,7 +155,10 @@ static int visit(struct walk *w) {
         uint64_t usage_usec = USEC_INFINITY;
         if (w->depth > 0)
                 (void) cgroup_read_cpu_usec(l->fd, &usage_usec);
-        int r = read_file_at(l->fd, "cgroup.procs", CGROUP_PROCS_LIMIT, &text, NULL);
+        int r = visit_inner(w);
+        if (r < 0)
+                return r;
+        r = read_file_at(l->fd, "cgroup.procs", CGROUP_PROCS_LIMIT, &text, NULL);
         if (r == -ENOMEM)
                 return r;
         if (r == -EFBIG)
@@ -171,6 +200,10 @@ static int enter(struct walk *w, const char *name) {
         w->n_cgroups++;
         child.path_length = parent->path_length + 1 + n;
         child.rights = rights_of_child(&parent->rights, name, w->depth, delegated);
+        const char *unit;
+        size_t unit_n;
+        child.in_service =
+                parent->in_service || component_is_unit(name, n, &unit, &unit_n) || config_selects_cgroup(w->config, w->path);
         w->levels[w->depth] = child;
         return visit(w);
 }

@@ -19,6 +19,13 @@
 #define PROCESS_COUNT_MAX  65536u
 #define CGROUP_PROCS_LIMIT (4u << 20)
 
+/* What somebody set for cgroups that are inside of a service's and have processes (or threads), where that leaves out some of what the service could have. */
+struct inner_cpuset {
+        struct cpu_mask cpus; /* of any of them; empty: none was given CPUs */
+        bool mems;
+        struct node_set mems_allowed; /* in all of those that were given memory nodes */
+};
+
 /* One service, as the tree shows it: nothing is known yet of its processes but that they were listed. */
 struct found_service {
         char *cgroup; /* NULL: these processes are in no cgroup that could be a service; each is one by itself */
@@ -28,7 +35,8 @@ struct found_service {
         char *owner_detail; /* NULL unless OWNER_NONE; NULL too where `cgroup` is */
         pid_t *pids;        /* ascending, each once */
         size_t n_pids, pids_capacity;
-        uint64_t usage_usec; /* of its cgroup's cpu.stat, before the processes were listed; USEC_INFINITY: not read */
+        uint64_t usage_usec;        /* of its cgroup's cpu.stat, before the processes were listed; USEC_INFINITY: not read */
+        struct inner_cpuset *inner; /* NULL: nothing is set inside of it */
 };
 struct found_services {
         struct found_service *items; /* sorted by cgroup; the one with NULL first */
@@ -70,6 +78,12 @@ struct cgroup_cpuset {
         struct cpu_mask effective_cpus;
         struct node_set effective_mems;
         bool narrows_cpus, narrows_mems; /* own cpuset.cpus/mems is set and leaves out some of what the parent has */
+        /* Where they are set: what the parent has. Empty: not set, or not known. */
+        struct cpu_mask parent_cpus;
+        struct node_set parent_mems;
 };
 /* The effective sets are those of the nearest cgroup upwards that has the controller. */
 void cgroup_read_cpuset(const struct host *h, const char *cgroup, struct cgroup_cpuset *ret);
+/* Is the cgroup one with processes or threads that somebody gave a cpuset of its own, which leaves out some of what is in force at `above_fd`? True: `ret` says so. */
+bool cgroup_read_inner_cpuset(int fd, int above_fd, struct inner_cpuset *ret);
+void inner_cpuset_merge(struct inner_cpuset *into, const struct inner_cpuset *from);

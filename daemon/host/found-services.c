@@ -11,6 +11,7 @@ static void found_service_done(struct found_service *f) {
         free(f->slice);
         free(f->owner_detail);
         free(f->pids);
+        free(f->inner);
         *f = (struct found_service) { 0 };
 }
 
@@ -69,6 +70,10 @@ int found_services_merge(struct found_services *s) {
                 struct found_service *f = &s->items[i];
                 if (kept > 0 && compare_services(&s->items[kept - 1], f) == 0) {
                         int r = append_pids(&s->items[kept - 1], f);
+                        if (s->items[kept - 1].inner && f->inner)
+                                inner_cpuset_merge(s->items[kept - 1].inner, f->inner);
+                        else if (f->inner)
+                                s->items[kept - 1].inner = TAKE_PTR(f->inner);
                         s->items[kept - 1].usage_usec = MIN2(s->items[kept - 1].usage_usec, f->usage_usec);
                         if (r < 0)
                                 return r;

@@ -27,6 +27,19 @@ static struct screened_service *find_outer(const struct screen *s, char *path) {
         return NULL;
 }
 
+/* What a service's cgroup is given holds for all that is in it, other services too: these are not its rule's to restrict. */
+static int note_holds(struct screened_service *outer, const struct screened_service *inner) {
+        struct service_sample *s = &outer->sample;
+        if (s->holds_services)
+                return 0;
+        s->holds_services = true;
+        s->owner = OWNER_NONE;
+        free(s->owner_detail);
+        s->owner_detail = format_string("other services are inside of its cgroup (%s), and would be restricted with it",
+                                        inner->sample.unit);
+        return s->owner_detail ? 0 : -ENOMEM;
+}
+
 /* Outer ones sort first, so each still has its whole count when it is taken off the one around it. */
 static int take_off_outer(struct screen *s) {
         unsigned n_ids = s->observer->topology->n_ids;
@@ -38,6 +51,8 @@ static int take_off_outer(struct screen *s) {
                 struct screened_service *outer = inner->is_cgroup ? find_outer(s, path) : NULL;
                 if (!outer)
                         continue;
+                if (note_holds(outer, inner) < 0)
+                        return -ENOMEM;
                 for (unsigned id = 0; id < n_ids; id++) {
                         outer->sample.bytes_by_node[id] =
                                 saturating_sub(outer->sample.bytes_by_node[id], inner->sample.bytes_by_node[id]);

@@ -56,11 +56,14 @@ static int add_value(struct string_list *l, const char *value) {
 static void set_allowed(struct reading *r) {
         const struct topology *t = r->screen->observer->topology;
         struct service_sample *s = &r->service.sample;
-        if (r->cpuset.have_cpus)
+        if (r->cpuset.have_cpus) {
                 s->effective_cpu_nodes = topology_nodes_of_cpus(t, &r->cpuset.effective_cpus);
+                s->n_effective_cpus = cpu_mask_count(&r->cpuset.effective_cpus);
+        }
         if (node_set_is_empty(&s->effective_cpu_nodes)) {
                 /* No cpuset, or one of another machine than this topology (which can be synthetic). */
                 r->cpuset.have_cpus = false;
+                s->n_effective_cpus = 0;
                 s->effective_cpu_nodes = topology_nodes_with_cpus(t);
         }
         NODE_SET_FOREACH (id, &s->effective_cpu_nodes) {
@@ -78,6 +81,20 @@ static void set_allowed_mems(struct reading *r) {
         else if (r->have_mems_allowed)
                 mems = node_set_intersect(&r->mems_allowed, &all);
         r->service.sample.effective_mems = node_set_is_empty(&mems) ? all : mems;
+}
+
+/* What is set elsewhere: above it, and inside of it. */
+static void set_around(struct reading *r, const struct inner_cpuset *inner) {
+        const struct topology *t = r->screen->observer->topology;
+        struct service_sample *s = &r->service.sample;
+        struct node_set with_memory = topology_nodes_with_memory(t);
+        s->above_cpu_nodes = topology_nodes_of_cpus(t, &r->cpuset.parent_cpus);
+        s->above_mems = node_set_intersect(&r->cpuset.parent_mems, &with_memory);
+        if (!inner)
+                return;
+        s->inner_cpu_nodes = topology_nodes_of_cpus(t, &inner->cpus);
+        s->inner_mems = inner->mems;
+        s->inner_mems_allowed = node_set_intersect(&inner->mems_allowed, &with_memory);
 }
 
 /* The node of a thread's last CPU, or -1: unknown, or no longer one it may use (it sleeps since it was narrowed). */
@@ -305,6 +322,7 @@ static int read_service(struct reading *r, const struct found_service *f, enum r
         if (h->cgroup_mount)
                 cgroup_read_cpuset(h, f->cgroup, &r->cpuset);
         set_allowed(r);
+        set_around(r, f->inner);
         int error = take_processes(r, f, need);
         if (error < 0 || s->n_processes == 0)
                 return error;

@@ -43,8 +43,8 @@ void journal_decision(const struct service_sample *s, const struct placement *p,
 
 /* What a move was like for the service. */
 struct move_effort {
-        uint64_t moving_usec;                            /* while pages were moved, or waited to be */
-        uint64_t held_usec[_HOLD_CAUSE_MAX];             /* of that, waited, by what for */
+        uint64_t moving_usec;                            /* in passes over its memory, with all that these waited */
+        uint64_t held_usec[_HOLD_CAUSE_MAX];             /* waited, by what for: in passes, or before the first (HOLD_KERNEL) */
         int memory_before_permille, cpu_before_permille; /* stalled for so much of the time ("some" of PSI); -1: not known */
         int memory_during_permille, cpu_during_permille;
 };

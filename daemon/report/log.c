@@ -163,7 +163,7 @@ static void journal_send(struct log_entry *e, const char *message) {
         struct iovec iov[ARRAY_SIZE(e->fields)];
         for (size_t i = 0; i < e->n_fields; i++)
                 iov[i] = (struct iovec) { .iov_base = e->fields[i], .iov_len = strlen(e->fields[i]) };
-        /* No journal (a container, early boot): sd_journal_sendv() says nothing and neither can we. */
+        /* Where there is no journal at all sd_journal_sendv() succeeds: who opens the log sees to that. */
         if (sd_journal_sendv(iov, (int) e->n_fields) < 0)
                 console_send(e->priority, message);
 }

@@ -7,7 +7,7 @@
 #include "report/view.h"
 
 #define SHARE_DECIMALS    4
-#define DISTANCE_DECIMALS 2
+#define DISTANCE_DECIMALS 4
 
 const char *plan_when_to_string(enum plan_when w) {
         static const char *const names[] = {

@@ -5,9 +5,10 @@
 #include "core/util.h"
 #include "report/json.h"
 
-/* A share or a locality says nothing beyond its fourth decimal, a distance nothing beyond its second. */
+/* A share or a locality says nothing beyond its fourth decimal. A distance says nothing beyond its second, but one that were rounded here and once more in a
+ * table would be a tenth beside the same in a reason. */
 #define SHARE_DECIMALS    4
-#define DISTANCE_DECIMALS 2
+#define DISTANCE_DECIMALS 4
 
 /* Where the service belongs: its memory, or where memory is left alone its CPUs. */
 static struct node_set home_of(const struct placement *p) {

@@ -109,7 +109,8 @@ void sim_measure_homes(struct sim *s) {
 
 struct sim_totals sim_totals(const struct sim *s) {
         struct sim_totals t = s->totals;
-        t.locality = s->local_weight > 0 ? s->local / s->local_weight : 0;
+        t.any_placed = s->local_weight > 0;
+        t.locality = t.any_placed ? s->local / s->local_weight : 0;
         return t;
 }
 

@@ -53,11 +53,16 @@ static void fill_cpuset(const struct sim *s, const struct sim_service *v, const 
         if (sim_act_ops.get_cpuset((void *) s, &t, &state) < 0)
                 return;
         o->effective_cpu_nodes = topology_nodes_of_cpus(s->topology, &state.effective_cpus);
+        o->n_effective_cpus = cpu_mask_count(&state.effective_cpus);
         o->effective_mems = state.effective_mems;
         bool narrows_cpus = !cpu_mask_equal(&state.effective_cpus, &state.parent_effective_cpus);
         bool narrows_mems = !node_set_equal(&state.effective_mems, &state.parent_effective_mems);
         o->admin_cpus = narrows_cpus && !(ours && ours->cpus);
         o->admin_mems = narrows_mems && !(ours && ours->mems);
+        o->above_cpu_nodes = topology_nodes_of_cpus(s->topology, &state.parent_effective_cpus);
+        o->above_mems = state.parent_effective_mems;
+        o->inner_cpu_nodes = v->inner_cpu_nodes;
+        o->holds_services = v->holds_services;
         o->whole_cpus = !narrows_cpus;
         o->whole_mems = !narrows_mems;
 }
@@ -82,7 +87,9 @@ static int fill(struct sim *s, struct sim_service *v, const struct config *confi
         int r = o->cgroup && o->unit ? service_sample_alloc(o, s->n_ids) : -ENOMEM;
         if (r >= 0)
                 r = fill_processes(v, o);
-        if (r >= 0 && v->spec.owner == OWNER_NONE)
+        if (v->holds_services)
+                o->owner = OWNER_NONE;
+        if (r >= 0 && o->owner == OWNER_NONE)
                 r = (o->owner_detail = strdup("it cannot be restricted in this scenario")) ? 0 : -ENOMEM;
         if (r < 0)
                 return r;

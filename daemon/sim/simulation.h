@@ -107,6 +107,8 @@ struct sim_service {
         struct cpuset_value configured, settings; /* the cgroup's files; what the service manager has */
         unsigned *allowed_cpus;                   /* by node, in force */
         struct node_set allowed_mems;
+        struct node_set inner_cpu_nodes; /* somebody gave cgroups inside of it CPUs of these; empty: nobody did */
+        bool holds_services;             /* others are inside of its cgroup */
 
         int fail_set;               /* set_cpuset() is answered so; 0: it works */
         int fail_mems;              /* the same of memory nodes: -EAGAIN before anything is changed, others after CPUs were */
@@ -152,6 +154,7 @@ struct sim_totals {
         unsigned n_cpuset_writes;
         uint64_t n_events; /* told early to the manager, or held back for it */
         double locality;   /* of all that was managed, by CPU time, since the start */
+        bool any_placed;   /* anything was, or there is no such locality */
 };
 
 struct sim;

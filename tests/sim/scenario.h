@@ -37,6 +37,8 @@ struct run {
         bool record_lines; /* what is on record is appended to, however few there are */
         /* What was said. */
         unsigned n_decisions, n_moved, n_given_up, n_blocked, n_stuck, n_restored, n_restore_failed, n_warnings;
+        const char *listen; /* … so often with this in its text; NULL: not listened for */
+        unsigned n_heard;
         uint64_t digest; /* of all that was said, with its time */
 };
 
@@ -46,9 +48,9 @@ struct scenario {
         void (*run)(struct run *r);
 };
 
-extern const struct scenario scenarios_place[], scenarios_trouble[], scenarios_administrator[], scenarios_waiting[],
-        scenarios_life[], scenarios_rules[], scenarios_told[], scenarios_events[], scenarios_kernel[], scenarios_pace[],
-        scenarios_pressure[], scenarios_rest[], scenarios_hung[], scenarios_killed[], scenarios_long[];
+extern const struct scenario scenarios_place[], scenarios_trouble[], scenarios_refused[], scenarios_administrator[],
+        scenarios_waiting[], scenarios_life[], scenarios_rules[], scenarios_told[], scenarios_events[], scenarios_kernel[],
+        scenarios_pace[], scenarios_pressure[], scenarios_rest[], scenarios_hung[], scenarios_killed[], scenarios_long[];
 
 /* Nodes 0 … n−1, each with so many cores of one CPU each and so much memory; distances 10 and 20. */
 void machine(struct run *r, unsigned n_nodes, unsigned n_cpus, uint64_t bytes);

@@ -94,9 +94,126 @@ static void administrator_midway(struct run *r) {
         expect(r, kept, "the administrator's were changed on leaving");
 }
 
+#define TO_NODE(n, more)                                                                                                         \
+        "daemon: {on-exit: restore" more "}\nrules:\n- {name: n, match: {unit: '*'}, place: nodes, nodes: '" n                   \
+        "', memory: strict}\n"
+
+/* Between the look that a first change is decided on and that change: memory maps take their time. */
+static void between(struct run *r, const char *unit, bool of_mems, enum owner owner) {
+        struct sim_service *v = service(r, unit, 2, 2 * GIB, 0);
+        struct manager *m = sim_manager(r->sim);
+        struct node_set nodes = node_set_of(2);
+        struct cpu_mask cpus = { 0 };
+        cpu_mask_add(&cpus, 3);
+        v->spec.owner = owner;
+        v->map_usec = SECONDS(3);
+        rules(r, TO_NODE("1", ", dry-run: true"));
+        pass(r, MINUTES(1));
+        rules(r, TO_NODE("1", ""));
+        while (m->n_deep_pending == 0 || m->cycle->config != m->config)
+                pass(r, SECONDS(1) / 10);
+        expect(r, sim_write_cpuset(r->sim, v, of_mems ? NULL : &cpus, of_mems ? &nodes : NULL) >= 0, "cannot write its cpuset");
+        pass(r, HOURS(1));
+        expect(r, of_mems ? node_set_equal(&v->configured.mems, &nodes) : cpu_mask_equal(&v->configured.cpus, &cpus),
+               "the administrator's were changed");
+        if (!of_mems)
+                expect(r, sim_bytes_on(v, 1) == sim_bytes(r->sim, v), "no new plan was made that leaves its CPUs alone");
+        (void) sim_stop_manager(r->sim);
+        expect(r, of_mems ? node_set_equal(&v->configured.mems, &nodes) : cpu_mask_equal(&v->configured.cpus, &cpus),
+               "the administrator's were changed on leaving");
+        sim_end(r->sim, v);
+}
+
+static void administrator_between(struct run *r) {
+        on_disk(r);
+        machine(r, 4, 8, 16 * GIB);
+        static const char *const units[] = { "a.service", "b.service", "c.service", "d.service" };
+        for (unsigned i = 0; i < ARRAY_SIZE(units); i++) {
+                rules(r, "rules: []\n");
+                between(r, units[i], i & 1, i & 2 ? OWNER_CGROUPFS : OWNER_SYSTEMD);
+        }
+        expect(r, r->n_warnings == 0, "%u times said that something is wrong", r->n_warnings);
+}
+
+/* Some of the CPUs that it has of us: not all of a node's, as ours are, but of no other node. It does not go along when its home is another. */
+static void administrator_within(struct run *r) {
+        on_disk(r);
+        machine(r, 4, 8, 16 * GIB);
+        struct sim_service *v = service(r, "app.service", 2, 2 * GIB, 0);
+        struct node_set home = node_set_of(1);
+        struct cpu_mask cpus;
+        rules(r, TO_NODE("1", ""));
+        pass(r, MINUTES(5));
+        expect(r, v->configured.cpus_set, "its CPUs were not restricted");
+        topology_cpus_of(sim_topology(r->sim), &home, &cpus);
+        cpus.words[0] &= UINT64_C(0x0f0f0f0f0f0f0f0f);
+        expect(r, sim_write_cpuset(r->sim, v, &cpus, NULL) >= 0, "cannot write its cpuset");
+        pass(r, MINUTES(5));
+        rules(r, TO_NODE("2", ""));
+        pass(r, HOURS(1));
+        expect(r, cpu_mask_equal(&v->configured.cpus, &cpus), "the administrator's CPUs were changed");
+        expect(r, sim_bytes_on(v, 2) == sim_bytes(r->sim, v), "its memory did not follow the rule");
+        expect(r, r->n_warnings == 0, "%u times said that something is wrong", r->n_warnings);
+        (void) sim_stop_manager(r->sim);
+        expect(r, cpu_mask_equal(&v->configured.cpus, &cpus), "the administrator's CPUs were changed on leaving");
+}
+
+/* The slice leaves nodes 1 and 2. Restricted to the one by us, it is crowded there: it goes to the other, and not to those that are empty but not allowed. */
+static void inside_slice_crowded(struct run *r) {
+        machine(r, 4, 8, 16 * GIB);
+        rules(r, "rules:\n- {name: big, match: {unit: 'big*'}, place: nodes, nodes: '1', priority: 500}\n"
+                 "- {name: all, match: {unit: '*'}, place: compact}\n");
+        struct sim_spec p = spec("app.service", 4, 2 * GIB);
+        p.parent_cpu_nodes = node_set_of(1);
+        node_set_add(&p.parent_cpu_nodes, 2);
+        p.start = node_set_of(1);
+        struct sim_service *v = add(r, &p);
+        pass(r, MINUTES(10));
+        struct node_set nodes = cpu_nodes(r, v), two = node_set_of(2);
+        expect(r, v->configured.cpus_set && node_set_has(&nodes, 1), "it is not at home on node 1");
+        (void) service(r, "big.service", 7, 4 * GIB, 1);
+        pass(r, HOURS(1));
+        nodes = cpu_nodes(r, v);
+        expect(r, node_set_equal(&nodes, &two), "it did not go to the other node that its slice allows");
+        expect_local(r, v, 0.99);
+        expect(r, r->n_given_up == 0, "given up %u times", r->n_given_up);
+        expect_good_manners(r);
+}
+
+/* Somebody gives cgroups inside of it CPUs of their own, or makes other services there: what was restricted is given back, and its memory follows. */
+static void set_inside(struct run *r) {
+        machine(r, 4, 8, 16 * GIB);
+        rules(r, "rules:\n- {name: all, match: {unit: '*'}, place: compact}\n");
+        struct sim_service *a = service(r, "a.service", 4, 2 * GIB, 1), *b = service(r, "b.service", 4, 2 * GIB, 2);
+        pass(r, MINUTES(10));
+        expect(r, a->configured.cpus_set && b->configured.cpus_set, "they are not restricted to homes");
+        a->inner_cpu_nodes = node_set_of(3);
+        b->holds_services = true;
+        pass(r, HOURS(1));
+        expect_home_count(r, a, 4);
+        expect_home_count(r, b, 4);
+        expect(r, r->n_decisions <= 8, "%u decisions", r->n_decisions);
+        unsigned writes = sim_totals(r->sim).n_cpuset_writes;
+        pass(r, HOURS(2));
+        expect(r, sim_totals(r->sim).n_cpuset_writes == writes, "cpusets are written again and again");
+        a->inner_cpu_nodes = (struct node_set) { 0 };
+        b->holds_services = false;
+        pass(r, HOURS(1));
+        expect_home_count(r, a, 1);
+        expect_home_count(r, b, 1);
+        expect_good_manners(r);
+}
+
 const struct scenario scenarios_administrator[] = {
         { 24, "administrator", "what the administrator sets stays", administrator },
         { 171, "administrator-first", "what the administrator sets while ours waits for its turn stays", administrator_first },
         { 172, "administrator-midway", "what the administrator sets during a move stays", administrator_midway },
+        { 173, "administrator-between", "what the administrator sets between a look and the first change stays",
+          administrator_between },
+        { 174, "administrator-within", "a part of what we set is not ours", administrator_within },
+        { 175, "inside-slice-crowded", "restricted by us inside a slice that allows two nodes: no further than that",
+          inside_slice_crowded },
+        { 176, "set-inside", "CPUs given to cgroups inside of a service, and services inside of one: these are left alone",
+          set_inside },
         { 0 },
 };

@@ -93,6 +93,57 @@ static void one_restored_while_hung(struct run *r) {
         ask_while_hung(r, false);
 }
 
+/* Reading it does not return: whoever holds it up need not wait as act/waiting would find him, and a change of memory nodes might hang all cgroups. */
+static void restored_while_stuck(struct run *r) {
+        struct sim_spec p = spec("app.service", 2, 4 * GIB);
+        p.start = node_set_of(0);
+        p.growth_bytes = (int64_t) (6 * GIB);
+        p.limit_bytes = 10 * GIB;
+        p.owner = dice(r, 2) ? OWNER_SYSTEMD : OWNER_CGROUPFS;
+        machine(r, 2, 16, 8 * GIB);
+        rules(r, "rules:\n- {name: s, match: {unit: app.service}, place: compact, memory: strict, max-nodes: 1}\n");
+        struct sim_service *v = add(r, &p);
+        pass(r, MINUTES(10));
+        v->stuck_usec = MINUTES(50);
+        const struct service_note *n = manager_find_note(sim_manager(r->sim), v->cgroup);
+        for (unsigned i = 0; i < 3000 && n && !n->stuck; i++)
+                pass(r, SECONDS(1));
+        expect(r, n && n->stuck && node_set_count(&v->allowed_mems) == 1, "it was not read while it was narrowed");
+        v->stuck_usec = 0;
+        expect(r, manager_restore_request(sim_manager(r->sim), "", NULL) >= 0, "not begun");
+        pass(r, SECONDS(20));
+        expect_home_count(r, v, 2);
+        expect(r, r->n_restore_failed == 1, "said %u times that it failed", r->n_restore_failed);
+        for (unsigned i = 0; i < 6000 && n->stuck; i++) {
+                expect(r, node_set_count(&v->allowed_mems) == 1, "its memory nodes were changed");
+                pass(r, SECONDS(1));
+        }
+        pass(r, MINUTES(40));
+        expect(r, node_set_count(&v->allowed_mems) == 2, "its memory is still narrowed");
+        expect(r, sim_manager(r->sim)->record->n_entries == 0, "still on record");
+}
+
+/* The look that verifies its move does not return: its memory nodes are not narrowed then. */
+static void narrowed_while_stuck(struct run *r) {
+        machine(r, 4, 8, 16 * GIB);
+        rules(r, "rules:\n- {name: all, match: {unit: '*'}, place: nodes, nodes: '1', memory: strict}\n");
+        struct sim_service *v = service(r, "app.service", 2, 2 * GIB, 0);
+        const struct transition *t = NULL;
+        for (unsigned i = 0; i < 6000 && (!t || t->phase != PHASE_VERIFY); i++) {
+                pass(r, 10 * USEC_PER_MSEC);
+                t = transition_find(sim_manager(r->sim), v->cgroup);
+        }
+        expect(r, t && node_set_count(&v->allowed_mems) == 4, "it was narrowed before it was verified");
+        v->stuck_usec = MINUTES(30);
+        pass(r, MINUTES(25));
+        expect(r, manager_find_note(sim_manager(r->sim), v->cgroup)->stuck, "it is not stuck");
+        expect(r, node_set_count(&v->allowed_mems) == 4, "its memory nodes were changed");
+        expect(r, r->n_given_up == 1, "said %u times that it was given up", r->n_given_up);
+        v->stuck_usec = 0;
+        pass(r, MINUTES(40));
+        expect(r, node_set_count(&v->allowed_mems) == 1, "its memory nodes were not narrowed when it was over");
+}
+
 /* Two guests, and a switch that has mapped the first one's memory: all to node 2, with what they share. */
 #define N_BONDED 3
 static void share_memory(struct run *r, const char *rate, struct sim_service **ret) {
@@ -239,5 +290,7 @@ const struct scenario scenarios_hung[] = {
         { 136, "one-restored", "the same of one service", one_restored_while_hung },
         { 137, "waited-only", "who only waited for its turn has moved nothing of what others share", waited_only },
         { 142, "brought-along", "who shares what another brings waits for that", brought_along },
+        { 190, "restored-while-stuck", "memory nodes are given back once reading it returns", restored_while_stuck },
+        { 191, "narrowed-while-stuck", "… and narrowed", narrowed_while_stuck },
         { 0 },
 };

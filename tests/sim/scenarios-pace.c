@@ -169,6 +169,23 @@ static void in_turn_of_sixteen(struct run *r) {
         in_turn_on(r, 8);
 }
 
+/* Four at once on a machine that lets one slice run at a time: the next begins when one ends, and no time is lost between them. */
+static void handed_on(struct run *r) {
+        machine(r, 2, 8, 16 * GIB);
+        rules(r,
+              "daemon: {migrate-rate: 16G}\nrules:\n- {name: here, match: {unit: '*'}, place: nodes, nodes: '1', cpus: free}\n");
+        struct sim_service *v[4];
+        for (unsigned i = 0; i < ARRAY_SIZE(v); i++) {
+                _cleanup_free_ char *unit = format_string("app%u.service", i);
+                v[i] = service(r, unit, 1, 2 * GIB, 0);
+        }
+        /* 8 GiB, of which the kernel moves one in a second. */
+        pass(r, SECONDS(12));
+        for (unsigned i = 0; i < ARRAY_SIZE(v); i++)
+                expect(r, sim_bytes_on(v[i], 1) == 2 * GIB, "%s: %" PRIu64 " MiB are at home", v[i]->unit,
+                       (uint64_t) (sim_bytes_on(v[i], 1) / MIB));
+}
+
 const struct scenario scenarios_pace[] = {
         { 100, "shared-rate", "services under one rate have the same of it", shared_rate },
         { 101, "rule-rate", "a rule's rate, through several moves", rule_rate },
@@ -178,5 +195,6 @@ const struct scenario scenarios_pace[] = {
         { 114, "cpus-first", "CPUs go home first, or last, by where the memory is", cpus_first_or_last },
         { 116, "in-turn", "two services without a limit take turns", in_turn },
         { 119, "in-turn-of-sixteen", "one at a time on sixteen CPUs, too", in_turn_of_sixteen },
+        { 184, "handed-on", "one slice at a time of four services: no time is lost between them", handed_on },
         { 0 },
 };

@@ -140,6 +140,69 @@ static void node_is_gone(struct run *r) {
         expect(r, n == 0, "looked %u times for want of memory", n);
 }
 
+#define DISPLACED_TO 3u
+
+/* As soon as its pages have come home they go elsewhere, and stay there. */
+struct displaced {
+        struct sim_service *service;
+        unsigned n_looks;
+};
+
+static void displace(struct sim *s, void *userdata) {
+        struct displaced *d = userdata;
+        struct sim_service *v = d->service;
+        const struct transition *t = transition_find(sim_manager(s), v->cgroup);
+        if (!t || !transition_wants_observation(t)) {
+                if (d->n_looks++ < 600 && sim_at(s, sim_elapsed(s) + SECONDS(1) / 10, displace, d) < 0)
+                        abort();
+                return;
+        }
+        for (unsigned node = 0; node < DISPLACED_TO; node++) {
+                uint64_t bytes = v->bytes[SIM_PLAIN][node];
+                v->bytes[SIM_PLAIN][node] = 0;
+                v->bytes[SIM_PINNED][DISPLACED_TO] += bytes;
+                sim_take_bytes(s, node, -(int64_t) bytes);
+                sim_take_bytes(s, DISPLACED_TO, (int64_t) bytes);
+        }
+}
+
+/* Farther from its memory than before, or less even, whoever did it: its CPUs are given back at once, it is told, and the same is not tried again for a while. */
+static void undone(struct run *r, const char *text, unsigned n_home) {
+        machine(r, 4, 8, 32 * GIB);
+        rules(r, text);
+        struct displaced d = { .service = service(r, "app.service", 2, 4 * GIB, 0) };
+        struct sim_service *v = d.service;
+        v->bytes[SIM_PLAIN][0] -= GIB; /* there is something to move */
+        v->bytes[SIM_PLAIN][2] += GIB;
+        sim_take_bytes(r->sim, 0, -(int64_t) GIB);
+        sim_take_bytes(r->sim, 2, (int64_t) GIB);
+        displace(r->sim, &d);
+        pass(r, MINUTES(1));
+        const char *reason = NULL;
+        json_object_put(last_effort(r, v, &reason));
+        expect(r, r->n_given_up == 1 && reason && strstr(reason, "it made things worse"), "given up %u times, and said: %s",
+               r->n_given_up, reason ? reason : "nothing");
+        expect_home_count(r, v, 4);
+        expect(r, r->n_restored == 1 && sim_manager(r->sim)->record->n_entries == 0, "restored %u times, and %zu on record",
+               r->n_restored, sim_manager(r->sim)->record->n_entries);
+        v->bytes[SIM_PLAIN][DISPLACED_TO] = v->bytes[SIM_PINNED][DISPLACED_TO]; /* it could move now */
+        v->bytes[SIM_PINNED][DISPLACED_TO] = 0;
+        pass(r, MINUTES(14));
+        expect(r, r->n_decisions == 1, "tried again within a quarter of an hour");
+        pass(r, HOURS(2));
+        expect_home_count(r, v, n_home);
+        expect(r, r->n_moved > 0 && sim_bytes_on(v, DISPLACED_TO) == 0, "%" PRIu64 " MiB are not at home",
+               (uint64_t) (sim_bytes_on(v, DISPLACED_TO) / MIB));
+}
+
+static void made_worse(struct run *r) {
+        undone(r, "rules:\n- {name: all, match: {unit: '*'}, place: compact, allowed-nodes: '0', cooldown: 1s}\n", 1);
+}
+
+static void made_uneven(struct run *r) {
+        undone(r, "rules:\n- {name: all, match: {unit: '*'}, place: spread, allowed-nodes: '0-1', cooldown: 1s}\n", 2);
+}
+
 const struct scenario scenarios_pressure[] = {
         { 103, "hurts", "memory pressure that rises with each move: given up", hurts },
         { 104, "hurts-a-little", "CPU pressure that rises somewhat: slowed", hurts_a_little },
@@ -148,5 +211,7 @@ const struct scenario scenarios_pressure[] = {
         { 115, "strays-hurt", "what is settled stays restricted where a later move is given up", strays_that_hurt },
         { 117, "takes-cpus", "CPU pressure that rises however slowly it goes: home all the same", takes_cpus },
         { 150, "node-is-gone", "memory that was narrowed to a node that is gone since", node_is_gone },
+        { 151, "made-worse", "a move after which its memory is farther than before: undone", made_worse },
+        { 152, "made-uneven", "the same of place: spread", made_uneven },
         { 0 },
 };

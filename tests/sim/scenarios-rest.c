@@ -175,6 +175,64 @@ static void few_at_a_time(struct run *r) {
         expect_good_manners(r);
 }
 
+/* A tenth of what leaves a crowded node cannot move, which nobody knew before: it is farther from its memory than it was, and far nearer than it would be if its CPUs
+ * were given back now. */
+static void pinned_where_crowded(struct run *r) {
+        machine(r, 2, 8, 16 * GIB);
+        rules(r, "rules:\n- {name: big, match: {unit: 'big*'}, place: nodes, nodes: '0', priority: 500}\n"
+                 "- {name: all, match: {unit: '*'}, place: compact}\n");
+        struct sim_spec p = spec("app.service", 4, 4 * GIB);
+        p.start = node_set_of(0);
+        p.pinned_permille = 150;
+        struct sim_service *v = add(r, &p);
+        pass(r, MINUTES(10));
+        (void) service(r, "big.service", 7, 4 * GIB, 0);
+        pass(r, HOURS(1));
+        struct node_set nodes = cpu_nodes(r, v), one = node_set_of(1);
+        expect(r, node_set_equal(&nodes, &one), "it is not where its CPUs are not crowded");
+        expect_local(r, v, 0.84);
+        expect(r, r->n_given_up == 0 && r->n_restored == 0, "given up %u times", r->n_given_up);
+        expect_good_manners(r);
+}
+
+/* Nearly all of it is: then its CPUs are given back, as anywhere is nearer. */
+static void mostly_pinned(struct run *r) {
+        machine(r, 2, 8, 16 * GIB);
+        rules(r, "rules:\n- {name: big, match: {unit: 'big*'}, place: nodes, nodes: '0', priority: 500}\n"
+                 "- {name: all, match: {unit: '*'}, place: compact}\n");
+        struct sim_spec p = spec("app.service", 4, 4 * GIB);
+        p.start = node_set_of(0);
+        p.pinned_permille = 900;
+        struct sim_service *v = add(r, &p);
+        pass(r, MINUTES(10));
+        (void) service(r, "big.service", 7, 4 * GIB, 0);
+        pass(r, MINUTES(5));
+        expect(r, r->n_given_up == 1 && r->n_restored == 1, "given up %u times", r->n_given_up);
+        expect_home_count(r, v, 2);
+        pass(r, HOURS(12));
+        expect(r, r->n_given_up <= 3, "given up %u times", r->n_given_up);
+        expect(r, v->moved_bytes <= GIB, "moved %" PRIu64 " MiB of what does not move", (uint64_t) (v->moved_bytes / MIB));
+}
+
+/* Its memory nodes alone are ours, and its rule names others: they are widened before anything is moved, and narrowed after. */
+static void strict_elsewhere(struct run *r) {
+        static const char *const texts[] = {
+                "rules:\n- {name: s, match: {unit: '*'}, place: nodes, nodes: '0', memory: strict, cpus: free}\n",
+                "rules:\n- {name: s, match: {unit: '*'}, place: nodes, nodes: '1', memory: strict, cpus: free}\n",
+        };
+        machine(r, 2, 8, 16 * GIB);
+        struct sim_service *v = scattered(r, "app.service", 2 * GIB);
+        for (unsigned i = 0; i < 4; i++) {
+                struct node_set home = node_set_of(i % 2);
+                rules(r, texts[i % 2]);
+                pass(r, MINUTES(5));
+                expect(r, node_set_equal(&v->allowed_mems, &home) && sim_bytes_on(v, i % 2) == sim_bytes(r->sim, v),
+                       "not on node %u alone", i % 2);
+                expect_home_count(r, v, 2);
+        }
+        expect(r, r->n_given_up == 0 && sim_totals(r->sim).forced_bytes <= MIB, "given up, or left to the kernel");
+}
+
 const struct scenario scenarios_rest[] = {
         { 106, "room-comes-back", "a home that is full for some seconds", room_comes_back },
         { 118, "one-of-two", "one of two home nodes fills up", one_of_two_fills_up },
@@ -183,5 +241,8 @@ const struct scenario scenarios_rest[] = {
         { 111, "strict-rest", "strict memory with much that stays: not left to the kernel", strict_with_rest },
         { 112, "small-rest", "a small service whose libraries are elsewhere is stable", small_rest },
         { 145, "few-at-a-time", "a few pages elsewhere each minute, for a day", few_at_a_time },
+        { 192, "pinned-where-crowded", "a tenth of what leaves a crowded node cannot move", pinned_where_crowded },
+        { 193, "mostly-pinned", "nearly all of what leaves a crowded node cannot move: its CPUs are given back", mostly_pinned },
+        { 181, "strict-elsewhere", "strict memory of free threads, from node to node", strict_elsewhere },
         { 0 },
 };

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Scenarios of what rules can ask for beside a place: which nodes, and who with whom; kept while services come, grow and go. */
+#include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "scenario.h"
 
@@ -225,6 +228,55 @@ static void lent(struct run *r) {
         expect_good_manners(r);
 }
 
+/* More services are to be moved than may be at a time, and those that are to share a home among them: the first of them is there before the last one begins to move.
+ * Wherever that is, they do not go to and fro meanwhile. */
+static void together_one_by_one(struct run *r) {
+        struct sim_service *v[4];
+        machine(r, 8, 8, 16 * GIB);
+        for (unsigned i = 0; i < ARRAY_SIZE(v); i++) {
+                _cleanup_free_ char *unit = format_string("%s%u.service", i < 2 ? "db" : "web", i);
+                struct sim_spec p = spec(unit, 0.5 + (double) dice(r, 20) / 10, (64 + dice(r, 1024)) * MIB);
+                node_set_add(&p.start, (unsigned) dice(r, 8));
+                node_set_add(&p.start, (unsigned) dice(r, 8));
+                v[i] = add(r, &p);
+        }
+        for (unsigned i = 0; i < 16; i++) {
+                _cleanup_free_ char *unit = format_string("app%02u.service", i);
+                struct sim_spec p = spec(unit, 0.2 + (double) dice(r, 60) / 10, (512 + dice(r, 6000)) * MIB);
+                p.start = topology_nodes(sim_topology(r->sim));
+                add(r, &p);
+        }
+        rules(r, "rules:\n- {name: web, match: {unit: 'web*'}, place: compact, together-with: [db]}\n"
+                 "- {name: db, match: {unit: 'db*'}, place: compact, priority: 300}\n"
+                 "- {name: all, match: {unit: '*'}, place: compact}\n");
+        pass(r, HOURS(1));
+        for (unsigned i = 1; i < ARRAY_SIZE(v); i++)
+                expect(r, node_set_equal(&v[i]->home, &v[0]->home), "they are not together");
+        for (unsigned i = 0; i < ARRAY_SIZE(v); i++)
+                expect(r, v[i]->n_changes <= 2, "%s changed its home %u times", v[i]->unit, v[i]->n_changes);
+        expect_good_manners(r);
+}
+
+/* What is wrong with the new rules is told with its place, and the old ones stay in force as a whole. */
+static void rejected(struct run *r) {
+        static const char wrong[] = "daemon: {dry-run: true}\n"
+                                    "rules:\n- {name: here, match: {unit: '*'}, place: nodes, nodes: '7'}\n";
+        machine(r, 2, 8, 16 * GIB);
+        rules(r, "rules:\n- {name: here, match: {unit: '*'}, place: nodes, nodes: '1'}\n");
+        char *why = NULL;
+        r->listen = "rules:3:";
+        if (sim_set_config(r->sim, "rules", wrong, strlen(wrong)) < 0)
+                abort();
+        int k = manager_reload(sim_manager(r->sim), &why);
+        expect(r, k == -EBADMSG && why && strstr(why, "rules:3:"), "%d: %s", k, why ? why : "not said why");
+        expect(r, r->n_heard > 0, "not in the journal");
+        free(why);
+        struct sim_service *v = service(r, "app.service", 2, 2 * GIB, 0);
+        pass(r, MINUTES(5));
+        expect_local(r, v, 0.99);
+        expect(r, sim_bytes_on(v, 1) == 2 * GIB, "not where the old rules have it");
+}
+
 const struct scenario scenarios_rules[] = {
         { 40, "allowed", "allowed-nodes and avoid-nodes, crowded", allowed },
         { 41, "apart", "replicas apart, through an end and a new beginning", apart },
@@ -235,5 +287,8 @@ const struct scenario scenarios_rules[] = {
         { 47, "wide", "a reload that asks for two nodes instead of one", wide },
         { 48, "lent", "shared memory that another is charged with, moved for both", lent },
         { 46, "held-apart", "CPUs held on two nodes: no running after threads", held_apart },
+        { 194, "together-one-by-one", "services that share a home are moved one after the other, among many others",
+          together_one_by_one },
+        { 185, "rejected", "rules with a mistake: the old ones stay", rejected },
         { 0 },
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Scenarios of what is told and what is tried again: it must not depend on what happened to be read last. */
 #include <inttypes.h>
+#include <json-c/json.h>
 #include <string.h>
 
 #include "core/plan.h"
@@ -174,6 +175,78 @@ static void wavers(struct run *r) {
         expect(r, r->n_blocked >= 1 && r->n_blocked <= 6 + 24, "said %u times in a day why one has no node", r->n_blocked);
 }
 
+/* Lets time pass until its pages are home and that is about to be looked at. */
+static const struct transition *until_verified(struct run *r, const struct sim_service *v) {
+        const struct transition *t = NULL;
+        while ((!t || !transition_wants_observation(t)) && sim_elapsed(r->sim) < MINUTES(5)) {
+                pass(r, 10 * USEC_PER_MSEC);
+                t = transition_find(sim_manager(r->sim), v->cgroup);
+        }
+        expect(r, t && transition_wants_observation(t), "%s is not looked at in the end", v->unit);
+        return t;
+}
+
+/* What has come home is told as soon as it was looked at, with the time that narrowing took; and nothing was refused. */
+static void told_soon(struct run *r) {
+        machine(r, 2, 8, 16 * GIB);
+        rules(r, "rules:\n- {name: here, match: {unit: '*'}, place: nodes, nodes: '1', memory: strict}\n");
+        struct sim_service *v = service(r, "app.service", 2, 2 * GIB, 0);
+        v->write_usec = SECONDS(3);
+        (void) until_verified(r, v);
+        pass(r, SECONDS(6)); /* memory nodes are narrowed when it was looked at, and then it is once more */
+        expect(r, r->n_moved == 1, "told %u times that it was moved", r->n_moved);
+        struct json_object *effort = last_effort(r, v, NULL), *usec = NULL;
+        int64_t narrow = effort && json_object_object_get_ex(effort, "narrow_usec", &usec) ? json_object_get_int64(usec) : 0;
+        expect(r, narrow >= (int64_t) SECONDS(3) && narrow < (int64_t) SECONDS(4), "narrowed in %" PRId64 " us", narrow);
+        json_object_put(effort);
+        const struct history_entry *h = history_find(&sim_manager(r->sim)->history, v->cgroup);
+        expect(r, h && !h->refused, "taken to be refused");
+}
+
+/* Blocked, and blocked for another reason: that is told, too. */
+static void told_anew(struct run *r) {
+        machine(r, 2, 8, 16 * GIB);
+        rules(r, "rules:\n- {name: here, match: {unit: '*'}, place: nodes, nodes: '1'}\n");
+        struct sim_spec p = spec("app.service", 1, 2 * GIB);
+        p.start = node_set_of(0);
+        p.pinned_permille = 500;
+        struct sim_service *v = add(r, &p);
+        pass(r, MINUTES(10));
+        expect(r, r->n_blocked == 1, "told %u times that it is blocked", r->n_blocked);
+        r->listen = "finds no room there";
+        sim_take_bytes(r->sim, 1, (int64_t) sim_free_bytes(r->sim, 1));
+        v->bytes[SIM_PLAIN][0] += v->bytes[SIM_PINNED][0];
+        v->bytes[SIM_PINNED][0] = 0;
+        pass(r, MINUTES(20));
+        expect(r, r->n_blocked == 2 && r->n_heard == 1, "told %u times that it is blocked, and %u times for want of room",
+               r->n_blocked, r->n_heard);
+}
+
+/* It is done when the kernel says so: CPUs that its slice has lost meanwhile are not where it was put. */
+static void not_in_force(struct run *r) {
+        machine(r, 2, 8, 16 * GIB);
+        rules(r, "rules:\n- {name: here, match: {unit: '*'}, place: nodes, nodes: '1'}\n");
+        struct sim_service *v = service(r, "app.service", 2, 2 * GIB, 0);
+        r->listen = "the CPU restriction did not take effect";
+        (void) until_verified(r, v);
+        v->spec.parent_cpu_nodes = node_set_of(0);
+        pass(r, SECONDS(5));
+        expect(r, r->n_moved == 0 && r->n_heard == 1, "told %u times that it was moved, and %u times that it is not there",
+               r->n_moved, r->n_heard);
+}
+
+/* It ends when all is done but for a look: that is told, and waited for no longer. */
+static void ends_at_last(struct run *r) {
+        machine(r, 2, 8, 16 * GIB);
+        rules(r, "rules:\n- {name: here, match: {unit: '*'}, place: nodes, nodes: '1'}\n");
+        struct sim_service *v = service(r, "app.service", 2, 2 * GIB, 0);
+        r->listen = "the service ended";
+        (void) until_verified(r, v);
+        sim_end(r->sim, v);
+        pass(r, SECONDS(5));
+        expect(r, sim_manager(r->sim)->n_transitions == 0 && r->n_heard == 1, "told %u times that it ended", r->n_heard);
+}
+
 const struct scenario scenarios_told[] = {
         { 50, "told", "what cannot move is told by every cycle", told },
         { 51, "slow-map", "a memory map that takes longer than a cycle waits", slow_map },
@@ -181,5 +254,9 @@ const struct scenario scenarios_told[] = {
         { 53, "stuck-writes", "changes of cpusets that do not return", stuck_writes },
         { 54, "refused-drifts", "a refused cpuset, and memory that drifts back", refused_drifts },
         { 55, "wavers", "what is blocked now by this and now by that", wavers },
+        { 178, "told-soon", "what is done is told at once, with what narrowing took", told_soon },
+        { 179, "not-in-force", "CPUs that are not what was asked for in the end", not_in_force },
+        { 180, "ends-at-last", "a service that ends when all is done but for a look", ends_at_last },
+        { 183, "told-anew", "blocked for one reason, then for another", told_anew },
         { 0 },
 };

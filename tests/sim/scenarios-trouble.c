@@ -26,6 +26,7 @@ static void keep_free(struct run *r) {
         /* The neighbour's growth is noticed a second late at most. */
         expect(r, t.past_keep_free_bytes <= 256 * MIB, "%" PRIu64 " MiB past keep-free",
                (uint64_t) (t.past_keep_free_bytes / MIB));
+        expect(r, r->n_given_up == 0 && r->n_moved > 0, "what came home is not told as moved");
         expect(r, t.n_returns == 0 && t.unplaced_bytes == 0, "ping-pong, or memory that could not be had");
         uint64_t moved = t.moved_bytes;
         pass(r, HOURS(6));
@@ -65,40 +66,6 @@ static void self_managed(struct run *r) {
         expect(r, v->moved_bytes == 0, "pages of a service with a policy of its own were moved");
         expect_home_count(r, v, 2);
         expect(r, r->n_blocked <= 2, "said %u times that it is left alone", r->n_blocked);
-}
-
-/* The cpuset is refused: we back off, others are served; when it works again it is done. */
-static void refused(struct run *r) {
-        machine(r, 2, 8, 16 * GIB);
-        rules(r, ALL_COMPACT);
-        struct sim_spec p = spec("stubborn.service", 2, 2 * GIB);
-        p.start = topology_nodes(sim_topology(r->sim));
-        struct sim_service *v = add(r, &p), *other = service(r, "willing.service", 2, 2 * GIB, 1);
-        v->fail_set = -EACCES;
-        pass(r, HOURS(8));
-        expect_local(r, other, 0.99);
-        expect(r, r->n_given_up <= 24, "tried %u times in eight hours what is refused", r->n_given_up);
-        expect(r, r->n_given_up >= 2, "tried only %u times", r->n_given_up);
-        /* Half of it was elsewhere: whether it can be restricted is found out first. */
-        expect(r, v->moved_bytes == 0, "moved %" PRIu64 " MiB of 2 GiB for a service that cannot be restricted",
-               (uint64_t) (v->moved_bytes / MIB));
-        v->fail_set = 0;
-        pass(r, HOURS(3));
-        expect_local(r, v, 0.99);
-        expect_home_count(r, v, 1);
-        expect_good_manners(r);
-}
-
-/* The service manager says yes and does nothing. */
-static void lost(struct run *r) {
-        machine(r, 2, 8, 16 * GIB);
-        rules(r, ALL_COMPACT);
-        struct sim_service *v = service(r, "app.service", 2, 2 * GIB, 0);
-        v->lose_changes = true;
-        pass(r, HOURS(8));
-        expect_home_count(r, v, 2);
-        expect(r, r->n_moved == 0, "it was reported as done");
-        expect(r, r->n_given_up >= 1 && r->n_given_up <= 24, "given up %u times in eight hours", r->n_given_up);
 }
 
 static void end_service(struct sim *s, void *userdata) {
@@ -270,8 +237,6 @@ const struct scenario scenarios_trouble[] = {
         { 11, "keep-free", "a home that fills up during the move", keep_free },
         { 12, "pinned", "pinned, shared and bound pages: little is tried in vain", pinned },
         { 13, "self-managed", "a policy of its own is respected", self_managed },
-        { 14, "refused", "a cpuset that is refused: backs off, then does it", refused },
-        { 15, "lost", "a service manager that answers and does nothing", lost },
         { 16, "vanishes", "a process that ends in the middle of its move", vanishes },
         { 17, "gone", "a cgroup that is gone is forgotten, its unit reset", gone },
         { 18, "stuck-reader", "a memory map that cannot be read", stuck_reader },

@@ -93,6 +93,14 @@ static void strict_without_rule(struct run *r) {
                  "daemon:\n  windows: ['Mon..Sun 07:00-08:00']\nrules: []\n");
 }
 
+/* Memory that it needs is no reason to restrict its CPUs out of the windows. */
+static void strict_memory_alone(struct run *r) {
+        outgrows(r, "rules:\n- {name: s, match: {unit: app.service}, place: nodes, nodes: '0', memory: strict, cpus: free}\n",
+                 "daemon:\n  windows: ['Mon..Sun 07:00-08:00']\n"
+                 "rules:\n- {name: s, match: {unit: app.service}, place: nodes, nodes: '0', memory: strict}\n");
+        expect_home_count(r, sim_find(r->sim, "app.service"), 2);
+}
+
 static void strict_without_turn(struct run *r) {
         outgrows(r,
                  "daemon: {migrate-rate: 64K}\n"
@@ -116,6 +124,10 @@ static void hangs_and_outgrows(struct run *r, const char *then, const unsigned *
         if (then)
                 rules(r, then);
         unsigned before = *n_tried;
+        while (*n_tried == before && sim_elapsed(r->sim) < HOURS(2))
+                pass(r, SECONDS(1));
+        pass(r, MINUTES(6));
+        expect(r, *n_tried > before + 2, "tried only %u times in the first minutes", *n_tried - before);
         pass(r, HOURS(4));
         expect(r, *n_tried > before + 8 && *n_tried <= before + 60, "%u tries in hours at what cannot be done",
                *n_tried - before);
@@ -181,6 +193,7 @@ const struct scenario scenarios_waiting[] = {
         { 59, "window-ends-cpus-first", "… and with it CPUs that went first", window_ends_with_cpus_at_home },
         { 38, "strict-out-of-window", "strict memory is widened under pressure outside of the windows, too",
           strict_out_of_window },
+        { 182, "strict-memory-alone", "… and nothing else is changed there", strict_memory_alone },
         { 39, "strict-without-turn", "… and while others have all turns", strict_without_turn },
         { 49, "slow-ones", "those that their rule has moved slowly do not take all turns", slow_ones },
         { 57, "strict-without-rule", "… and where no rule matches it any more", strict_without_rule },

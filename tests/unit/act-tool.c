@@ -162,7 +162,7 @@ static int restore(const char *path) {
                 names[i] = strdup(record->entries[i]->cgroup);
         for (size_t i = 0; i < n; i++) {
                 n_open++;
-                r = restore_start(record, &act, names[i], on_restored, NULL);
+                r = restore_start(record, &act, names[i], NULL, on_restored, NULL);
                 if (r < 0) {
                         n_open--;
                         worst = r;

@@ -156,10 +156,29 @@ void fx_pass(uint64_t usec) {
         }
 }
 
-void fx_start_manager(void) {
+int fx_try_manager(void) {
         struct manager_options options = { .runtime_dir = fx.directory };
-        assert_int_equal(manager_new(&options, &fx.env, &fx.manager), 0);
-        assert_int_equal(manager_start(fx.manager), 0);
+        int r = manager_new(&options, &fx.env, &fx.manager);
+        return r < 0 ? r : manager_start(fx.manager);
+}
+
+void fx_start_manager(void) {
+        assert_int_equal(fx_try_manager(), 0);
+}
+
+void fx_make_record(void) {
+        static const struct target t = { .cgroup = "/system.slice/managed.service",
+                                         .unit = "managed.service",
+                                         .owner = OWNER_SYSTEMD };
+        _cleanup_free_ char *path = format_string("%s/record.json", fx.directory);
+        struct cpuset_change c = { .change_mems = true, .value.mems_set = true };
+        struct cpuset_state now;
+        struct record *r;
+        node_set_add(&c.value.mems, 0);
+        assert_int_equal(record_open(path, &r), 0);
+        assert_int_equal(fx_get_cpuset(NULL, &t, &now), 0);
+        assert_int_equal(record_before_change(r, &t, &now, &c), 0);
+        record_free(r);
 }
 
 void fx_connect(void) {

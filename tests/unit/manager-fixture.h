@@ -102,6 +102,9 @@ int fx_teardown(void **state);
 
 void fx_connect(void); /* the manager to come and the client, by a bus of their own; done by setup */
 void fx_start_manager(void);
+int fx_try_manager(void); /* … which may fail: the error of that */
+/* managed.service's memory nodes were narrowed by another run. */
+void fx_make_record(void);
 void fx_stop_manager(void);
 /* Ends this manager and begins another on the same machine, as a restart of the daemon does. */
 void fx_restart(void);

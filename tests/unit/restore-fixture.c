@@ -74,7 +74,7 @@ void we_set(const char *cpus, const char *mems) {
 }
 
 void restore_now(enum restore_outcome expected) {
-        assert_int_equal(restore_start(record, &act, CGROUP, on_done, &seen), 0);
+        assert_int_equal(restore_start(record, &act, CGROUP, NULL, on_done, &seen), 0);
         simulated_advance(sim, USEC_PER_MINUTE);
         assert_int_equal(seen.calls, 1);
         assert_int_equal(seen.outcome, expected);

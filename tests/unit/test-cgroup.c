@@ -287,15 +287,71 @@ static void test_hybrid_and_legacy(void **state) {
         tree_done(&t);
 }
 
+#define GUEST "machine.slice/machine-qemu.scope"
+
+static void put_cpuset(const struct tree *t, const char *cgroup, const char *cpus, const char *mems, const char *populated) {
+        static const char *const names[] = { "cpuset.cpus", "cpuset.mems", "cgroup.events" };
+        const char *texts[] = { cpus, mems, populated };
+        for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+                _cleanup_free_ char *path = format_string("sys/fs/cgroup/%s/%s", cgroup, names[i]);
+                tree_put(t, path, texts[i]);
+        }
+}
+
+/* As libvirt makes them: a guest's virtual CPUs are threads in cgroups of their own, pinned one by one. */
+static void test_inner_cpusets(void **state) {
+        struct tree t;
+        struct found_services s;
+        tree_make(&t, "bookworm");
+        tree_put(&t, "sys/fs/cgroup/machine.slice/cpuset.cpus.effective", "0-7\n");
+        tree_put(&t, "sys/fs/cgroup/machine.slice/cpuset.mems.effective", "0-3\n");
+        tree_put(&t, "sys/fs/cgroup/" GUEST "/cpuset.cpus.effective", "0-7\n");
+        tree_put(&t, "sys/fs/cgroup/" GUEST "/cpuset.mems.effective", "0-3\n");
+        tree_put(&t, "sys/fs/cgroup/" GUEST "/libvirt/cgroup.procs", "900\n");
+        tree_put(&t, "sys/fs/cgroup/" GUEST "/cgroup.procs", "");
+        tree_make_unreadable(&t, "sys/fs/cgroup/" GUEST "/libvirt/vcpu0");
+        tree_make_unreadable(&t, "sys/fs/cgroup/" GUEST "/libvirt/vcpu1");
+        put_cpuset(&t, GUEST "/libvirt", "\n", "\n", "populated 1\nfrozen 0\n");
+        put_cpuset(&t, GUEST "/libvirt/vcpu0", "0-7\n", "0-3\n", "populated 1\nfrozen 0\n");
+        put_cpuset(&t, GUEST "/libvirt/vcpu1", "2-3\n", "1\n", "populated 0\nfrozen 0\n");
+        walk(&t, NULL, &s);
+        assert_service(&s, "/" GUEST, "machine-qemu.scope", OWNER_SYSTEMD, "900");
+        assert_null(find(&s, "/" GUEST)->inner); /* all that there is, and one that nobody is in */
+        found_services_done(&s);
+
+        put_cpuset(&t, GUEST "/libvirt/vcpu0", "0-1\n", "0-1\n", "populated 1\nfrozen 0\n");
+        put_cpuset(&t, GUEST "/libvirt/vcpu1", "2-3\n", "1\n", "populated 1\nfrozen 0\n");
+        walk(&t, NULL, &s);
+        const struct inner_cpuset *inner = find(&s, "/" GUEST)->inner;
+        assert_non_null(inner);
+        _cleanup_free_ char *cpus = cpu_mask_format(&inner->cpus), *mems = node_set_format(&inner->mems_allowed);
+        assert_string_equal(cpus, "0-3");
+        assert_true(inner->mems);
+        assert_string_equal(mems, "1");
+        found_services_done(&s);
+
+        /* Of a service that a rule names, the same; and what is set for the service itself is not inside of it. */
+        walk(&t, "/machine.slice/*/libvirt", &s);
+        assert_non_null(find(&s, "/" GUEST "/libvirt")->inner);
+        found_services_done(&s);
+        walk(&t, "/machine.slice/*/vcpu0", &s);
+        assert_non_null(find(&s, "/" GUEST)->inner); /* vcpu1 */
+        found_services_done(&s);
+        put_cpuset(&t, GUEST "/libvirt/vcpu0", "\n", "\n", "populated 1\nfrozen 0\n");
+        put_cpuset(&t, GUEST "/libvirt/vcpu1", "\n", "\n", "populated 1\nfrozen 0\n");
+        put_cpuset(&t, GUEST, "0-1\n", "0\n", "populated 1\nfrozen 0\n");
+        walk(&t, NULL, &s);
+        assert_null(find(&s, "/" GUEST)->inner);
+        found_services_done(&s);
+        tree_done(&t);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_keys),
-                cmocka_unit_test(test_walk),
-                cmocka_unit_test(test_cpuset_controller),
-                cmocka_unit_test(test_odd_trees),
-                cmocka_unit_test(test_depth),
-                cmocka_unit_test(test_counts),
-                cmocka_unit_test(test_hybrid_and_legacy),
+                cmocka_unit_test(test_inner_cpusets), cmocka_unit_test(test_keys),
+                cmocka_unit_test(test_walk),          cmocka_unit_test(test_cpuset_controller),
+                cmocka_unit_test(test_odd_trees),     cmocka_unit_test(test_depth),
+                cmocka_unit_test(test_counts),        cmocka_unit_test(test_hybrid_and_legacy),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -137,6 +137,31 @@ static void test_nul(void **state) {
         config_free(c);
 }
 
+/* A line is a line for every kind of error, whatever ends it; and a byte order mark is no column of the first. */
+static void test_lines(void **state) {
+        static const char *const breaks[] = { "\n", "\r\n", "\r", "\xc2\x85", "\u2028", "\u2029" };
+        static const struct {
+                const char *before, *after, *where;
+        } bad[] = {
+                { "# a", "daemon: {x: 1}\n", "FILE:2:10: " },
+                { "# a", "#\x01\n", "FILE:2:2: a control" },
+                { "# a", "#\xff\n", "FILE:2:2: the byte" },
+                { "# a", "daemon: [\n", "FILE:3:1: not valid YAML" },
+                { "daemon:", "\tx: 1\n", "FILE:2:1: not valid YAML: a tab" },
+                { "\ufeff#\x01", "", "FILE:1:2: " },
+                { "\ufeffx: 1", "", "FILE:1:1: " },
+        };
+        for (size_t i = 0; i < ARRAY_SIZE(breaks); i++)
+                for (size_t k = 0; k < ARRAY_SIZE(bad); k++) {
+                        _cleanup_free_ char *text = format_string("%s%s%s", bad[k].before, breaks[i], bad[k].after);
+                        struct config_errors errors = parse_bad(text, strlen(text), NULL);
+                        assert_int_equal(errors.n_lines, 1);
+                        if (strncmp(errors.lines[0], bad[k].where, strlen(bad[k].where)) != 0)
+                                fail_msg("break %zu, text %zu: %s", i, k, errors.lines[0]);
+                        config_errors_done(&errors);
+                }
+}
+
 static void test_not_utf8(void **state) {
         static const char *const bad[] = { "\x80",         "\xc0\x80",         "\xc1\xbf",         "\xe0\x9f\xbf",
                                            "\xed\xa0\x80", "\xf0\x80\x80\x80", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80",
@@ -156,7 +181,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_error_limit), cmocka_unit_test(test_rule_limit),    cmocka_unit_test(test_pattern_limits),
                 cmocka_unit_test(test_text_limits), cmocka_unit_test(test_windows_limit), cmocka_unit_test(test_nul),
-                cmocka_unit_test(test_not_utf8),
+                cmocka_unit_test(test_lines),       cmocka_unit_test(test_not_utf8),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -207,10 +207,8 @@ static void test_below_a_delegated_unit(void **state) {
         assert_file("cg/system.slice/cgroup.subtree_control", "memory\n");
 }
 
+/* Each of the two sides by itself. */
 static void test_in_force(void **state) {
-        struct cpuset_state s = { 0 };
-        assert_int_equal(cpu_mask_parse("0-3", &s.parent_effective_cpus), 0);
-        assert_int_equal(node_set_parse("0-1", &s.parent_effective_mems), 0);
         static const struct {
                 const char *effective, *wanted;
                 bool in_force;
@@ -219,25 +217,30 @@ static void test_in_force(void **state) {
                 { "0-1", "2", false },                                               /* taken, and ignored */
                 { "0-1", "", true },    { "1", "", false },
         };
-        s.configured.cpus_set = s.configured.mems_set = true;
+        struct cpuset_state s = { .configured = { .cpus_set = true, .mems_set = true } };
+        assert_int_equal(cpu_mask_parse("0-1", &s.parent_effective_cpus), 0);
+        assert_int_equal(node_set_parse("0-1", &s.parent_effective_mems), 0);
         for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-                struct cpuset_change c = change_to(NULL, cases[i].wanted);
+                const struct cpuset_change cpus = change_to(cases[i].wanted, NULL), mems = change_to(NULL, cases[i].wanted);
+                assert_int_equal(cpu_mask_parse(cases[i].effective, &s.effective_cpus), 0);
                 assert_int_equal(node_set_parse(cases[i].effective, &s.effective_mems), 0);
-                assert_int_equal(cpuset_in_force(&s, &c), cases[i].in_force);
+                assert_int_equal(cpuset_in_force(&s, &cpus), cases[i].in_force);
+                assert_int_equal(cpuset_in_force(&s, &mems), cases[i].in_force);
         }
-        struct cpuset_change c = change_to("1-2", NULL);
-        assert_int_equal(cpu_mask_parse("1-2", &s.effective_cpus), 0);
-        assert_true(cpuset_in_force(&s, &c));
         /* What is asked for happens to be so: it must have been written all the same. */
-        s.configured.cpus_set = false;
-        assert_false(cpuset_in_force(&s, &c));
-        c = change_to(NULL, "0-1");
+        const struct cpuset_change cpus = change_to("0-1", NULL), mems = change_to(NULL, "0-1"), none = change_to("", "");
+        assert_int_equal(cpu_mask_parse("0-1", &s.effective_cpus), 0);
         assert_int_equal(node_set_parse("0-1", &s.effective_mems), 0);
-        assert_true(cpuset_in_force(&s, &c));
-        s.configured.mems_set = false;
-        assert_false(cpuset_in_force(&s, &c));
-        c = change_to("", "");
-        assert_false(cpuset_in_force(&s, &c));
+        s.configured = (struct cpuset_value) { .mems_set = true };
+        assert_false(cpuset_in_force(&s, &cpus));
+        assert_true(cpuset_in_force(&s, &mems));
+        s.configured = (struct cpuset_value) { .cpus_set = true };
+        assert_true(cpuset_in_force(&s, &cpus));
+        assert_false(cpuset_in_force(&s, &mems));
+        /* Of both, both. */
+        assert_true(cpuset_in_force(&s, &none));
+        assert_int_equal(cpu_mask_parse("1", &s.effective_cpus), 0);
+        assert_false(cpuset_in_force(&s, &none));
 }
 
 int main(void) {

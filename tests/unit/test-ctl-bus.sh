@@ -137,11 +137,34 @@ has_out '^numabalanced 0.1.0, running for 3h 20min$' status
 has_out '^Mode:  *changes are made$' status
 has_out '1 observed, 1 stable, 0 pending, 1 moving, 0 blocked' status
 has_out '^Cycle:  *every 10s, next in 3.4s, 120 so far$' status
+sed 's/"next_cycle_usec":3400000/"next_cycle_usec":36000000/' "$work/status.json" >"$work/late.json"
+mv "$work/status.json" "$work/soon.json" && mv "$work/late.json" "$work/status.json"
+expect 0 status
+has_out '^Cycle:  *every 10s, next in 36s (scan-cpu allows no more), 120 so far$' 'a cycle that has to wait'
+mv "$work/soon.json" "$work/status.json"
 has_out '^Woken by:  *pressure; so far timer 100, pressure 20$' status
 has_out '^Watched:  *2 services, 3 places for new ones, memory pressure of 1, CPU pressure of 2; 4 left out$' status
 has_out '^Moved:  *1.0G in 7 moves, 1 failed$' status
 has_out '^Limitations:  *no PSI' status
 has_out '^Kernel.s own:  *balancing off while this runs, was 3; demotion to slower memory on$' status
+# What it was told to read is what is checked; without a file of its own the standard ones, and another only where that is asked for.
+printf 'rules: []\n' >"$work/own.yaml"
+sed "s|\"rules\":2|\"rules\":0,\"config_file\":\"$work/own.yaml\"|" "$work/status.json" >"$work/status.own"
+cp "$work/status.json" "$work/status.was" && cp "$work/status.own" "$work/status.json"
+expect 0 check && has_out "^Configuration of the running daemon ($work/own.yaml) is fine: 0 rules.$" check
+expect 0 check --json=short && json 'v["valid"] and v["file"].endswith("/own.yaml")'
+printf 'rules: {}\n' >"$work/own.yaml"
+expect 78 check && has_err '/own.yaml:1:8: ' check
+printf 'rules: []\n' >"$work/other.yaml"
+expect 0 check "$work/other.yaml" --json=short && json 'v["valid"] and "file" not in v'
+printf 'nonsense' >"$work/status.json"
+expect 0 check "$work/other.yaml" && [ ! -s "$work/err" ] || fail 'asked the daemon for nothing'
+"$ctl" check >"$work/out" 2>"$work/err"
+has_err 'does not answer' 'check beside a daemon that does not'
+cp "$work/status.was" "$work/status.json"
+"$ctl" check >"$work/out" 2>"$work/err"
+grep -q own.yaml "$work/out" "$work/err" && fail 'checked a file that the daemon does not read'
+
 expect 0 status --json=short && json 'v["moved_bytes"] == 1 << 30 and v["states"]["moving"] == 1 and v["paused"] is False'
 
 # list: the contract's fields, nulls too; the table has what carries a rule first
@@ -218,7 +241,7 @@ has_out '^UNIT  *RULE  *HOME  *NEXT  *TO MOVE  *CPUS  *GAIN  *WHEN  *REASON' pla
 has_out '^redis-server.service  *cache  *-  *1  *98.0M  *2-3  *52%  *now  *its memory is on node 3' plan
 has_out '^db.service  *db  *0  *0,2  *-  *-  *-  *blocked  *rule cache has' plan
 grep -q '^still.service' "$work/out" && fail "plan lists what stays as it is"
-has_out '^1 now, 0 later, 0 under way, 1 blocked; 98.0M to move; 1 stays as they are.$' plan
+has_out '^1 now, 0 later, 0 under way, 1 blocked; 98.0M to move; 1 stays as it is.$' plan
 has_out '^Mean distance: 15.5 now, 10.0 expected' plan
 expect 0 plan --no-legend
 [ "$(wc -l <"$work/out")" = 2 ] || fail "plan --no-legend: two lines"

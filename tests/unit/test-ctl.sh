@@ -32,6 +32,8 @@ usage status -x
 has_err '^numabalancectl: -x is no option' 'the option, not what is beside it'
 usage status -xy
 has_err '^numabalancectl: -x is no option' 'the first of several in a word'
+usage check --config x.yaml
+has_err '^numabalancectl: check takes no --config ' 'the option that was given'
 usage -xh list
 has_err '^numabalancectl: -x is no option' 'the first of several in a word'
 # An empty name would mean every service: "restore $UNIT" with a variable that is not set must not restore them all.
@@ -50,6 +52,11 @@ done
 [ $? = 2 ] && has_err 'unexpected argument .x1b\[2Jx' 'numabalanced, an argument with control characters'
 ./numabalanced -xy >"$work/out" 2>"$work/err"
 [ $? = 2 ] && has_err 'no option that can be used so: -x ' 'numabalanced, of several in a word'
+# Not at a terminal, so that it is the journal that is told; where there is none nothing would be said anywhere.
+if [ ! -e /run/systemd/journal/socket ]; then
+        ./numabalanced --root "$work/nonexistent" >"$work/out" 2>"$work/err" </dev/null
+        [ $? = 1 ] && has_err 'Cannot open the machine' 'numabalanced without a journal'
+fi
 
 expect 0 --help && has_out 'Exit status' --help
 expect 0 -h

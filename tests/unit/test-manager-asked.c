@@ -220,25 +220,9 @@ static void test_history(void **state) {
         assert_int_equal(json_object_array_length(answer), 0);
 }
 
-/* Its memory nodes were narrowed by an earlier run. */
-static void make_record(void) {
-        static const struct target t = { .cgroup = "/system.slice/managed.service",
-                                         .unit = "managed.service",
-                                         .owner = OWNER_SYSTEMD };
-        _cleanup_free_ char *path = format_string("%s/record.json", fx.directory);
-        struct cpuset_change c = { .change_mems = true, .value.mems_set = true };
-        struct cpuset_state now;
-        struct record *r;
-        node_set_add(&c.value.mems, 0);
-        assert_int_equal(record_open(path, &r), 0);
-        assert_int_equal(fx_get_cpuset(NULL, &t, &now), 0);
-        assert_int_equal(record_before_change(r, &t, &now, &c), 0);
-        record_free(r);
-}
-
 /* The administrator asked for it, and it could not be given back: after a restart that is still to be done, but not by a dry run. */
 static void restore_over_restart(const char *unit) {
-        make_record();
+        fx_make_record();
         fx.services[0] = "managed.service";
         fx_start_manager();
         ask("Restore", "s", unit);
@@ -288,7 +272,7 @@ static size_t n_limitations(void) {
 
 /* Past the limits of one look: that is told once and shown, and who was not seen is not taken for gone. */
 static void test_left_out(void **state) {
-        make_record();
+        fx_make_record();
         fx.accept_changes = true;
         fx.left_out = true;
         n_told = 0;
@@ -308,7 +292,7 @@ static void test_left_out(void **state) {
 
 /* These can be reached for good, by anybody; what the kernel says is gone is off the record all the same. */
 static void test_gone_and_left_out(void **state) {
-        make_record();
+        fx_make_record();
         fx.accept_changes = fx.left_out = fx.no_cgroup = true;
         fx_start_manager();
         fx_pass(30 * USEC_PER_MINUTE);

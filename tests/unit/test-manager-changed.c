@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What changes under the manager's hands: the configuration in the middle of a look, whose a service is in the middle of its move, and
- * whether what was given back can be written down. */
+ * whether what was given back can be written down; and what is said where it cannot be looked at. */
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -61,7 +61,7 @@ static void begin_to_move(void) {
         fx_start_manager();
         for (unsigned i = 0; i < 60 && fx.moved_bytes < 16 * MIB; i++)
                 fx_pass(USEC_PER_SEC);
-        assert_int_equal(fx.manager->n_transitions, 1);
+        assert_non_null(transition_find(fx.manager, "/system.slice/managed.service"));
         assert_true(fx.moved_bytes >= 16 * MIB && fx.moved_bytes < GIB / 2);
 }
 
@@ -81,6 +81,58 @@ static void test_moved_to_the_end(void **state) {
         begin_to_move();
         fx_pass(10 * USEC_PER_MINUTE);
         assert_true(fx.moved_bytes >= GIB);
+}
+
+static unsigned n_not_observed, n_observed_again;
+static void on_observed(int priority, const char *message, char *const *fields, size_t n_fields, void *userdata) {
+        n_not_observed += strstr(message, "Could not observe") != NULL;
+        n_observed_again += strstr(message, "works again") != NULL;
+}
+
+/* No descriptors are left, for an hour, and then no memory: not a line at each interval. */
+static void test_cannot_look_for_long(void **state) {
+        fx.services[0] = "other.service";
+        fx_start_manager();
+        fx_pass(2 * USEC_PER_MINUTE);
+        n_not_observed = n_observed_again = 0;
+        log_open(LOG_TARGET_CONSOLE, LOG_NOTICE);
+        log_divert(on_observed, NULL);
+        fx.fail_screen = -EMFILE;
+        unsigned n = fx.n_screens;
+        fx_pass(60 * USEC_PER_MINUTE);
+        assert_true(fx.n_screens > n + 5);
+        assert_int_equal(n_not_observed, 1);
+        fx.fail_screen = -ENOMEM;
+        fx_pass(60 * USEC_PER_MINUTE);
+        assert_int_equal(n_not_observed, 2);
+        assert_int_equal(n_observed_again, 0);
+        fx.fail_screen = 0;
+        fx_pass(60 * USEC_PER_MINUTE);
+        assert_int_equal(n_observed_again, 1);
+        fx.fail_screen = -ENOMEM;
+        fx_pass(60 * USEC_PER_MINUTE);
+        log_divert(NULL, NULL);
+        assert_int_equal(n_not_observed, 3);
+}
+
+/* Who asks meanwhile is told how far it is; and it is looked at soon, whatever becomes of others. */
+static void test_told_while_moved(void **state) {
+        unsigned done = 0, all = 0;
+        fx.services[1] = "managed2.service";
+        fx.pids_apart = true;
+        begin_to_move();
+        struct service_note *held = manager_note(fx.manager, "/system.slice/managed2.service");
+        assert_non_null(held);
+        transition_cancel(transition_find(fx.manager, held->cgroup), "for the test");
+        held->held = true;
+        fx_pass(2 * USEC_PER_MINUTE);
+        assert_int_equal(fx.manager->n_transitions, 1);
+        assert_true(fx.manager->next_cycle_usec <= fx.now + fx.interval_usec);
+        ask("Explain", "s", "managed.service");
+        assert_string_equal(text_at(answer, "state"), "moving");
+        assert_int_equal(sscanf(text_at(answer, "reason"), "moving: %uM of %uM moved", &done, &all), 2);
+        assert_in_range(done, 16, 1023);
+        assert_int_equal(all, 1024);
 }
 
 /* A service that is on record: narrowed to this node. */
@@ -157,10 +209,12 @@ int main(void) {
                 EACH(test_reload_while_looking),
                 EACH(test_unmatched_while_moved),
                 EACH(test_moved_to_the_end),
+                EACH(test_told_while_moved),
                 EACH(test_record_cannot_be_written),
                 EACH(test_restore_cannot_begin),
                 EACH(test_node_is_gone),
                 EACH(test_node_goes),
+                EACH(test_cannot_look_for_long),
         };
         int r = cmocka_run_group_tests(tests, NULL, NULL);
         json_object_put(answer);

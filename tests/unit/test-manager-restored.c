@@ -68,12 +68,26 @@ static void test_beside_another(void **state) {
         assert_int_equal(fx.manager->n_restoring, 0);
 }
 
+/* Who asks for all is told of all, and not before the last one is done. */
+static void test_all_of_them(void **state) {
+        begin();
+        ask("Restore", "s", "");
+        assert_false(answered);
+        fx_release_change();
+        fx_settle();
+        assert_true(answered);
+        assert_string_equal(error_name, "");
+        assert_int_equal(json_object_array_length(answer), 2);
+        assert_int_equal(fx.manager->record->n_entries, 0);
+}
+
 #define EACH(f) cmocka_unit_test_setup_teardown(f, fx_setup, fx_teardown)
 
 int main(void) {
         const struct CMUnitTest tests[] = {
                 EACH(test_one_does_not_end),
                 EACH(test_beside_another),
+                EACH(test_all_of_them),
         };
         int r = cmocka_run_group_tests(tests, NULL, NULL);
         json_object_put(answer);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What the manager is told: a pause that outlives it, whatever becomes of the file, and units that come and go, a few or many at once. */
+#include <unistd.h>
+
 #include "manager-asking.h"
 
 static bool is_paused(void) {
@@ -54,6 +56,23 @@ static void test_undone_is_forgiven(void **state) {
         ask("Pause", "b", 0);
         fx_pass(USEC_PER_MINUTE);
         assert_true(fx.n_changes > 0);
+}
+
+/* Which file it has its configuration from, by a path that is one for whoever asks; none where it reads the standard ones. */
+static void test_config_file(void **state) {
+        struct json_object *file;
+        fx_start_manager();
+        ask("Status", NULL);
+        assert_false(json_object_object_get_ex(answer, "config_file", &file));
+        fx.manager->options.config_file = "some/own.yaml";
+        ask("Status", NULL);
+        _cleanup_free_ char *here = getcwd(NULL, 0), *expected = format_string("%s/some/own.yaml", here);
+        assert_string_equal(text_at(answer, "config_file"), expected);
+        assert_string_equal(text_at(answer, "config"), "some/own.yaml");
+        fx.manager->options.config_file = "/etc/own.yaml";
+        ask("Status", NULL);
+        assert_string_equal(text_at(answer, "config_file"), "/etc/own.yaml");
+        fx.manager->options.config_file = NULL;
 }
 
 /* Nobody can tell what it said: the careful reading is that nothing may be changed. */
@@ -149,6 +168,7 @@ int main(void) {
                 EACH(test_pause_outlives_us),
                 EACH(test_held_outlives_us),
                 EACH(test_undone_is_forgiven),
+                EACH(test_config_file),
                 EACH(test_damaged_hold),
                 EACH(test_units),
                 EACH(test_storm),

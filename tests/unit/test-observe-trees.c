@@ -49,6 +49,45 @@ static void test_admin(void **state) {
         setup_done(&s);
 }
 
+/* What is set above it and inside of it, and services inside of it. */
+static void test_around(void **state) {
+        struct setup s;
+        setup_make(&s, "bookworm");
+        tree_put(&s.tree, CG "redis-server.service/cpuset.cpus", "0-1\n");
+        tree_put(&s.tree, CG "redis-server.service/cpuset.mems", "1\n");
+        tree_put(&s.tree, CG "cpuset.cpus.effective", "0-3\n");
+        tree_put(&s.tree, CG "cpuset.mems.effective", "1-2\n");
+        tree_put(&s.tree, CG "agent.service/worker-a/cpuset.cpus", "2-3\n");
+        tree_put(&s.tree, CG "agent.service/worker-a/cpuset.mems", "1\n");
+        tree_put(&s.tree, CG "agent.service/worker-a/cgroup.events", "populated 1\n");
+        screen(&s, BOOT);
+        const struct service_sample *x = find(&s, REDIS);
+        _cleanup_free_ char *cpus = node_set_format(&x->above_cpu_nodes), *mems = node_set_format(&x->above_mems);
+        assert_string_equal(cpus, "0-1");
+        assert_string_equal(mems, "1-2");
+        assert_false(x->inner_mems || x->holds_services);
+        assert_true(node_set_is_empty(&x->inner_cpu_nodes));
+        x = find(&s, "/system.slice/agent.service");
+        assert_true(node_set_is_empty(&x->above_cpu_nodes)); /* not set for itself: it has all of that */
+        _cleanup_free_ char *inner_cpus = node_set_format(&x->inner_cpu_nodes),
+                            *inner_mems = node_set_format(&x->inner_mems_allowed);
+        assert_string_equal(inner_cpus, "1");
+        assert_true(x->inner_mems);
+        assert_string_equal(inner_mems, "1");
+        assert_int_equal(x->owner, OWNER_SYSTEMD);
+        x = find(&s, DOCKER);
+        assert_true(x->holds_services);
+        assert_int_equal(x->owner, OWNER_NONE);
+        assert_non_null(strstr(x->owner_detail, "(nginx.service)"));
+        assert_int_equal(find(&s, NGINX)->owner, OWNER_CGROUPFS);
+        /* What a rule makes one service holds no other. */
+        add_rule(&s, MATCH_CGROUP, DOCKER);
+        screen(&s, BOOT);
+        assert_false(find(&s, DOCKER)->holds_services);
+        assert_int_equal(find(&s, DOCKER)->owner, OWNER_SYSTEMD);
+        setup_done(&s);
+}
+
 static void test_rules(void **state) {
         struct setup s;
         setup_make(&s, "bookworm");
@@ -300,6 +339,7 @@ int main(void) {
                 cmocka_unit_test(test_ends_while_looked_at),
                 cmocka_unit_test(test_strays),
                 cmocka_unit_test(test_admin),
+                cmocka_unit_test(test_around),
                 cmocka_unit_test(test_rules),
                 cmocka_unit_test(test_hugetlb_is_capped),
                 cmocka_unit_test(test_hybrid),

@@ -7,6 +7,7 @@
 #include "act-fixture.h"
 #include "act/simulated.h"
 #include "act/systemd-units.h"
+#include "host/kernel-balancing.h"
 
 static int result;
 
@@ -42,6 +43,12 @@ static void test_null(void **state) {
         assert_int_equal(status, 77);
         assert_int_equal(dry.ops->move_pages(dry.context, 5, 1, &address, NULL, false, &status), 0);
         assert_int_equal(status, 1);
+        unsigned mode = 7;
+        simulated_knobs(sim)->kernel_balancing = 2;
+        assert_int_equal(dry.ops->set_kernel_balancing(dry.context, 0, on_done, NULL), -EROFS);
+        assert_int_equal(result, 7);
+        assert_int_equal(dry.ops->get_kernel_balancing(dry.context, &mode), 0);
+        assert_int_equal(mode, 2);
         unsigned n = 0;
         assert_int_equal(dry.ops->call_later(dry.context, 5, later, &n), 0);
         simulated_advance(sim, 5);
@@ -49,6 +56,32 @@ static void test_null(void **state) {
         assert_int_equal(simulated_counts(sim)->sets + simulated_counts(sim)->move_calls, 0);
         act_null_done(&dry);
         simulated_free(sim);
+}
+
+/* The real ones, of a machine that is a directory. */
+static void test_kernel_balancing(void **state) {
+        struct fixture fx;
+        struct act act;
+        unsigned mode = 7;
+        fixture_new(&fx);
+        assert_int_equal(act_real_new(&fx.host, NULL, &act), 0);
+        assert_int_equal(act.ops->set_kernel_balancing(act.context, 1, on_done, NULL), -ENOENT); /* a kernel without */
+        fixture_write(&fx, KERNEL_BALANCING_FILE, "0\n");
+        result = 7;
+        assert_int_equal(act.ops->set_kernel_balancing(act.context, 1, on_done, NULL), 0);
+        assert_int_equal(result, 0);
+        assert_int_equal(act.ops->get_kernel_balancing(act.context, &mode), 0);
+        assert_int_equal(mode, 1);
+        _cleanup_free_ char *text = fixture_read(&fx, KERNEL_BALANCING_FILE);
+        assert_string_equal(text, "1\n");
+        fx.host.live = false; /* another machine's files */
+        result = 7;
+        assert_int_equal(act.ops->set_kernel_balancing(act.context, 0, on_done, NULL), -EROFS);
+        assert_int_equal(result, 7);
+        assert_int_equal(act.ops->get_kernel_balancing(act.context, &mode), 0);
+        assert_int_equal(mode, 1);
+        act_real_done(&act);
+        fixture_done(&fx);
 }
 
 static void test_bit_array(void **state) {
@@ -156,11 +189,9 @@ static void test_call_later(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_null),
-                cmocka_unit_test(test_bit_array),
-                cmocka_unit_test(test_blocking_writes_are_handed_over),
-                cmocka_unit_test(test_roads),
-                cmocka_unit_test(test_call_later),
+                cmocka_unit_test(test_null),      cmocka_unit_test(test_kernel_balancing),
+                cmocka_unit_test(test_bit_array), cmocka_unit_test(test_blocking_writes_are_handed_over),
+                cmocka_unit_test(test_roads),     cmocka_unit_test(test_call_later),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -162,6 +162,33 @@ static void test_unequal_controllers(void **state) {
         assert_non_null(p->placements[0].reason);
 }
 
+/* Memory that is to be divided is weighed where it will be, not where it is: the same as once it is there, but for what moving it costs. */
+static void test_divided_memory(void **state) {
+        static const enum place places[] = { PLACE_INTERLEAVE, PLACE_SPREAD };
+        for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+                _cleanup_(world_freep) struct world *w = world_new(2, 8, 8, 16 * GIB);
+                struct rule *r = world_rule(w, places[i]);
+                r->cpus = CPUS_FREE;
+                struct service_sample *s = world_service(w, "a", r);
+                world_memory(w, s, 0, 2 * GIB);
+                world_cpu(w, s, 0, 6);
+                world_cpu(w, s, 1, 2);
+                _cleanup_(plan_freep) struct plan *p = world_plan(w);
+                _cleanup_(explanation_done) struct explanation e = world_explain(w, 0);
+                assert_int_equal(e.n_candidates, 1);
+                const struct candidate before = e.candidates[0];
+                world_memory(w, s, 0, GIB);
+                world_memory(w, s, 1, GIB);
+                p = free_and_plan(p, w);
+                explanation_done(&e);
+                e = world_explain(w, 0);
+                assert_int_equal(e.n_candidates, 1);
+                assert_near(before.terms.distance, e.candidates[0].terms.distance);
+                assert_near(before.terms.bandwidth, e.candidates[0].terms.bandwidth);
+                assert_true(before.terms.moving > 0);
+        }
+}
+
 /* Each pays what it adds: what all pay, each with those before it in place, does not depend on the order. */
 static void test_bandwidth_is_a_potential(void **state) {
         static const double uses[3] = { 1.5, 0.25, 3 };
@@ -271,6 +298,7 @@ int main(void) {
                 cmocka_unit_test(test_latency_decides_and_slit_is_reported),
                 cmocka_unit_test(test_a_busy_controller_is_relieved),
                 cmocka_unit_test(test_unequal_controllers),
+                cmocka_unit_test(test_divided_memory),
                 cmocka_unit_test(test_bandwidth_is_a_potential),
                 cmocka_unit_test(test_little_memory_is_no_traffic),
                 cmocka_unit_test(test_little_memory_moves_nobody),

@@ -82,6 +82,31 @@ static void test_displaces(void **state) {
         assert_says(placement_of(w, p, "a")->reason, "because rule db (priority 200) has node 0 for itself");
 }
 
+/* Stronger ones have all nodes: it is left where it is, narrowed as it was, until memory runs short there. */
+static void test_left_and_pressed(void **state) {
+        _cleanup_(world_freep) struct world *w = world_new(2, 8, 8, 4 * GIB);
+        struct rule *db = named_rule(w, PLACE_COMPACT, "db", 200), *web = named_rule(w, PLACE_COMPACT, "web", 100);
+        web->memory = MEMORY_STRICT;
+        struct service_sample *a = service_on(w, "a", web, 0, 200 * MIB, 0.5);
+        assert_int_equal(world_cycle(w, 10 * USEC_PER_MINUTE), 1);
+        assert_nodes(a->effective_mems, "0");
+        db->exclusive = true;
+        service_on(w, "db1", db, 0, GIB, 1);
+        service_on(w, "db2", db, 1, GIB, 1);
+        a = &w->samples[world_index(w, "a")];
+        _cleanup_(plan_freep) struct plan *p = world_plan(w);
+        assert_state(placement_of(w, p, "a"), STATE_BLOCKED);
+        assert_false(placement_of(w, p, "a")->act);
+        a->memory_pressure_centipercent = PLAN_PRESSURE_CENTIPERCENT;
+        p = free_and_plan(p, w);
+        assert_true(placement_of(w, p, "a")->act && placement_of(w, p, "a")->relieves);
+        assert_true(placement_of(w, p, "a")->widen_mems);
+        a->memory_pressure_centipercent = 0;
+        w->machine.nodes[0].bytes_free = 40 * MIB; /* far below keep-free */
+        p = free_and_plan(p, w);
+        assert_true(placement_of(w, p, "a")->act && placement_of(w, p, "a")->relieves);
+}
+
 /* It could as well live on a free node: then nobody is driven out. */
 static void test_does_not_displace_without_need(void **state) {
         _cleanup_(world_freep) struct world *w = world_new(2, 8, 8, 4 * GIB);
@@ -149,6 +174,7 @@ int main(void) {
                 cmocka_unit_test(test_with_its_group),
                 cmocka_unit_test(test_weaker_gives_it_up),
                 cmocka_unit_test(test_displaces),
+                cmocka_unit_test(test_left_and_pressed),
                 cmocka_unit_test(test_does_not_displace_without_need),
                 cmocka_unit_test(test_two_claims),
                 cmocka_unit_test(test_follow_keeps_away),

@@ -97,6 +97,25 @@ static void test_home_first_memory_later(void **state) {
         assert_true(p->placements[0].bytes_to_move == 10 * GIB);
 }
 
+/* … also where bringing the rest does not pay for the new home as a whole, if its CPUs alone are gain enough. */
+static void test_new_home_for_its_cpus(void **state) {
+        _cleanup_(world_freep) struct world *w = world_new(2, 8, 8, 256 * GIB);
+        struct rule *r = world_rule(w, PLACE_COMPACT);
+        struct service_sample *s = world_service(w, "a", r);
+        w->config->settings.migrate_rate_bytes = 28 * MIB;
+        world_memory(w, s, 0, 80 * GIB);
+        world_memory(w, s, 1, 10 * GIB); /* 366 s; from 18.9 to 10 are 47 %, of ten minutes 282 s; to 11.1 are 41 % */
+        world_cpu(w, s, 1, 1);
+        r->min_gain_permille = 450;
+        _cleanup_(plan_freep) struct plan *p = world_plan(w);
+        assert_false(p->placements[0].act);
+        r->min_gain_permille = 350;
+        p = free_and_plan(p, w);
+        assert_true(p->placements[0].act && p->placements[0].restrict_cpus);
+        assert_nodes(p->placements[0].home, "0");
+        assert_false(p->placements[0].move_memory);
+}
+
 static void test_what_the_rule_says_is_done(void **state) {
         struct service_sample *s;
         struct rule *r;
@@ -133,6 +152,7 @@ int main(void) {
                 cmocka_unit_test(test_the_rate_decides),
                 cmocka_unit_test(test_only_what_must_move_counts),
                 cmocka_unit_test(test_home_first_memory_later),
+                cmocka_unit_test(test_new_home_for_its_cpus),
                 cmocka_unit_test(test_what_the_rule_says_is_done),
                 cmocka_unit_test(test_horizon_begins_anew),
         };

@@ -16,6 +16,64 @@ static void test_administrators_cpus(void **state) {
         assert_says(p->placements[0].reason, "its CPUs are left as the administrator set them");
 }
 
+/* Restricting the whole would take them from cgroups inside of it; what was restricted before is given back. */
+static void test_cpus_of_cgroups_inside(void **state) {
+        _cleanup_(world_freep) struct world *w = world_new(4, 2, 2, 4 * GIB);
+        struct rule *r = world_rule(w, PLACE_COMPACT);
+        struct service_sample *s = world_service(w, "a", r);
+        world_memory(w, s, 0, GIB);
+        world_cpu(w, s, 2, 1);
+        s->inner_cpu_nodes = node_set_of(2);
+        s->whole_cpus = true;
+        _cleanup_(plan_freep) struct plan *p = world_plan(w);
+        assert_true(p->placements[0].act);
+        assert_false(p->placements[0].restrict_cpus);
+        assert_nodes(p->placements[0].home_mems, "2");
+        assert_says(p->placements[0].reason, "cgroups inside of it were given CPUs of their own");
+        r->place = PLACE_NODES;
+        r->nodes = node_set_of(1);
+        p = free_and_plan(p, w);
+        assert_false(p->placements[0].restrict_cpus);
+        r->nodes = node_set_of(2); /* all of which the rule gives it */
+        p = free_and_plan(p, w);
+        assert_true(p->placements[0].restrict_cpus);
+}
+
+static void test_memory_nodes_of_cgroups_inside(void **state) {
+        _cleanup_(world_freep) struct world *w = world_new(4, 2, 2, 4 * GIB);
+        struct rule *r = world_rule(w, PLACE_COMPACT);
+        r->memory = MEMORY_STRICT;
+        struct service_sample *s = world_service(w, "a", r);
+        world_memory(w, s, 0, GIB);
+        world_cpu(w, s, 2, 1);
+        s->inner_mems = true;
+        s->inner_mems_allowed = node_set_of(1);
+        _cleanup_(plan_freep) struct plan *p = world_plan(w);
+        assert_false(p->placements[0].narrow_mems);
+        assert_nodes(p->placements[0].home_mems, "1"); /* where else the kernel allows none */
+        assert_says(p->placements[0].reason, "cgroups inside of it were given memory nodes of their own");
+}
+
+/* Restricted by us already: no further than what the cgroups above it leave. */
+static void test_above(void **state) {
+        _cleanup_(world_freep) struct world *w = world_new(4, 2, 2, 4 * GIB);
+        struct rule *r = world_rule(w, PLACE_NODES);
+        r->nodes = node_set_of(3);
+        struct service_sample *s = world_service(w, "a", r);
+        world_memory(w, s, 1, GIB);
+        world_cpu(w, s, 1, 1);
+        s->effective_cpu_nodes = node_set_of(1);
+        s->above_cpu_nodes = node_set_of(1);
+        node_set_add(&s->above_cpu_nodes, 2);
+        w->applied[0].cpus = true;
+        _cleanup_(plan_freep) struct plan *p = world_plan(w);
+        assert_int_equal(p->placements[0].state, STATE_BLOCKED);
+        assert_says(p->placements[0].reason, "whose CPUs are not among those left to it");
+        node_set_add(&s->above_cpu_nodes, 3);
+        p = free_and_plan(p, w);
+        assert_nodes(p->placements[0].home_cpus, "3");
+}
+
 static void test_nodes_that_are_not_allowed(void **state) {
         _cleanup_(world_freep) struct world *w = world_new(4, 2, 2, 4 * GIB);
         struct service_sample *s = world_service(w, "a", world_rule(w, PLACE_COMPACT));
@@ -27,9 +85,13 @@ static void test_nodes_that_are_not_allowed(void **state) {
         _cleanup_(plan_freep) struct plan *p = world_plan(w);
         assert_nodes(p->placements[0].home, "3");
         _cleanup_(explanation_done) struct explanation e = world_explain(w, 0);
+        unsigned excluded = 0;
         for (size_t i = 0; i < e.n_candidates; i++)
-                if (node_set_has(&e.candidates[i].nodes, 0))
+                if (node_set_has(&e.candidates[i].nodes, 0)) {
                         assert_int_equal(e.candidates[i].excluded_by.constraint, CONSTRAINT_CPUSET);
+                        excluded++;
+                }
+        assert_true(excluded > 0);
 }
 
 static void test_strict(void **state) {
@@ -168,6 +230,9 @@ static void test_hugetlb_needs_its_own_room(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_administrators_cpus),
+                cmocka_unit_test(test_cpus_of_cgroups_inside),
+                cmocka_unit_test(test_memory_nodes_of_cgroups_inside),
+                cmocka_unit_test(test_above),
                 cmocka_unit_test(test_nodes_that_are_not_allowed),
                 cmocka_unit_test(test_strict),
                 cmocka_unit_test(test_memory_pressure),

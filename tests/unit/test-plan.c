@@ -171,7 +171,7 @@ static void test_waits_for_a_deep_read(void **state) {
         assert_state(&p->placements[0], STATE_PENDING);
         assert_false(p->placements[0].act);
         assert_true(p->placements[0].wants_deep);
-        assert_says(p->placements[0].reason, "; waiting for a deep read");
+        assert_says(p->placements[0].reason, "; its memory map is read first");
         s->deep = true;
         world_memory(w, s, 0, 512 * MIB);
         world_memory(w, s, 1, 512 * MIB);

@@ -9,7 +9,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "act/cpuset.h"
 #include "act/json-text.h"
+#include "act/record-json.h"
 #include "core/util.h"
 #include "record-fixture.h"
 
@@ -65,7 +67,12 @@ static void assert_same(const struct record *a, const struct record *b) {
                 assert_string_equal(x->cgroup, y->cgroup);
                 assert_string_equal(x->unit, y->unit);
                 assert_true(x->owner == y->owner && x->changed_cpus == y->changed_cpus && x->changed_mems == y->changed_mems);
-                assert_true(cpu_mask_equal(&x->ours.cpus, &y->ours.cpus) && cpu_mask_equal(&x->before.cpus, &y->before.cpus));
+                const struct cpuset_value *of_x[] = { &x->before, &x->ours, &x->seen },
+                                          *of_y[] = { &y->before, &y->ours, &y->seen };
+                for (size_t k = 0; k < ARRAY_SIZE(of_x); k++) {
+                        assert_true(!x->changed_cpus || cpuset_cpus_equal(of_x[k], of_y[k]));
+                        assert_true(!x->changed_mems || cpuset_mems_equal(of_x[k], of_y[k]));
+                }
         }
 }
 
@@ -199,6 +206,30 @@ static void test_no_room(void **state) {
         record_free(r);
 }
 
+/* The file is as large as it may be: the whole takes its place; and where that cannot be, what still fits does, and nothing is lost. */
+static void test_full(void **state) {
+        struct record *r = reopen(NULL);
+        change_many(r, MANY, 1);
+        assert_int_equal(change(r, 0, 2), 0);
+        uint64_t size = size_now();
+        assert_int_equal(truncate(path, (off_t) RECORD_FILE_MAX_BYTES - 10), 0); /* as if lines had come so far */
+        r->file_bytes = RECORD_FILE_MAX_BYTES - 10;
+        assert_int_equal(change(r, 1, 3), 0);
+        assert_in_range(size_now(), size / 2, size * 2);
+        assert_on_disk(r);
+
+        assert_int_equal(mkdir(temporary, 0700), 0); /* no whole */
+        assert_int_equal(truncate(path, (off_t) RECORD_FILE_MAX_BYTES - 60), 0);
+        r->file_bytes = RECORD_FILE_MAX_BYTES - 60;
+        r->n_lines = 1;
+        assert_int_equal(change(r, MANY, 3), -EISDIR);
+        assert_int_equal(r->n_entries, MANY);
+        assert_int_equal(forget(r, 1), 0);
+        assert_in_range(size_now(), RECORD_FILE_MAX_BYTES - 59, RECORD_FILE_MAX_BYTES - 1);
+        assert_int_equal(rmdir(temporary), 0);
+        record_free(r);
+}
+
 /* The whole is due, and cannot be written, while a line can be: lines follow, each on disk when it is said to be, until the whole can be written again. */
 static void test_no_room_for_the_whole(void **state) {
         struct record *r = reopen(NULL);
@@ -293,7 +324,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_few_are_always_whole), TEST(test_what_it_costs), TEST(test_all_is_read_again),
                 TEST(test_unfinished_lines),     TEST(test_no_room),       TEST(test_no_room_for_the_whole),
-                TEST(test_another_file),         TEST(test_damaged_lines),
+                TEST(test_another_file),         TEST(test_damaged_lines), TEST(test_full),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

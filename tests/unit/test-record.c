@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "act/record-json.h"
 #include "record-fixture.h"
 
 static const struct target target = { "/a.slice/x.service", "x.service", OWNER_SYSTEMD };
@@ -157,6 +158,22 @@ static void test_failed_write_changes_nothing(void **state) {
         record_free(r);
 }
 
+static void test_limits(void **state) {
+        struct record *r;
+        struct record_entry *e;
+        struct cpuset_state s = state_of(NULL, NULL);
+        const struct cpuset_change nothing = { 0 }, c = change_to(NULL, "2");
+        assert_int_equal(record_open(NULL, &r), 0);
+        assert_int_equal(record_before_change(r, &target, &s, &nothing), -EINVAL);
+        for (unsigned i = 0; i < RECORD_ENTRIES_MAX; i++)
+                assert_int_equal(record_insert(r, format_string("/%u", i), strdup("x.service"), &e), 0);
+        assert_int_equal(record_before_change(r, &target, &s, &c), -ENOSPC);
+        const struct target known = { "/7", "x.service", OWNER_SYSTEMD };
+        assert_int_equal(record_before_change(r, &known, &s, &c), 0);
+        assert_int_equal(r->n_entries, RECORD_ENTRIES_MAX);
+        record_free(r);
+}
+
 /* What was noted and not made is as if it had not been. */
 static void test_taken_back(void **state) {
         struct record *r = reopen(NULL);
@@ -303,6 +320,7 @@ int main(void) {
                 TEST(test_seen_explains),
                 TEST(test_a_value_that_restrains_nothing_is_unset),
                 TEST(test_failed_write_changes_nothing),
+                TEST(test_limits),
                 TEST(test_taken_back),
                 TEST(test_left_temporary_file),
                 TEST(test_kernel_balancing),

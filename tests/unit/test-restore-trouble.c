@@ -40,7 +40,7 @@ static void remove_it(void *userdata) {
 static void test_stops_half_way(void **state) {
         simulated_knobs(sim)->refuse_clear = true;
         we_set("2-3", "1");
-        assert_int_equal(restore_start(record, &act, CGROUP, on_done, &seen), 0);
+        assert_int_equal(restore_start(record, &act, CGROUP, NULL, on_done, &seen), 0);
         assert_int_equal(act.ops->call_later(act.context, 2050 * USEC_PER_MSEC, remove_it, NULL), 0);
         simulated_advance(sim, USEC_PER_MINUTE);
         assert_int_equal(seen.calls, 1);
@@ -108,17 +108,35 @@ static void test_dry_run_fails(void **state) {
         struct act dry;
         we_set("2-3", "1");
         assert_int_equal(act_null_new(&act, &dry), 0);
-        assert_int_equal(restore_start(record, &dry, CGROUP, on_done, &seen), 0);
+        assert_int_equal(restore_start(record, &dry, CGROUP, NULL, on_done, &seen), 0);
         assert_int_equal(seen.outcome, RESTORE_FAILED);
         assert_int_equal(seen.error, -EROFS);
         assert_effective("2-3", "1");
         act_null_done(&dry);
 }
 
+static int cannot_tell(void *context, const struct target *t, struct cpuset_state *ret) {
+        return -EIO;
+}
+
+/* Nobody knows whether it is as we have set it: nothing is changed, and who asked is told at once. */
+static void test_unreadable_cpuset(void **state) {
+        we_set("2-3", "1");
+        struct act_ops ops = *act.ops;
+        ops.get_cpuset = cannot_tell;
+        const struct act unreadable = { .ops = &ops, .context = act.context };
+        uint64_t sets = simulated_counts(sim)->sets;
+        assert_int_equal(restore_start(record, &unreadable, CGROUP, on_done, &seen), -EIO);
+        simulated_advance(sim, USEC_PER_MINUTE);
+        assert_int_equal(seen.calls, 0);
+        assert_int_equal(simulated_counts(sim)->sets, sets);
+        restore_now(RESTORE_DONE);
+}
+
 static void test_record_that_cannot_be_written(void **state) {
         we_set("2-3", "1");
         fixture_write(&fx, "record.json.tmp/in-the-way", "");
-        assert_int_equal(restore_start(record, &act, CGROUP, on_done, &seen), 0);
+        assert_int_equal(restore_start(record, &act, CGROUP, NULL, on_done, &seen), 0);
         simulated_advance(sim, USEC_PER_MINUTE);
         assert_int_equal(seen.outcome, RESTORE_DONE);
         assert_true(seen.error < 0);
@@ -137,6 +155,7 @@ int main(void) {
                 BOTH(test_hung_thread_where_clearing_is_refused),
                 BOTH(test_cpus_that_cannot_be_given_back),
                 BOTH(test_dry_run_fails),
+                BOTH(test_unreadable_cpuset),
                 BOTH(test_record_that_cannot_be_written),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -28,6 +28,9 @@ json 'any(e["fields"].get("NUMABALANCED_RULE") == "databases" for e in v["events
 printf 'rules:\n- {name: none, match: {unit: other.service}, place: compact}\n' >"$work/rules.yaml"
 expect 0 simulate --scenario "$office" --topology "$machine" --config "$work/rules.yaml" --until 1h --json=short
 json 'v["totals"]["moved_bytes"] == 0 and v["totals"]["cpuset_writes"] == 0 and all(s["rule"] is None for s in v["services"])'
+json 'v["totals"]["locality"] is None'
+expect 0 simulate --scenario "$office" --topology "$machine" --config "$work/rules.yaml" --until 2h
+has_out '^Locality over the whole time  -, as no rule places anything$' 'nothing placed is not a locality of 0'
 
 # hwloc's XML.
 cat >"$work/machine.xml" <<'END'

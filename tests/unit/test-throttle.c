@@ -104,12 +104,26 @@ static void test_time_never_goes_back(void **state) {
         assert_true(throttle_available(&t, 10 * USEC_PER_SEC + USEC_PER_SEC / 8) == MIB);
 }
 
+/* What it was too full to earn is not earned afterwards. */
+static void test_taking_after_a_rest(void **state) {
+        struct throttle t;
+        throttle_init(&t, 8 * MIB, 0);
+        throttle_take(&t, t.burst_bytes, 100 * USEC_PER_SEC);
+        assert_true(throttle_available(&t, 100 * USEC_PER_SEC) == 0);
+        assert_true(throttle_available(&t, 100 * USEC_PER_SEC + USEC_PER_SEC / 8) == MIB);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_burst),    cmocka_unit_test(test_unlimited),
-                cmocka_unit_test(test_debt),     cmocka_unit_test(test_when_is_exact),
-                cmocka_unit_test(test_set_rate), cmocka_unit_test(test_looking_often_loses_nothing),
-                cmocka_unit_test(test_extremes), cmocka_unit_test(test_time_never_goes_back),
+                cmocka_unit_test(test_burst),
+                cmocka_unit_test(test_unlimited),
+                cmocka_unit_test(test_debt),
+                cmocka_unit_test(test_when_is_exact),
+                cmocka_unit_test(test_set_rate),
+                cmocka_unit_test(test_looking_often_loses_nothing),
+                cmocka_unit_test(test_taking_after_a_rest),
+                cmocka_unit_test(test_extremes),
+                cmocka_unit_test(test_time_never_goes_back),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

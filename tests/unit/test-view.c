@@ -115,7 +115,7 @@ static void test_placed(void **state) {
                 "\"bytes_total\":104857600,\"bytes_by_node\":[26214400,0,78643200],\"bytes_by_node_age_usec\":180000000,\"cpu_by_"
                 "node\":[0.3333,0.0,0.6667],\"cpu_by_"
                 "node_age_usec\":20000000,"
-                "\"locality\":0.5833,\"distance\":12.92,\"owner\":\"systemd\",\"processes\":1,\"threads\":5,"
+                "\"locality\":0.5833,\"distance\":12.9167,\"owner\":\"systemd\",\"processes\":1,\"threads\":5,"
                 "\"seen\":{\"memory_map_read\":true,\"hugetlb_bytes\":0,\"movable_by_node\":[0,0,77594624],"
                 "\"unmovable_bytes\":1048576,\"cpu_usec_by_node\":[1234,0,0],\"cpu_window_usec\":10000000,"
                 "\"effective_cpu_nodes\":[0],\"effective_memory_nodes\":[0,2],\"cpus_set_by_administrator\":false,"
@@ -126,10 +126,10 @@ static void test_placed(void **state) {
                 "\"cpus\":\"restrict\",\"min_size_bytes\":67108864,\"min_gain\":0.05,\"cooldown_usec\":60000000},"
                 "\"decision\":{\"act\":true,\"home_cpu_nodes\":[0],\"home_memory_nodes\":[0],\"restrict_cpus\":true,"
                 "\"narrow_memory_nodes\":false,\"widen_memory_nodes\":false,\"move_memory\":true,\"bytes_to_move\":77594624,"
-                "\"distance_before\":15.25,\"distance_after\":10.07},"
+                "\"distance_before\":15.25,\"distance_after\":10.0701},"
                 "\"candidates\":[{\"nodes\":[0],\"cost\":10.5,\"feasible\":true,\"chosen\":true,\"verdict\":\"chosen: costs 10.5 "
                 "(distance 10.0, bandwidth 0.2, CPU load 0.1, memory fill 0.1, moving 0.0)\",\"terms\":{\"distance\":10.0,"
-                "\"bandwidth\":0.25,\"load\":0.13,\"fill\":0.1,\"moving\":0.03,\"breadth\":0.0,\"device\":0.0},\"excluded_by\":"
+                "\"bandwidth\":0.25,\"load\":0.125,\"fill\":0.1,\"moving\":0.025,\"breadth\":0.0,\"device\":0.0},\"excluded_by\":"
                 "null},"
                 "{\"nodes\":[2],\"cost\":null,\"feasible\":false,\"chosen\":false,"
                 "\"verdict\":\"rejected: node 2 has no CPUs that it may use\",\"terms\":null,\"excluded_by\":null},"
@@ -320,11 +320,26 @@ static void test_remembered_names(void **state) {
         }
 }
 
+/* Who prints the cost in tenths, as numabalancectl does, prints what the verdict beside it says. */
+static void test_rounded_once(void **state) {
+        for (unsigned i = 0; i < 40000; i++) {
+                struct candidate c = { .verdict = VERDICT_CHOSEN, .chosen = true, .cost = 10 + i * 0.0000093 };
+                const struct explanation e = { .candidates = &c, .n_candidates = 1 };
+                struct json_object *all = view_candidates(&e), *cost, *verdict;
+                assert_true(json_object_object_get_ex(json_object_array_get_idx(all, 0), "cost", &cost));
+                assert_true(json_object_object_get_ex(json_object_array_get_idx(all, 0), "verdict", &verdict));
+                _cleanup_free_ char *expected = format_string("chosen: costs %.1f (", json_object_get_double(cost));
+                if (strncmp(json_object_get_string(verdict), expected, strlen(expected)) != 0)
+                        fail_msg("%.6f: \"%s…\" beside \"%s\"", c.cost, expected, json_object_get_string(verdict));
+                json_object_put(all);
+        }
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_remembered_names), cmocka_unit_test(test_observed),   cmocka_unit_test(test_placed),
                 cmocka_unit_test(test_hostile_names),    cmocka_unit_test(test_topology),   cmocka_unit_test(test_numbers),
-                cmocka_unit_test(test_formats),          cmocka_unit_test(test_text_clean),
+                cmocka_unit_test(test_formats),          cmocka_unit_test(test_text_clean), cmocka_unit_test(test_rounded_once),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -137,6 +137,27 @@ def test_cpus_set_by_the_administrator_in_the_middle_of_a_move():
     assert daemon.cpusets(service.cgroup)[0] == '0-4'
 
 
+def test_cpus_given_to_threads_inside_of_a_service_stay():
+    """As libvirt pins a guest's virtual CPUs: in a threaded cgroup inside of its own. Restricting the whole would take that away."""
+    service = start_service('guest', size=8, node=1, threads=1, duty='5:95', no_thp=True, properties={'Delegate': 'yes'})
+    inside = service.cgroup / 'vcpu0'
+    (service.cgroup / 'cgroup.subtree_control').write_text('+cpuset')
+    inside.mkdir()
+    (inside / 'cgroup.type').write_text('threaded')
+    for thread in os.listdir(f'/proc/{service.pid}/task'):
+        (inside / 'cgroup.threads').write_text(thread)
+    (inside / 'cpuset.cpus').write_text('4-5')
+    daemon.configure([rule(service.unit)])
+    daemon.start()
+    wait_for('left alone', lambda: 'cgroups inside of it' in (daemon.service(service.unit) or {}).get('reason', ''))
+    assert daemon.cpusets(inside)[2] == '4-5'
+    # Nobody sets any there: now it is restricted. And as soon as somebody does, that is given back.
+    (inside / 'cpuset.cpus').write_text('0-7')
+    wait_for('restricted', lambda: daemon.cpusets(service.cgroup)[2] == '2-3')
+    (inside / 'cpuset.cpus').write_text('4-5')
+    wait_for('given back', lambda: daemon.cpusets(inside)[2] == '4-5')
+
+
 def test_kill_in_the_middle_of_a_move_then_restart_then_restore():
     service = begin_slow_move('killed')
     daemon.configure([rule(service.unit, memory='strict')], max_interval='1s')

@@ -76,6 +76,8 @@ static void print_seen(struct json_object *s) {
                                          get_bool(seen, "self_managed") ? ": manages itself, nothing of it is moved" : ""));
         if (get_bool(seen, "has_bound_mappings"))
                 line("Bound mappings", "some of its memory is bound by itself and stays there");
+        if (get_bool(seen, "binds_threads"))
+                line_nodes("Bound threads", get_array(seen, "thread_nodes"));
         if (get_string(seen, "owner_detail"))
                 line("Not restricted", get_string(seen, "owner_detail"));
 }

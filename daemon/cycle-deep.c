@@ -67,7 +67,7 @@ static int run_deep(void *arg) {
         struct deep_job *j = arg;
         const struct service_sample *s = &j->cycle->observation->services[j->index];
         const struct environment *env = j->m->env;
-        struct deep_options options = deep_options_of(s->rule);
+        struct deep_options options = deep_options_of(s->rule, j->m->topology);
         options.reading = &j->reading;
         j->alone = atomic_load(&j->cycle->companion_hangs);
         options.companions = j->alone ? NULL : &j->companions;
@@ -133,7 +133,7 @@ static void take_result(struct deep_job *j, struct service_note *n, struct servi
         const struct manager *m = j->m;
         const struct deep_sample *map = j->result;
         if (n)
-                rest_keep(n, s, m->topology->n_ids, j->began_usec, j->alone ? 0 : companions_key(&j->companions), &j->result);
+                rest_keep(m, n, s, j->began_usec, j->alone ? 0 : companions_key(&j->companions), &j->result);
         service_sample_merge_deep(s, map, m->host->has_memory_controller);
 }
 

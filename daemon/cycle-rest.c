@@ -32,12 +32,13 @@ struct rest *rest_free(struct rest *r) {
         return NULL;
 }
 
-static struct rest *rest_new(const struct service_sample *s, unsigned n_ids, uint64_t began_usec) {
+static struct rest *rest_new(const struct manager *m, const struct service_sample *s, uint64_t began_usec) {
+        unsigned n_ids = m->topology->n_ids;
         struct rest *r = calloc(1, sizeof *r);
         if (!r)
                 return NULL;
         *r = (struct rest) {
-                .options = deep_options_of(s->rule),
+                .options = deep_options_of(s->rule, m->topology),
                 .began_usec = began_usec,
                 .cpu_total_usec = s->cpu_total_usec,
                 .processes = calloc(s->n_processes + 1, sizeof *r->processes),
@@ -52,13 +53,13 @@ static struct rest *rest_new(const struct service_sample *s, unsigned n_ids, uin
         return r;
 }
 
-void rest_keep(struct service_note *n, const struct service_sample *s, unsigned n_ids, uint64_t began_usec,
+void rest_keep(const struct manager *m, struct service_note *n, const struct service_sample *s, uint64_t began_usec,
                uint64_t companions_key, struct deep_sample **map) {
         n->rest = rest_free(n->rest);
         /* Where something is missing, the next look may find it. */
         if (s->cpu_total_usec == USEC_INFINITY || s->n_processes == 0 || (*map)->truncated || (*map)->n_vanished > 0)
                 return;
-        n->rest = rest_new(s, n_ids, began_usec);
+        n->rest = rest_new(m, s, began_usec);
         if (!n->rest)
                 return;
         n->rest->companions_key = companions_key;
@@ -97,9 +98,10 @@ const struct deep_sample *rest_find(const struct manager *m, const struct servic
         if (r->began_usec < company_moved_usec || transition_find(m, s->cgroup) ||
             (h && r->began_usec < MAX2(h->settled_usec, h->started_usec)))
                 return NULL;
-        const struct deep_options options = deep_options_of(s->rule);
+        const struct deep_options options = deep_options_of(s->rule, m->topology);
         bool same = options.move_shared == r->options.move_shared && options.override_policy == r->options.override_policy &&
-                    companions_key == r->companions_key && s->cpu_total_usec >= r->cpu_total_usec &&
-                    s->cpu_total_usec - r->cpu_total_usec < REST_CPU_USEC && has_same_processes(r, s) && has_same_bytes(r, s);
+                    options.topology == r->options.topology && companions_key == r->companions_key &&
+                    s->cpu_total_usec >= r->cpu_total_usec && s->cpu_total_usec - r->cpu_total_usec < REST_CPU_USEC &&
+                    has_same_processes(r, s) && has_same_bytes(r, s);
         return same ? r->map : NULL;
 }

@@ -104,7 +104,7 @@ uint64_t cycle_company_moved_usec(const struct manager *m, const struct cycle *c
 /* cycle-rest.c: a service that did nothing since its memory map was read is not read again */
 
 /* Keeps what a read found; `s` is as the screen left it, `companions_key` who its companions were. Takes `map` where it is kept (then it is NULL afterwards). */
-void rest_keep(struct service_note *n, const struct service_sample *s, unsigned n_ids, uint64_t began_usec,
+void rest_keep(const struct manager *m, struct service_note *n, const struct service_sample *s, uint64_t began_usec,
                uint64_t companions_key, struct deep_sample **map);
 /* What the service's memory map said, borrowed from the note; NULL where that may no longer be so. */
 const struct deep_sample *rest_find(const struct manager *m, const struct service_note *n, const struct service_sample *s,

@@ -25,7 +25,10 @@ static struct json_object *view(struct manager *m, size_t i, bool explain) {
         const struct placement *p = &c->plan->placements[i];
         const struct transition *t = transition_find(m, s->cgroup);
         enum service_state state = state_of(p, t);
-        const char *reason = t ? transition_describe(t) : NULL;
+        const struct service_note *n = manager_find_note(m, s->cgroup);
+        const char *reason = t                                       ? transition_describe(t)
+                             : n && n->held && state == STATE_STABLE ? MANAGER_HELD_TEXT /* the plan may be older than that */
+                                                                     : NULL;
         if (!explain)
                 return view_service(m->topology, s, p, state, reason);
         struct explanation e;

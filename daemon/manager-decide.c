@@ -62,6 +62,13 @@ static void forget_notes(struct manager *m, uint64_t now) {
         m->n_notes = kept;
 }
 
+/* What waits for a window is not to miss the beginning of it by the length of max-interval. By the clock as it is now: if that is set meanwhile, the next
+ * cycle asks again. */
+static uint64_t until_window_usec(const struct manager *m, const struct settings *s) {
+        unsigned minutes = settings_window_opens_in(s, m->env->ops->week_minute(m->env->context));
+        return minutes > 0 ? minutes * USEC_PER_MINUTE : UINT64_MAX;
+}
+
 static void choose_interval(struct manager *m, const struct cycle *c, bool wants) {
         const struct settings *s = &c->config->config->settings;
         /* Where we narrowed memory nodes we must see pressure in time to widen them again. */
@@ -73,7 +80,7 @@ static void choose_interval(struct manager *m, const struct cycle *c, bool wants
         if (m->stats.n_cycles <= 1)
                 manager_wake(m, m->options.once ? USEC_PER_SEC + USEC_PER_SEC / 10 : manager_measured_in_usec(m, c));
         else
-                manager_wake_for(m, m->interval_usec, WAKE_TIMER);
+                manager_wake_for(m, MIN2(m->interval_usec, until_window_usec(m, s)), WAKE_TIMER);
 }
 
 /* Who asks what would be done, and --once, get a plan of its own. */

@@ -15,6 +15,8 @@
 
 /* Processes of one service whose readers have not returned: with more the service as a whole counts as stuck. */
 #define ASIDE_MAX 4u
+/* What is said of a service that is `held`. */
+#define MANAGER_HELD_TEXT "restored by the administrator, waits for resume"
 
 struct cycle;
 struct deep_sample;

@@ -47,6 +47,8 @@ unsigned manager_n_active(const struct manager *m) {
         return n;
 }
 
+static const char OUTSIDE_WINDOWS[] = "outside the windows for changes";
+
 /* Why a change that is due may not be made now; NULL: it may. */
 static const char *hold_reason(const struct turn *t) {
         const struct manager *m = t->m;
@@ -56,13 +58,13 @@ static const char *hold_reason(const struct turn *t) {
         if (m->paused)
                 return "paused by the administrator";
         if (n->held)
-                return "restored by the administrator, waits for resume";
+                return MANAGER_HELD_TEXT;
         if (n->restoring)
                 return "its former cpusets are being restored";
         if (service_note_hangs(n)) /* also where memory runs short */
                 return "a process of it does not respond to being read";
         if (!manager_window_is_open(m, t->c) && !t->p->relieves)
-                return "outside the windows for changes";
+                return OUTSIDE_WINDOWS;
         if (n->undone_until_usec > t->c->started_usec)
                 return "a move made things worse and was undone, not tried again for a while";
         return NULL;
@@ -216,11 +218,11 @@ static void block_as_undone(const struct turn *t) {
                 add_to_reason(t->p, why);
 }
 
-/* Does it want to be looked at soon? What only the administrator can change is not looked at again and again. */
+/* Does it want to be looked at soon? What only the administrator can change, or what has its time, is not looked at again and again. */
 static bool postpone(const struct turn *t, const char *hold) {
         t->n->keep_deep = t->s->deep; /* or every other plan would wait for a deep read again */
         hold_back(t->p, STATE_PENDING, hold);
-        return say(t) || !(manager_is_dry(t->m) || t->m->paused || t->n->held);
+        return say(t) || !(manager_is_dry(t->m) || t->m->paused || t->n->held || hold == OUTSIDE_WINDOWS);
 }
 
 static void begin(const struct turn *t) {

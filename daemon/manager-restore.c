@@ -259,7 +259,9 @@ static bool want_orphan(struct manager *m, const struct record_entry *e, const v
         if (!is_due(c, e, n, s))
                 return false;
         if (s) {
-                bool managed = s->rule && s->rule->place != PLACE_IGNORE && s->rule->place != PLACE_FOLLOW && !s->holds_services;
+                /* Who came to have a policy of his own would be held on CPUs chosen for memory that he has no more. */
+                bool managed = s->rule && s->rule->place != PLACE_IGNORE && s->rule->place != PLACE_FOLLOW &&
+                               !s->holds_services && !sample_is_left_alone(s);
                 return !managed && (manager_window_is_open(m, c) || is_kept_short(c, e, s));
         }
         if (!manager_window_is_open(m, c))

@@ -240,8 +240,7 @@ static int begin_slice(struct transition *t, uint64_t now) {
                 MIN2(throttle_available(&t->m->machine_throttle, now), throttle_available(transition_throttle(t), now));
         uint64_t budget = MIN2(t->wanted_bytes, MAX2(allowed, t->m->host->page_bytes));
         uint64_t room = t->room_left_bytes + t->pool_left_bytes;
-        if (room > 0) /* where there is none, the mover's own account ends it */
-                budget = MIN2(budget, MAX2(room, t->m->host->page_bytes));
+        budget = MIN2(budget, MAX2(room, t->m->host->page_bytes)); /* where there is none, the look after it tells */
         return begin_job(t, budget, now);
 }
 

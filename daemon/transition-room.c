@@ -25,9 +25,21 @@ static bool needs_account(const struct transition *t) {
         return t->mover && (node_set_count(&transition_placement(t)->home_mems) > 1 || t->pool_left_bytes > 0);
 }
 
+/* What t has moved is room that others have no more who saw the same: who has none left by that moves a page, and looks again. */
+static void take_room_of_others(const struct transition *t, uint64_t moved_bytes) {
+        struct transition *o;
+        LIST_FOREACH(o, &t->m->transitions, entry) {
+                struct node_set both =
+                        node_set_intersect(&transition_placement(o)->home_mems, &transition_placement(t)->home_mems);
+                if (o != t && !node_set_is_empty(&both))
+                        o->room_left_bytes -= MIN2(o->room_left_bytes, moved_bytes);
+        }
+}
+
 bool transition_look_at_room(struct transition *t, uint64_t moved_bytes) {
         uint64_t now = manager_now(t->m);
         t->room_left_bytes -= MIN2(t->room_left_bytes, moved_bytes);
+        take_room_of_others(t, moved_bytes);
         t->pool_left_bytes -= MIN2(t->pool_left_bytes, moved_bytes);
         if (now < t->next_room_check_usec && t->room_left_bytes + t->pool_left_bytes > 0)
                 return false;

@@ -233,7 +233,8 @@ static void narrow_cpus(const struct transition *t, const struct cpuset_state *s
                 /* Restricted under an earlier rule, free now. Clearing can be refused; the parent's full set has the same effect. */
                 c->value.cpus_set = true;
                 c->value.cpus = e->before.cpus_set ? e->before.cpus : state->parent_effective_cpus;
-                c->change_cpus = !cpu_mask_equal(&c->value.cpus, &state->effective_cpus);
+                c->change_cpus =
+                        e->before.cpus_set ? !cpuset_cpus_equal(&c->value, &state->configured) : !cpuset_cpus_are_free(state);
         }
 }
 
@@ -247,7 +248,8 @@ static void narrow_mems(const struct transition *t, const struct cpuset_state *s
         } else if (e && e->changed_mems && e->ours.mems_set && record_explains_mems(e, &state->configured)) {
                 c->value.mems_set = true;
                 c->value.mems = e->before.mems_set ? e->before.mems : state->parent_effective_mems;
-                c->change_mems = !node_set_equal(&c->value.mems, &state->effective_mems);
+                c->change_mems =
+                        e->before.mems_set ? !cpuset_mems_equal(&c->value, &state->configured) : !cpuset_mems_are_free(state);
         }
 }
 

@@ -44,9 +44,9 @@ void cpuset_premise_add(struct cpuset_premise *p, const struct cpuset_value *v) 
 }
 
 static bool cpus_in_force(const struct cpuset_state *s, const struct cpuset_value *v) {
-        if (!v->cpus_set)
-                return cpu_mask_equal(&s->effective_cpus, &s->parent_effective_cpus);
-        if (!s->configured.cpus_set) /* what is there has the same effect, but was not asked for */
+        if (!v->cpus_set) /* one that is wholly outside the parent's restrains nothing, and would once the parent has more */
+                return cpuset_cpus_are_free(s) && cpu_mask_equal(&s->effective_cpus, &s->parent_effective_cpus);
+        if (!cpuset_cpus_equal(&s->configured, v)) /* what is there may have the same effect, but was not asked for */
                 return false;
         struct cpu_mask want = v->cpus;
         cpu_mask_and(&want, &s->parent_effective_cpus);
@@ -55,8 +55,8 @@ static bool cpus_in_force(const struct cpuset_state *s, const struct cpuset_valu
 
 static bool mems_in_force(const struct cpuset_state *s, const struct cpuset_value *v) {
         if (!v->mems_set)
-                return node_set_equal(&s->effective_mems, &s->parent_effective_mems);
-        if (!s->configured.mems_set)
+                return cpuset_mems_are_free(s) && node_set_equal(&s->effective_mems, &s->parent_effective_mems);
+        if (!cpuset_mems_equal(&s->configured, v))
                 return false;
         struct node_set want = node_set_intersect(&v->mems, &s->parent_effective_mems);
         return node_set_equal(&s->effective_mems, &want);

@@ -21,7 +21,7 @@ void cpuset_premise_add(struct cpuset_premise *p, const struct cpuset_value *v);
 
 /* Does the state show that the change took effect? A set value is in force when it is configured and exactly those of its members are effective that the
  * parent has, and at least one is: of a set wholly outside the parent's the kernel says nothing and uses the parent's (cgroup-v2.rst,
- * cpuset.cpus). An unset one when all that the parent has is effective. */
+ * cpuset.cpus). An unset one when all that the parent has is effective, and what is configured leaves none of it out. */
 bool cpuset_in_force(const struct cpuset_state *s, const struct cpuset_change *c);
 
 /* 0: in force; -EREMOTEIO: not by the limit; other negative errno: reading failed (-ENOENT: the cgroup is gone). `last` is what the

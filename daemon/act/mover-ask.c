@@ -9,7 +9,7 @@
 /* Not answered yet. The kernel has no such status. */
 #define UNKNOWN INT_MIN
 /* A block is told from one in ASK_SHARE of its pages, and no fewer than so many. */
-#define SPOTS_MIN 32u
+#define SPOTS_MIN 21u
 
 int mover_ask(struct mover *m, size_t n, void *const *addresses, int *status) {
         const struct act *act = &m->act;
@@ -28,13 +28,13 @@ static inline bool is_plain(const struct mover_candidate *c) {
 
 /* Where numa_maps has it; -1: that is not known, or not believed. */
 static inline int known_node(const struct mover *m, const struct mover_candidate *c) {
-        return m->trusts && is_plain(c) && !c->hoped ? m->ranges[c->range].source : -1;
+        return m->trusts && is_plain(c) && !c->hoped && !c->mixed ? m->ranges[c->range].source : -1;
 }
 
 /* Is its node to be told from others of its block? */
 static bool is_told_by_spots(const struct mover *m, const struct mover_candidate *c) {
         const struct range *r = &m->ranges[c->range];
-        return m->spots && r->spots && !c->tried && (r->source < 0 || c->hoped);
+        return m->spots && r->spots && !r->little && !c->tried && !c->mixed && (r->source < 0 || c->hoped);
 }
 
 static inline size_t add_question(struct mover *m, size_t asked, size_t page, uint64_t address) {
@@ -47,52 +47,79 @@ static inline size_t add_question(struct mover *m, size_t asked, size_t page, ui
 struct way {
         uint32_t pages; /* base pages that are to move with each address */
         int node;       /* where it is, as far as is known */
-        unsigned share; /* one in so many is asked for; 0: none */
-        bool spots;     /* these tell the others' */
+        bool all;       /* each is asked for, not only one in ASK_SHARE; of what is one page alone: it is */
+        bool spots;     /* the others' nodes are told from these */
 };
 
 static struct way way_of(const struct mover *m, const struct mover_candidate *c) {
         const struct range *r = &m->ranges[c->range];
         int known = known_node(m, c);
         if (c->shared) /* it is only counted, and asked for where numa_maps has not said all that is to be known */
-                return (struct way) { .node = r->source >= 0 ? r->source : UNKNOWN, .share = r->source < 0 };
+                return (struct way) { .node = r->source >= 0 ? r->source : UNKNOWN, .all = r->source < 0 };
         if (c->kind != CANDIDATE_PAGE)
-                return (struct way) { .pages = mover_block_pages(m), .node = UNKNOWN, .share = 1 };
+                return (struct way) { .pages = mover_block_pages(m), .node = UNKNOWN, .all = true };
         if (known >= 0)
-                return (struct way) { .pages = r->base_pages, .node = known, .share = ASK_SHARE };
+                return (struct way) { .pages = r->base_pages, .node = known };
         bool spots = is_told_by_spots(m, c);
-        return (struct way) { .pages = r->base_pages, .node = UNKNOWN, .share = spots ? ASK_SHARE : 1, .spots = spots };
+        return (struct way) { .pages = r->base_pages, .node = UNKNOWN, .all = !spots, .spots = spots };
 }
 
-/* Which of a candidate's first `n` pages are asked for, the first of them being that of `page` in `where`. Where their nodes can be told otherwise, that is one in
- * `share`, by the fractions of multiples of the golden ratio: what has come home meanwhile may well be every second page, or every 64th, and these lie evenly among such,
- * too. Returns how many are asked for by now. */
+/* The entries of a candidate's first `n` pages. NULL: there is no reading them, as the process ends. */
+static const uint64_t *read_pagemap(struct mover *m, const struct mover_candidate *c, size_t n) {
+        const uint64_t end = c->address + n * m->page_bytes;
+        (void) mover_pagemap_entry(m, c->address, end);
+        return mover_pagemap_read(m, c->address, end);
+}
+
+/* Some pages of a block are missing; pagemap tells which. The others are on `node`. One candidate is all of the block that is under way. */
+static void part_missing(struct mover *m, const struct mover_candidate *c, size_t page, size_t end, int node) {
+        int *where = m->where;
+        const uint64_t *entries = read_pagemap(m, c, end - page);
+        if (!entries) {
+                for (; page < end; page++)
+                        where[page] = where[page] == UNKNOWN ? node : where[page];
+                return;
+        }
+        for (; page < end; page++, entries++)
+                if (where[page] == UNKNOWN)
+                        where[page] = *entries & PAGEMAP_PRESENT ? node : -ENOENT;
+}
+
+/* Which of a candidate's first `n` pages are asked for, the first of them being that of `page` in `where`: all, or where their nodes can be told otherwise one in
+ * ASK_SHARE. Returns how many are asked for by now. */
 static size_t choose_of_run(struct mover *m, struct mover_candidate *c, size_t n, size_t page, const struct way *way,
                             size_t asked) {
-        const uint64_t golden = UINT64_C(0x9e3779b97f4a7c15), limit = UINT64_MAX / way->share,
-                       bytes = mover_step_bytes(m, c->range);
-        const uint64_t step = bytes / m->page_bytes * golden;
-        uint64_t address = c->address, fraction = address / m->page_bytes * golden;
-        const int node = way->node;
-        int *where = m->where;
-        size_t *pick = m->ask_pick;
-        void **addresses = m->ask_addresses;
+        const uint64_t bytes = mover_step_bytes(m, c->range), first = c->address / bytes;
         c->spots = way->spots;
-        for (const size_t end = page + n; page < end; page++, address += bytes, fraction += step) {
-                where[page] = node;
-                if (fraction > limit)
-                        continue;
-                pick[asked] = page;
-                addresses[asked++] = (void *) (uintptr_t) address;
+        mover_fill(&m->where[page], n, way->node);
+        if (way->all) {
+                size_t *pick = m->ask_pick + asked;
+                void **addresses = m->ask_addresses + asked;
+                uint64_t address = c->address;
+                for (size_t i = 0; i < n; i++, address += bytes) {
+                        pick[i] = page + i;
+                        addresses[i] = (void *) (uintptr_t) address;
+                }
+                return asked + n;
         }
+        const uint64_t *entries = way->spots && c->holey ? read_pagemap(m, c, n) : NULL;
+        for (uint64_t k = first / ASK_SHARE, spot; (spot = mover_spot(k)) < first + n; k++)
+                if (spot >= first && (!entries || entries[spot - first] & PAGEMAP_PRESENT))
+                        asked = add_question(m, asked, page + (spot - first), spot * bytes);
         return asked;
 }
 
+struct chosen {
+        size_t n, asked;
+        bool spots;  /* some of what is asked for tells more */
+        bool checks; /* something is known, or a block: what is answered is not all there is to know */
+};
+
 /* How many of the next candidates' pages fit into what is left of window and budget, and the addresses to ask for first. */
-static size_t choose(struct mover *m, uint64_t budget_pages, size_t *ret_asked, bool *ret_spots) {
+static struct chosen choose(struct mover *m, uint64_t budget_pages) {
         uint64_t pages = 0;
         size_t n = 0, asked = 0, n_max = WINDOW_PAGES - m->n_addresses;
-        *ret_spots = false;
+        bool any_spots = false, checks = false;
         for (size_t k = m->candidate; k < m->n_candidates && n < n_max; k++) {
                 struct mover_candidate *c = &m->candidates[k];
                 const struct way way = way_of(m, c);
@@ -101,7 +128,8 @@ static size_t choose(struct mover *m, uint64_t budget_pages, size_t *ret_asked, 
                         break;
                 if (asked + (block ? 2 : 1) > WINDOW_PAGES || (block && m->how != PAGES_HOME))
                         break;
-                *ret_spots |= way.spots;
+                any_spots |= way.spots;
+                checks |= block || way.node != UNKNOWN;
                 if (is_plain(c)) {
                         uint64_t fit = budget_pages > pages ? MAX2((budget_pages - pages) / way.pages, UINT64_C(1)) : 1;
                         size_t part = MIN2(MIN2((uint64_t) c->n, fit), MIN2(n_max - n, WINDOW_PAGES - asked));
@@ -117,26 +145,46 @@ static size_t choose(struct mover *m, uint64_t budget_pages, size_t *ret_asked, 
                 }
                 pages += way.pages;
                 m->where[n] = way.node;
-                if (way.share > 0)
+                if (way.all)
                         asked = add_question(m, asked, n, c->address);
                 if (block)
                         asked = add_question(m, asked, n, c->address + m->block_bytes - m->page_bytes);
                 n++;
         }
-        *ret_asked = asked;
-        return n;
+        return (struct chosen) { .n = n, .asked = asked, .spots = any_spots, .checks = checks };
+}
+
+/* Asks, and notes the answers. 0 or negative errno. */
+static int ask_plainly(struct mover *m, size_t asked) {
+        int r = asked > 0 ? mover_ask(m, asked, m->ask_addresses, m->ask_status) : 0;
+        int *where = m->where;
+        const int *status = m->ask_status;
+        const size_t *pick = m->ask_pick;
+        for (size_t k = 0; r >= 0 && k < asked; k++)
+                where[pick[k]] = status[k];
+        return r;
+}
+
+static inline int node_of_ends(int first, int last) {
+        if (first < 0 || last < 0)
+                return ENDS_MISSING;
+        return first == last ? first : ENDS_MIXED;
 }
 
 /* Asks, and notes the answers. 1: all were as they were known, or nothing was; 0: some were not; negative errno. */
-static int ask_chosen(struct mover *m, size_t asked) {
+static int ask_chosen(struct mover *m, const struct chosen *chosen) {
         const int *status = m->ask_status;
         const size_t *pick = m->ask_pick;
         bool as_known = true;
-        int r = asked > 0 ? mover_ask(m, asked, m->ask_addresses, m->ask_status) : 0;
-        for (size_t k = 0; r >= 0 && k < asked; k++) {
+        if (!chosen->checks) {
+                int r = ask_plainly(m, chosen->asked);
+                return r < 0 ? r : 1;
+        }
+        int r = chosen->asked > 0 ? mover_ask(m, chosen->asked, m->ask_addresses, m->ask_status) : 0;
+        for (size_t k = 0; r >= 0 && k < chosen->asked; k++) {
                 int *where = &m->where[pick[k]];
                 if (k > 0 && pick[k] == pick[k - 1]) { /* of a block: first and last */
-                        *where = *where == status[k] ? status[k] : -1;
+                        *where = node_of_ends(*where, status[k]);
                         continue;
                 }
                 as_known &= *where == UNKNOWN || *where == status[k];
@@ -150,54 +198,47 @@ static inline bool is_missing(int status) {
         return status == -ENOENT || status == -EFAULT;
 }
 
-/* Some of these may be missing: if so, pagemap tells which. One candidate is all of the block that is under way. */
-static void mark_missing(struct mover *m, const struct mover_candidate *c, size_t page, size_t end, const int *status, size_t n) {
-        const uint64_t stop = c->address + (end - page) * m->page_bytes;
-        size_t missing = 0;
-        for (size_t k = 0; k < n; k++)
-                missing += is_missing(status[k]);
-        if (missing == 0)
-                return;
-        m->hole |= missing == n;
-        (void) mover_pagemap_entry(m, c->address, stop);
-        const uint64_t *entries = mover_pagemap_read(m, c->address, stop);
-        for (uint64_t a = c->address; page < end; page++, a += m->page_bytes) {
-                uint64_t entry = entries ? *entries++ : mover_pagemap_entry(m, a, stop);
-                if ((entry & PAGEMAP_PRESENT) == 0 && m->where[page] == UNKNOWN)
-                        m->where[page] = -ENOENT;
-        }
-}
-
 /* Are the pages of both told by the same spots? */
 static bool are_of_one_block(const struct mover *m, const struct mover_candidate *a, const struct mover_candidate *b) {
         return a->spots && b->spots && !a->hoped && !b->hoped && a->range == b->range &&
                (a->address ^ b->address) < BLOCK_PAGES * m->page_bytes;
 }
 
-/* Tells where the pages of one block are, `page` to `end` in `where` and from the candidate `c` on, from `n` answers. False: they are not all on one node off home, or
- * too few were asked for. */
-static bool tell_block(struct mover *m, const struct mover_candidate *c, size_t page, size_t end, const int *status, size_t n) {
-        size_t missing = 0;
-        int node = -1;
-        for (size_t k = 0; k < n; k++)
-                if (c->hoped && is_missing(status[k]))
+/* Which one node these answers name; UNKNOWN: not one alone that is off home, or too few of them do. Those that say that a page is missing are counted where that
+ * can be. */
+static int node_of_spots(const struct mover *m, const int *status, size_t n, bool may_miss, size_t *ret_missing) {
+        size_t missing = 0, same = 0;
+        int node = UNKNOWN;
+        for (size_t k = 0; k < n; k++) {
+                if (may_miss && is_missing(status[k])) {
                         missing++;
-                else if (k == missing)
+                        continue;
+                }
+                if (node == UNKNOWN)
                         node = status[k];
-                else if (status[k] != node)
-                        return false;
-        if (n - missing < SPOTS_MIN || node < 0 || mover_is_home(m, node))
-                return false;
-        int *where = m->where;
-        for (; page < end; page++)
-                if (where[page] == UNKNOWN)
-                        where[page] = node;
-        return true;
+                same += status[k] == node;
+        }
+        *ret_missing = missing;
+        return same == n - missing && same >= SPOTS_MIN && node >= 0 && !mover_is_home(m, node) ? node : UNKNOWN;
+}
+
+/* Tells where the pages of one block are, `page` to `end` in `where` and from the candidate `c` on, from `n` answers. False: they are not all on one node off home, or
+ * too few were asked for; they remain UNKNOWN. */
+static bool tell_block(struct mover *m, const struct mover_candidate *c, size_t page, size_t end, const int *status, size_t n) {
+        size_t missing;
+        int node = node_of_spots(m, status, n, c->hoped, &missing);
+        if (missing > 0 || c->holey) {
+                m->hole |= missing == n;
+                part_missing(m, c, page, end, node);
+        } else if (node != UNKNOWN)
+                mover_fill(&m->where[page], end - page, node);
+        return node != UNKNOWN;
 }
 
 /* Tells where the first `n` pages are, block by block, from those that were asked for. What remains UNKNOWN is of blocks that are not told so. */
 static void tell_by_spots(struct mover *m, size_t n, size_t asked) {
         struct mover_candidate *c = &m->candidates[m->candidate];
+        const size_t *pick = m->ask_pick;
         for (size_t page = 0, k = 0; page < n;) {
                 struct mover_candidate *first = c;
                 const size_t begin = page, first_k = k;
@@ -205,46 +246,43 @@ static void tell_by_spots(struct mover *m, size_t n, size_t asked) {
                         page += c++->n;
                 while (page < n && are_of_one_block(m, first, c));
                 page = MIN2(page, n);
-                while (k < asked && m->ask_pick[k] < page)
-                        k++;
+                k += FIRST_NOT_BEFORE(i, asked - k, pick[k + i] < page);
                 if (!first->spots)
                         continue;
-                if (first->hoped)
-                        mark_missing(m, first, begin, page, m->ask_status + first_k, k - first_k);
                 if (tell_block(m, first, begin, page, m->ask_status + first_k, k - first_k))
                         for (; first < c; first++)
                                 first->spots = false;
         }
 }
 
-/* All that is not known yet is to be asked for. How many these are. */
-static size_t choose_unknown(struct mover *m, size_t n) {
+/* Asks for all that is not known yet. 0 or negative errno. */
+static int ask_unknown(struct mover *m, size_t n) {
         const struct mover_candidate *c = &m->candidates[m->candidate];
         const int *where = m->where;
         size_t asked = 0;
         for (size_t page = 0; page < n; page += c++->n) {
                 const uint64_t bytes = mover_step_bytes(m, c->range);
                 const size_t end = c->spots ? MIN2(page + c->n, n) : page;
-                for (size_t i = page; i < end; i++)
+                uint64_t address = c->address;
+                for (size_t i = page; i < end; i++, address += bytes)
                         if (where[i] == UNKNOWN)
-                                asked = add_question(m, asked, i, c->address + (i - page) * bytes);
+                                asked = add_question(m, asked, i, address);
         }
-        return asked;
+        return ask_plainly(m, asked);
 }
 
 long mover_ask_next(struct mover *m, uint64_t budget_pages) {
         for (;;) {
-                bool spots;
-                size_t asked, n = choose(m, budget_pages, &asked, &spots);
-                int r = ask_chosen(m, asked);
+                const struct chosen chosen = choose(m, budget_pages);
+                int r = ask_chosen(m, &chosen);
                 if (r == 0) { /* then numa_maps is not believed any more */
                         m->trusts = m->spots = false;
                         continue;
                 }
-                if (r > 0 && spots) {
-                        tell_by_spots(m, n, asked);
-                        r = ask_chosen(m, choose_unknown(m, n));
+                if (r > 0 && chosen.spots) {
+                        tell_by_spots(m, chosen.n, chosen.asked);
+                        r = ask_unknown(m, chosen.n);
                 }
-                return r < 0 ? r : (long) n;
+                return r < 0 ? r : (long) chosen.n;
         }
 }

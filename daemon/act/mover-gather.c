@@ -30,9 +30,9 @@ void mover_probe_hit(struct mover *m) {
         m->probe_misses = m->probe_skip = m->probe_skip_next = 0;
 }
 
-void mover_go_over(struct mover *m, uint64_t address, uint32_t range) {
+void mover_go_over(struct mover *m, struct missed block) {
         if (m->n_missed < WINDOW_PAGES) /* always: there are no more candidates */
-                m->missed[m->n_missed++] = (struct missed) { address, range };
+                m->missed[m->n_missed++] = block;
 }
 
 static bool wants_probe(struct mover *m) {
@@ -104,8 +104,8 @@ static bool are_all_missing(const uint64_t *entries, uint64_t n) {
 
 /* All of these are there, and nobody else's: as it was told, so that pagemap need not be read. Who forks meanwhile hears of it from move_pages(). `hoped`: as far as
  * that is likely, and that they are nobody else's is certain. */
-static void add_told_pages(struct mover *m, uint32_t range, uint64_t from, uint64_t to, bool missed, bool hoped) {
-        add_run(m, (struct mover_candidate) { .address = from, .range = range, .missed = missed, .hoped = hoped },
+static void add_told_pages(struct mover *m, uint32_t range, uint64_t from, uint64_t to, bool hoped) {
+        add_run(m, (struct mover_candidate) { .address = from, .range = range, .hoped = hoped },
                 (to - from) / mover_step_bytes(m, range));
 }
 
@@ -115,20 +115,31 @@ static bool is_hoped(const struct mover *m, const struct range *r) {
 }
 
 /* Adds the first pages that are present and mapped here alone, most mostly. How many. */
-static uint64_t add_own_pages(struct mover *m, uint32_t range, uint64_t from, const uint64_t *entries, uint64_t n, bool missed) {
+static uint64_t add_own_pages(struct mover *m, struct mover_candidate like, uint64_t from, const uint64_t *entries, uint64_t n) {
         const uint64_t own = PAGEMAP_PRESENT | PAGEMAP_EXCLUSIVE;
         uint64_t i = 0;
         while (i < n && (entries[i] & own) == own)
                 i++;
+        like.address = from;
         if (i > 0)
-                add_run(m, (struct mover_candidate) { .address = from, .range = range, .missed = missed }, i);
-        m->found_pages += missed ? 0 : i;
+                add_run(m, like, i);
+        m->found_pages += like.missed ? 0 : i;
         return i;
 }
 
-/* Adds the present pages from `from` to `to`, at most a block. Returns whether every one is present, and nobody else's. */
-static bool add_pages(struct mover *m, uint32_t range, uint64_t from, uint64_t to, bool missed) {
-        const struct range *r = &m->ranges[range];
+/* How many of the first are missing. */
+static uint64_t count_missing(const uint64_t *entries, uint64_t n) {
+        uint64_t i = 0;
+        while (i < n && !(entries[i] & PAGEMAP_PRESENT))
+                i++;
+        return i;
+}
+
+/* Adds the present pages from the address of `like` to `to`, at most a block. Returns whether every one is present, and nobody else's. */
+static bool add_pages(struct mover *m, const struct mover_candidate like, uint64_t to) {
+        const bool missed = like.missed;
+        const uint64_t from = like.address;
+        const struct range *r = &m->ranges[like.range];
         const uint64_t *entries = read_entries(m, r, from, to, !missed);
         uint64_t until = entries || missed || m->pagemap_fd < 0 ? to : read_until(m, r, from, to);
         bool whole = true;
@@ -136,9 +147,11 @@ static bool add_pages(struct mover *m, uint32_t range, uint64_t from, uint64_t t
                 return false;
         for (uint64_t a = from; a < to; a += r->page_bytes) {
                 if (entries) {
-                        uint64_t own = add_own_pages(m, range, a, entries, (to - a) / r->page_bytes, missed);
-                        entries += own;
-                        a += own * r->page_bytes;
+                        uint64_t own = add_own_pages(m, like, a, entries, (to - a) / r->page_bytes);
+                        uint64_t gone = count_missing(entries + own, (to - a) / r->page_bytes - own);
+                        whole &= gone == 0;
+                        entries += own + gone;
+                        a += (own + gone) * r->page_bytes;
                         if (a >= to)
                                 break;
                 }
@@ -148,7 +161,9 @@ static bool add_pages(struct mover *m, uint32_t range, uint64_t from, uint64_t t
                 if (!(entry & PAGEMAP_PRESENT))
                         continue;
                 m->found_pages += exclusive && !missed;
-                struct mover_candidate c = { .address = a, .range = range, .shared = shared, .missed = missed };
+                struct mover_candidate c = like;
+                c.address = a;
+                c.shared = shared;
                 if (!shared)
                         add_run(m, c, 1);
                 else if (++m->shared_asked <= SHARED_ASKED_MAX)
@@ -177,7 +192,7 @@ static void add_stretches(struct mover *m, uint64_t end) {
                 if (s->huge || s->end > end)
                         return;
                 m->stretch++;
-                add_told_pages(m, (uint32_t) m->range, s->start, s->end, false, false);
+                add_told_pages(m, (uint32_t) m->range, s->start, s->end, false);
                 m->cursor = s->end;
         }
 }
@@ -204,10 +219,10 @@ static void gather_block(struct mover *m, const struct range *r, unsigned *n_pro
         uint64_t from = m->cursor;
         bool sure = r->mapmax <= 1 && (scan ? m->scans : r->populated);
         bool may_be_huge = !scan && !r->hugetlb && !r->no_huge && m->block_bytes > 0 && from % block == 0 && to == from + block;
-        bool hoped = !sure && from % block == 0 && to == from + block && is_hoped(m, r);
+        bool hoped = !sure && ((r->little && !scan) || (from % block == 0 && to == from + block && is_hoped(m, r)));
         m->cursor = to;
         if (!sure && !hoped) {
-                may_be_huge &= add_pages(m, (uint32_t) m->range, from, to, false);
+                may_be_huge &= add_pages(m, (struct mover_candidate) { .address = from, .range = (uint32_t) m->range }, to);
                 m->hole &= m->n_candidates == before;
         }
         if (may_be_huge && wants_probe(m)) {
@@ -217,7 +232,7 @@ static void gather_block(struct mover *m, const struct range *r, unsigned *n_pro
                         m, (struct mover_candidate) { .address = from, .range = (uint32_t) m->range, .kind = CANDIDATE_BLOCK });
                 (*n_probes)++;
         } else if (sure || hoped) {
-                add_told_pages(m, (uint32_t) m->range, from, to, false, hoped);
+                add_told_pages(m, (uint32_t) m->range, from, to, hoped);
                 if (scan && !r->hugetlb)
                         add_stretches(m, MIN2(from / block * block + block, r->end));
         }
@@ -257,17 +272,25 @@ bool mover_has_more(const struct mover *m) {
         return m->candidate < m->n_candidates || m->n_missed > 0 || m->range < m->n_ranges;
 }
 
+/* Adds the pages of a block that was none. */
+static void gather_missed(struct mover *m, const struct missed *b) {
+        const struct range *r = &m->ranges[b->range];
+        struct mover_candidate c = { .address = b->address, .range = b->range, .missed = true, .mixed = b->mixed };
+        bool sure = r->populated && r->mapmax <= 1;
+        if (!sure && !is_hoped(m, r)) {
+                (void) add_pages(m, c, b->address + m->block_bytes);
+                return;
+        }
+        c.hoped = !sure;
+        c.holey = !sure && b->holey;
+        add_run(m, c, mover_block_pages(m));
+}
+
 void mover_gather(struct mover *m) {
         unsigned n_probes = 0, n_blocks = 0;
         m->n_candidates = m->candidate = m->n_gathered = 0;
-        while (m->n_missed > 0 && m->n_gathered + BLOCK_PAGES <= WINDOW_PAGES) {
-                const struct missed *b = &m->missed[--m->n_missed];
-                const struct range *r = &m->ranges[b->range];
-                if ((r->populated && r->mapmax <= 1) || is_hoped(m, r))
-                        add_told_pages(m, b->range, b->address, b->address + m->block_bytes, true, !r->populated);
-                else
-                        (void) add_pages(m, b->range, b->address, b->address + m->block_bytes, true);
-        }
+        while (m->n_missed > 0 && m->n_gathered + BLOCK_PAGES <= WINDOW_PAGES)
+                gather_missed(m, &m->missed[--m->n_missed]);
         if (m->n_candidates > 0)
                 return;
         while (m->range < m->n_ranges && m->n_gathered + BLOCK_PAGES <= WINDOW_PAGES && n_probes < MAX2(m->probe_limit, 1u)) {

@@ -15,9 +15,10 @@
  *
  * What is asked. Every address, where there is no pagemap or a mapping has pages on several nodes. Where numa_maps has found all of a mapping on one node off
  * home, that was an answer for each of its pages, if an older one: of the small ones one in ASK_SHARE is asked for again, and once one of these is elsewhere,
- * all of the process's are. Elsewhere, of a block of 512 pages the same share is asked for first; if these are all on one node off home the others are taken to be there, too,
+ * all of the process's are. Elsewhere, of a block of 512 pages the same share is asked for first, picked at random; if these are all on one node off home the others are taken to be there, too,
  * and otherwise are asked for. Some few may then be taken to have moved that had come home by themselves, so that this is done only where much is known.
- * Where nearly all of a mapping is populated, pagemap is left unread until what was asked for of a block shows that pages of it are missing (before 6.7).
+ * Where nearly all of a mapping is populated, pagemap is left unread until what was asked for of a block shows that pages of it are missing, and of little mappings always, as all of
+ * such a one is asked for (before 6.7).
  *
  * Transparent huge pages. PAGEMAP_SCAN tells them. Before 6.7 nothing cheap does (smaps costs three times numa_maps). So of 512 present pages, aligned, the first
  * and the last are asked for. Are both on one wrong node, the first is moved, and the last asked for again: with it a huge page has moved, as no other holds both.
@@ -29,15 +30,18 @@
  * service and its companions map the same file (host/maps.h); these alone are moved with MPOL_MF_MOVE_ALL. */
 #pragma once
 
+#include <errno.h>
 #include <limits.h>
 #include <stdatomic.h>
+#include <string.h>
 
 #include "act/mover.h"
+#include "core/util.h"
 #include "host/host.h"
 #include "host/maps.h"
 
 /* See above. On average so many are asked for wrongly before it shows; that is to be far below a hundredth. */
-#define ASK_SHARE       8u
+#define ASK_SHARE       12u
 #define KNOWN_PAGES_MIN 4096u
 /* Addresses in one call and in one window. Throughput is flat from about 1,280. */
 #define WINDOW_PAGES 4096u
@@ -78,16 +82,18 @@ struct range {
         bool populated; /* wholly, as numa_maps had it */
         bool dense;     /* nearly, and nobody else maps what is there: pagemap is left unread at first */
         bool spots;     /* blocks are told from some of their pages */
+        bool little;    /* it is asked for whole, which costs less than a read of pagemap, and nobody else maps what is there */
 };
 
-/* What is moved by one address, or by several, one page behind the other, of which all is the same: half a cache line. */
+/* What is moved by one address, or by several, of which all is the same: half a cache line. */
 struct unit {
-        uint64_t address;
-        uint32_t range; /* index */
-        uint32_t pages; /* base pages that should move with each address */
-        uint32_t taken; /* of the flow from node to node (PAGES_BALANCE) */
+        uint64_t address; /* the first */
+        uint32_t range;   /* index */
+        uint32_t pages;   /* base pages that should move with each address */
+        uint32_t taken;   /* of the flow from node to node (PAGES_BALANCE) */
         int16_t from, target;
-        uint16_t n; /* addresses; more than one only of pages in one block that are asked for one by one (PAGES_HOME) */
+        uint16_t
+                n; /* addresses, in m->places; more than one only of pages in one block that are asked for one by one (PAGES_HOME) */
         bool huge;  /* a transparent huge page, as far as could be seen, moved by its first address */
         bool probe; /* the first of a block that may be one */
         bool hugetlb;
@@ -116,12 +122,15 @@ struct mover_candidate {
         bool tried : 1;  /* the first page of such a block, which may have moved when that was tried */
         bool hoped : 1;  /* all of these may be there, but that is not known */
         bool spots : 1;  /* some of it was asked for, which is to tell where the others of its block are */
+        bool mixed : 1;  /* of a block that has pages on two nodes: none tells the others */
+        bool holey : 1;  /* hoped, but some page of it is missing: pagemap is to tell which are */
 };
 
 /* A block that is to be gone over page by page. */
 struct missed {
         uint64_t address;
         uint32_t range;
+        bool mixed, holey; /* as above: what its ends have shown */
 };
 
 struct mover {
@@ -201,6 +210,7 @@ struct mover {
 
         /* The present window (mover-move.c). Each of the arrays has WINDOW_PAGES entries. */
         struct unit *window;
+        void **places;                /* the addresses of its units, in their order */
         size_t n_window, n_addresses; /* n_addresses: of all its units */
         bool has_probes, has_hugetlb;
         bool has_arrived; /* some unit that is a block */
@@ -222,9 +232,27 @@ static inline uint32_t mover_block_pages(const struct mover *m) {
         return (uint32_t) (m->block_bytes / m->page_bytes);
 }
 
-/* From one page of a run of candidates or units to the next. */
+/* From one page of a run of candidates to the next. */
 static inline uint64_t mover_step_bytes(const struct mover *m, uint32_t range) {
         return m->ranges[range].page_bytes;
+}
+
+/* Which page is asked for of the so many-th ASK_SHARE of all pages of its size: one at random, as the hash of a number is, but always the same. What has come home
+ * meanwhile may well be every second page, or every eleventh; where every so many-th was asked for, however cleverly, there is a pattern that would be missed. */
+static inline uint64_t mover_spot(uint64_t i) {
+        uint64_t hash = i * UINT64_C(0x9e3779b97f4a7c15);
+        hash = (hash ^ hash >> 32) * UINT64_C(0x9e3779b97f4a7c15);
+        return i * ASK_SHARE + ((hash >> 32) * ASK_SHARE >> 32);
+}
+
+/* Makes all of `n` numbers this one, by copying twice as many each time, up to a KiB. */
+static inline void mover_fill(int *to, size_t n, int value) {
+        if (n > 0)
+                to[0] = value;
+        for (size_t done = 1, part; done < n; done += part) {
+                part = MIN2(MIN2(done, n - done), (size_t) 256);
+                memcpy(to + done, to, part * sizeof(*to));
+        }
 }
 
 /* mover-process.c */
@@ -322,13 +350,16 @@ bool mover_has_more(const struct mover *m);
 void mover_probe_missed(struct mover *m);
 void mover_probe_hit(struct mover *m);
 /* A block is to be gone over page by page. */
-void mover_go_over(struct mover *m, uint64_t address, uint32_t range);
+void mover_go_over(struct mover *m, struct missed block);
 
 /* mover-ask.c */
 
+#define ENDS_MIXED   (-1) /* no status of the kernel's */
+#define ENDS_MISSING (-ENOENT)
+
 /* Asks where pages are. 0 or negative errno. */
 int mover_ask(struct mover *m, size_t n, void *const *addresses, int *status);
-/* Finds out where the next candidates' pages are, into `where`; of a block -1 where its ends are not on one node. Returns of how many pages: what fits into the window
+/* Finds out where the next candidates' pages are, into `where`; of a block ENDS_MIXED where its ends are on two nodes, ENDS_MISSING where one is missing. Returns of how many pages: what fits into the window
  * and the budget, and 0 where the first must be taken whole (PAGES_BALANCE, PAGES_INTERLEAVE); or negative errno. */
 long mover_ask_next(struct mover *m, uint64_t budget_pages);
 

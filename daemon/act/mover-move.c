@@ -32,37 +32,33 @@ static inline bool is_of_call(const struct unit *u, int target, bool all) {
 /* Gathers the addresses of those units that go to `target`, with or without the pages that others map. Returns how many. `ret_hugetlb`: the first is of hugetlb. */
 static size_t gather(struct mover *m, int target, bool all, bool *ret_hugetlb) {
         size_t n = 0;
-        void **addresses = m->addresses;
-        int *nodes = m->nodes, *status = m->status;
-        for (const struct unit *u = m->window, *end = u + m->n_window; u < end; u++) {
+        void *const *places = m->places;
+        for (const struct unit *u = m->window, *end = u + m->n_window; u < end; places += u->n, u++) {
                 if (!is_of_call(u, target, all))
                         continue;
                 if (n == 0)
                         *ret_hugetlb = u->hugetlb;
-                uint64_t address = u->address, bytes = u->pages * m->page_bytes;
-                for (const size_t stop = n + u->n; n < stop; n++, address += bytes) {
-                        addresses[n] = (void *) (uintptr_t) address;
-                        nodes[n] = target;
-                        status[n] = STATUS_NOT_WRITTEN;
-                }
+                memcpy(&m->addresses[n], places, u->n * sizeof(*places));
+                n += u->n;
         }
+        mover_fill(m->nodes, n, target);
+        mover_fill(m->status, n, STATUS_NOT_WRITTEN);
         return n;
 }
 
 /* Makes each page a unit of its own, as each is to be looked at. From the back, so that none is overwritten; there is room for all. */
 static void part_units(struct mover *m) {
-        struct unit *to = m->window + m->n_addresses;
+        size_t to = m->n_addresses;
         if (m->n_window == m->n_addresses)
                 return;
         m->n_unresolved = 0;
         for (size_t i = m->n_window; i-- > 0;) {
                 struct unit u = m->window[i];
-                uint64_t start = u.address;
                 m->n_unresolved += u.resolved ? 0 : u.n;
-                for (size_t k = u.n; k-- > 0;) {
-                        u.address = start + k * u.pages * m->page_bytes;
-                        *--to = u;
-                        to->n = 1;
+                for (size_t k = u.n; k > 0; k--) {
+                        u.address = (uintptr_t) m->places[--to];
+                        m->window[to] = u;
+                        m->window[to].n = 1;
                 }
         }
         m->n_window = m->n_addresses;
@@ -248,9 +244,10 @@ int mover_retry(struct mover *m, uint64_t budget_pages, uint64_t *ret_used) {
                 m->retry_next++;
                 pages += u.pages;
                 u.resolved = false;
-                if (mover_reserve(m, &u))
+                if (mover_reserve(m, &u)) {
+                        m->places[m->n_addresses] = (void *) (uintptr_t) u.address;
                         m->window[m->n_addresses++] = u;
-                else
+                } else
                         m->result.skipped_room_bytes += u.pages * m->page_bytes;
         }
         m->n_window = m->n_addresses;

@@ -39,7 +39,7 @@ static inline bool add_unit(struct mover *m, struct unit *u) {
         if (!mover_reserve(m, u))
                 return false;
         m->n_window++;
-        m->n_addresses++;
+        m->places[m->n_addresses++] = (void *) (uintptr_t) u->address;
         m->has_probes |= u->probe;
         m->has_hugetlb |= u->hugetlb;
         return true;
@@ -69,7 +69,7 @@ static inline void take_candidate(struct mover *m, const struct mover_candidate 
                 m->result.skipped_room_bytes += u->pages * m->page_bytes;
 }
 
-/* A block whose first and last pages are on this node; -1: they are not on the same. */
+/* A block whose first and last pages are on this node, or ENDS_MIXED, or ENDS_MISSING. */
 static void take_ends(struct mover *m, const struct mover_candidate *c, int node, uint64_t *used) {
         struct unit *u = unit_of(m, c, node);
         bool stubborn = stubborn_has_any(m->stubborn, &m->processes[m->current], c->address, c->address + m->block_bytes,
@@ -77,7 +77,7 @@ static void take_ends(struct mover *m, const struct mover_candidate *c, int node
         if (!stubborn && mover_is_misplaced(m, u) && add_unit(m, u))
                 *used += u->pages;
         else
-                mover_go_over(m, c->address, c->range);
+                mover_go_over(m, (struct missed) { c->address, c->range, node == ENDS_MIXED, node == ENDS_MISSING });
 }
 
 /* A block, where it must be known whether all of it lies on one node, and so may be a huge page. 0 or negative errno. */
@@ -103,49 +103,29 @@ static int take_whole(struct mover *m, const struct mover_candidate *c, uint64_t
         return 0;
 }
 
-/* Pages behind each other that are as the last unit of the window: they become part of it where they follow it, and a unit like it otherwise. */
-static inline void add_likewise(struct mover *m, uint64_t address, uint64_t bytes, size_t n) {
-        struct unit *last = &m->window[m->n_window - 1];
-        if (address == last->address + last->n * bytes)
-                last->n += (uint16_t) n;
-        else {
-                struct unit *u = &m->window[m->n_window++];
-                *u = *last;
-                u->address = address;
-                u->n = (uint16_t) n;
-        }
-}
-
-/* Deals with the first of `n` pages from `address` on that are as the last of the window was, on its node and in its block, or at home or gone: where nothing is left to
- * find out. How many. */
+/* Deals with the first of `n` pages from `address` on that are as the last of the window was, on its node and in its block, and become part of it, or at home or gone: where
+ * nothing is left to find out. How many. */
 static size_t take_likewise(struct mover *m, uint32_t range, uint64_t address, const int *where, size_t n, uint64_t *used) {
-        const struct unit *last = m->n_window > 0 ? &m->window[m->n_window - 1] : NULL;
+        struct unit *last = m->n_window > 0 ? &m->window[m->n_window - 1] : NULL;
         if (!last || last->huge || last->probe || last->range != range || !mover_is_sticky(m, last) ||
             address - m->sticky.start >= BLOCK_PAGES * m->page_bytes)
                 return 0;
         const uint64_t pages = last->pages, bytes = pages * m->page_bytes;
         const int from = last->from, target = last->target;
-        const size_t n_max = m->room[target] / bytes;
-        size_t i = 0, taken = 0;
-        while (i < n && taken < n_max) {
-                size_t begin = i;
-                while (i < n && where[i] == from)
-                        i++;
-                if (i > begin) {
-                        size_t fit = MIN2(i - begin, n_max - taken);
-                        add_likewise(m, address + begin * bytes, bytes, fit);
-                        taken += fit;
-                        i = begin + fit;
-                } else if (where[i] < 0 || mover_is_home(m, where[i]))
-                        i++;
-                else
+        void **const places = m->places + m->n_addresses, **to = places;
+        const int *node = where, *const end = where + MIN2(n, m->room[target] / bytes);
+        for (; node < end; node++, address += bytes)
+                if (*node == from)
+                        *to++ = (void *) (uintptr_t) address;
+                else if (*node >= 0 && !mover_is_home(m, *node))
                         break;
-        }
+        const size_t taken = (size_t) (to - places);
+        last->n += (uint16_t) taken;
         m->room[target] -= taken * bytes;
         m->assigned[target] += taken * pages;
         m->n_addresses += taken;
         *used += taken * pages;
-        return i;
+        return (size_t) (node - where);
 }
 
 /* The first `n` pages of a candidate. */

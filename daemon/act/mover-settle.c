@@ -11,10 +11,16 @@
 #include "act/mover-internal.h"
 #include "core/util.h"
 
-/* So many of those that the kernel says have moved are asked for. */
-#define SAMPLES 16u
+/* So many of those that the kernel says have moved are asked for, of few every fourth. */
+#define SAMPLES      8u
+#define SAMPLE_EVERY 4u
 /* Pages of a huge one that are asked for after it has moved. Evenly apart, the last is the last of it. */
-#define BLOCK_SAMPLES 8u
+#define BLOCK_SAMPLES 4u
+
+/* One in how many of `n` is asked for. */
+static size_t sample_every(size_t n) {
+        return MAX2(n / SAMPLES, (size_t) SAMPLE_EVERY);
+}
 
 static void count_moved(struct mover *m, const struct unit *u, uint64_t pages) {
         m->result.moved_pages += pages;
@@ -27,7 +33,7 @@ static void count_moved(struct mover *m, const struct unit *u, uint64_t pages) {
 
 /* Asks for those of a call's pages that `pick_all` or the status selects. Returns whether all were where the status says, or negative errno. */
 static int ask_for_some(struct mover *m, size_t n, int target, bool pick_all) {
-        size_t k = 0, every = MAX2(n / SAMPLES, (size_t) 1), sample = 0;
+        size_t k = 0, every = sample_every(n), sample = 0;
         bool as_told = true;
         const int *status = m->status;
         int *now = m->now;
@@ -53,7 +59,7 @@ static int ask_for_some(struct mover *m, size_t n, int target, bool pick_all) {
 /* Asks for every so many-th of a call's pages. 1: all of these are at the target; 0: they are not; negative errno. */
 static int are_samples_there(struct mover *m, size_t n, int target) {
         size_t k = 0;
-        for (size_t i = 0; i < n; i += MAX2(n / SAMPLES, (size_t) 1))
+        for (size_t i = 0; i < n; i += sample_every(n))
                 m->ask_addresses[k++] = m->addresses[i];
         int r = mover_ask(m, k, m->ask_addresses, m->ask_status);
         for (size_t i = 0; r == 0 && i < k; i++)
@@ -63,11 +69,7 @@ static int are_samples_there(struct mover *m, size_t n, int target) {
 }
 
 int mover_settle_all(struct mover *m, size_t n, int target, bool all) {
-        const int *status = m->status;
-        int different = 0;
-        for (size_t i = 0; i < n; i++)
-                different |= status[i] ^ target;
-        int r = different ? 0 : are_samples_there(m, n, target);
+        int r = memcmp(m->status, m->nodes, n * sizeof(*m->status)) != 0 ? 0 : are_samples_there(m, n, target);
         if (r <= 0)
                 return r;
         const struct unit *plain = NULL; /* the last of those that are asked for one by one, and are counted together */
@@ -145,7 +147,7 @@ int mover_settle(struct mover *m, struct unit *u, long rc, int status, int now) 
                 m->result.failed_gone += u->hoped ? 0 : u->probe ? 1 : u->pages;
         else if (u->probe) { /* whatever it was, the others of the block deserve a try of their own */
                 mover_probe_missed(m);
-                mover_go_over(m, u->address, u->range);
+                mover_go_over(m, (struct missed) { u->address, u->range, false, false });
         } else if (status == -EACCES)
                 m->result.failed_shared += u->pages;
         else if (status == -ENOMEM)
@@ -165,7 +167,7 @@ static void count_first(struct mover *m, const struct unit *u) {
         mover_unreserve(m, &rest);
         if (u->probe)
                 mover_probe_missed(m);
-        mover_go_over(m, u->address, u->range);
+        mover_go_over(m, (struct missed) { u->address, u->range, false, false });
 }
 
 /* The blocks in `pick`, of each of which some pages were asked for. */

@@ -28,6 +28,7 @@ static uint64_t read_huge_page_bytes(const struct mover *m) {
 static int alloc_window(struct mover *m) {
         m->pagemap = reallocarray(NULL, WINDOW_PAGES, sizeof(*m->pagemap));
         m->window = reallocarray(NULL, WINDOW_PAGES, sizeof(*m->window));
+        m->places = reallocarray(NULL, WINDOW_PAGES, sizeof(*m->places));
         m->addresses = reallocarray(NULL, WINDOW_PAGES, sizeof(*m->addresses));
         m->nodes = reallocarray(NULL, WINDOW_PAGES, sizeof(*m->nodes));
         m->status = reallocarray(NULL, WINDOW_PAGES, sizeof(*m->status));
@@ -40,8 +41,9 @@ static int alloc_window(struct mover *m) {
         m->where = reallocarray(NULL, WINDOW_PAGES, sizeof(*m->where));
         m->missed = reallocarray(NULL, WINDOW_PAGES, sizeof(*m->missed));
         m->stretches = reallocarray(NULL, STRETCHES_MAX, sizeof(*m->stretches));
-        return m->pagemap && m->window && m->addresses && m->nodes && m->status && m->now && m->pick && m->ask_addresses &&
-                               m->ask_status && m->ask_pick && m->candidates && m->where && m->missed && m->stretches
+        return m->pagemap && m->window && m->places && m->addresses && m->nodes && m->status && m->now && m->pick &&
+                               m->ask_addresses && m->ask_status && m->ask_pick && m->candidates && m->where && m->missed &&
+                               m->stretches
                        ? 0
                        : -ENOMEM;
 }
@@ -97,10 +99,10 @@ struct mover *mover_free(struct mover *m) {
                 return NULL;
         close_files(m);
         void *const all[] = {
-                m->cgroup,     m->processes, m->room,      m->assigned, m->pool_pages,    m->weight,     m->ranges,
-                m->flow,       m->surplus,   m->deficit,   m->pattern,  m->pagemap,       m->window,     m->addresses,
-                m->nodes,      m->status,    m->now,       m->pick,     m->ask_addresses, m->ask_status, m->ask_pick,
-                m->candidates, m->missed,    m->stretches, m->retry,    m->where,         m->withheld,   m->aside,
+                m->cgroup,  m->processes, m->room,          m->assigned,   m->pool_pages, m->weight,     m->ranges, m->flow,
+                m->surplus, m->deficit,   m->pattern,       m->pagemap,    m->window,     m->addresses,  m->nodes,  m->status,
+                m->now,     m->pick,      m->ask_addresses, m->ask_status, m->ask_pick,   m->candidates, m->missed, m->stretches,
+                m->retry,   m->where,     m->withheld,      m->aside,      m->places,
         };
         for (size_t i = 0; i < ARRAY_SIZE(all); i++)
                 free(all[i]);

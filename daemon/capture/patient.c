@@ -26,6 +26,7 @@ struct reading {
         struct companions companions;
         char *cgroup;
         struct process_ref *aside;
+        struct topology *topology;
         struct recorder recorder;
         bool records;
         struct deep_sample *sample;
@@ -40,6 +41,7 @@ static void reading_free(struct reading *r) {
         companions_done(&r->companions);
         free(r->cgroup);
         free(r->aside);
+        topology_free(r->topology);
         recorder_done(&r->recorder);
         deep_sample_free(r->sample);
         (void) pthread_cond_destroy(&r->ended);
@@ -126,6 +128,18 @@ static bool await(struct reading *r, uint64_t deadline_usec) {
         return ended;
 }
 
+/* As much of it as options need: which CPUs there are, and where. */
+static int copy_topology(struct reading *r, const struct topology *t) {
+        if (!t)
+                return 0;
+        r->options.topology = r->topology = topology_new(t->n_ids, t->n_cpu_ids);
+        if (!r->topology)
+                return -ENOMEM;
+        memcpy(r->topology->nodes, t->nodes, t->n_ids * sizeof *t->nodes);
+        memcpy(r->topology->node_of_cpu, t->node_of_cpu, t->n_cpu_ids * sizeof *t->node_of_cpu);
+        return 0;
+}
+
 /* Options that borrow nothing; who waits is told no more than that it takes too long. */
 static int copy_options(struct reading *r, const struct deep_options *o) {
         r->options = *o;
@@ -137,7 +151,8 @@ static int copy_options(struct reading *r, const struct deep_options *o) {
                 return -ENOMEM;
         if (o->n_aside > 0)
                 memcpy(r->aside, o->aside, o->n_aside * sizeof *r->aside);
-        return companions_copy(o->companions, &r->companions);
+        int error = copy_topology(r, o->topology);
+        return error < 0 ? error : companions_copy(o->companions, &r->companions);
 }
 
 int patient_read(struct patience *p, const struct host *h, unsigned n_ids, const struct process_ref *processes,

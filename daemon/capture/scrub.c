@@ -77,7 +77,15 @@ static bool is_balancing_counter(char *line) {
 }
 
 static bool is_wanted_status(char *line) {
-        static const char *const names[] = { "Uid:", "HugetlbPages:", "RssShmem:", "Mems_allowed_list:" };
+        static const char *const names[] = {
+                "Uid:",
+                "HugetlbPages:",
+                "RssShmem:",
+                "Mems_allowed_list:",
+                "State:",
+                "Cpus_allowed_list:",
+                "Name:\t" IO_URING_COMM, /* of the kernel's making */
+        };
         for (size_t i = 0; i < ARRAY_SIZE(names); i++)
                 if (strncmp(line, names[i], strlen(names[i])) == 0)
                         return true;

@@ -120,6 +120,8 @@ static int update_policy(struct history_entry *e, const struct service_sample *s
         e->self_managed = s->self_managed;
         e->has_bound_mappings = s->has_bound_mappings;
         e->maps_incomplete = s->maps_incomplete;
+        e->binds_threads = s->binds_threads;
+        e->thread_nodes = s->thread_nodes;
         e->deep_start_ticks = first_start_ticks(s);
         return 0;
 }
@@ -145,6 +147,8 @@ int history_recall(const struct history *h, struct service_sample *s, unsigned n
         s->self_managed = e->self_managed;
         s->has_bound_mappings = e->has_bound_mappings;
         s->maps_incomplete = e->maps_incomplete;
+        s->binds_threads = e->binds_threads;
+        s->thread_nodes = e->thread_nodes;
         recall_borrowed(e, s, n_ids);
         return 0;
 }

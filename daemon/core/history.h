@@ -68,7 +68,8 @@ struct history_entry {
         unsigned deep_processes;   /* so many processes it had then */
         bool deep_again;           /* there is reason to believe that it says something else now */
         uint64_t deep_start_ticks; /* its first process then: what follows is said of no other */
-        bool self_managed, has_bound_mappings, maps_incomplete;
+        bool self_managed, has_bound_mappings, maps_incomplete, binds_threads;
+        struct node_set thread_nodes;
         char *own_policy;
         uint64_t interleave_key; /* of the weights by which its pages were last interleaved (plan.h); 0: they were not */
         bool seen;               /* internal: in this cycle */

@@ -162,7 +162,7 @@ static bool cpus_in_force(const struct job *j, const struct due *d) {
         const struct node_set *now = &j->sample->effective_cpu_nodes;
         const struct history_entry *h = j->history;
         bool tried = d->same_home && h && h->placed && h->settled_usec > 0 && h->settled_usec >= h->started_usec;
-        if (!j->applied_cpus)
+        if (!j->applied_cpus || j->sample->partial_cpus)
                 return false;
         return tried ? node_set_is_subset(now, &d->cpus) : node_set_equal(now, &d->cpus);
 }

@@ -55,11 +55,14 @@ static struct node_set or_all(const struct planner *pl, const struct node_set *s
         return node_set_is_empty(s) ? pl->all_nodes : *s;
 }
 
-/* What is in force now is a limit where somebody else set it; where we did, it is ours to change. */
+/* What is in force now is a limit where somebody else set it; where we did, it is ours to change, within what the cgroup above has. */
 static void set_limits(const struct planner *pl, struct job *j) {
         const struct service_sample *s = j->sample;
         bool ours_cpus = j->applied_cpus && !s->admin_cpus, ours_mems = j->applied_mems && !s->admin_mems;
         j->may_cpus = or_all(pl, ours_cpus ? &s->above_cpu_nodes : &s->effective_cpu_nodes);
+        struct node_set bound = node_set_intersect(&j->may_cpus, &s->thread_nodes);
+        if (sample_binds_cpus(s) && !node_set_is_empty(&bound))
+                j->may_cpus = bound;
         j->may_mems = or_all(pl, ours_mems ? &s->above_mems : &s->effective_mems);
         if (s->inner_mems) /* its processes cannot have memory anywhere else */
                 j->may_mems = node_set_intersect(&j->may_mems, &s->inner_mems_allowed);
@@ -171,14 +174,14 @@ static void set_up(const struct planner *pl, struct job *j) {
                 return;
         }
         j->rule = s->rule;
-        if (s->self_managed && j->rule->app_policy == APP_POLICY_RESPECT) {
+        if (sample_is_left_alone(s)) {
                 job_tell(j, STATE_STABLE, "self-managed: the application set its own memory policy (%s); left alone",
                          s->own_policy ? s->own_policy : "not default");
                 return;
         }
         bool wants = wants_cpus(pl, j->rule);
         bool inner = takes_inner_cpus(s);
-        j->restricts = wants && !s->admin_cpus && !inner;
+        j->restricts = wants && !s->admin_cpus && !inner && !sample_binds_cpus(s);
         j->kind = kind_of(j->rule, j->restricts);
         j->binds = job_is_placed_kind(j) || j->kind == JOB_INTERLEAVE;
         set_limits(pl, j);
@@ -198,6 +201,8 @@ static void set_up(const struct planner *pl, struct job *j) {
         else if (wants && inner)
                 strbuf_append(&j->notes,
                               "; its CPUs are not restricted, because cgroups inside of it were given CPUs of their own");
+        else if (wants && sample_binds_cpus(s))
+                strbuf_append(&j->notes, "; its CPUs are left alone, because some of its threads are bound to CPUs already");
 }
 
 /* Both are sorted by cgroup: mostly the next is the one. */

@@ -36,8 +36,9 @@ static bool same_sample(const struct service_sample *a, const struct service_sam
         uint64_t bytes = MAX2(sum_by_node(a->bytes_by_node, n_ids) / SAME_SHARE, SAME_BYTES);
         return !a->deep && !b->deep && a->owner == b->owner && (a->n_processes == 0) == (b->n_processes == 0) &&
                a->admin_cpus == b->admin_cpus && a->admin_mems == b->admin_mems && a->whole_cpus == b->whole_cpus &&
-               a->whole_mems == b->whole_mems && a->self_managed == b->self_managed &&
+               a->partial_cpus == b->partial_cpus && a->whole_mems == b->whole_mems && a->self_managed == b->self_managed &&
                a->has_bound_mappings == b->has_bound_mappings && a->maps_incomplete == b->maps_incomplete &&
+               a->binds_threads == b->binds_threads && node_set_equal(&a->thread_nodes, &b->thread_nodes) &&
                same_text(a->own_policy, b->own_policy) && node_set_equal(&a->effective_cpu_nodes, &b->effective_cpu_nodes) &&
                node_set_equal(&a->effective_mems, &b->effective_mems) &&
                node_set_equal(&a->above_cpu_nodes, &b->above_cpu_nodes) && node_set_equal(&a->above_mems, &b->above_mems) &&

@@ -64,7 +64,8 @@ static void add_deeds(struct strbuf *b, const struct planner *pl, const struct j
 /* What else than distance it goes for; NULL: for distance. */
 static const char *relief(const struct planner *pl, const struct job *j, const struct due *d) {
         double before = j->placement->distance_before, after = j->chosen.slit_distance;
-        if (!d->move || j->kind == JOB_NODES || before - after >= before / 100)
+        bool farther = after - before >= before / 100;
+        if ((!d->move && !farther) || j->kind == JOB_NODES || before - after >= before / 100)
                 return NULL;
         double by_memory = j->present.bandwidth_cost - j->chosen.bandwidth_cost,
                by_cpus = j->present.load_cost - j->chosen.load_cost, by_latency = j->present.distance - j->chosen.distance;
@@ -72,6 +73,8 @@ static const char *relief(const struct planner *pl, const struct job *j, const s
                 return ", where memory is less busy";
         if (pl->slit && j->present.cost > 0 && by_latency > 0 && by_latency >= by_cpus)
                 return ", where memory answers sooner";
+        if (!d->move && (j->present.cost <= 0 || by_cpus <= 0)) /* something else speaks for it */
+                return NULL;
         return j->kind == JOB_COMPACT ? ", where its CPUs are less crowded" : NULL;
 }
 
@@ -128,6 +131,9 @@ static void add_cause(struct strbuf *b, const struct planner *pl, const struct j
         } else if (why)
                 strbuf_append(b, why);
         add_distance(b, ": ", j->placement->distance_before);
+        /* Memory follows the share of some minutes: where its threads happen to be nearer at this moment, the numbers alone would say that it is made worse. */
+        if (j->kind == JOB_FOLLOW && !pl->slit && !d->same_home && j->placement->distance_after > j->placement->distance_before)
+                strbuf_printf(b, " (%.1f of late)", told(j->present.distance));
         strbuf_printf(b, " → %.1f", told(j->placement->distance_after));
 }
 

@@ -112,7 +112,7 @@ static bool wants_deep_unplaced(const struct service_sample *s, const struct his
         /* By amounts the planner judges, and asks where it needs to know more. */
         if (s->rule->place == PLACE_SPREAD || s->rule->place == PLACE_INTERLEAVE)
                 return false;
-        if (s->rule->place == PLACE_FOLLOW || s->rule->cpus == CPUS_FREE || s->admin_cpus ||
+        if (s->rule->place == PLACE_FOLLOW || s->rule->cpus == CPUS_FREE || s->admin_cpus || sample_binds_cpus(s) ||
             !node_set_is_empty(&s->inner_cpu_nodes)) {
                 /* The best that moving memory alone can do: all of it where most of the CPU time is. */
                 uint64_t most = 0, sum = 0;
@@ -147,7 +147,7 @@ int plan_remember(const struct plan *p, const struct service_sample *samples, st
 bool plan_wants_deep(const struct service_sample *s, const struct history_entry *previous, unsigned n_ids, uint64_t now_usec) {
         if (!s->rule || s->rule->place == PLACE_IGNORE || s->n_processes == 0)
                 return false;
-        if (s->self_managed && s->rule->app_policy == APP_POLICY_RESPECT)
+        if (sample_is_left_alone(s))
                 return previous && now_usec - MIN2(previous->deep_usec, now_usec) >= DEEP_UNPLACED_USEC;
         uint64_t bytes = sample_size_bytes(s, n_ids), off = 0;
         bool placed = previous && previous->placed;

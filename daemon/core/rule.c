@@ -258,3 +258,12 @@ bool settings_window_open(const struct settings *s, unsigned week_minute) {
         }
         return false;
 }
+
+unsigned settings_window_opens_in(const struct settings *s, unsigned week_minute) {
+        unsigned minute = week_minute % WEEK_MINUTES, least = WEEK_MINUTES;
+        if (settings_window_open(s, week_minute))
+                return 0;
+        for (size_t i = 0; i < s->n_windows; i++)
+                least = MIN2(least, (s->windows[i].start_minute + WEEK_MINUTES - minute) % WEEK_MINUTES);
+        return least;
+}

@@ -198,3 +198,5 @@ bool config_may_match_unit(const struct config *c, const char *unit);
 bool config_selects_cgroup(const struct config *c, const char *cgroup);
 /* Changes allowed at this minute of the week? True where no window is set. */
 bool settings_window_open(const struct settings *s, unsigned week_minute);
+/* In how many minutes one begins; 0: one is open. */
+unsigned settings_window_opens_in(const struct settings *s, unsigned week_minute);

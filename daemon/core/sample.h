@@ -105,6 +105,9 @@ struct service_sample {
         bool holds_services;                /* other services are inside of its cgroup, and would be restricted with it */
         /* What the administrator set by itself (not by us): the planner stays inside, and leaves it alone. */
         bool admin_cpus, admin_mems;
+        /* Its own cpuset leaves out CPUs of nodes that it has others of, and that the cgroup above has: where we set it, they have come since (cores that
+         * were off line, SMT). */
+        bool partial_cpus;
         bool whole_cpus,
                 whole_mems; /* its own cpuset leaves out nothing that the cgroup above has: there is nothing to give back */
 
@@ -117,6 +120,10 @@ struct service_sample {
         bool has_bound_mappings; /* some mapping has a policy of its own: that mapping is not moved, mems not narrowed */
         bool maps_incomplete; /* not all of its maps could be read: there may be such a mapping among them, so mems are not narrowed either */
         char *own_policy; /* e.g. "bind:0", NULL if none */
+        /* Some of its threads may use fewer CPUs than its cgroup: it, or who started it, bound them (sched_setaffinity(2), taskset(1), CPUAffinity=), or they
+         * are in cgroups below with cpusets of their own. A cpuset that leaves those CPUs out would have them run on any others. */
+        bool binds_threads;
+        struct node_set thread_nodes; /* where it does: the nodes of all CPUs that its threads may use, isolated ones too */
 
         /* Not running yet (plan_advise()): it takes the best place there is, whatever the gain, and so much memory is to come. */
         bool newcomer;
@@ -132,6 +139,16 @@ void service_sample_init(struct service_sample *s);
 /* Allocates every per-node array, zeroed. -ENOMEM. */
 int service_sample_alloc(struct service_sample *s, unsigned n_ids);
 void service_sample_done(struct service_sample *s);
+
+/* Nothing of it is placed: it has a memory policy of its own, and its rule leaves it to it. */
+static inline bool sample_is_left_alone(const struct service_sample *s) {
+        return s->self_managed && s->rule && s->rule->app_policy == APP_POLICY_RESPECT;
+}
+
+/* Its CPUs are the application's own business, and its rule leaves them to it. (Where cgroups inside of it were given CPUs it is gone by those.) */
+static inline bool sample_binds_cpus(const struct service_sample *s) {
+        return s->binds_threads && node_set_is_empty(&s->inner_cpu_nodes) && s->rule && s->rule->app_policy == APP_POLICY_RESPECT;
+}
 
 uint64_t sum_by_node(const uint64_t *by_node, unsigned n_ids);
 

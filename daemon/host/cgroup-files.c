@@ -157,8 +157,8 @@ static bool go_up(char *path) {
 /* Is a cgroup's own set given, and does it leave out some of what the parent has? A set with all of the parent's narrows
  * nothing: it is what restoring leaves behind where the kernel refuses to clear. */
 static void read_own(const struct host *h, const char *cgroup, struct cgroup_cpuset *c) {
-        struct cpu_mask cpus;
-        struct node_set mems;
+        struct cpu_mask cpus = { 0 };
+        struct node_set mems = { 0 };
         _cleanup_(close_fdp) int fd = cgroup_open(h, cgroup);
         if (fd < 0)
                 return;
@@ -177,8 +177,8 @@ static void read_own(const struct host *h, const char *cgroup, struct cgroup_cpu
 }
 
 bool cgroup_read_inner_cpuset(int fd, int above_fd, struct inner_cpuset *ret) {
-        struct cpu_mask above_cpus;
-        struct node_set above_mems;
+        struct cpu_mask above_cpus = { 0 };
+        struct node_set above_mems = { 0 };
         struct inner_cpuset inner = { 0 };
         char text[256];
         bool cpus = read_cpus(fd, "cpuset.cpus", &inner.cpus) && read_cpus(above_fd, "cpuset.cpus.effective", &above_cpus) &&

@@ -62,5 +62,7 @@ void deep_shared_done(struct deep_read *r);
 void deep_add_bytes(uint64_t *into, const struct numa_mapping *m);
 /* Notes the policy to be shown, if there is none yet. */
 int deep_set_policy(struct deep_sample *d, const char *text, size_t length);
+/* Looks which CPUs the threads of all processes may use (deep-affinity.c). Returns 0 or -ENOMEM. */
+int deep_read_affinity(struct deep_read *r, const struct process_ref *processes, size_t n_processes);
 /* Looks at the task policies of a process's threads; its speaker's is default, and a mapping at r->default_start shows it. Returns 0 or -ENOMEM. */
 int deep_read_threads(struct deep_read *r, pid_t pid, pid_t speaker);

@@ -70,6 +70,7 @@ static bool mountinfo_line_is_cgroup2(char *line, const char **ret_root, char **
 
 static int find_cgroup_mount(struct host *h) {
         _cleanup_free_ char *text = NULL;
+        bool renamed = false;
         int best = 0;
         int r = read_file_at(h->root_fd, "proc/self/mountinfo", MOUNTINFO_LIMIT, &text, NULL);
         if (r == -ENOMEM)
@@ -80,6 +81,10 @@ static int find_cgroup_mount(struct host *h) {
                 char *point;
                 if (!mountinfo_line_is_cgroup2(line, &root, &point) || mount_rank(root, point) <= best || !is_cgroup2(h, point))
                         continue;
+                if (strncmp(root, "/..", 3) == 0 || (h->live && strcmp(root, "/") != 0)) {
+                        renamed = true;
+                        continue;
+                }
                 char *copy = strdup(point);
                 if (!copy)
                         return -ENOMEM;
@@ -87,7 +92,8 @@ static int find_cgroup_mount(struct host *h) {
                 h->cgroup_mount = copy;
                 best = mount_rank(root, point);
         }
-        if (h->cgroup_mount || h->live)
+        h->cgroups_renamed = renamed && !h->cgroup_mount;
+        if (h->cgroup_mount || h->live || renamed)
                 return 0;
         /* A captured tree may have been taken without /proc/self. */
         static const char *const usual[] = { "sys/fs/cgroup", "sys/fs/cgroup/unified" };
@@ -173,8 +179,14 @@ char **host_limitations(const struct host *h) {
                 const char *text;
         } all[] = {
                 { !h->live, "reading a captured machine: nothing can be changed" },
-                { !h->cgroup_mount, "no cgroup v2: services cannot be restricted to nodes and their memory is known only from "
-                                    "numa_maps; memory can still be moved (place: follow)" },
+                { h->cgroups_renamed,
+                  "the control groups that are mounted here have other names than processes are told (a cgroup namespace of our "
+                  "own: "
+                  "run in the host's, as with docker run --cgroupns=host); as without cgroup v2, services cannot be told "
+                  "apart or restricted" },
+                { !h->cgroup_mount && !h->cgroups_renamed,
+                  "no cgroup v2: services cannot be restricted to nodes and their memory is known only from "
+                  "numa_maps; memory can still be moved (place: follow)" },
                 { h->cgroup_mount && !h->has_cpuset, "no cpuset controller in the cgroup v2 hierarchy: services cannot be "
                                                      "restricted to nodes; memory can still be moved (place: follow)" },
                 { h->cgroup_mount && !h->has_memory_controller,
@@ -205,6 +217,11 @@ char *host_online(const struct host *h) {
                 if (read_small_file_at(h->root_fd, path, text, sizeof text) >= 0)
                         strbuf_printf(&b, "%s %s", files[i], text);
         }
+        /* What a partition takes (cgroup-v2.rst, cpuset.cpus.partition) is left out of the root's. */
+        char path[PATH_MAX], text[4096];
+        int n = h->has_cpuset ? snprintf(path, sizeof path, "%s/cpuset.cpus.effective", h->cgroup_mount) : -1;
+        if (n > 0 && (size_t) n < sizeof path && read_small_file_at(h->root_fd, path, text, sizeof text) >= 0)
+                strbuf_printf(&b, "cpuset %s", text);
         return strbuf_steal(&b);
 }
 

@@ -13,10 +13,11 @@
 #include "core/topology.h"
 
 struct host {
-        int root_fd;        /* O_PATH|O_DIRECTORY of the root */
-        bool live;          /* root is "/": processes exist and can be acted upon */
-        char *cgroup_mount; /* where cgroup2 is mounted, relative to the root ("sys/fs/cgroup"); NULL: none */
-        bool has_cpuset;    /* cpuset among the root's cgroup.controllers of the v2 hierarchy */
+        int root_fd;          /* O_PATH|O_DIRECTORY of the root */
+        bool live;            /* root is "/": processes exist and can be acted upon */
+        char *cgroup_mount;   /* where cgroup2 is mounted, relative to the root ("sys/fs/cgroup"); NULL: none */
+        bool cgroups_renamed; /* what is mounted is (part of) another cgroup namespace's: the paths of processes are no paths there. cgroup_mount is NULL then */
+        bool has_cpuset;      /* cpuset among the root's cgroup.controllers of the v2 hierarchy */
         bool has_memory_controller;
         bool has_systemd; /* /run/systemd/system exists: the host's service manager is systemd */
         bool has_psi;
@@ -55,7 +56,7 @@ void machine_sample_done(struct machine_sample *m);
  * where there are none. */
 uint64_t hugetlb_bytes_in_use(const struct host *h);
 
-/* Which nodes and CPUs are online, and which nodes have memory, as the kernel lists them: a text that is another one when something was taken away or
+/* Which nodes and CPUs are online, which nodes have memory, and which CPUs are not of a partition, as the kernel lists them: a text that is another one when something was taken away or
  * added. "" where nothing can be read. Quick. Heap, NULL: no memory. */
 char *host_online(const struct host *h);
 

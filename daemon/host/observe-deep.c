@@ -264,7 +264,10 @@ int observe_deep(const struct host *h, unsigned n_ids, const struct process_ref 
         if (!d || !r.buffer || !r.parser)
                 return -ENOMEM;
         (void) take_shortage();
-        int error = read_all(&r, processes, n_processes), shortage = take_shortage();
+        int error = read_all(&r, processes, n_processes);
+        if (error == 0 && r.options.topology && r.options.cgroup)
+                error = deep_read_affinity(&r, processes, n_processes);
+        int shortage = take_shortage();
         if (error == 0)
                 error = shortage; /* what could not be read has not ended */
         if (error < 0)
@@ -302,6 +305,8 @@ void service_sample_merge_deep(struct service_sample *s, const struct deep_sampl
         s->self_managed = d->self_managed;
         s->has_bound_mappings = d->has_bound_mappings;
         s->maps_incomplete = d->incomplete;
+        s->binds_threads = d->binds_threads;
+        s->thread_nodes = d->thread_nodes;
         free(s->own_policy);
         s->own_policy = d->own_policy ? strdup(d->own_policy) : NULL;
 }

@@ -83,6 +83,8 @@ struct deep_sample {
          * hugetlb left out. All of that may be charged to another cgroup. */
         uint64_t *open_by_node;
         bool self_managed, has_bound_mappings;
+        bool binds_threads; /* known where the options have a topology, and the kernel cpusets */
+        struct node_set thread_nodes;
         char *own_policy; /* as printed: the task policy, or the first bound mapping's; NULL if none */
         size_t n_processes_read, n_vanished;
         bool truncated;    /* limits were reached, or text could not be understood */
@@ -99,11 +101,16 @@ struct deep_options {
         const struct process_ref *aside;
         size_t n_aside;
         bool override_policy; /* mappings with a policy of the application's */
+        /* Which CPUs its threads are bound to is looked at, with these that may be used, where `cgroup` is given; NULL: it is not. */
+        const struct topology *topology;
         struct maps_reading *
                 reading; /* is told which process is being read (host/maps.h), for whoever waits for it in vain; NULL: nobody does */
 };
-static inline struct deep_options deep_options_of(const struct rule *r) {
+/* `t`: the machine's, for services whose CPUs the rule restricts. */
+static inline struct deep_options deep_options_of(const struct rule *r, const struct topology *t) {
+        bool restricts = r && r->cpus == CPUS_RESTRICT && r->place != PLACE_FOLLOW && r->place != PLACE_INTERLEAVE;
         return (struct deep_options) {
+                .topology = restricts && r->app_policy == APP_POLICY_RESPECT ? t : NULL,
                 .move_shared = r && r->shared_pages == SHARED_PAGES_MOVE,
                 .override_policy = r && r->app_policy == APP_POLICY_OVERRIDE,
         };

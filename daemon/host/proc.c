@@ -116,17 +116,30 @@ static void path_of(char *ret, size_t size, pid_t pid, pid_t speaker, const char
                 (void) snprintf(ret, size, "%d/task/%d/%s", (int) pid, (int) speaker, name);
 }
 
-int proc_status_read(int proc_fd, pid_t pid, pid_t speaker, struct proc_status *ret) {
-        char path[64], text[16384]; /* its longest lines are masks of up to 8192 CPUs */
+#define STATUS_SIZE 16384u /* its longest lines are masks of up to 8192 CPUs */
+
+/* The file's text: in `text`, or where it does not fit in `ret_long`. NULL: negative errno in `ret_error`. */
+static char *read_status(int proc_fd, pid_t pid, pid_t speaker, char text[static STATUS_SIZE], char **ret_long, int *ret_error) {
+        char path[64];
         path_of(path, sizeof path, pid, speaker, "status");
-        ssize_t n = read_small_file_at(proc_fd, path, text, sizeof text);
-        _cleanup_free_ char *long_text = NULL;
+        ssize_t n = read_small_file_at(proc_fd, path, text, STATUS_SIZE);
         if (n == -EFBIG) /* of a user in thousands of groups */
-                n = read_file_at(proc_fd, path, STATUS_LIMIT, &long_text, NULL);
-        if (n < 0)
-                return (int) n;
+                n = read_file_at(proc_fd, path, STATUS_LIMIT, ret_long, NULL);
+        if (n < 0) {
+                *ret_error = (int) n;
+                return NULL;
+        }
+        return *ret_long ? *ret_long : text;
+}
+
+int proc_status_read(int proc_fd, pid_t pid, pid_t speaker, struct proc_status *ret) {
+        char text[STATUS_SIZE];
+        _cleanup_free_ char *long_text = NULL;
+        int error = 0;
+        char *rest = read_status(proc_fd, pid, speaker, text, &long_text, &error), *line;
+        if (!rest)
+                return error;
         struct proc_status s = { 0 };
-        char *rest = long_text ? long_text : text, *line;
         while ((line = next_line(&rest))) {
                 char *words = line;
                 const char *name = next_word(&words), *first = next_word(&words), *second = next_word(&words);
@@ -147,6 +160,28 @@ int proc_status_read(int proc_fd, pid_t pid, pid_t speaker, struct proc_status *
         }
         *ret = s;
         return 0;
+}
+
+int proc_cpus_allowed_read(int proc_fd, pid_t pid, pid_t tid, struct cpu_mask *ret) {
+        char text[STATUS_SIZE];
+        _cleanup_free_ char *long_text = NULL;
+        int error = 0;
+        char *rest = read_status(proc_fd, pid, tid, text, &long_text, &error), *line;
+        if (!rest)
+                return error;
+        while ((line = next_line(&rest))) {
+                char *words = line;
+                const char *name = next_word(&words), *first = next_word(&words);
+                if (!name || !first)
+                        continue;
+                if (strcmp(name, "Name:") == 0 && strncmp(first, IO_URING_COMM, strlen(IO_URING_COMM)) == 0)
+                        return -ENODATA;
+                if (strcmp(name, "State:") == 0 && strchr("ZXx", first[0]))
+                        return -ENODATA;
+                if (strcmp(name, "Cpus_allowed_list:") == 0)
+                        return cpu_mask_parse(first, ret) < 0 ? -ENODATA : 0;
+        }
+        return -ENODATA;
 }
 
 int proc_exe_read(int proc_fd, pid_t pid, pid_t speaker, char **ret) {

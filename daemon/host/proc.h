@@ -35,6 +35,9 @@ typedef int (*thread_callback)(pid_t pid, pid_t tid, const struct proc_stat *s, 
 /* Returns 0 or negative errno (host_vanished: the process ended; threads that end meanwhile are passed over). */
 int proc_for_each_thread(int proc_fd, pid_t pid, thread_callback callback, void *userdata);
 
+/* What the names of io_uring's own threads begin with (iou-wrk-PID, iou-sqp-PID). They are listed among the process's. */
+#define IO_URING_COMM "iou-"
+
 struct proc_status {
         bool have_uid;
         uid_t uid; /* effective */
@@ -45,6 +48,9 @@ struct proc_status {
 };
 /* Both as the thread `speaker` shows it: `pid` itself, or who speaks for it (speaker.h). */
 int proc_status_read(int proc_fd, pid_t pid, pid_t speaker, struct proc_status *ret);
+/* The CPUs that one thread may use: of the process's cpuset those that it was bound to (sched_setaffinity(2)), where it was. 0, -ENODATA: not told, it has
+ * ended, or it is one of io_uring's, which the kernel binds as it likes; or other negative errno. */
+int proc_cpus_allowed_read(int proc_fd, pid_t pid, pid_t tid, struct cpu_mask *ret);
 /* The executable's path as the process sees it, without the kernel's " (deleted)". -EACCES without privileges. */
 int proc_exe_read(int proc_fd, pid_t pid, pid_t speaker, char **ret);
 

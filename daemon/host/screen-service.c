@@ -74,6 +74,18 @@ static void set_allowed(struct reading *r) {
         }
 }
 
+/* What the cgroup above has of the nodes that some of its CPUs are on, and its own cpuset leaves out. */
+static bool leaves_out_cpus(const struct reading *r) {
+        const struct topology *t = r->screen->observer->topology;
+        NODE_SET_FOREACH (id, &r->service.sample.effective_cpu_nodes) {
+                struct cpu_mask cpus = t->nodes[id].cpus;
+                cpu_mask_and(&cpus, &r->cpuset.parent_cpus);
+                if (!cpu_mask_is_subset(&cpus, &r->cpuset.effective_cpus))
+                        return true;
+        }
+        return false;
+}
+
 static void set_allowed_mems(struct reading *r) {
         struct node_set all = topology_nodes_with_memory(r->screen->observer->topology), mems = all;
         if (r->cpuset.have_mems)
@@ -209,6 +221,7 @@ static void read_cgroup_files(struct reading *r, const char *cgroup) {
         s->admin_mems = r->cpuset.narrows_mems && !(ours && ours->mems);
         s->whole_cpus = !r->cpuset.narrows_cpus;
         s->whole_mems = !r->cpuset.narrows_mems;
+        s->partial_cpus = r->cpuset.narrows_cpus && r->cpuset.have_cpus && leaves_out_cpus(r);
 }
 
 static void match_rule(struct reading *r, const char *unit, const char *slice) {

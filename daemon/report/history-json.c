@@ -55,6 +55,8 @@ static const struct field {
         FIELD(FIELD_BOOL, refused),
         FIELD(FIELD_BOOL, has_bound_mappings),
         FIELD(FIELD_BOOL, maps_incomplete),
+        FIELD(FIELD_BOOL, binds_threads),
+        FIELD(FIELD_NODES, thread_nodes),
         FIELD(FIELD_UNSIGNED, n_undone),
         FIELD(FIELD_U64, undone_usec),
         FIELD(FIELD_U64, undone_bytes),

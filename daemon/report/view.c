@@ -81,6 +81,9 @@ static struct json_object *view_seen(const struct topology *t, const struct serv
         json_put_bool(&o, "self_managed", s->self_managed);
         json_put_bool(&o, "has_bound_mappings", s->has_bound_mappings);
         json_put_bool(&o, "maps_incomplete", s->maps_incomplete);
+        json_put_bool(&o, "binds_threads", s->binds_threads);
+        if (s->binds_threads)
+                json_put_nodes(&o, "thread_nodes", &s->thread_nodes);
         json_put_string(&o, "own_policy", s->own_policy);
         json_put_string(&o, "owner_detail", s->owner_detail);
         put_pressure(&o, "memory_pressure_percent", s->memory_pressure_centipercent);

@@ -90,6 +90,13 @@ static int write_value(struct sim *s, struct sim_service *v, const struct cpuset
         return r;
 }
 
+void sim_restrict_slice(struct sim *s, struct sim_service *service, const struct node_set *cpu_nodes,
+                        const struct node_set *mems) {
+        service->spec.parent_cpu_nodes = *cpu_nodes;
+        service->spec.parent_mems = *mems;
+        sim_refresh_allowed(s, service);
+}
+
 int sim_write_cpuset(struct sim *s, struct sim_service *v, const struct cpu_mask *cpus, const struct node_set *mems) {
         struct cpuset_change c = { .change_cpus = cpus, .change_mems = mems };
         if (cpus) {

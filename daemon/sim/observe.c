@@ -2,6 +2,7 @@
 /* What the manager sees of the simulated machine: the same samples that host/ would make of files. */
 #include <string.h>
 
+#include "act/cpuset.h"
 #include "sim/sim-internal.h"
 
 #define SCREEN_BASE_USEC    500u
@@ -55,8 +56,8 @@ static void fill_cpuset(const struct sim *s, const struct sim_service *v, const 
         o->effective_cpu_nodes = topology_nodes_of_cpus(s->topology, &state.effective_cpus);
         o->n_effective_cpus = cpu_mask_count(&state.effective_cpus);
         o->effective_mems = state.effective_mems;
-        bool narrows_cpus = !cpu_mask_equal(&state.effective_cpus, &state.parent_effective_cpus);
-        bool narrows_mems = !node_set_equal(&state.effective_mems, &state.parent_effective_mems);
+        bool narrows_cpus = !cpuset_cpus_are_free(&state);
+        bool narrows_mems = !cpuset_mems_are_free(&state); /* as host/ tells it: by what is set */
         o->admin_cpus = narrows_cpus && !(ours && ours->cpus);
         o->admin_mems = narrows_mems && !(ours && ours->mems);
         o->above_cpu_nodes = topology_nodes_of_cpus(s->topology, &state.parent_effective_cpus);

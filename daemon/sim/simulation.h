@@ -212,6 +212,9 @@ size_t sim_n_services(const struct sim *s);
 struct sim_service *sim_service(const struct sim *s, size_t i); /* sorted by cgroup, ended ones too */
 /* Somebody writes the cgroup's files, as an administrator does; NULL leaves alone, an empty set clears. */
 int sim_write_cpuset(struct sim *s, struct sim_service *service, const struct cpu_mask *cpus, const struct node_set *mems);
+/* The same of the slice that it is in; empty: all. */
+void sim_restrict_slice(struct sim *s, struct sim_service *service, const struct node_set *cpu_nodes,
+                        const struct node_set *mems);
 
 /* What there is. */
 uint64_t sim_bytes(const struct sim *s, const struct sim_service *service);

@@ -2,6 +2,8 @@
 /* Scenarios of an administrator who sets cpusets himself: before ours, after, and in the middle. What he sets stays, and is not given back for him. */
 #include "scenario.h"
 
+#include <string.h>
+
 #define ALL_COMPACT "rules:\n- {name: all, match: {unit: '*'}, place: compact}\n"
 
 /* The administrator sets CPUs himself in the middle of it: they stay as he set them. */
@@ -92,6 +94,55 @@ static void administrator_midway(struct run *r) {
         (void) sim_stop_manager(r->sim);
         kept = of_mems ? node_set_equal(&v->configured.mems, &nodes) : cpu_mask_equal(&v->configured.cpus, &cpus);
         expect(r, kept, "the administrator's were changed on leaving");
+}
+
+/* He restricts the slice that the service is in, after it was given a home elsewhere: what that leaves is where it lives from then on, and of what we
+ * had set nothing is left, which would come into force again with the end of it. */
+static void administrator_slice(struct run *r) {
+        bool strict = dice(r, 2) == 0;
+        machine(r, 4, 8, 16 * GIB);
+        rules(r, strict ? "rules:\n- {name: all, match: {unit: '*'}, place: compact, memory: strict}\n" : ALL_COMPACT);
+        struct sim_service *v = service(r, "app.service", 2, 2 * GIB, 0);
+        v->spec.owner = dice(r, 2) == 0 ? OWNER_CGROUPFS : OWNER_SYSTEMD;
+        struct node_set left = node_set_of(2), all = { 0 };
+        pass(r, MINUTES(20));
+        expect_home_count(r, v, 1);
+        sim_restrict_slice(r->sim, v, &left, strict ? &left : &all);
+        pass(r, HOURS(3));
+        expect_local(r, v, 0.99);
+        expect(r, r->n_decisions <= 4 && r->n_warnings == 0, "%u decisions and %u warnings for one change of home",
+               r->n_decisions, r->n_warnings);
+        struct node_set may = cpu_nodes(r, v);
+        expect(r, node_set_equal(&may, &left), "it does not run where its slice may");
+        sim_restrict_slice(r->sim, v, &all, &all);
+        may = cpu_nodes(r, v);
+        expect(r, node_set_has(&may, 2) || node_set_count(&may) == 4,
+               "a cpuset of ours for a home that it has not got came into force");
+        pass(r, HOURS(1));
+        expect_local(r, v, 0.99);
+}
+
+/* He gives it a memory policy (NUMAPolicy=) that has nothing to do with the home it had, and starts it again: whoever is left alone is left alone, and
+ * not held on CPUs that we chose for memory it has no more. */
+static void administrator_policy(struct run *r) {
+        on_disk(r);
+        machine(r, 4, 8, 16 * GIB);
+        rules(r, dice(r, 2) == 0 ? ALL_COMPACT : "rules:\n- {name: all, match: {unit: '*'}, place: compact, memory: strict}\n");
+        struct sim_spec p = spec("app.service", 2, 2 * GIB);
+        p.start = node_set_of(0);
+        struct sim_service *v = add(r, &p);
+        pass(r, MINUTES(10));
+        expect_home_count(r, v, 1);
+        sim_end(r->sim, v);
+        v->policy = strdup("bind:3"); /* freed with the service */
+        v->spec.policy = v->policy;
+        v->spec.start = node_set_of(3);
+        expect(r, sim_restart(r->sim, v) >= 0, "it cannot be started");
+        pass(r, MINUTES(45)); /* narrowed memory nodes keep it where it was, so that nothing but the time has its map read */
+        struct node_set may = cpu_nodes(r, v);
+        expect(r, node_set_has(&may, 3) && node_set_has(&v->allowed_mems, 3),
+               "it is kept away from the memory that it was bound to");
+        expect(r, sim_manager(r->sim)->record->n_entries == 0, "something is still on record");
 }
 
 #define TO_NODE(n, more)                                                                                                         \
@@ -204,16 +255,38 @@ static void set_inside(struct run *r) {
         expect_good_manners(r);
 }
 
+/* What was restored is listed so at once, also where the last look, which can be minutes old, found it at home. */
+static void restored_is_listed(struct run *r) {
+        machine(r, 4, 8, 16 * GIB);
+        rules(r, ALL_COMPACT);
+        struct sim_service *v = service(r, "app.service", 2, 2 * GIB, 0);
+        pass(r, HOURS(1));
+        expect_home_count(r, v, 1);
+        for (unsigned when = 0; when < 2; when++) {
+                if (when == 0)
+                        expect(r, manager_restore_request(sim_manager(r->sim), "app.service", NULL) >= 0, "not begun");
+                pass(r, when == 0 ? SECONDS(1) : HOURS(1));
+                struct json_object *list = manager_list_json(sim_manager(r->sim)), *reason = NULL;
+                (void) json_object_object_get_ex(json_object_array_get_idx(list, 0), "reason", &reason);
+                const char *text = reason ? json_object_get_string(reason) : "";
+                expect(r, strstr(text, MANAGER_HELD_TEXT), "listed as: %s", text);
+                json_object_put(list);
+        }
+}
+
 const struct scenario scenarios_administrator[] = {
+        { 196, "administrator-policy", "who is given a policy of its own is given back what he had", administrator_policy },
+        { 195, "administrator-slice", "what the administrator leaves a slice is where its services live", administrator_slice },
         { 24, "administrator", "what the administrator sets stays", administrator },
         { 171, "administrator-first", "what the administrator sets while ours waits for its turn stays", administrator_first },
         { 172, "administrator-midway", "what the administrator sets during a move stays", administrator_midway },
-        { 173, "administrator-between", "what the administrator sets between a look and the first change stays",
+        { 197, "administrator-between", "what the administrator sets between a look and the first change stays",
           administrator_between },
         { 174, "administrator-within", "a part of what we set is not ours", administrator_within },
         { 175, "inside-slice-crowded", "restricted by us inside a slice that allows two nodes: no further than that",
           inside_slice_crowded },
         { 176, "set-inside", "CPUs given to cgroups inside of a service, and services inside of one: these are left alone",
           set_inside },
+        { 185, "restored-is-listed", "what was restored is listed so at once", restored_is_listed },
         { 0 },
 };

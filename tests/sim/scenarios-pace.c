@@ -186,6 +186,21 @@ static void handed_on(struct run *r) {
                        (uint64_t) (sim_bytes_on(v[i], 1) / MIB));
 }
 
+/* Two at once to a node that has room for one and a half of them: none takes what was given to the other. */
+static void room_for_both(struct run *r) {
+        machine(r, 2, 8, 16 * GIB);
+        rules(r,
+              "daemon: {migrate-rate: 16G}\nrules:\n- {name: here, match: {unit: '*'}, place: nodes, nodes: '1', cpus: free}\n");
+        sim_settings(r->sim)->move_rate_bytes = 8 * GIB;
+        sim_take_bytes(r->sim, 1, (int64_t) (sim_free_bytes(r->sim, 1) - 16 * GIB / 20 - 3 * GIB));
+        const struct sim_service *a = service(r, "a.service", 1, 2 * GIB, 0), *b = service(r, "b.service", 1, 2 * GIB, 0);
+        pass(r, MINUTES(2));
+        uint64_t there = sim_bytes_on(a, 1) + sim_bytes_on(b, 1);
+        expect(r, there >= 2 * GIB, "%" PRIu64 " MiB of 3 GiB", (uint64_t) (there / MIB));
+        uint64_t past = sim_totals(r->sim).past_keep_free_bytes; /* a page at the most */
+        expect(r, past <= 4 * KIB, "%" PRIu64 " KiB past keep-free", (uint64_t) (past / KIB));
+}
+
 const struct scenario scenarios_pace[] = {
         { 100, "shared-rate", "services under one rate have the same of it", shared_rate },
         { 101, "rule-rate", "a rule's rate, through several moves", rule_rate },
@@ -196,5 +211,6 @@ const struct scenario scenarios_pace[] = {
         { 116, "in-turn", "two services without a limit take turns", in_turn },
         { 119, "in-turn-of-sixteen", "one at a time on sixteen CPUs, too", in_turn_of_sixteen },
         { 184, "handed-on", "one slice at a time of four services: no time is lost between them", handed_on },
+        { 195, "room-for-both", "two at once to a node without room for both", room_for_both },
         { 0 },
 };

@@ -203,6 +203,24 @@ static void made_uneven(struct run *r) {
         undone(r, "rules:\n- {name: all, match: {unit: '*'}, place: spread, allowed-nodes: '0-1', cooldown: 1s}\n", 2);
 }
 
+/* It gets memory nodes back because memory is short, and uses them: that its memory is farther then is what it was for. */
+static void relieved(struct run *r) {
+        machine(r, 4, 8, 32 * GIB);
+        rules(r, "rules:\n- {name: all, match: {unit: '*'}, place: compact, memory: strict, allowed-nodes: '0'}\n");
+        struct displaced d = { .service = service(r, "app.service", 2, 4 * GIB, 0) };
+        struct sim_service *v = d.service;
+        pass(r, MINUTES(5));
+        expect(r, node_set_count(&v->allowed_mems) == 1, "its memory nodes were not narrowed");
+        v->memory_stall = 0.5;
+        displace(r->sim, &d);
+        for (unsigned i = 0; i < 600 && node_set_count(&v->allowed_mems) == 1; i++)
+                pass(r, SECONDS(1) / 10);
+        pass(r, SECONDS(20));
+        expect(r, v->bytes[SIM_PINNED][DISPLACED_TO] > 0, "its memory is where it was");
+        expect_home_count(r, v, 1);
+        expect(r, r->n_given_up == 0 && r->n_restored == 0, "taken for a move that made things worse");
+}
+
 const struct scenario scenarios_pressure[] = {
         { 103, "hurts", "memory pressure that rises with each move: given up", hurts },
         { 104, "hurts-a-little", "CPU pressure that rises somewhat: slowed", hurts_a_little },
@@ -212,6 +230,7 @@ const struct scenario scenarios_pressure[] = {
         { 117, "takes-cpus", "CPU pressure that rises however slowly it goes: home all the same", takes_cpus },
         { 150, "node-is-gone", "memory that was narrowed to a node that is gone since", node_is_gone },
         { 151, "made-worse", "a move after which its memory is farther than before: undone", made_worse },
+        { 153, "relieved", "memory that goes elsewhere because it is short at home: not undone", relieved },
         { 152, "made-uneven", "the same of place: spread", made_uneven },
         { 0 },
 };

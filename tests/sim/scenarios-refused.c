@@ -151,7 +151,7 @@ static void wanted_again(struct run *r) {
 const struct scenario scenarios_refused[] = {
         { 14, "refused", "a cpuset that is refused: backs off, then does it", refused },
         { 15, "lost", "a service manager that answers and does nothing", lost },
-        { 173, "lost-again", "changes that are lost, found out after a move: not moved again", lost_again },
+        { 198, "lost-again", "changes that are lost, found out after a move: not moved again", lost_again },
         { 186, "no-record", "a record that cannot be written: nothing is changed", no_record },
         { 187, "too-late", "somebody sets its cpuset just before us: nothing is ours", too_late },
         { 188, "not-given-back", "what cannot be given back is tried less and less often", not_given_back },

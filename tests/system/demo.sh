@@ -14,7 +14,7 @@ numabalancectl topology
 
 say "Services start: a real redis-server with 90 MB of data, and three with 80 MB each, all with their memory in the wrong place"
 systemctl stop redis-server 2>/dev/null
-# Filled while it may only run on node 3, then free to run anywhere but there: as after a bad night.
+# Filled while it may only run on node 3, then run on node 0, and free to go anywhere: as after a bad night.
 systemctl start redis-server
 # A snapshot in the middle of the demo would share its pages with the child that writes it, and shared pages stay where they are.
 redis-cli config set save '' >/dev/null
@@ -26,7 +26,7 @@ for i in 1 2 3; do
         systemd-run --quiet --unit="shop-$i" -p Type=notify "$workload" --size 80 --slices 0,1,2,3 --threads 2 --duty 20:20
         echo "    shop-$i.service: memory in equal slices on all four nodes, threads anywhere"
 done
-taskset -apc 0-5 "$redis" >/dev/null
+taskset -apc 0-7 "$redis" >/dev/null
 echo "    redis-server.service: memory on node 3, running elsewhere"
 
 say "numabalanced starts without a rule: it only observes"

@@ -49,6 +49,7 @@ static int fx_after_each(void *context, env_callback callback, void *userdata) {
 }
 
 static int fx_leave(void *context, int status) {
+        fx.n_left++;
         return 0;
 }
 
@@ -157,8 +158,8 @@ void fx_pass(uint64_t usec) {
 }
 
 int fx_try_manager(void) {
-        struct manager_options options = { .runtime_dir = fx.directory };
-        int r = manager_new(&options, &fx.env, &fx.manager);
+        fx.options.runtime_dir = fx.directory;
+        int r = manager_new(&fx.options, &fx.env, &fx.manager);
         return r < 0 ? r : manager_start(fx.manager);
 }
 

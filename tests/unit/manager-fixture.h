@@ -33,6 +33,8 @@ extern struct manager_fixture {
         struct manager *manager;
         sd_bus *client; /* whoever is at the other end of the manager's bus */
         char directory[64];
+        struct manager_options options; /* of the next manager; its runtime directory is that one */
+        unsigned n_left;                /* so often it has ended its loop */
         uint64_t now;
         unsigned n_screens, n_changes;
         bool accept_changes;     /* of cpusets: counted, and have no effect */

@@ -76,6 +76,31 @@ static void test_first_thread_ended(void **state) {
         tree_done(&m.copy);
 }
 
+/* Which CPUs threads are bound to; a thread's name only where it is the kernel's. */
+static void test_bound_threads(void **state) {
+        struct machine m;
+        put_machine(&m);
+        static const char cgroup[] = "sys/fs/cgroup/system.slice/redis-server.service/";
+        _cleanup_free_ char *set = format_string("%scpuset.cpus", cgroup),
+                            *in_force = format_string("%scpuset.cpus.effective", cgroup);
+        tree_put(&m.tree, set, "\n");
+        tree_put(&m.tree, in_force, "0-7\n");
+        tree_put(&m.tree, "proc/300/status",
+                 "Name:\tredis-server\nState:\tS (sleeping)\nUid:\t0\t0\t0\t0\nCpus_allowed_list:\t0-7\n");
+        tree_put(&m.tree, "proc/300/task/301/status", "Name:\tsecret\nState:\tS (sleeping)\nCpus_allowed_list:\t2\n");
+        tree_put(&m.tree, "proc/300/task/302/status", "Name:\tiou-wrk-300\nState:\tS (sleeping)\nCpus_allowed_list:\t5\n");
+        take(&m, NULL, NULL);
+        travel(&m);
+        _cleanup_free_ char *then = slurp(&m.copy, "capture/plan.json"), *now = replay_text(m.copy.root, NULL);
+        assert_string_equal(then, now);
+        assert_non_null(strstr(then, "bound to CPUs"));
+        _cleanup_free_ char *own = slurp(&m.copy, "capture/later/proc/300/task/301/status"),
+                            *kernels = slurp(&m.copy, "capture/later/proc/300/task/302/status");
+        assert_string_equal(own, "State:\tS (sleeping)\nCpus_allowed_list:\t2\n");
+        assert_string_equal(kernels, "Name:\tiou-wrk-300\nState:\tS (sleeping)\nCpus_allowed_list:\t5\n");
+        tree_done(&m.copy);
+}
+
 /* So does whether the kernel's own balancing is on. */
 static void test_kernel_balancing(void **state) {
         struct machine m;
@@ -147,6 +172,8 @@ static void test_history(void **state) {
                                       .restless = 3,
                                       .has_bound_mappings = true,
                                       .maps_incomplete = true,
+                                      .binds_threads = true,
+                                      .thread_nodes = node_set_of(3),
                                       .kept_known = true,
                                       .kept_own = true,
                                       .kept_bytes = 18,
@@ -174,7 +201,7 @@ static void test_history(void **state) {
         assert_memory_equal(b->borrowed_by_node, borrowed, sizeof borrowed);
 #ifdef __x86_64__
         /* A field was added? Then it belongs into report/history-json.c too, and into this test. */
-        assert_int_equal(sizeof(struct history_entry), 648);
+        assert_int_equal(sizeof(struct history_entry), 776);
 #endif
         struct history_entry x = *e, y = *b;
         x.cgroup = y.cgroup = NULL;
@@ -195,6 +222,7 @@ static void test_history(void **state) {
         assert_int_equal(y.interleave_key, 16);
         assert_int_equal(y.deep_start_ticks, 17);
         assert_true(y.refused && y.self_managed && y.has_bound_mappings && y.maps_incomplete);
+        assert_true(y.binds_threads && node_set_has(&y.thread_nodes, 3));
         assert_true(y.kept_known && y.kept_own);
         assert_int_equal(y.kept_bytes + y.kept_off_bytes + y.kept_kernel_bytes, 18 + 19 + 20);
         assert_true(y.kept_demoted_bytes == 23 && y.undone_by_demotion);
@@ -363,10 +391,11 @@ static void test_newcomer(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_same_plan), cmocka_unit_test(test_kernel_balancing),
-                cmocka_unit_test(test_history),   cmocka_unit_test(test_one_file),
-                cmocka_unit_test(test_stuck),     cmocka_unit_test(test_damaged_record),
-                cmocka_unit_test(test_newcomer),  cmocka_unit_test(test_first_thread_ended),
+                cmocka_unit_test(test_same_plan),     cmocka_unit_test(test_kernel_balancing),
+                cmocka_unit_test(test_history),       cmocka_unit_test(test_one_file),
+                cmocka_unit_test(test_stuck),         cmocka_unit_test(test_damaged_record),
+                cmocka_unit_test(test_newcomer),      cmocka_unit_test(test_first_thread_ended),
+                cmocka_unit_test(test_bound_threads),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

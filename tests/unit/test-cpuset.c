@@ -209,38 +209,36 @@ static void test_below_a_delegated_unit(void **state) {
 
 /* Each of the two sides by itself. */
 static void test_in_force(void **state) {
+        struct cpuset_state s = { 0 };
+        assert_int_equal(node_set_parse("0-1", &s.parent_effective_mems), 0);
         static const struct {
-                const char *effective, *wanted;
+                const char *configured, *effective, *wanted;
                 bool in_force;
         } cases[] = {
-                { "0-1", "0-1", true }, { "0-1", "1", false }, { "1", "1-2", true }, /* what the parent has of it */
-                { "0-1", "2", false },                                               /* taken, and ignored */
-                { "0-1", "", true },    { "1", "", false },
+                { "0-1", "0-1", "0-1", true }, { "1", "0-1", "1", false },
+                { "1-2", "1", "1-2", true }, /* what the parent has of it */
+                { "2", "0-1", "2", false },  /* taken, and ignored */
+                { "0-1", "0-1", "", true },    { "1", "1", "", false },
+                { "", "0-1", "", true },       { "2", "0-1", "", false }, /* it will not be ignored when the parent has it */
+                { "", "0-1", "0-1", false }, /* it happens to be so, and must have been written all the same */
+                { "2", "0-1", "0-1", false },
         };
-        struct cpuset_state s = { .configured = { .cpus_set = true, .mems_set = true } };
-        assert_int_equal(cpu_mask_parse("0-1", &s.parent_effective_cpus), 0);
-        assert_int_equal(node_set_parse("0-1", &s.parent_effective_mems), 0);
         for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-                const struct cpuset_change cpus = change_to(cases[i].wanted, NULL), mems = change_to(NULL, cases[i].wanted);
-                assert_int_equal(cpu_mask_parse(cases[i].effective, &s.effective_cpus), 0);
+                struct cpuset_change was = change_to(cases[i].configured, cases[i].configured),
+                                     mems = change_to(NULL, cases[i].wanted), cpus = change_to(cases[i].wanted, NULL);
+                s.configured = was.value;
                 assert_int_equal(node_set_parse(cases[i].effective, &s.effective_mems), 0);
-                assert_int_equal(cpuset_in_force(&s, &cpus), cases[i].in_force);
+                assert_int_equal(cpu_mask_parse(cases[i].effective, &s.effective_cpus), 0);
+                assert_int_equal(cpu_mask_parse("0-1", &s.parent_effective_cpus), 0);
                 assert_int_equal(cpuset_in_force(&s, &mems), cases[i].in_force);
+                assert_int_equal(cpuset_in_force(&s, &cpus), cases[i].in_force);
         }
-        /* What is asked for happens to be so: it must have been written all the same. */
-        const struct cpuset_change cpus = change_to("0-1", NULL), mems = change_to(NULL, "0-1"), none = change_to("", "");
+        /* Both sides have to be. */
+        struct cpuset_change was = change_to("0-1", "1"), c = change_to("", "");
+        s.configured = was.value;
+        assert_int_equal(node_set_parse("1", &s.effective_mems), 0);
         assert_int_equal(cpu_mask_parse("0-1", &s.effective_cpus), 0);
-        assert_int_equal(node_set_parse("0-1", &s.effective_mems), 0);
-        s.configured = (struct cpuset_value) { .mems_set = true };
-        assert_false(cpuset_in_force(&s, &cpus));
-        assert_true(cpuset_in_force(&s, &mems));
-        s.configured = (struct cpuset_value) { .cpus_set = true };
-        assert_true(cpuset_in_force(&s, &cpus));
-        assert_false(cpuset_in_force(&s, &mems));
-        /* Of both, both. */
-        assert_true(cpuset_in_force(&s, &none));
-        assert_int_equal(cpu_mask_parse("1", &s.effective_cpus), 0);
-        assert_false(cpuset_in_force(&s, &none));
+        assert_false(cpuset_in_force(&s, &c));
 }
 
 int main(void) {

@@ -144,11 +144,14 @@ static void test_recall(void **state) {
         assert_non_null(later.processes);
         s.n_processes = later.n_processes = 1;
         s.processes[0] = later.processes[0] = (struct process_ref) { .pid = 7, .start_ticks = 70 };
-        s.deep = s.self_managed = s.has_bound_mappings = s.maps_incomplete = true;
+        s.deep = s.self_managed = s.has_bound_mappings = s.maps_incomplete = s.binds_threads = true;
+        s.thread_nodes = node_set_of(2);
         s.own_policy = strdup("bind:0");
         assert_int_equal(history_update(&h, &s, 1, N_IDS, 3), 0);
         assert_int_equal(history_recall(&h, &later, N_IDS), 0);
-        assert_true(later.self_managed && later.has_bound_mappings && later.maps_incomplete && !later.deep);
+        assert_true(later.self_managed && later.has_bound_mappings && later.maps_incomplete && later.binds_threads &&
+                    !later.deep);
+        assert_true(node_set_has(&later.thread_nodes, 2));
         assert_string_equal(later.own_policy, "bind:0");
         assert_int_equal(history_update(&h, &later, 1, N_IDS, 4), 0); /* what was recalled is no news */
         assert_int_equal(history_find(&h, "/a")->deep_usec, 3);

@@ -67,6 +67,28 @@ static void test_legacy(void **state) {
         tree_done(&t);
 }
 
+/* In a container with the host's tree, but a cgroup namespace of its own: CPUs could be restricted by these paths, and no page moved, as no process is known to be
+ * in any of them. */
+static void test_namespace(void **state) {
+        struct tree t;
+        tree_make(&t, "bookworm");
+        tree_put(&t, "proc/self/mountinfo", "33 24 0:28 /../.. /sys/fs/cgroup rw shared:7 - cgroup2 cgroup2 rw,nsdelegate\n");
+        _cleanup_(host_freep) struct host *h = NULL, *own = NULL;
+        assert_int_equal(host_open(t.root, &h), 0);
+        assert_null(h->cgroup_mount);
+        assert_false(h->has_cpuset);
+        assert_true(has_limitation(h, "the control groups that are mounted here have other names"));
+        assert_false(has_limitation(h, "no cgroup v2"));
+        /* With a mount of its own, it sees what is in its own. */
+        tree_put(&t, "proc/self/mountinfo",
+                 "33 24 0:28 /../.. /sys/fs/cgroup rw shared:7 - cgroup2 cgroup2 rw,nsdelegate\n"
+                 "68 33 0:28 / /sys/fs/cgroup rw - cgroup2 none rw\n");
+        assert_int_equal(host_open(t.root, &own), 0);
+        assert_string_equal(own->cgroup_mount, "sys/fs/cgroup");
+        assert_false(has_limitation(own, "the control groups"));
+        tree_done(&t);
+}
+
 /* The system's own mount wins over copies, whatever the order; spaces are escaped; what is not mounted here is not taken. */
 static void test_mountinfo(void **state) {
         static const struct {
@@ -258,6 +280,14 @@ static void test_online(void **state) {
         _cleanup_free_ char *less = host_online(h);
         assert_string_not_equal(all, less);
         tree_done(&t);
+        /* A partition was made, or given up. */
+        _cleanup_(host_freep) struct host *cpuset = open_tree(&t, "bookworm");
+        tree_put(&t, "sys/fs/cgroup/cpuset.cpus.effective", "0-7\n");
+        _cleanup_free_ char *before = host_online(cpuset);
+        tree_put(&t, "sys/fs/cgroup/cpuset.cpus.effective", "0-5\n");
+        _cleanup_free_ char *after = host_online(cpuset);
+        assert_string_not_equal(before, after);
+        tree_done(&t);
 }
 
 static void test_kernel_balancing(void **state) {
@@ -359,12 +389,12 @@ static void test_kernel_balancing(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_bookworm),         cmocka_unit_test(test_hybrid),
-                cmocka_unit_test(test_legacy),           cmocka_unit_test(test_mountinfo),
-                cmocka_unit_test(test_no_root),          cmocka_unit_test(test_live),
-                cmocka_unit_test(test_process_cgroup),   cmocka_unit_test(test_open_cgroup),
-                cmocka_unit_test(test_node_memory),      cmocka_unit_test(test_online),
-                cmocka_unit_test(test_kernel_balancing),
+                cmocka_unit_test(test_bookworm),    cmocka_unit_test(test_hybrid),
+                cmocka_unit_test(test_legacy),      cmocka_unit_test(test_mountinfo),
+                cmocka_unit_test(test_namespace),   cmocka_unit_test(test_no_root),
+                cmocka_unit_test(test_live),        cmocka_unit_test(test_process_cgroup),
+                cmocka_unit_test(test_open_cgroup), cmocka_unit_test(test_node_memory),
+                cmocka_unit_test(test_online),      cmocka_unit_test(test_kernel_balancing),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

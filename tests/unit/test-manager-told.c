@@ -161,6 +161,31 @@ static void test_storm(void **state) {
         assert_in_range(fx.manager->stats.n_cycles - before, 6, 20);
 }
 
+static unsigned n_printed;
+
+static bool is_complete(const struct manager *m) {
+        return m->stats.n_cycles >= 3;
+}
+
+static int print(struct manager *m) {
+        n_printed++;
+        return 0;
+}
+
+/* --once: when enough is known, and not before; then it is told, and all ends. */
+static void test_once(void **state) {
+        fx.services[0] = "other.service";
+        fx.options = (struct manager_options) { .once = true, .once_is_complete = is_complete, .once_print = print };
+        n_printed = 0;
+        fx_start_manager();
+        for (unsigned i = 0; i < 600 && fx.n_left == 0; i++)
+                fx_pass(USEC_PER_SEC);
+        assert_int_equal(fx.n_left, 1);
+        assert_int_equal(n_printed, 1);
+        assert_int_equal(fx.manager->stats.n_cycles, 3);
+        assert_int_equal(fx.manager->exit_status, 0);
+}
+
 #define EACH(f) cmocka_unit_test_setup_teardown(f, fx_setup, fx_teardown)
 
 int main(void) {
@@ -172,6 +197,7 @@ int main(void) {
                 EACH(test_damaged_hold),
                 EACH(test_units),
                 EACH(test_storm),
+                EACH(test_once),
         };
         int r = cmocka_run_group_tests(tests, NULL, NULL);
         json_object_put(answer);

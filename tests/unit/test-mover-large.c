@@ -152,7 +152,7 @@ static void test_spots(void **state) {
         assert_int_equal(simulated_counts(sim)->moved_home_pages, 0);
         assert_true(simulated_counts(sim)->ask_pages < n * 3 / 4);
 
-        static const size_t every[] = { 3, 10, 16, 17, 40, 100, 200, 256, 300, 2000 };
+        static const size_t every[] = { 3, 5, 10, 11, 13, 16, 17, 40, 100, 200, 256, 300, 2000 };
         for (size_t k = 0; k < ARRAY_SIZE(every); k++) {
                 uint64_t start = BASE + (k + 1) * GIB, before = simulated_counts(sim)->moved_home_pages;
                 add(PID, start, n, 1);
@@ -282,6 +282,21 @@ static void test_slow_machine(void **state) {
         mover_free(m);
 }
 
+/* Nor is a mapping gone through to its end in one slice where nothing is in it. */
+static void test_slow_and_hardly_populated(void **state) {
+        const size_t n = 320 * 512;
+        unsigned n_slices = 1;
+        add(PID, BASE, n, -1);
+        simulated_page(sim, PID, BASE + (n - 1) * 4096)->node = 1;
+        struct mover *m = make("0", NULL, 0);
+        m->slice_limit_usec = 0;
+        while (n_slices < 1000 && mover_slice(m, UINT64_MAX) > 0)
+                n_slices++;
+        assert_in_range(n_slices, 320 / 32, 320);
+        assert_int_equal(mover_result(m)->moved_pages, 1);
+        mover_free(m);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 PAGEMAP(test_large_and_hardly_populated),
@@ -307,6 +322,7 @@ int main(void) {
                 ALL(test_huge_page_split_before_retry_elsewhere),
                 ALL(test_heap_that_grows),
                 ALL(test_slow_machine),
+                PAGEMAP(test_slow_and_hardly_populated),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -218,12 +218,24 @@ static void test_shared_pages_stay_unless_told(void **state) {
         assert_int_equal(r.moved_pages, 10);
 }
 
+/* One page of its mapping is another's, too: that one stays, and the others move, huge or not. */
+static void test_one_shared_page_of_many(void **state) {
+        struct simulated_mapping m = { .start = BASE, .n_pages = 4 * 512, .node = 1, .mapmax = 2, .thp = true };
+        assert_int_equal(simulated_add_mapping(sim, PID, &m), 0);
+        for (size_t i = 0; i < 512; i++)
+                simulated_page(sim, PID, BASE + i * 4096)->thp = false;
+        simulated_page(sim, PID, BASE + 7 * 4096)->shared = true;
+        struct move_result r = move_home("0", 0);
+        assert_pages(4 * 512 - 1, 1, 0, 0);
+        assert_int_equal(r.moved_pages, 4 * 512 - 1);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 ALL(test_shared_by_the_service_alone),   ALL(test_shared_with_others),        ALL(test_shared_with_a_newcomer),
                 ALL(test_shared_with_one_aside),         ALL(test_shared_with_one_that_ends), ALL(test_shared_with_a_crowd),
                 ALL(test_shared_with_strangers),         ALL(test_shared_with_a_companion),   PAGEMAP(test_whose_maps_are_read),
-                ALL(test_shared_pages_stay_unless_told),
+                ALL(test_shared_pages_stay_unless_told), ALL(test_one_shared_page_of_many),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -43,6 +43,26 @@ static void test_admin(void **state) {
         screen_applied(&s, BOOT, ours, ARRAY_SIZE(ours));
         assert_true(find(&s, REDIS)->admin_cpus);
         assert_false(find(&s, REDIS)->admin_mems);
+        /* Its CPUs are one of the two of each node, as after the others came. */
+        assert_false(find(&s, REDIS)->partial_cpus);
+        tree_put(&s.tree, CG "redis-server.service/cpuset.cpus", "0,2\n");
+        tree_put(&s.tree, CG "redis-server.service/cpuset.cpus.effective", "0,2\n");
+        screen_applied(&s, BOOT, ours, ARRAY_SIZE(ours));
+        assert_true(find(&s, REDIS)->partial_cpus);
+        /* … or are all that the slice has. */
+        tree_put(&s.tree, CG "cpuset.cpus.effective", "0,2,4-7\n");
+        screen_applied(&s, BOOT, ours, ARRAY_SIZE(ours));
+        assert_false(find(&s, REDIS)->partial_cpus);
+        tree_put(&s.tree, CG "redis-server.service/cpuset.cpus", "0-1\n");
+        tree_put(&s.tree, CG "redis-server.service/cpuset.cpus.effective", "0-1\n");
+        /* What it would have without: what its slice has, which somebody may have taken away since. */
+        tree_put(&s.tree, CG "cpuset.cpus.effective", "4-7\n");
+        tree_put(&s.tree, CG "cpuset.mems.effective", "2-3\n");
+        screen_applied(&s, BOOT, ours, ARRAY_SIZE(ours));
+        _cleanup_free_ char *cpus = node_set_format(&find(&s, REDIS)->above_cpu_nodes),
+                            *mems = node_set_format(&find(&s, REDIS)->above_mems);
+        assert_string_equal(cpus, "2-3");
+        assert_string_equal(mems, "2-3");
         /* Narrowed further up: in force, and nobody's setting on the service itself. */
         const struct service_sample *x = find(&s, "/system.slice/_cpu.service");
         assert_false(x->admin_cpus || x->admin_mems);

@@ -190,6 +190,39 @@ static void test_thread_that_passes_by(void **state) {
         assert_null(strstr(p->placements[0].reason, "only what lasts"));
 }
 
+/* The other way round: it happens to be near its memory while that follows where it mostly is. The distance of the moment is not what is left. */
+static void test_thread_that_comes_by(void **state) {
+        _cleanup_(world_freep) struct world *w = world_new(2, 4, 4, 8 * GIB);
+        struct rule *r = world_rule(w, PLACE_FOLLOW);
+        struct service_sample *s = world_service(w, "a", r);
+        world_memory(w, s, 0, GIB);
+        world_cpu(w, s, 1, 1);
+        s->cpu_window_usec = 10 * USEC_PER_SEC;
+        for (unsigned i = 0; i < 6; i++)
+                assert_int_equal(history_update(&w->history, w->samples, w->n_samples, w->topology->n_ids,
+                                                w->now_usec += 10 * USEC_PER_MINUTE),
+                                 0);
+        world_cpu(w, s, 1, 0);
+        world_cpu(w, s, 0, 1);
+        w->now_usec += 10 * USEC_PER_SEC;
+        _cleanup_(plan_freep) struct plan *p = world_plan(w);
+        assert_true(p->placements[0].act);
+        assert_says(p->placements[0].reason, " of late) → 10.");
+}
+
+/* Its CPUs alone are restricted, to more nodes than its memory is on: what for is said. */
+static void test_wider_for_cpus_alone(void **state) {
+        _cleanup_(world_freep) struct world *w = world_new(3, 4, 4, 8 * GIB);
+        struct service_sample *s = world_service(w, "a", world_rule(w, PLACE_COMPACT));
+        world_memory(w, s, 0, GIB);
+        world_cpu(w, s, 0, 6);
+        (void) history_update(&w->history, w->samples, w->n_samples, w->topology->n_ids, w->now_usec);
+        _cleanup_(plan_freep) struct plan *p = world_plan(w);
+        assert_true(p->placements[0].act && p->placements[0].restrict_cpus && !p->placements[0].move_memory);
+        assert_true(p->placements[0].distance_after > p->placements[0].distance_before);
+        assert_says(p->placements[0].reason, ", where its CPUs are less crowded: distance 10.0 → 15.0");
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_a_moment_moves_nothing),
@@ -200,6 +233,8 @@ int main(void) {
                 cmocka_unit_test(test_one_that_waits_goes_at_once),
                 cmocka_unit_test(test_first_placement_does_not_wait),
                 cmocka_unit_test(test_thread_that_passes_by),
+                cmocka_unit_test(test_thread_that_comes_by),
+                cmocka_unit_test(test_wider_for_cpus_alone),
                 cmocka_unit_test(test_crowding_alone_takes_its_time),
                 cmocka_unit_test(test_a_little_crowding_is_lived_with),
         };

@@ -311,6 +311,24 @@ static void test_rule_that_wants_less(void **state) {
         assert_says(p->placements[0].reason, "gives its CPUs back");
 }
 
+/* Cores were brought on line, and we were started again: its home is the same, and what is in force of it is not all. */
+static void test_cpus_that_came(void **state) {
+        _cleanup_(world_freep) struct world *w = world_new(2, 2, 2, 4 * GIB);
+        struct service_sample *s = service_on(w, "a", world_rule(w, PLACE_COMPACT), 0, GIB, 1);
+        _cleanup_(plan_freep) struct plan *p = world_plan(w);
+        world_apply(w, p);
+        w->now_usec += USEC_PER_MINUTE * 10;
+        p = free_and_plan(p, w);
+        assert_false(p->placements[0].act);
+        s->partial_cpus = true;
+        p = free_and_plan(p, w);
+        assert_true(p->placements[0].act && p->placements[0].restrict_cpus);
+        assert_nodes(p->placements[0].home_cpus, "0");
+        s->partial_cpus = false;
+        p = free_and_plan(p, w);
+        assert_false(p->placements[0].act);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_stays),
@@ -328,6 +346,7 @@ int main(void) {
                 cmocka_unit_test(test_patience),
                 cmocka_unit_test(test_all_nodes_are_remembered),
                 cmocka_unit_test(test_rule_that_wants_less),
+                cmocka_unit_test(test_cpus_that_came),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

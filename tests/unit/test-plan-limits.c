@@ -16,6 +16,61 @@ static void test_administrators_cpus(void **state) {
         assert_says(p->placements[0].reason, "its CPUs are left as the administrator set them");
 }
 
+/* Threads that were bound to CPUs are not thrown off them; what they use comes to them. */
+static void test_bound_threads(void **state) {
+        _cleanup_(world_freep) struct world *w = world_new(4, 2, 2, 4 * GIB);
+        struct rule *r = world_rule(w, PLACE_COMPACT);
+        struct service_sample *s = service_on(w, "a", r, 0, GIB, 0);
+        world_cpu(w, s, 2, 1);
+        s->binds_threads = true;
+        s->thread_nodes = node_set_of(2);
+        _cleanup_(plan_freep) struct plan *p = world_plan(w);
+        assert_true(p->placements[0].act);
+        assert_false(p->placements[0].restrict_cpus);
+        assert_nodes(p->placements[0].home_mems, "2");
+        assert_says(p->placements[0].reason, "its CPUs are left alone, because some of its threads are bound to CPUs already");
+        r->place = PLACE_NODES;
+        r->nodes = node_set_of(1);
+        p = free_and_plan(p, w);
+        assert_true(p->placements[0].act);
+        assert_false(p->placements[0].restrict_cpus);
+        assert_nodes(p->placements[0].home_mems, "1");
+        r->app_policy = APP_POLICY_OVERRIDE;
+        p = free_and_plan(p, w);
+        assert_true(p->placements[0].restrict_cpus);
+        assert_nodes(p->placements[0].home_cpus, "1");
+}
+
+/* Its memory is spread over the nodes where its threads may run. */
+static void test_bound_threads_spread(void **state) {
+        _cleanup_(world_freep) struct world *w = world_new(4, 2, 2, 4 * GIB);
+        struct service_sample *s = service_on(w, "a", world_rule(w, PLACE_SPREAD), 3, GIB, 0);
+        world_cpu(w, s, 0, 1);
+        world_cpu(w, s, 1, 1);
+        s->binds_threads = true;
+        s->thread_nodes = node_set_of(0);
+        node_set_add(&s->thread_nodes, 1);
+        _cleanup_(plan_freep) struct plan *p = world_plan(w);
+        assert_true(p->placements[0].act);
+        assert_false(p->placements[0].restrict_cpus);
+        assert_nodes(p->placements[0].home_mems, "0-1");
+}
+
+/* Bound while a cpuset of ours is in force, as after a restart: it is given back. */
+static void test_bound_threads_in_our_cpuset(void **state) {
+        _cleanup_(world_freep) struct world *w = world_new(4, 2, 2, 4 * GIB);
+        struct service_sample *s = service_on(w, "a", world_rule(w, PLACE_COMPACT), 0, GIB, 1);
+        w->applied[0].cpus = true;
+        s->effective_cpu_nodes = node_set_of(0);
+        s->binds_threads = true;
+        s->thread_nodes = node_set_of(0);
+        _cleanup_(plan_freep) struct plan *p = world_plan(w);
+        assert_true(p->placements[0].act);
+        assert_false(p->placements[0].restrict_cpus);
+        assert_false(p->placements[0].move_memory);
+        assert_says(p->placements[0].reason, "gives its CPUs back");
+}
+
 /* Restricting the whole would take them from cgroups inside of it; what was restricted before is given back. */
 static void test_cpus_of_cgroups_inside(void **state) {
         _cleanup_(world_freep) struct world *w = world_new(4, 2, 2, 4 * GIB);
@@ -230,6 +285,9 @@ static void test_hugetlb_needs_its_own_room(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_administrators_cpus),
+                cmocka_unit_test(test_bound_threads),
+                cmocka_unit_test(test_bound_threads_spread),
+                cmocka_unit_test(test_bound_threads_in_our_cpuset),
                 cmocka_unit_test(test_cpus_of_cgroups_inside),
                 cmocka_unit_test(test_memory_nodes_of_cgroups_inside),
                 cmocka_unit_test(test_above),

@@ -210,6 +210,7 @@ static void test_interleave_by_given_weights(void **state) {
         assert_int_equal(weight[2], 1);
         assert_nodes(p->placements[0].home_mems, "1-2");
         assert_says(p->placements[0].reason, "moves 400M to interleave it over nodes 1-2 by weights 3:1");
+        assert_false(p->placements[0].restrict_cpus); /* it runs where it likes */
         assert_int_equal(world_cycle(w, COOL), 1);
         assert_mib(w, 0, 300, 100, 0);
         assert_int_equal(world_cycle(w, COOL), 0);

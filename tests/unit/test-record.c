@@ -167,7 +167,7 @@ static void test_limits(void **state) {
         assert_int_equal(record_before_change(r, &target, &s, &nothing), -EINVAL);
         for (unsigned i = 0; i < RECORD_ENTRIES_MAX; i++)
                 assert_int_equal(record_insert(r, format_string("/%u", i), strdup("x.service"), &e), 0);
-        assert_int_equal(record_before_change(r, &target, &s, &c), -ENOSPC);
+        assert_int_equal(record_before_change(r, &target, &s, &c), -EFBIG);
         const struct target known = { "/7", "x.service", OWNER_SYSTEMD };
         assert_int_equal(record_before_change(r, &known, &s, &c), 0);
         assert_int_equal(r->n_entries, RECORD_ENTRIES_MAX);

@@ -126,7 +126,7 @@ static void test_unreadable_cpuset(void **state) {
         ops.get_cpuset = cannot_tell;
         const struct act unreadable = { .ops = &ops, .context = act.context };
         uint64_t sets = simulated_counts(sim)->sets;
-        assert_int_equal(restore_start(record, &unreadable, CGROUP, on_done, &seen), -EIO);
+        assert_int_equal(restore_start(record, &unreadable, CGROUP, NULL, on_done, &seen), -EIO);
         simulated_advance(sim, USEC_PER_MINUTE);
         assert_int_equal(seen.calls, 0);
         assert_int_equal(simulated_counts(sim)->sets, sets);

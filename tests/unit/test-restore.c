@@ -90,6 +90,29 @@ static void test_refused_below_a_narrow_parent(void **state) {
         assert_effective("0-3", "0-1");
 }
 
+/* The parent was given others than ours since: ours restrains nothing now, and must not come into force when the parent has all again. */
+static void given_back_outside_of_the_parent(void) {
+        we_set("2-3", "1");
+        assert_int_equal(simulated_write_cpuset(sim, "/system.slice", "4-5", "2"), 0);
+        assert_effective("4-5", "2");
+        restore_now(RESTORE_DONE);
+        assert_effective("4-5", "2");
+        struct cpuset_state s;
+        assert_int_equal(act.ops->get_cpuset(act.context, &target, &s), 0);
+        assert_true(cpuset_cpus_are_free(&s) && cpuset_mems_are_free(&s));
+}
+
+static void test_outside_of_the_parent(void **state) {
+        given_back_outside_of_the_parent();
+        assert_int_equal(simulated_write_cpuset(sim, "/system.slice", "", ""), 0);
+        assert_effective("0-7", "0-3");
+}
+
+static void test_outside_of_the_parent_refused(void **state) {
+        simulated_knobs(sim)->refuse_clear = true;
+        given_back_outside_of_the_parent();
+}
+
 static void test_somebody_else_changed_it(void **state) {
         we_set("2-3", "1");
         admin_sets("4-5", "3");
@@ -284,6 +307,8 @@ int main(void) {
                 BOTH(test_killed_after_widening),
                 SYSTEMD(test_slow_service_manager),
                 BOTH(test_refused_below_a_narrow_parent),
+                BOTH(test_outside_of_the_parent),
+                BOTH(test_outside_of_the_parent_refused),
                 BOTH(test_somebody_else_changed_it),
                 BOTH(test_somebody_else_changed_one_side),
                 BOTH(test_set_by_somebody_while_it_waited),

@@ -218,6 +218,21 @@ static void test_windows(void **state) {
         assert_true(settings_window_open(&s, at(7, 0, 0))); /* taken modulo a week */
 }
 
+static void test_when_a_window_begins(void **state) {
+        struct settings s = { 0 };
+        assert_int_equal(settings_window_opens_in(&s, 5), 0); /* always */
+        struct week_window windows[] = { { at(0, 22, 0), at(1, 6, 0) }, { at(6, 23, 0), at(7, 1, 30) } };
+        s.windows = windows;
+        s.n_windows = 2;
+        assert_int_equal(settings_window_opens_in(&s, at(0, 21, 59)), 1);
+        assert_int_equal(settings_window_opens_in(&s, at(0, 22, 0)), 0);
+        assert_int_equal(settings_window_opens_in(&s, at(1, 6, 0)), at(5, 17, 0)); /* Sunday's is next */
+        assert_int_equal(settings_window_opens_in(&s, at(0, 1, 0)), 0);            /* Sunday's, still */
+        assert_int_equal(settings_window_opens_in(&s, at(0, 1, 30)), 20 * 60 + 30);
+        s.n_windows = 1;
+        assert_int_equal(settings_window_opens_in(&s, at(1, 6, 0)), at(6, 16, 0)); /* beyond the end of the week */
+}
+
 static void test_the_whole_week(void **state) {
         struct week_window all = { 0, WEEK_MINUTES };
         struct settings s = { .windows = &all, .n_windows = 1 };
@@ -239,6 +254,7 @@ int main(void) {
                 cmocka_unit_test(test_needs_and_selects),
                 cmocka_unit_test(test_may_match_unit),
                 cmocka_unit_test(test_windows),
+                cmocka_unit_test(test_when_a_window_begins),
                 cmocka_unit_test(test_the_whole_week),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

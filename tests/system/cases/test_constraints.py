@@ -2,6 +2,8 @@
 """What rules say of each other and of nodes, on real pages: where a service may be, with whom, and who gives way."""
 
 import json
+import os
+from pathlib import Path
 
 import pytest
 
@@ -121,6 +123,17 @@ def test_weaker_rule_that_can_go_nowhere_is_blocked():
     assert 'strong' in reason and 'priority 200' in reason, reason
     assert weak.frames() == frames
     assert daemon.cpusets(weak.cgroup)[0] in ('', None)
+
+
+def test_threads_that_are_bound_keep_their_cpus():
+    # Its CPUs are on node 0, and its memory is wanted on node 3: a cpuset of node 3 would take its threads along.
+    bound = start_service('bound', node=2, affinity='0-1', **SMALL)
+    daemon.configure([rule('bound', place='nodes', nodes='3')])
+    daemon.start()
+    entry = wait_for('moved', at_home(bound, [3], restricted=False))
+    assert 'bound to CPUs' in entry['reason'], entry
+    assert daemon.cpusets(bound.cgroup)[0] in ('', None)
+    assert all(os.sched_getaffinity(int(thread.name)) == {0, 1} for thread in Path(f'/proc/{bound.pid}/task').iterdir())
 
 
 def test_move_that_would_not_pay_is_not_made():

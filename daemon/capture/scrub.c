@@ -84,7 +84,7 @@ static bool is_wanted_status(char *line) {
                 "Mems_allowed_list:",
                 "State:",
                 "Cpus_allowed_list:",
-                "Name:\t" IO_URING_COMM, /* of the kernel's making */
+                ("Name:\t" IO_URING_COMM), /* of the kernel's making */
         };
         for (size_t i = 0; i < ARRAY_SIZE(names); i++)
                 if (strncmp(line, names[i], strlen(names[i])) == 0)

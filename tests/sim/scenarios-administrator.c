@@ -287,6 +287,6 @@ const struct scenario scenarios_administrator[] = {
           inside_slice_crowded },
         { 176, "set-inside", "CPUs given to cgroups inside of a service, and services inside of one: these are left alone",
           set_inside },
-        { 185, "restored-is-listed", "what was restored is listed so at once", restored_is_listed },
+        { 210, "restored-is-listed", "what was restored is listed so at once", restored_is_listed },
         { 0 },
 };

@@ -114,7 +114,7 @@ static void restored_while_stuck(struct run *r) {
         pass(r, SECONDS(20));
         expect_home_count(r, v, 2);
         expect(r, r->n_restore_failed == 1, "said %u times that it failed", r->n_restore_failed);
-        for (unsigned i = 0; i < 6000 && n->stuck; i++) {
+        for (unsigned i = 0; i < 6000 && n && n->stuck; i++) {
                 expect(r, node_set_count(&v->allowed_mems) == 1, "its memory nodes were changed");
                 pass(r, SECONDS(1));
         }

@@ -211,6 +211,6 @@ const struct scenario scenarios_pace[] = {
         { 116, "in-turn", "two services without a limit take turns", in_turn },
         { 119, "in-turn-of-sixteen", "one at a time on sixteen CPUs, too", in_turn_of_sixteen },
         { 184, "handed-on", "one slice at a time of four services: no time is lost between them", handed_on },
-        { 195, "room-for-both", "two at once to a node without room for both", room_for_both },
+        { 211, "room-for-both", "two at once to a node without room for both", room_for_both },
         { 0 },
 };

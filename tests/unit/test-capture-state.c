@@ -61,15 +61,16 @@ static void test_hostile(void **state) {
         put_machine(&m);
         take(&m, NULL, NULL);
         travel(&m);
-        size_t n = 2 * (size_t) CAPTURE_STATE_VALUES_MAX;
-        _cleanup_free_ char *text = malloc(n + 4);
-        assert_non_null(text);
-        for (size_t i = 0; i < n; i += 2)
-                memcpy(text + i, i == 0 ? "[0" : ",0", 2);
-        memcpy(text + n, "]", 2);
-        assert_replay(&m, text, -EBADMSG); /* as many as may be, and none of them what is wanted */
-        memcpy(text + n, ",0]", 4);
-        assert_replay(&m, text, -EFBIG);
+        for (unsigned more = 0; more < 2; more++) { /* as many as may be, and none of them what is wanted; and one more */
+                struct strbuf b = { 0 };
+                strbuf_append(&b, "[0");
+                for (unsigned i = 1; i < CAPTURE_STATE_VALUES_MAX + more; i++)
+                        strbuf_append(&b, ",0");
+                strbuf_append(&b, "]");
+                _cleanup_free_ char *text = strbuf_steal(&b);
+                assert_non_null(text);
+                assert_replay(&m, text, more ? -EFBIG : -EBADMSG);
+        }
         assert_replay(&m, "{\"version\":1,\"history\":[[[[[[[[[[0]]]]]]]]]]}", -EBADMSG);
         assert_replay(&m, "{} {}", -EBADMSG);
         assert_replay(&m, "null", -EBADMSG);

@@ -78,7 +78,7 @@ static void choose_interval(struct manager *m, const struct cycle *c, bool wants
                 m->interval_usec = MIN2(MAX2(m->interval_usec, s->interval_usec) * 2, s->max_interval_usec);
         /* The second look comes soon: only it knows what the services use. */
         if (m->stats.n_cycles <= 1)
-                manager_wake(m, m->options.once ? USEC_PER_SEC + USEC_PER_SEC / 10 : WARM_UP_USEC);
+                manager_wake(m, m->options.once ? USEC_PER_SEC + USEC_PER_SEC / 10 : manager_measured_in_usec(m, c));
         else
                 manager_wake_for(m, MIN2(m->interval_usec, until_window_usec(m, s)), WAKE_TIMER);
 }

@@ -127,9 +127,14 @@ static bool is_measured(const struct turn *t) {
                history_is_placed(&t->m->history, t->s->cgroup);
 }
 
+uint64_t manager_measured_in_usec(const struct manager *m, const struct cycle *c) {
+        uint64_t now = manager_now(m);
+        return MAX2(c->started_usec + WARM_UP_USEC, now + DEEP_SOON_USEC) - now;
+}
+
 /* Where services keep appearing, one early look measures all of an interval's. */
-static void wake_to_measure(struct manager *m) {
-        uint64_t now = manager_now(m), delay = WARM_UP_USEC, interval = manager_events_apart_usec(m);
+static void wake_to_measure(struct manager *m, const struct cycle *c) {
+        uint64_t now = manager_now(m), delay = manager_measured_in_usec(m, c), interval = manager_events_apart_usec(m);
         if (!m->options.once && m->measure_usec > 0 && m->measure_usec + interval > now + delay)
                 delay = m->measure_usec > now ? m->measure_usec - now : m->measure_usec + interval - now;
         else
@@ -200,7 +205,7 @@ static void measure_first(const struct turn *t) {
         t->n->keep_deep = t->s->deep;
         t->n->waits_for_turn = true;
         hold_back(t->p, STATE_PENDING, JUST_APPEARED);
-        wake_to_measure(t->m);
+        wake_to_measure(t->m, t->c);
 }
 
 /* The kernel has undone the last move, which was said when it was found, and would undo this one. */

@@ -229,6 +229,9 @@ int manager_applied(const struct manager *m, struct applied **ret, size_t *ret_n
 /* Carries it out, or holds it back and puts the reason into the plan. Does the service still want something, so that the next look should come at the
  * normal interval? */
 bool manager_place(struct manager *m, struct cycle *c, size_t i);
+/* So long from now until what this cycle has seen for the first time has been measured: its own time counts, and a machine that is slow to look at must
+ * not wait for longer. */
+uint64_t manager_measured_in_usec(const struct manager *m, const struct cycle *c);
 /* Of a cycle that decides nothing: what manager_place() would make of this placement, without doing it. */
 void manager_foresee(struct manager *m, struct cycle *c, size_t i);
 unsigned manager_n_active(const struct manager *m); /* transitions that do not wait for a stuck process */

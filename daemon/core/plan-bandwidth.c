@@ -10,6 +10,8 @@
 #include "core/plan-internal.h"
 
 #define BANDWIDTH_WEIGHT 0.1 /* × remoteness × (load/capacity)³ per CPU of capacity */
+/* With less memory than this it finds most of it in its caches, however busy it is. (min-size has the same default, for the same reason.) */
+#define TRAFFIC_BYTES (64 * MIB)
 
 /* In MiB/s, as a CPU beside it reads it, or the CPU that reads it best; 0: not known. */
 static double read_bandwidth(const struct planner *pl, unsigned to) {
@@ -65,12 +67,17 @@ static double added(const struct planner *pl, const struct job *j, unsigned i, d
         return n->traffic_price * uses * (uses * uses + 3 * others * (others + uses));
 }
 
+/* So many bytes of its memory ask for so much of a controller. */
+static double asked_by(const struct job *j, double bytes) {
+        return j->weight * bytes / (double) MAX2(j->bytes, (uint64_t) TRAFFIC_BYTES);
+}
+
 double traffic_cost_at(const struct planner *pl, const struct job *j, unsigned i) {
-        return j->bytes > 0 ? added(pl, j, i, j->weight * (double) j->movable_bytes / (double) j->bytes) / j->weight : 0;
+        return j->bytes > 0 ? added(pl, j, i, asked_by(j, (double) j->movable_bytes)) / j->weight : 0;
 }
 
 static double use(struct planner *pl, const struct job *j, unsigned i, double bytes) {
-        pl->uses_then[i] = j->weight * bytes / (double) j->bytes;
+        pl->uses_then[i] = asked_by(j, bytes);
         return added(pl, j, i, pl->uses_then[i]);
 }
 
@@ -100,7 +107,7 @@ double traffic_cost_now(const struct planner *pl, const struct job *j) {
         double cost = 0;
         for (unsigned i = 0; i < pl->n_nodes && j->bytes > 0; i++)
                 if (j->resident[i] > 0)
-                        cost += added(pl, j, i, j->weight * (double) j->resident[i] / (double) j->bytes);
+                        cost += added(pl, j, i, asked_by(j, (double) j->resident[i]));
         return cost / j->weight;
 }
 
@@ -112,7 +119,7 @@ double traffic_least_slope(const struct planner *pl, const struct job *j) {
                 if (n->bytes_total > 0 && (least < 0 || slope < least))
                         least = slope;
         }
-        return MAX2(least, 0.0);
+        return MAX2(least, 0.0) * asked_by(j, (double) j->bytes) / j->weight;
 }
 
 static void count(struct planner *pl, const struct job *j, unsigned i, double change) {
@@ -141,7 +148,7 @@ void traffic_put(struct planner *pl, struct job *j, enum traffic where) {
         if (where == TRAFFIC_NONE || j->bytes == 0)
                 return;
         for (unsigned i = 0; i < pl->n_nodes; i++) {
-                j->uses[i] = where == TRAFFIC_CHOSEN ? pl->uses_then[i] : j->weight * (double) j->resident[i] / (double) j->bytes;
+                j->uses[i] = where == TRAFFIC_CHOSEN ? pl->uses_then[i] : asked_by(j, (double) j->resident[i]);
                 if (j->uses[i] > 0)
                         count(pl, j, i, j->uses[i]);
         }

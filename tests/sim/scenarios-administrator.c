@@ -276,7 +276,7 @@ static void restored_is_listed(struct run *r) {
 
 const struct scenario scenarios_administrator[] = {
         { 196, "administrator-policy", "who is given a policy of its own is given back what he had", administrator_policy },
-        { 195, "administrator-slice", "what the administrator leaves a slice is where its services live", administrator_slice },
+        { 199, "administrator-slice", "what the administrator leaves a slice is where its services live", administrator_slice },
         { 24, "administrator", "what the administrator sets stays", administrator },
         { 171, "administrator-first", "what the administrator sets while ours waits for its turn stays", administrator_first },
         { 172, "administrator-midway", "what the administrator sets during a move stays", administrator_midway },

@@ -32,6 +32,21 @@ static void arrivals(struct run *r) {
         expect_good_manners(r);
 }
 
+/* Reading its map takes longer than a service is to be measured for: that time counts, and is not waited for once more. */
+static void slow_to_look_at(struct run *r) {
+        machine(r, 2, 8, 16 * GIB);
+        struct sim_service *v = service(r, "app.service", 4, 2 * GIB, 1);
+        v->map_usec = SECONDS(3);
+        rules(r, ALL_COMPACT);
+        pass(r, SECONDS(2));
+        expect(r, r->n_decisions == 0, "it was placed before it was measured");
+        pass(r, SECONDS(5));
+        expect(r, r->n_decisions == 1, "%u decisions after seven seconds", r->n_decisions);
+        pass(r, MINUTES(5));
+        expect_local(r, v, 0.98);
+        expect_good_manners(r);
+}
+
 /* It outgrows its node. Four CPUs and two thirds of the memory in one place are nearer to each other than halves on two nodes: it stays, and nothing is
  * denied to it. */
 static void grows(struct run *r) {
@@ -259,5 +274,6 @@ const struct scenario scenarios_life[] = {
         { 32, "killed", "kill -9 at any moment, and restored in the end", killed },
         { 33, "reloaded", "another rule in the middle of a move", reloaded },
         { 34, "memory-only", "a node without CPUs", memory_only },
+        { 173, "slow-to-look-at", "a machine where a look takes long is not measured for longer", slow_to_look_at },
         { 0 },
 };

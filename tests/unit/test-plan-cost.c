@@ -215,6 +215,45 @@ static void test_bandwidth_is_a_potential(void **state) {
         assert_near(sums[2], sums[0]);
 }
 
+/* What fits in the caches asks nothing of a controller: a busy program of a few MiB keeps nobody away from memory. */
+static void test_little_memory_is_no_traffic(void **state) {
+        static const uint64_t bytes[] = { 3 * MIB, 64 * MIB, GIB };
+        double dearer[3];
+        for (size_t k = 0; k < 3; k++) {
+                _cleanup_(world_freep) struct world *w = world_new(2, 2, 2, 4 * GIB);
+                struct service_sample *s = world_service(w, "a", world_rule(w, PLACE_COMPACT)), *busy;
+                world_spread(w, s, 160 * MIB, 0.5);
+                busy = world_service(w, "busy", NULL);
+                world_memory(w, busy, 0, bytes[k]);
+                world_cpu(w, busy, 0, 1);
+                _cleanup_(plan_freep) struct plan *p = world_plan(w);
+                _cleanup_(explanation_done) struct explanation e = world_explain(w, 0);
+                dearer[k] = candidate_on(&e, 0)->terms.bandwidth - candidate_on(&e, 1)->terms.bandwidth;
+                assert_non_null(p->placements[0].reason);
+        }
+        assert_true(dearer[0] > 0 && dearer[0] < dearer[1] / 20);
+        assert_near(dearer[1], dearer[2]);
+}
+
+/* Two that have half of their memory on each of two nodes: which of them goes where is not for the busy little program between them to say. */
+static void test_little_memory_moves_nobody(void **state) {
+        _cleanup_(world_freep) struct world *w = world_new(2, 2, 2, 4 * GIB);
+        struct rule *r = world_rule(w, PLACE_COMPACT);
+        struct service_sample *a = world_service(w, "a", r), *b = world_service(w, "b", r);
+        world_memory(w, a, 0, 200 * MIB);
+        world_memory(w, a, 1, 120 * MIB);
+        world_cpu(w, a, 0, 1.5);
+        world_memory(w, b, 0, 120 * MIB);
+        world_memory(w, b, 1, 200 * MIB);
+        world_cpu(w, b, 1, 0.5);
+        struct service_sample *busy = world_service(w, "busy", NULL);
+        world_memory(w, busy, 0, 3 * MIB);
+        world_cpu(w, busy, 0, 1);
+        _cleanup_(plan_freep) struct plan *p = world_plan(w);
+        assert_home(w, p, "a", "0");
+        assert_home(w, p, "b", "1");
+}
+
 static void test_waiting_counts_as_demand(void **state) {
         _cleanup_(world_freep) struct world *w = world_new(2, 2, 2, 4 * GIB);
         struct rule *r = world_rule(w, PLACE_COMPACT);
@@ -261,6 +300,8 @@ int main(void) {
                 cmocka_unit_test(test_unequal_controllers),
                 cmocka_unit_test(test_divided_memory),
                 cmocka_unit_test(test_bandwidth_is_a_potential),
+                cmocka_unit_test(test_little_memory_is_no_traffic),
+                cmocka_unit_test(test_little_memory_moves_nobody),
                 cmocka_unit_test(test_waiting_counts_as_demand),
                 cmocka_unit_test(test_waiting_is_smoothed),
         };

@@ -147,14 +147,18 @@ int plan_remember(const struct plan *p, const struct service_sample *samples, st
 bool plan_wants_deep(const struct service_sample *s, const struct history_entry *previous, unsigned n_ids, uint64_t now_usec) {
         if (!s->rule || s->rule->place == PLACE_IGNORE || s->n_processes == 0)
                 return false;
+        bool long_ago = previous && now_usec - MIN2(previous->deep_usec, now_usec) >= DEEP_UNPLACED_USEC;
         if (sample_is_left_alone(s))
-                return previous && now_usec - MIN2(previous->deep_usec, now_usec) >= DEEP_UNPLACED_USEC;
+                return long_ago;
         uint64_t bytes = sample_size_bytes(s, n_ids), off = 0;
         bool placed = previous && previous->placed;
         if (bytes < s->rule->min_size_bytes && !placed)
                 return false;
         if (!placed)
                 return wants_deep_unplaced(s, previous, n_ids, now_usec);
+        /* Nothing else tells that its threads are free again, or were only seen so while a cpuset was being changed. */
+        if (sample_binds_cpus(s) && long_ago)
+                return true;
         if (previous->deep_usec == 0 || previous->deep_again || now_usec - MIN2(previous->deep_usec, now_usec) >= DEEP_AGAIN_USEC)
                 return true;
         for (unsigned i = 0; i < n_ids; i++)

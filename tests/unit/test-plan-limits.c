@@ -41,6 +41,19 @@ static void test_bound_threads(void **state) {
         assert_nodes(p->placements[0].home_cpus, "1");
 }
 
+/* Whether they still are only a deep read tells: it is not left for half an hour, as with services that are at home and all is known of. */
+static void test_bound_threads_are_looked_at_again(void **state) {
+        _cleanup_(world_freep) struct world *w = world_new(4, 2, 2, 4 * GIB);
+        struct service_sample *s = service_on(w, "a", world_rule(w, PLACE_COMPACT), 2, GIB, 2);
+        const struct history_entry seen = { .placed = true, .home = node_set_of(2), .deep_usec = w->now_usec };
+        uint64_t later = w->now_usec + 6 * USEC_PER_MINUTE;
+        assert_false(plan_wants_deep(s, &seen, w->topology->n_ids, later));
+        s->binds_threads = true;
+        s->thread_nodes = node_set_of(2);
+        assert_false(plan_wants_deep(s, &seen, w->topology->n_ids, w->now_usec + USEC_PER_MINUTE));
+        assert_true(plan_wants_deep(s, &seen, w->topology->n_ids, later));
+}
+
 /* Its memory is spread over the nodes where its threads may run. */
 static void test_bound_threads_spread(void **state) {
         _cleanup_(world_freep) struct world *w = world_new(4, 2, 2, 4 * GIB);
@@ -286,6 +299,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_administrators_cpus),
                 cmocka_unit_test(test_bound_threads),
+                cmocka_unit_test(test_bound_threads_are_looked_at_again),
                 cmocka_unit_test(test_bound_threads_spread),
                 cmocka_unit_test(test_bound_threads_in_our_cpuset),
                 cmocka_unit_test(test_cpus_of_cgroups_inside),

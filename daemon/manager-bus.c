@@ -151,7 +151,7 @@ static void put_balancing(struct manager *m, struct json_object **o) {
 /* By a path that is one for others, too. */
 static void put_config(const struct manager *m, struct json_object **o) {
         const char *file = m->options.config_file;
-        _cleanup_free_ char *here = file && file[0] != '/' ? getcwd(NULL, 0) : NULL,
+        _cleanup_free_ char *here = file && file[0] != '/' ? realpath(".", NULL) : NULL,
                             *whole = here ? format_string("%s/%s", here, file) : NULL;
         json_put_string(o, "config", file ? file : SYSCONFDIR "/numabalanced/numabalanced.yaml");
         if (file)

@@ -2,6 +2,7 @@
 """Kinds of memory and of ownership: what moves, what stays, and what is said."""
 
 import contextlib
+import os
 import pathlib
 import subprocess
 import sys
@@ -58,6 +59,7 @@ class Mapper:
     def __init__(self, path, cgroup=None):
         self.process = subprocess.Popen([sys.executable, '-c', MAPPER, path], stdout=subprocess.PIPE, text=True)
         if cgroup:
+            os.sched_setaffinity(self.process.pid, range(os.cpu_count()))       # not bound to node 0, as what the cases use is
             (cgroup / 'cgroup.procs').write_text(str(self.process.pid))
         assert self.process.stdout.readline() == 'mapped\n'
 

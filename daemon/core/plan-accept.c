@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Whether a home that was found for services without one is worth having: a service that never had one gets it for a gain, or where it costs nothing, or
- * because a constraint asks for it. */
+ * because a constraint asks for it. And whether one that was decided, and of which nothing is in force, still is. */
 #include "core/plan-internal.h"
 
 #define CPU_SHARE_LOCAL 0.95 /* of its CPU time on the nodes: its threads are there */
 #define CPU_SHARE_MOST  0.75 /* most of them are */
 #define CPU_SHARE_STRAY 0.02 /* less than that is not worth telling from noise */
+#define MUCH_LESS       10   /* one byte has to come for so many: nearly all of it is there */
 
 double group_min_gain(const struct group *g) {
         double gain = job_min_gain(g->members[0]);
@@ -170,8 +171,56 @@ static void accept(struct planner *pl, struct group *g) {
         g->assigned = false;
 }
 
+/* Decided, and nothing holds it there: the move to it was undone, has failed or was cut short, or its CPUs were given back since. What is under way, or rests
+ * after that, is left to itself. */
+static bool is_home_by_name_alone(const struct group *g) {
+        const struct job *j = g->members[0];
+        return g->has_home && g->n == 1 && j->kind == JOB_COMPACT && !j->applied_cpus && !j->under_way && j->rest_usec == 0 &&
+               node_set_equal(&j->chosen.nodes, &j->home);
+}
+
+/* The best set where nearly all of its memory is, and over which that home gains nothing; NULL: there is none. */
+static const struct option *as_good_where_it_is(struct planner *pl, struct group *g, const struct option *home) {
+        const struct option *best = NULL;
+        double min = group_min_gain(g);
+        pl->thorough = true;
+        candidates_of_group(pl, g);
+        pl->thorough = false;
+        for (size_t i = 0; i < pl->n_options; i++) {
+                const struct option *o = &pl->options[i];
+                if (option_fits(o) && group_holds(g, o) && o->standing == STANDING_FREE &&
+                    o->bytes_off <= home->bytes_off / MUCH_LESS && option_gain(o->cost, o->distance, home) < min &&
+                    distance_gain(o->distance, home->distance) < min && (!best || option_better(g->members[0], o, best)))
+                        best = o;
+        }
+        return best;
+}
+
+/* To keep its CPUs where its memory is by now takes nothing: no memory is moved to a home that is one by name alone for no more than that. */
+static void review_name(struct planner *pl, struct group *g) {
+        struct job *j = g->members[0];
+        struct option home;
+        if (j->chosen.bytes_off <= job_tolerated_bytes(j))
+                return;
+        group_unassign(pl, g);
+        group_evaluate(pl, g, &g->home, &home);
+        const struct option *better = as_good_where_it_is(pl, g, &home);
+        struct node_set nodes = better ? better->nodes : g->home;
+        group_assign(pl, g, &nodes);
+        if (!better)
+                return;
+        j->waits = j->guarded = j->unpaid = j->crowded = false;
+        strbuf_append(&j->notes, "; its former home, ");
+        text_nodes(&j->notes, &g->home);
+        strbuf_append(&j->notes, ", was not in force and is no nearer");
+}
+
 void plan_accept(struct planner *pl) {
-        for (size_t i = 0; i < pl->n_groups; i++)
-                if (pl->order[i]->look && !pl->order[i]->has_home && pl->order[i]->assigned && !is_asked_for(pl, pl->order[i]))
-                        accept(pl, pl->order[i]);
+        for (size_t i = 0; i < pl->n_groups; i++) {
+                struct group *g = pl->order[i];
+                if (g->look && g->assigned && is_home_by_name_alone(g))
+                        review_name(pl, g);
+                else if (g->look && !g->has_home && g->assigned && !is_asked_for(pl, g))
+                        accept(pl, g);
+        }
 }

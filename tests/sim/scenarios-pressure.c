@@ -221,6 +221,81 @@ static void relieved(struct run *r) {
         expect(r, r->n_given_up == 0 && r->n_restored == 0, "taken for a move that made things worse");
 }
 
+/* All of its memory is on that node, and would be moved if that were asked for. */
+static void settle_memory(struct run *r, struct sim_service *v, unsigned node) {
+        for (unsigned kind = 0; kind < _SIM_KIND_MAX; kind++)
+                for (unsigned i = 0; i < sim_topology(r->sim)->n_ids; i++) {
+                        uint64_t bytes = v->bytes[kind][i];
+                        v->bytes[kind][i] = 0;
+                        v->bytes[SIM_PLAIN][node] += bytes;
+                        sim_take_bytes(r->sim, i, -(int64_t) bytes);
+                        sim_take_bytes(r->sim, node, (int64_t) bytes);
+                }
+}
+
+/* Its threads, too. */
+static void settle_on(struct run *r, struct sim_service *v, unsigned node) {
+        settle_memory(r, v, node);
+        for (unsigned g = 0; g < v->n_groups; g++)
+                v->group_node[g] = (int16_t) node;
+}
+
+/* Some of it is on node 2 and goes to node 0, where the rest is. */
+static struct sim_service *partly_elsewhere(struct run *r) {
+        r->settings.wander_usec = 0;
+        machine(r, 4, 8, 32 * GIB);
+        rules(r, "rules:\n- {name: all, match: {unit: '*'}, place: compact, cooldown: 1s}\n");
+        struct sim_service *v = service(r, "app.service", 2, 4 * GIB, 0);
+        v->bytes[SIM_PLAIN][0] -= GIB;
+        v->bytes[SIM_PLAIN][2] += GIB;
+        sim_take_bytes(r->sim, 0, -(int64_t) GIB);
+        sim_take_bytes(r->sim, 2, (int64_t) GIB);
+        return v;
+}
+
+static void expect_left_on(struct run *r, const struct sim_service *v, unsigned node, uint64_t moved_bytes) {
+        struct node_set nodes = cpu_nodes(r, v), one = node_set_of(node);
+        expect(r, v->moved_bytes == moved_bytes, "moved %" PRIu64 " MiB for nothing",
+               (uint64_t) ((v->moved_bytes - moved_bytes) / MIB));
+        expect(r, node_set_equal(&nodes, &one), "its CPUs are not kept where it is");
+        expect_good_manners(r);
+}
+
+/* Once a move is undone the home that it was for is no reason to go there: all of it is elsewhere now, and no nearer to its memory there. */
+static void undone_then(struct run *r, void (*settle)(struct run *, struct sim_service *, unsigned)) {
+        struct displaced d = { .service = partly_elsewhere(r) };
+        displace(r->sim, &d);
+        pass(r, MINUTES(1));
+        expect(r, r->n_given_up == 1 && r->n_restored == 1, "given up %u times", r->n_given_up);
+        settle(r, d.service, DISPLACED_TO);
+        uint64_t moved_bytes = d.service->moved_bytes;
+        pass(r, HOURS(3));
+        expect_left_on(r, d.service, DISPLACED_TO, moved_bytes);
+}
+
+static void undone_and_elsewhere(struct run *r) {
+        undone_then(r, settle_on);
+}
+
+/* Where its threads run as it happens its CPUs are restricted to where its memory is. */
+static void undone_and_memory_elsewhere(struct run *r) {
+        undone_then(r, settle_memory);
+}
+
+/* The same where its cpuset was refused. */
+static void failed_and_elsewhere(struct run *r) {
+        struct sim_service *v = partly_elsewhere(r);
+        v->fail_set = -EACCES;
+        pass(r, MINUTES(1));
+        expect(r, r->n_given_up > 0, "nothing was refused");
+        settle_on(r, v, DISPLACED_TO);
+        uint64_t moved_bytes = v->moved_bytes;
+        pass(r, MINUTES(20));
+        v->fail_set = 0;
+        pass(r, HOURS(3));
+        expect_left_on(r, v, DISPLACED_TO, moved_bytes);
+}
+
 const struct scenario scenarios_pressure[] = {
         { 103, "hurts", "memory pressure that rises with each move: given up", hurts },
         { 104, "hurts-a-little", "CPU pressure that rises somewhat: slowed", hurts_a_little },
@@ -232,5 +307,9 @@ const struct scenario scenarios_pressure[] = {
         { 151, "made-worse", "a move after which its memory is farther than before: undone", made_worse },
         { 153, "relieved", "memory that goes elsewhere because it is short at home: not undone", relieved },
         { 152, "made-uneven", "the same of place: spread", made_uneven },
+        { 230, "undone-elsewhere", "a move is undone, and all of the service is elsewhere: it stays there",
+          undone_and_elsewhere },
+        { 232, "undone-memory", "the same of its memory alone: its CPUs are kept where that is", undone_and_memory_elsewhere },
+        { 231, "failed-elsewhere", "the same after a cpuset that was refused", failed_and_elsewhere },
         { 0 },
 };

@@ -139,6 +139,41 @@ static void test_memory_does_not_run_back(void **state) {
         assert_nodes(p->placements[0].home_mems, "0");
 }
 
+/* A home that is one by name alone, its CPUs given back, is not gone to where its memory is elsewhere and as near there. */
+static void test_home_by_name_alone(void **state) {
+        _cleanup_(world_freep) struct world *w = world_new(2, 4, 4, 4 * GIB);
+        struct node_set name = node_set_of(0);
+        struct rule *r = world_rule(w, PLACE_COMPACT);
+        struct service_sample *s = service_on(w, "a", r, 1, GIB, 1);
+        assert_int_equal(history_update(&w->history, w->samples, 1, 2, w->now_usec), 0);
+        assert_int_equal(history_record_placed(&w->history, s->cgroup, &name, w->now_usec), 0);
+        history_record_failed(&w->history, s->cgroup, w->now_usec);
+        _cleanup_(plan_freep) struct plan *p = world_plan(w);
+        assert_false(p->placements[0].act);
+        assert_nodes(p->placements[0].home, "0");
+        w->now_usec += 3600 * USEC_PER_SEC;
+        p = free_and_plan(p, w);
+        assert_true(p->placements[0].act && p->placements[0].restrict_cpus && !p->placements[0].move_memory);
+        assert_nodes(p->placements[0].home, "1");
+        assert_says(p->placements[0].reason, "its former home, node 0, was not in force and is no nearer");
+        /* Its CPUs are held there: that is its home. */
+        w->applied[0].cpus = true;
+        s->effective_cpu_nodes = name;
+        world_cpu(w, s, 1, 0);
+        world_cpu(w, s, 0, 1);
+        p = free_and_plan(p, w);
+        assert_nodes(p->placements[0].home, "0");
+        assert_true(p->placements[0].move_memory);
+        /* The name stands where a part of its memory has come there. */
+        w->applied[0].cpus = false;
+        s->effective_cpu_nodes = topology_nodes_with_cpus(w->topology);
+        world_memory(w, s, 0, GIB / 4);
+        world_memory(w, s, 1, GIB / 4 * 3);
+        p = free_and_plan(p, w);
+        assert_nodes(p->placements[0].home, "0");
+        assert_true(p->placements[0].move_memory);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_not_back),
@@ -148,6 +183,7 @@ int main(void) {
                 cmocka_unit_test(test_back_when_there_is_no_room),
                 cmocka_unit_test(test_the_rules_nodes_are_not_guarded),
                 cmocka_unit_test(test_memory_does_not_run_back),
+                cmocka_unit_test(test_home_by_name_alone),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -249,6 +249,15 @@ static bool is_due(const struct cycle *c, const struct record_entry *e, const st
         return n->restore_failed_usec + wait <= c->started_usec;
 }
 
+/* Does what we set have the kernel pass over what cgroups inside of it were given? A plan that has no home for it, because of these, gives nothing back. */
+static bool passes_over_inner(const struct manager *m, const struct record_entry *e, const struct service_sample *s) {
+        struct node_set cpus = topology_nodes_of_cpus(m->topology, &e->ours.cpus),
+                        mems = node_set_intersect(&s->inner_mems_allowed, &e->ours.mems);
+        return (s->inner_mems && e->changed_mems && e->ours.mems_set && node_set_is_empty(&mems)) ||
+               (sample_takes_inner_cpus(s) && e->changed_cpus && e->ours.cpus_set &&
+                !node_set_is_subset(&s->inner_cpu_nodes, &cpus));
+}
+
 static bool want_orphan(struct manager *m, const struct record_entry *e, const void *arg) {
         const struct cycle *c = arg;
         struct service_note *n = manager_note(m, e->cgroup);
@@ -261,7 +270,7 @@ static bool want_orphan(struct manager *m, const struct record_entry *e, const v
         if (s) {
                 /* Who came to have a policy of his own would be held on CPUs chosen for memory that he has no more. */
                 bool managed = s->rule && s->rule->place != PLACE_IGNORE && s->rule->place != PLACE_FOLLOW &&
-                               !s->holds_services && !sample_is_left_alone(s);
+                               !s->holds_services && !sample_is_left_alone(s) && !passes_over_inner(m, e, s);
                 return !managed && (manager_window_is_open(m, c) || is_kept_short(c, e, s));
         }
         if (!manager_window_is_open(m, c))

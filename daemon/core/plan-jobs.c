@@ -142,12 +142,6 @@ static bool wants_cpus(const struct planner *pl, const struct rule *r) {
         return r->place == PLACE_COMPACT || !node_set_is_empty(&given);
 }
 
-/* Would restricting it take the CPUs from cgroups inside of it that were given them? Not where the rule says nodes with all of these. */
-static bool takes_inner_cpus(const struct service_sample *s) {
-        return !node_set_is_empty(&s->inner_cpu_nodes) &&
-               (s->rule->place != PLACE_NODES || !node_set_is_subset(&s->inner_cpu_nodes, &s->rule->nodes));
-}
-
 /* No service has no memory: nothing is what was told where the cgroup has no memory controller, and its map was not read. */
 static void tell_small(struct job *j, uint64_t bytes) {
         struct strbuf b = { 0 };
@@ -180,7 +174,7 @@ static void set_up(const struct planner *pl, struct job *j) {
                 return;
         }
         bool wants = wants_cpus(pl, j->rule);
-        bool inner = takes_inner_cpus(s);
+        bool inner = sample_takes_inner_cpus(s);
         j->restricts = wants && !s->admin_cpus && !inner && !sample_binds_cpus(s);
         j->kind = kind_of(j->rule, j->restricts);
         j->binds = job_is_placed_kind(j) || j->kind == JOB_INTERLEAVE;

@@ -150,6 +150,12 @@ static inline bool sample_binds_cpus(const struct service_sample *s) {
         return s->binds_threads && node_set_is_empty(&s->inner_cpu_nodes) && s->rule && s->rule->app_policy == APP_POLICY_RESPECT;
 }
 
+/* Would restricting it take the CPUs from cgroups inside of it that were given them? Not where its rule says nodes with all of these. */
+static inline bool sample_takes_inner_cpus(const struct service_sample *s) {
+        return !node_set_is_empty(&s->inner_cpu_nodes) && s->rule &&
+               (s->rule->place != PLACE_NODES || !node_set_is_subset(&s->inner_cpu_nodes, &s->rule->nodes));
+}
+
 uint64_t sum_by_node(const uint64_t *by_node, unsigned n_ids);
 
 /* What min-size is compared with: its memory, and before numa_maps was read at least what its processes have mapped of shared memory. */

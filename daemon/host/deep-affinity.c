@@ -43,8 +43,8 @@ static void add_thread(struct affinity *a, pid_t pid, pid_t tid) {
         }
         if (proc_cpus_allowed_read(a->r->proc_fd, pid, tid, &cpus) < 0)
                 return;
-        /* The cpuset may just be changed, and the thread come to have it a moment later. */
-        if (is_bound(a, &cpus) && (!read_in_force(a) || proc_cpus_allowed_read(a->r->proc_fd, pid, tid, &cpus) < 0))
+        /* The cpuset may just be changed, and the thread come to have it a moment later. (Of a service that has thousands of bound threads one will do.) */
+        if (!a->bound && is_bound(a, &cpus) && (!read_in_force(a) || proc_cpus_allowed_read(a->r->proc_fd, pid, tid, &cpus) < 0))
                 return;
         a->bound = a->bound || is_bound(a, &cpus);
         cpu_mask_or(&a->any, &cpus);

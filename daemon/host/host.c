@@ -35,14 +35,12 @@ static bool is_cgroup2(const struct host *h, const char *mount) {
 }
 
 /* How good a place a mount is: the system's own are preferred to copies that containers have. */
-static int mount_rank(const char *root, const char *point) {
-        if (strcmp(root, "/") != 0)
-                return 1; /* part of the tree only */
+static int mount_rank(const char *point) {
         if (strcmp(point, "sys/fs/cgroup") == 0)
-                return 4;
-        if (strcmp(point, "sys/fs/cgroup/unified") == 0) /* hybrid: the controllers are in v1 hierarchies */
                 return 3;
-        return 2;
+        if (strcmp(point, "sys/fs/cgroup/unified") == 0) /* hybrid: the controllers are in v1 hierarchies */
+                return 2;
+        return 1;
 }
 
 /* proc(5): id parent major:minor root point options [tags…] - type source options. */
@@ -79,9 +77,9 @@ static int find_cgroup_mount(struct host *h) {
         while ((line = next_line(&rest))) {
                 const char *root;
                 char *point;
-                if (!mountinfo_line_is_cgroup2(line, &root, &point) || mount_rank(root, point) <= best || !is_cgroup2(h, point))
+                if (!mountinfo_line_is_cgroup2(line, &root, &point) || mount_rank(point) <= best || !is_cgroup2(h, point))
                         continue;
-                if (strncmp(root, "/..", 3) == 0 || (h->live && strcmp(root, "/") != 0)) {
+                if (strcmp(root, "/") != 0) { /* of a captured tree, too: it is read as it was on the machine */
                         renamed = true;
                         continue;
                 }
@@ -90,7 +88,7 @@ static int find_cgroup_mount(struct host *h) {
                         return -ENOMEM;
                 free(h->cgroup_mount);
                 h->cgroup_mount = copy;
-                best = mount_rank(root, point);
+                best = mount_rank(point);
         }
         h->cgroups_renamed = renamed && !h->cgroup_mount;
         if (h->cgroup_mount || h->live || renamed)

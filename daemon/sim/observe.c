@@ -63,6 +63,8 @@ static void fill_cpuset(const struct sim *s, const struct sim_service *v, const 
         o->above_cpu_nodes = topology_nodes_of_cpus(s->topology, &state.parent_effective_cpus);
         o->above_mems = state.parent_effective_mems;
         o->inner_cpu_nodes = v->inner_cpu_nodes;
+        o->inner_mems = v->inner_mems;
+        o->inner_mems_allowed = v->inner_mems_allowed;
         o->holds_services = v->holds_services;
         o->whole_cpus = !narrows_cpus;
         o->whole_mems = !narrows_mems;

@@ -107,8 +107,10 @@ struct sim_service {
         struct cpuset_value configured, settings; /* the cgroup's files; what the service manager has */
         unsigned *allowed_cpus;                   /* by node, in force */
         struct node_set allowed_mems;
-        struct node_set inner_cpu_nodes; /* somebody gave cgroups inside of it CPUs of these; empty: nobody did */
-        bool holds_services;             /* others are inside of its cgroup */
+        struct node_set inner_cpu_nodes;    /* somebody gave cgroups inside of it CPUs of these; empty: nobody did */
+        bool inner_mems;                    /* the same of memory nodes, */
+        struct node_set inner_mems_allowed; /* which all of them have */
+        bool holds_services;                /* others are inside of its cgroup */
 
         int fail_set;               /* set_cpuset() is answered so; 0: it works */
         int fail_mems;              /* the same of memory nodes: -EAGAIN before anything is changed, others after CPUs were */

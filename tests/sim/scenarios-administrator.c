@@ -255,6 +255,34 @@ static void set_inside(struct run *r) {
         expect_good_manners(r);
 }
 
+/* Somebody gives cgroups inside of it memory nodes (c: and CPUs) that its rule does not have, or none that all of them have: there is no home for it any more, and what
+ * we set would have the kernel pass over what they were given. */
+static void memory_set_inside(struct run *r) {
+        machine(r, 4, 8, 16 * GIB);
+        rules(r, "rules:\n- {name: a, match: {unit: 'a*'}, place: nodes, nodes: '1', memory: strict}\n"
+                 "- {name: c, match: {unit: 'c*'}, place: nodes, nodes: '1'}\n"
+                 "- {name: all, match: {unit: '*'}, place: spread, allowed-nodes: '2-3', memory: strict}\n");
+        struct sim_service *all[] = { service(r, "a.service", 2, 2 * GIB, 1), service(r, "b.service", 2, 2 * GIB, 2) },
+                           *c = service(r, "c.service", 2, 2 * GIB, 1);
+        pass(r, MINUTES(10));
+        expect_home_count(r, c, 1);
+        c->inner_mems = true;
+        c->inner_cpu_nodes = c->inner_mems_allowed = node_set_of(0);
+        for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+                expect(r, all[i]->configured.mems_set, "%s is not confined to its home", all[i]->unit);
+                all[i]->inner_mems = true;
+        }
+        all[0]->inner_mems_allowed = node_set_of(0);
+        pass(r, HOURS(1));
+        for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+                expect(r, node_set_count(&all[i]->allowed_mems) == 4, "the memory nodes of %s were not given back", all[i]->unit);
+        expect_home_count(r, c, 4);
+        unsigned writes = sim_totals(r->sim).n_cpuset_writes;
+        pass(r, HOURS(2));
+        expect(r, sim_totals(r->sim).n_cpuset_writes == writes, "cpusets are written again and again");
+        expect_good_manners(r);
+}
+
 /* What was restored is listed so at once, also where the last look, which can be minutes old, found it at home. */
 static void restored_is_listed(struct run *r) {
         machine(r, 4, 8, 16 * GIB);
@@ -287,6 +315,8 @@ const struct scenario scenarios_administrator[] = {
           inside_slice_crowded },
         { 176, "set-inside", "CPUs given to cgroups inside of a service, and services inside of one: these are left alone",
           set_inside },
+        { 240, "memory-set-inside",
+          "memory nodes given to cgroups inside of a service, so that it has no home: these are left alone", memory_set_inside },
         { 210, "restored-is-listed", "what was restored is listed so at once", restored_is_listed },
         { 0 },
 };

@@ -86,6 +86,12 @@ static void test_namespace(void **state) {
         assert_int_equal(host_open(t.root, &own), 0);
         assert_string_equal(own->cgroup_mount, "sys/fs/cgroup");
         assert_false(has_limitation(own, "the control groups"));
+        /* A part of the host's is none either; and a capture that was taken there says the same. */
+        _cleanup_(host_freep) struct host *part = NULL;
+        tree_put(&t, "proc/self/mountinfo", "33 24 0:28 /docker/1 /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n");
+        assert_int_equal(host_open(t.root, &part), 0);
+        assert_null(part->cgroup_mount);
+        assert_true(has_limitation(part, "the control groups that are mounted here have other names"));
         tree_done(&t);
 }
 

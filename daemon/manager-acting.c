@@ -90,11 +90,17 @@ static bool looks_ours(const struct manager *m, const struct service_sample *s, 
                (!e->changed_mems || !e->ours.mems_set || node_set_equal(&s->effective_mems, &e->ours.mems));
 }
 
+/* Has somebody else set a side that we had set? */
+static bool has_foreign_side(const struct record_entry *e, const struct cpuset_value *now) {
+        return (e->changed_cpus && now->cpus_set && !record_explains_cpus(e, now)) ||
+               (e->changed_mems && now->mems_set && !record_explains_mems(e, now));
+}
+
 void manager_find_foreign(struct manager *m, struct cycle *c, struct applied *applied) {
         const struct act *act = manager_act(m);
         for (size_t i = 0; i < m->record->n_entries; i++) {
                 const struct record_entry *e = m->record->entries[i];
-                const struct service_note *n = manager_find_note(m, e->cgroup);
+                struct service_note *n = manager_find_note(m, e->cgroup);
                 ssize_t k = cycle_find(c, e->cgroup);
                 /* While a change of ours is under way it is not told apart from one of somebody else's. */
                 if (k < 0 || transition_find(m, e->cgroup) || (n && n->restoring))
@@ -102,8 +108,11 @@ void manager_find_foreign(struct manager *m, struct cycle *c, struct applied *ap
                 struct service_sample *s = &c->observation->services[k];
                 const struct target t = { .cgroup = e->cgroup, .unit = e->unit, .owner = e->owner };
                 struct cpuset_state state;
-                if (looks_ours(m, s, e) || act->ops->get_cpuset(act->context, &t, &state) < 0)
+                bool doubted = n && n->doubted;
+                if ((!doubted && looks_ours(m, s, e)) || act->ops->get_cpuset(act->context, &t, &state) < 0)
                         continue;
+                if (doubted)
+                        n->doubted = has_foreign_side(e, &state.configured);
                 if (applied[i].cpus && state.configured.cpus_set && !record_explains_cpus(e, &state.configured)) {
                         applied[i].cpus = false;
                         s->admin_cpus = !s->whole_cpus;

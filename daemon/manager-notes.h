@@ -38,12 +38,13 @@ struct service_note {
         uint64_t said_usec; /* since when they are counted */
 
         /* Held. */
-        bool held;                    /* restored by the administrator: not placed until resume */
-        bool waits_for_turn;          /* only held back until it is measured, or by other transitions */
-        uint64_t undone_until_usec;   /* a placement made things worse: none before this */
-        unsigned n_relief_failed;     /* in a row: giving its memory nodes back while memory runs short; */
-        uint64_t relief_again_usec;   /* … not before this */
-        bool restoring;               /* its former cpusets are being given back, */
+        bool held;                  /* restored by the administrator: not placed until resume */
+        bool waits_for_turn;        /* only held back until it is measured, or by other transitions */
+        uint64_t undone_until_usec; /* a placement made things worse: none before this */
+        unsigned n_relief_failed;   /* in a row: giving its memory nodes back while memory runs short; */
+        uint64_t relief_again_usec; /* … not before this */
+        bool doubted;   /* its cpuset was not what it looked like when it was to be changed: the kernel is asked for it */
+        bool restoring; /* its former cpusets are being given back, */
         uint64_t restoring_usec;      /* … since when; */
         bool restore_late;            /* … late: said so */
         bool restore_awaited;         /* by who asked for it over the bus, and is to be answered */

@@ -72,7 +72,7 @@ static void end_pass(struct transition *t) {
         /* The first pass ends at what the plan gave it. If there were more pages than that, it is no lack of memory. */
         t->next_room_check_usec = 0;
         if (t->n_passes == 1 && t->total.skipped_room_bytes > 0) {
-                (void) transition_look_at_room(t, 0);
+                (void) transition_look_at_room(t);
                 if (t->room_left_bytes > 0)
                         t->total.skipped_room_bytes = 0;
         }
@@ -118,7 +118,7 @@ static int run_slice(void *arg) {
 }
 
 /* Takes in what the slice's job has seen beside moving. */
-static void look_around(struct transition *t, uint64_t moved_bytes) {
+static void look_around(struct transition *t) {
         uint64_t now = manager_now(t->m);
         struct backoff_look look = { .now_usec = now,
                                      .memory_permille = -1,
@@ -131,7 +131,7 @@ static void look_around(struct transition *t, uint64_t moved_bytes) {
                 look.cpu_permille = pressure_share(&t->cpu_meter, t->pressure.cpu_usec, now);
         if (t->looks)
                 t->next_look_usec = now + LOOK_EVERY_USEC;
-        if (transition_look_at_room(t, moved_bytes))
+        if (transition_look_at_room(t))
                 look.room_bytes = t->room_left_bytes + t->pool_left_bytes;
         if (t->room_left_bytes + t->pool_left_bytes < look.near_bytes)
                 t->next_room_check_usec = MIN2(t->next_room_check_usec, now + LOOK_EVERY_USEC);
@@ -165,6 +165,7 @@ static void account_slice(struct transition *t, const struct move_result *r, uin
         throttle_take(&m->machine_throttle, moved, now);
         throttle_take(transition_throttle(t), moved, now);
         t->served_bytes += moved;
+        transition_take_room(t, moved); /* also where it was the last slice */
 }
 
 static void end_slice(struct transition *t, int result) {
@@ -185,7 +186,7 @@ static void end_slice(struct transition *t, int result) {
                 end_pass(t);
                 return;
         }
-        look_around(t, moved);
+        look_around(t);
         if (t->backoff.give_up)
                 give_up(t);
         else

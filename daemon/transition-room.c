@@ -36,11 +36,14 @@ static void take_room_of_others(const struct transition *t, uint64_t moved_bytes
         }
 }
 
-bool transition_look_at_room(struct transition *t, uint64_t moved_bytes) {
-        uint64_t now = manager_now(t->m);
+void transition_take_room(struct transition *t, uint64_t moved_bytes) {
         t->room_left_bytes -= MIN2(t->room_left_bytes, moved_bytes);
-        take_room_of_others(t, moved_bytes);
         t->pool_left_bytes -= MIN2(t->pool_left_bytes, moved_bytes);
+        take_room_of_others(t, moved_bytes);
+}
+
+bool transition_look_at_room(struct transition *t) {
+        uint64_t now = manager_now(t->m);
         if (now < t->next_room_check_usec && t->room_left_bytes + t->pool_left_bytes > 0)
                 return false;
         unsigned keep_free = t->m->config->config->settings.keep_free_permille;

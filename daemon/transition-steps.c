@@ -67,13 +67,19 @@ static bool is_written(const struct transition *t, int result) {
                 !cpuset_mems_equal(&now.configured, &t->before.configured));
 }
 
+/* That may be there for longer, with the same effect as ours: then the next plan is not to take it for ours again. */
+static void fail_as_foreign(struct transition *t) {
+        t->note->doubted = true;
+        transition_fail(t, -ESTALE, SET_MEANWHILE);
+}
+
 /* Somebody else's is there now, and nothing of ours: as if we had not meant to. */
 static void give_way(struct transition *t) {
         struct manager *m = t->m;
         int r = record_take_back(m->record, t->target.cgroup, t->was_noted ? &t->noted : NULL);
         if (r < 0)
                 log_warning(r, "%s: could not take back what was noted of it, ignoring: %s", t->target.unit, strerror(-r));
-        transition_fail(t, -ESTALE, SET_MEANWHILE);
+        fail_as_foreign(t);
 }
 
 static void on_changed(int result, void *userdata) {
@@ -120,7 +126,7 @@ static void begin_change(struct transition *t, const struct cpuset_state *state)
         known_values(t, &premise);
         /* Also of the first change: the look that it was decided on is seconds old. */
         if (manager_is_foreign(e, state, &change) || !cpuset_premise_holds(&premise, &change, &state->configured)) {
-                transition_fail(t, -ESTALE, SET_MEANWHILE);
+                fail_as_foreign(t);
                 return;
         }
         if (change.change_mems && service_note_hangs(t->note)) {

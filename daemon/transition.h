@@ -118,7 +118,9 @@ void turn_pass_on(struct manager *m, uint64_t now);
 /* transition-room.c */
 
 /* Others allocate too while we move: looked at each second, and whenever what was there is used up. Returns whether it was looked at. */
-bool transition_look_at_room(struct transition *t, uint64_t moved_bytes);
+bool transition_look_at_room(struct transition *t);
+/* So much was moved: it is not there any more for t, nor for others that go to the same nodes. */
+void transition_take_room(struct transition *t, uint64_t moved_bytes);
 /* What is moved in the time between two looks, at the speed so far. */
 uint64_t transition_near_bytes(const struct transition *t);
 

@@ -209,6 +209,31 @@ static void administrator_within(struct run *r) {
         expect(r, cpu_mask_equal(&v->configured.cpus, &cpus), "the administrator's CPUs were changed on leaving");
 }
 
+/* He gives it CPUs with the same effect as ours: those of its home, and others that its slice has not got. They are not ours, which the kernel is asked for
+ * once that shows. */
+static void administrator_alike(struct run *r) {
+        on_disk(r);
+        machine(r, 4, 8, 16 * GIB);
+        struct sim_spec p = spec("app.service", 2, 2 * GIB);
+        p.parent_cpu_nodes = node_set_of(1);
+        node_set_add(&p.parent_cpu_nodes, 2);
+        struct sim_service *v = add(r, &p);
+        struct node_set nodes = node_set_of(1);
+        struct cpu_mask cpus;
+        rules(r, TO_NODE("1", ""));
+        pass(r, MINUTES(5));
+        expect(r, v->configured.cpus_set, "its CPUs were not restricted");
+        node_set_add(&nodes, 3);
+        topology_cpus_of(sim_topology(r->sim), &nodes, &cpus);
+        expect(r, sim_write_cpuset(r->sim, v, &cpus, NULL) >= 0, "cannot write its cpuset");
+        pass(r, MINUTES(5));
+        rules(r, TO_NODE("2", ""));
+        pass(r, HOURS(3));
+        expect(r, cpu_mask_equal(&v->configured.cpus, &cpus), "the administrator's CPUs were changed");
+        expect(r, sim_bytes_on(v, 2) == sim_bytes(r->sim, v), "its memory did not follow the rule");
+        expect(r, r->n_given_up <= 1, "given up %u times", r->n_given_up);
+}
+
 /* The slice leaves nodes 1 and 2. Restricted to the one by us, it is crowded there: it goes to the other, and not to those that are empty but not allowed. */
 static void inside_slice_crowded(struct run *r) {
         machine(r, 4, 8, 16 * GIB);
@@ -311,6 +336,8 @@ const struct scenario scenarios_administrator[] = {
         { 197, "administrator-between", "what the administrator sets between a look and the first change stays",
           administrator_between },
         { 174, "administrator-within", "a part of what we set is not ours", administrator_within },
+        { 250, "administrator-alike", "what the administrator sets with the same effect as ours is not ours",
+          administrator_alike },
         { 175, "inside-slice-crowded", "restricted by us inside a slice that allows two nodes: no further than that",
           inside_slice_crowded },
         { 176, "set-inside", "CPUs given to cgroups inside of a service, and services inside of one: these are left alone",

@@ -201,6 +201,26 @@ static void room_for_both(struct run *r) {
         expect(r, past <= 4 * KIB, "%" PRIu64 " KiB past keep-free", (uint64_t) (past / KIB));
 }
 
+/* Three small ones end while a large one is moved: their last slices took room, too. There is less of it than when it was given out. */
+static void room_after_others(struct run *r) {
+        machine(r, 2, 8, 16 * GIB);
+        rules(r,
+              "daemon: {migrate-rate: 16G}\nrules:\n- {name: here, match: {unit: '*'}, place: nodes, nodes: '1', cpus: free}\n");
+        sim_settings(r->sim)->move_rate_bytes = 8 * GIB;
+        const struct sim_service *large = service(r, "large.service", 1, 2 * GIB, 0);
+        for (unsigned i = 0; i < 3; i++) {
+                _cleanup_free_ char *unit = format_string("small%u.service", i);
+                (void) service(r, unit, 1, 256 * MIB, 0);
+        }
+        pass(r, SECONDS(2) + SECONDS(1) / 100); /* the look that it is planned on has begun */
+        sim_take_bytes(r->sim, 1, (int64_t) (sim_free_bytes(r->sim, 1) - 16 * GIB / 20 - 1400 * MIB));
+        pass(r, MINUTES(2));
+        expect(r, sim_bytes_on(large, 1) > 0 && sim_bytes_on(large, 1) < 2 * GIB, "%" PRIu64 " MiB of the large one are there",
+               (uint64_t) (sim_bytes_on(large, 1) / MIB));
+        uint64_t past = sim_totals(r->sim).past_keep_free_bytes; /* a page at the most */
+        expect(r, past <= 4 * KIB, "%" PRIu64 " KiB past keep-free", (uint64_t) (past / KIB));
+}
+
 const struct scenario scenarios_pace[] = {
         { 100, "shared-rate", "services under one rate have the same of it", shared_rate },
         { 101, "rule-rate", "a rule's rate, through several moves", rule_rate },
@@ -212,5 +232,6 @@ const struct scenario scenarios_pace[] = {
         { 119, "in-turn-of-sixteen", "one at a time on sixteen CPUs, too", in_turn_of_sixteen },
         { 184, "handed-on", "one slice at a time of four services: no time is lost between them", handed_on },
         { 221, "room-for-both", "two at once to a node without room for both", room_for_both },
+        { 251, "room-after-others", "one to a node that others have just filled with their last slices", room_after_others },
         { 0 },
 };

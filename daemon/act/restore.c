@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Restoring as a row of asynchronous steps: ask for the former values, wait until the kernel has them, and where it refuses to clear, give
- * the parent's full set instead; a service manager is then told "not given" once more, so that its settings say what they said before
- * while the kernel keeps the full set. CPUs go back first and by themselves: memory nodes can have to wait (act/waiting.h). */
+ * the parent's full set instead. Of a service manager's units it is given first in any case: with the last setting of a slice systemd takes the whole
+ * controller away, and then threads keep the CPUs and memory nodes that they had (Linux 6.12, systemd 257). "Not given" is what it is told after that, so that its
+ * settings say what they said before. CPUs go back first and by themselves: memory nodes can have to wait (act/waiting.h). */
 #include "act/restore.h"
 
 #include <errno.h>
@@ -23,7 +24,7 @@
 
 enum step {
         STEP_RESET, /* the former values */
-        STEP_FULL,  /* the parent's full set, where clearing was refused */
+        STEP_FULL,  /* the parent's full set: before clearing, or where that was refused */
         STEP_UNSET, /* systemd: the settings say "not given" again */
 };
 
@@ -36,7 +37,8 @@ struct restore {
         bool cpus, mems;           /* the side that is restored now; both have the same steps */
         bool mems_next;            /* and then memory nodes */
         bool foreign;              /* another side was set by somebody else */
-        bool full;                 /* some side was refused to be cleared */
+        bool full;                 /* some side was given the parent's full set */
+        bool refused;              /* … because it was refused to be cleared, or has it for good */
         struct cpuset_value found; /* what was there, and taken to be as we know it, */
         struct cpuset_value given; /* and what was given instead of clearing it: nobody else's either */
         /* What came of the CPUs, where memory nodes followed. */
@@ -94,9 +96,9 @@ static void finish_side(struct restore *r, enum restore_outcome outcome, int err
 
 static void finish_done(struct restore *r) {
         finish_side(r, RESTORE_DONE, 0,
-                    r->foreign ? ONE_SIDE_FOREIGN
-                    : r->full  ? "the kernel refused to clear its cpuset, so it was given all that its parent has"
-                               : NULL);
+                    r->foreign   ? ONE_SIDE_FOREIGN
+                    : r->refused ? "the kernel refused to clear its cpuset, so it was given all that its parent has"
+                                 : NULL);
 }
 
 static void begin_unset(struct restore *r) {
@@ -126,6 +128,12 @@ static void find_refused(const struct restore *r, const struct cpuset_state *s, 
 static bool set_sides_are_back(const struct restore *r, const struct cpuset_state *s) {
         return (!r->cpus || !r->entry.before.cpus_set || cpuset_cpus_equal(&s->configured, &r->entry.before)) &&
                (!r->mems || !r->entry.before.mems_set || cpuset_mems_equal(&s->configured, &r->entry.before));
+}
+
+/* Is what was to be cleared still set, to all that there is? */
+static bool keeps_full(const struct restore *r, const struct cpuset_state *s) {
+        return (r->cpus && !r->entry.before.cpus_set && s->configured.cpus_set) ||
+               (r->mems && !r->entry.before.mems_set && s->configured.mems_set);
 }
 
 static bool is_back(const struct restore *r, const struct cpuset_state *s) {
@@ -180,11 +188,14 @@ static void on_waited(int result, const struct cpuset_state *state, void *userda
         else if (!refused.change_cpus && !refused.change_mems) {
                 if (r->step == STEP_FULL && r->target.owner == OWNER_SYSTEMD)
                         begin_unset(r);
-                else
+                else {
+                        r->refused |= r->full && keeps_full(r, state);
                         finish_done(r);
-        } else if (r->step == STEP_RESET)
+                }
+        } else if (r->step == STEP_RESET) {
+                r->refused = true;
                 begin_full(r, state, &refused);
-        else
+        } else
                 finish_side(r, RESTORE_FAILED, -EREMOTEIO, "its cpuset could be neither cleared nor widened to its parent's");
 }
 
@@ -217,6 +228,7 @@ static void on_changed(int result, void *userdata) {
                 if (k >= 0) {
                         find_refused(r, &state, &refused);
                         if (refused.change_cpus || refused.change_mems) {
+                                r->refused = true;
                                 begin_full(r, &state, &refused);
                                 return;
                         }
@@ -268,7 +280,7 @@ static void begin_side(struct restore *r, const struct cpuset_state *s) {
                 return;
         }
         /* Whom the kernel does not let clear one side, it does not let clear the other. */
-        if (s && r->full) {
+        if (s && (r->full || r->target.owner == OWNER_SYSTEMD)) {
                 find_refused(r, s, &refused);
                 if (refused.change_cpus || refused.change_mems) {
                         begin_full(r, s, &refused);

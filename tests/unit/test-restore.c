@@ -15,6 +15,36 @@ static void test_cleared(void **state) {
         assert_effective("0-7", "0-3");
 }
 
+static struct cpuset_change asked[8];
+static size_t n_asked;
+static int note_set(void *context, const struct target *t, const struct cpuset_change *c, ops_done done, void *userdata) {
+        assert_in_range(n_asked, 0, ARRAY_SIZE(asked) - 1);
+        asked[n_asked++] = *c;
+        return act.ops->set_cpuset(context, t, c, done, userdata);
+}
+
+/* With its last setting systemd takes the controller away, and threads keep what they had until then: they have all of it before that. */
+static void test_all_is_given_before_it_is_cleared(void **state) {
+        we_set("2-3", "1");
+        struct act_ops ops = *act.ops;
+        ops.set_cpuset = note_set;
+        const struct act noting = { .ops = &ops, .context = act.context };
+        const struct cpuset_change all = change_to("0-7", "0-3");
+        n_asked = 0;
+        assert_int_equal(restore_start(record, &noting, CGROUP, NULL, on_done, &seen), 0);
+        simulated_advance(sim, USEC_PER_MINUTE);
+        assert_int_equal(seen.calls, 1);
+        assert_int_equal(seen.outcome, RESTORE_DONE);
+        assert_null(seen.detail);
+        if (target.owner != OWNER_SYSTEMD)
+                return;
+        assert_int_equal(n_asked, 4);
+        assert_true(asked[0].change_cpus && asked[0].value.cpus_set && cpu_mask_equal(&asked[0].value.cpus, &all.value.cpus));
+        assert_true(asked[1].change_cpus && !asked[1].value.cpus_set);
+        assert_true(asked[2].change_mems && asked[2].value.mems_set && node_set_equal(&asked[2].value.mems, &all.value.mems));
+        assert_true(asked[3].change_mems && !asked[3].value.mems_set);
+}
+
 static void test_former_values_come_back(void **state) {
         admin_sets("0-5", "0-2");
         we_set("2-3", "1");
@@ -163,10 +193,11 @@ static void test_one_side_set_by_somebody_while_it_waited(void **state) {
         }
 }
 
-/* Clearing is refused, so that first all is given, and then the settings are cleared: whenever it comes, what somebody sets stays. */
+/* First all is given, and then the settings are cleared, which is refused: whenever it comes, what somebody sets stays. (But while the service manager has taken
+ * the change and not written it yet: nobody can look behind it then.) */
 static void test_set_by_somebody_between_the_steps(void **state) {
         bool over = false;
-        for (uint64_t at = 0; !over; at += USEC_PER_SEC / 4) {
+        for (uint64_t at = USEC_PER_SEC / 8; !over; at += USEC_PER_SEC / 4) {
                 simulated_knobs(sim)->queue_usec = 0;
                 simulated_knobs(sim)->refuse_clear = false;
                 admin_sets("", "");
@@ -299,6 +330,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 BOTH(test_not_on_record),
                 BOTH(test_cleared),
+                BOTH(test_all_is_given_before_it_is_cleared),
                 BOTH(test_former_values_come_back),
                 BOTH(test_only_the_side_that_we_changed),
                 BOTH(test_clearing_refused),

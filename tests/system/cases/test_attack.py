@@ -4,6 +4,7 @@
 import json
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -38,6 +39,12 @@ def effective(service):
     return daemon.cpusets(service.cgroup)[2:]
 
 
+def allowed(service):
+    """What its process may use, as the kernel has it: CPUs and memory nodes."""
+    status = Path(f'/proc/{service.pid}/status').read_text()
+    return [line.split()[1] for line in status.splitlines() if line.startswith(('Cpus_allowed_list', 'Mems_allowed_list'))]
+
+
 def narrowed(name):
     """A service on node 1, which the daemon has narrowed to it; where its memory is already, so that it takes no time."""
     service = start_service(name, size=16, node=1, threads=1, duty='5:100')
@@ -67,6 +74,7 @@ def test_pause_and_reload_give_nothing_away():
     assert effective(service) == ('2-3', '1')
     daemon.ctl('resume')
     wait_for('given back', lambda: effective(service) in FREE)
+    assert allowed(service) == ['0-7', '0-3']       # its threads too: systemd may have taken the controller away
     # And what is restored stays so over a reload, until resume.
     daemon.configure([rule(service.unit)], **QUICK)
     daemon.ctl('reload')

@@ -40,7 +40,8 @@ struct restore {
         bool full;                 /* some side was given the parent's full set */
         bool refused;              /* … because it was refused to be cleared, or has it for good */
         struct cpuset_value found; /* what was there, and taken to be as we know it, */
-        struct cpuset_value given; /* and what was given instead of clearing it: nobody else's either */
+        struct cpuset_value
+                given; /* and all that there is, where it had no limit: nobody else's either, least of all where we have given it */
         /* What came of the CPUs, where memory nodes followed. */
         bool cpus_back;
         int cpus_error;
@@ -149,7 +150,6 @@ static void begin_full(struct restore *r, const struct cpuset_state *s, const st
         r->change.value.cpus = s->parent_effective_cpus;
         r->change.value.mems_set = refused->change_mems;
         r->change.value.mems = s->parent_effective_mems;
-        r->given = r->change.value;
         begin_step(r, STEP_FULL);
 }
 
@@ -260,7 +260,7 @@ static void begin_step(struct restore *r, enum step step) {
         cpuset_premise_add(&premise, &r->entry.ours);
         cpuset_premise_add(&premise, &r->entry.seen);
         cpuset_premise_add(&premise, &r->found);
-        if (r->full)
+        if (r->given.cpus_set || r->given.mems_set)
                 cpuset_premise_add(&premise, &r->given);
         change.premise = &premise;
         int k = change.change_mems && r->hangs && r->hangs(r->entry.cgroup, r->userdata)
@@ -273,6 +273,11 @@ static void begin_step(struct restore *r, enum step step) {
 /* `s`: as it is now; NULL: there is no cgroup, or it cannot be read. */
 static void begin_side(struct restore *r, const struct cpuset_state *s) {
         struct cpuset_change refused;
+        if (s)
+                r->given = (struct cpuset_value) { .cpus_set = !r->entry.before.cpus_set,
+                                                   .mems_set = !r->entry.before.mems_set,
+                                                   .cpus = s->parent_effective_cpus,
+                                                   .mems = s->parent_effective_mems };
         /* Files that are as they were need no write, least of all one that is refused as the first was. A service manager may still have our
          * change in its queue, and is asked in any case. */
         if (s && r->target.owner == OWNER_CGROUPFS && is_back(r, s)) {

@@ -67,7 +67,7 @@ static int run_deep(void *arg) {
         struct deep_job *j = arg;
         const struct service_sample *s = &j->cycle->observation->services[j->index];
         const struct environment *env = j->m->env;
-        struct deep_options options = deep_options_of(s->rule, j->m->topology);
+        struct deep_options options = deep_options_of(s, j->m->topology);
         options.reading = &j->reading;
         j->alone = atomic_load(&j->cycle->companion_hangs);
         options.companions = j->alone ? NULL : &j->companions;

@@ -38,7 +38,7 @@ static struct rest *rest_new(const struct manager *m, const struct service_sampl
         if (!r)
                 return NULL;
         *r = (struct rest) {
-                .options = deep_options_of(s->rule, m->topology),
+                .options = deep_options_of(s, m->topology),
                 .began_usec = began_usec,
                 .cpu_total_usec = s->cpu_total_usec,
                 .processes = calloc(s->n_processes + 1, sizeof *r->processes),
@@ -98,7 +98,7 @@ const struct deep_sample *rest_find(const struct manager *m, const struct servic
         if (r->began_usec < company_moved_usec || transition_find(m, s->cgroup) ||
             (h && r->began_usec < MAX2(h->settled_usec, h->started_usec)))
                 return NULL;
-        const struct deep_options options = deep_options_of(s->rule, m->topology);
+        const struct deep_options options = deep_options_of(s, m->topology);
         bool same = options.move_shared == r->options.move_shared && options.override_policy == r->options.override_policy &&
                     options.topology == r->options.topology && companions_key == r->companions_key &&
                     s->cpu_total_usec >= r->cpu_total_usec && s->cpu_total_usec - r->cpu_total_usec < REST_CPU_USEC &&

@@ -37,7 +37,7 @@ static int read_maps(const struct look_input *in, const struct history *history,
                         continue;
                 _cleanup_(deep_sample_freep) struct deep_sample *d = NULL;
                 _cleanup_(companions_done) struct companions companions;
-                struct deep_options options = deep_options_of(s->rule, in->topology);
+                struct deep_options options = deep_options_of(s, in->topology);
                 int r = find_companions(in, o, history, bonds, i, &companions);
                 if (r < 0)
                         return r;

@@ -106,9 +106,12 @@ struct deep_options {
         struct maps_reading *
                 reading; /* is told which process is being read (host/maps.h), for whoever waits for it in vain; NULL: nobody does */
 };
-/* `t`: the machine's, for services whose CPUs the rule restricts. */
-static inline struct deep_options deep_options_of(const struct rule *r, const struct topology *t) {
-        bool restricts = r && r->cpus == CPUS_RESTRICT && r->place != PLACE_FOLLOW && r->place != PLACE_INTERLEAVE;
+/* `t`: the machine's, for services whose CPUs the rule restricts. Where cgroups inside of it were given CPUs, threads are bound to these and to nothing else that need
+ * be known: the screen tells, and tells sooner when that is over. */
+static inline struct deep_options deep_options_of(const struct service_sample *s, const struct topology *t) {
+        const struct rule *r = s->rule;
+        bool restricts = r && r->cpus == CPUS_RESTRICT && r->place != PLACE_FOLLOW && r->place != PLACE_INTERLEAVE &&
+                         node_set_is_empty(&s->inner_cpu_nodes);
         return (struct deep_options) {
                 .topology = restricts && r->app_policy == APP_POLICY_RESPECT ? t : NULL,
                 .move_shared = r && r->shared_pages == SHARED_PAGES_MOVE,

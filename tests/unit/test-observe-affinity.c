@@ -148,16 +148,21 @@ static void test_not_looked_at(void **state) {
 static void test_options(void **state) {
         _cleanup_(topology_freep) struct topology *t = make_topology();
         struct rule r = { .place = PLACE_COMPACT, .cpus = CPUS_RESTRICT, .app_policy = APP_POLICY_RESPECT };
-        assert_ptr_equal(deep_options_of(&r, t).topology, t);
+        struct service_sample s = { .rule = &r };
+        assert_ptr_equal(deep_options_of(&s, t).topology, t);
+        s.inner_cpu_nodes = node_set_of(1);
+        assert_null(deep_options_of(&s, t).topology);
+        s.inner_cpu_nodes = (struct node_set) { 0 };
         r.place = PLACE_FOLLOW;
-        assert_null(deep_options_of(&r, t).topology);
+        assert_null(deep_options_of(&s, t).topology);
         r.place = PLACE_NODES;
         r.cpus = CPUS_FREE;
-        assert_null(deep_options_of(&r, t).topology);
+        assert_null(deep_options_of(&s, t).topology);
         r.cpus = CPUS_RESTRICT;
         r.app_policy = APP_POLICY_OVERRIDE;
-        assert_null(deep_options_of(&r, t).topology);
-        assert_null(deep_options_of(NULL, t).topology);
+        assert_null(deep_options_of(&s, t).topology);
+        s.rule = NULL;
+        assert_null(deep_options_of(&s, t).topology);
 }
 
 int main(void) {

@@ -43,7 +43,6 @@ int capture_rename_files(struct config *c, const char *root, const char *one_fil
         return 0;
 }
 
-/* Text that must come back byte for byte: not cleaned. */
 bool capture_state_fits(const char *text, size_t size) {
         size_t n = 0;
         for (size_t i = 0; i < size && n <= CAPTURE_STATE_VALUES_MAX; i++)
@@ -51,6 +50,7 @@ bool capture_state_fits(const char *text, size_t size) {
         return size <= CAPTURE_STATE_BYTES_MAX && n <= CAPTURE_STATE_VALUES_MAX;
 }
 
+/* Text that must come back byte for byte: not cleaned. */
 static void put_raw(struct json_object **o, const char *key, const char *text) {
         json_put(o, key, json_object_new_string(text));
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Which CPUs the threads of a service are bound to: by itself, by whoever started it, or by cpusets of cgroups below its own. The kernel keeps to that as long as
+/* Which CPUs the threads of a service are bound to, by itself or by whoever started it. (What cgroups inside of it were given the screen tells.) The kernel keeps to that as long as
  * the service's cpuset leaves it one of these CPUs; where not, the thread runs on any that are left (and Linux before 6.2 forgets what it was). */
 #include <dirent.h>
 #include <fcntl.h>
@@ -47,9 +47,6 @@ static void add_thread(struct affinity *a, pid_t pid, pid_t tid) {
                 return;
         }
         if (proc_cpus_allowed_read(a->r->proc_fd, pid, tid, &cpus) < 0)
-                return;
-        /* The cpuset may just be changed, and the thread come to have it a moment later. (Of a service that has thousands of bound threads one will do.) */
-        if (!a->bound && is_bound(a, &cpus) && (!read_in_force(a) || proc_cpus_allowed_read(a->r->proc_fd, pid, tid, &cpus) < 0))
                 return;
         a->bound = a->bound || is_bound(a, &cpus);
         cpu_mask_or(&a->any, &cpus);
